@@ -1,0 +1,260 @@
+"""The words coordinator and workers exchange: frozen dataclasses of plain data, and nothing else.
+
+They are pickled across Ray, and across the pipe between an actor and its engine process, which may run another
+Python (3.10 or later) with another TVM. So: standard library only, and no TVM object in any field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+__all__ = [
+    "Candidate",
+    "CompiledModel",
+    "DeviceInfo",
+    "EvaluatorConfig",
+    "Extraction",
+    "Measurement",
+    "ModelTiming",
+    "PreparedModel",
+    "Record",
+    "TaskSpec",
+    "TensorSpec",
+    "TrialState",
+    "Workload",
+]
+
+
+class TrialState(str, Enum):
+    """How a trial ended. Everything but ``OK`` is a failure and carries a message."""
+
+    OK = "ok"
+    BUILD_ERROR = "build_error"
+    BUILD_TIMEOUT = "build_timeout"
+    RUN_ERROR = "run_error"
+    RUN_TIMEOUT = "run_timeout"
+    WRONG_OUTPUT = "wrong_output"
+    DEVICE_LOST = "device_lost"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A model's input or output: every dimension fixed.
+
+    Attributes
+    ----------
+    name : str
+        The ONNX value's name.
+    shape : tuple of int
+    dtype : str
+        numpy's name of the element type, such as ``float32``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """An ONNX model made ready for TVM's frontend, and what was done to it.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the original: the model file's bytes, then those of its external data files.
+    name : str
+        The file's stem.
+    onnx : bytes
+        The prepared model, weights inside, all input dimensions fixed.
+    inputs, outputs : tuple of TensorSpec
+    changes : tuple of str
+        One sentence for every change made to the original, for people.
+    """
+
+    sha256: str
+    name: str
+    onnx: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The computation of a task, whatever model it came from.
+
+    Attributes
+    ----------
+    hash : str
+        Canonical hash: the same in every process and on every platform, whatever the weights and the names.
+    engine : str
+    name : str
+        The engine's name of the operator, for people.
+    flops : float
+        Floating point operations of one call; 0 where the engine can't tell.
+    module : bytes
+        The engine's own serialized form. Only that engine reads it.
+    """
+
+    hash: str
+    engine: str
+    name: str
+    flops: float
+    module: bytes
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A workload as it stands in one model: how often it is called there."""
+
+    name: str
+    weight: int
+    workload: Workload
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The tasks of one model for one target.
+
+    Attributes
+    ----------
+    tasks : tuple of TaskSpec
+        In the order of the model, one for each distinct workload.
+    engine_version : str
+        Tasks of another version of the engine are not reused.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    engine_version: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One schedule of one workload.
+
+    Attributes
+    ----------
+    hash : str
+        Of ``trace``: two candidates of one workload with the same trace are the same candidate.
+    trace : str
+        The engine's text of the schedule: a trace as JSON, a config as JSON.
+    """
+
+    hash: str
+    trace: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A candidate and what it measured, as a search takes it for its history.
+
+    Attributes
+    ----------
+    times : tuple of float
+        Seconds of one call, one value a repeat; empty where the trial failed.
+    """
+
+    candidate: Candidate
+    times: tuple[float, ...]
+    state: TrialState = TrialState.OK
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """How a candidate is timed, in the words of TVM's ``time_evaluator``.
+
+    Attributes
+    ----------
+    number : int
+        Calls averaged into one time.
+    repeat : int
+        Times taken.
+    min_repeat_ms : int
+        ``number`` is raised until one repeat takes this long (milliseconds).
+    timeout_s : float
+        A measurement that takes longer is killed (seconds).
+    """
+
+    number: int = 3
+    repeat: int = 1
+    min_repeat_ms: int = 100
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What came of measuring one candidate.
+
+    Attributes
+    ----------
+    times : tuple of float
+        Raw times in seconds, one a repeat, as measured.
+    message : str
+        Why it failed; empty where it did not.
+    run_s : float
+        Wall-clock seconds the measurement took, session and upload included.
+    """
+
+    state: TrialState
+    times: tuple[float, ...] = ()
+    message: str = ""
+    device: str = ""
+    host: str = ""
+    run_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A deployable library and how much of it is tuned.
+
+    Attributes
+    ----------
+    library : bytes
+        The shared library.
+    params : bytes or None
+        The weights as an ``.npz`` archive, where they were asked for beside the library.
+    tuned : tuple of str
+        Hashes of the workloads for which a record was applied.
+    untuned : tuple of str
+        Hashes of those for which none was found.
+    """
+
+    library: bytes
+    params: bytes | None
+    tuned: tuple[str, ...]
+    untuned: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelTiming:
+    """Latency of a whole model, in seconds of one inference, one value a repeat."""
+
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that can measure, and what makes its run times comparable with another's.
+
+    Attributes
+    ----------
+    target : str
+        The engine's canonical text of the target.
+    device_class : str
+        Target and device model in one readable word; run times compare within it and nowhere else.
+    model : str
+        Name of the CPU or GPU.
+    cores : int
+        Cores a kernel may use; 0 for a GPU.
+    kind : str
+        TVM's device type: ``cpu``, ``cuda``.
+    """
+
+    target: str
+    device_class: str
+    model: str
+    cores: int
+    kind: str
+    versions: dict[str, str] = field(default_factory=dict)
