@@ -38,6 +38,8 @@ class TunefleetError(Exception):
     """Base of all. Its text is written for the person who reads it: what, where, what to do."""
 
     exit_code = 1
+    #: What an engine was doing when it failed, where an engine did.
+    stage = ""
 
 
 class UsageError(TunefleetError):

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 __all__ = [
+    "Artifact",
     "Candidate",
     "CompiledModel",
     "DeviceInfo",
+    "Endpoint",
     "EvaluatorConfig",
     "Extraction",
     "Measurement",
+    "ModelRun",
     "ModelTiming",
     "PreparedModel",
     "Record",
+    "SearchOptions",
     "TaskSpec",
     "TensorSpec",
     "TrialState",
@@ -232,6 +237,73 @@ class ModelTiming:
     """Latency of a whole model, in seconds of one inference, one value a repeat."""
 
     times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """One run of a compiled model: its outputs (numpy arrays) and its times (seconds, one a repeat)."""
+
+    outputs: tuple[Any, ...]
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A built candidate on its way to a device.
+
+    Attributes
+    ----------
+    data : bytes
+        The library.
+    suffix : str
+        Its file name's suffix, which decides how the RPC server loads it: ``.so``, or ``.tar`` to link there.
+    args : str
+        The arguments to allocate, as the engine wrote them.
+    """
+
+    data: bytes
+    suffix: str
+    args: str
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a measurement goes: a key at a tracker.
+
+    Attributes
+    ----------
+    wait_s : float
+        How long to wait for a free device (seconds).
+    """
+
+    host: str
+    port: int
+    key: str
+    kind: str
+    wait_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How a search goes about it.
+
+    Attributes
+    ----------
+    seed : int
+        Positive; each task derives its own from it.
+    population, generations : int
+        Of the evolutionary search: candidates held, rounds of mutation for one proposal.
+    batch : int
+        Candidates of one round of evolution.
+    exclude : frozenset of str
+        Hashes of candidates that were tried before and need no measuring again.
+    """
+
+    seed: int = 1
+    population: int = 128
+    generations: int = 3
+    batch: int = 16
+    exclude: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

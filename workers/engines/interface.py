@@ -1,0 +1,127 @@
+"""What an engine offers. Everything in and out is plain data from :mod:`workers.messages`."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from workers.messages import (
+    Artifact,
+    Candidate,
+    CompiledModel,
+    DeviceInfo,
+    Endpoint,
+    EvaluatorConfig,
+    Extraction,
+    ModelRun,
+    PreparedModel,
+    Record,
+    SearchOptions,
+    Workload,
+)
+
+__all__ = ["Engine", "Search"]
+
+
+class Search(Protocol):
+    """The search of one task. It lives in a process of its own and keeps its state between calls."""
+
+    def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
+        """Return up to `count` new candidates; none at all means that the space is used up.
+
+        Parameters
+        ----------
+        cost_model : bytes or None
+            What :meth:`Engine.train` returned last, where that is newer than what this search was given before.
+        """
+
+    def learn(self, records: tuple[Record, ...]) -> bytes:
+        """Take the results of candidates and return what the cost model is to be trained on.
+
+        Returns
+        -------
+        bytes
+            Samples in the engine's own form, for :meth:`Engine.train`; empty where there are none.
+        """
+
+
+class Engine(Protocol):
+    """All that knows one TVM. Methods run in a fresh fork of the engine process, except :meth:`warm`."""
+
+    name: str
+
+    def warm(self, role: str) -> None:
+        """Import, once and in the engine process itself, what the forks of a `role` will need.
+
+        It must start no thread: forks are taken from here.
+
+        Parameters
+        ----------
+        role : {'search', 'build', 'measure', 'model'}
+        """
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what decides about a measurement: TVM, its compiler, the engine itself."""
+
+    def version(self) -> str:
+        """Return what an extraction is bound to: tasks of another version are extracted anew."""
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target: ``auto`` for the CPU of this machine, or a target's text.
+
+        Raises
+        ------
+        TargetError
+            Where TVM doesn't know the target, with what it said.
+        """
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tuning tasks of a model.
+
+        Raises
+        ------
+        ModelError
+            Where TVM's frontend refuses the model: the operator, the node and the reason.
+        """
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Search:
+        """Open the search of one workload; :meth:`Search.learn` seeds it with what is known."""
+
+    def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
+        """Train the cost model on the samples of all tasks."""
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate to something a device can load."""
+
+    def measure(self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+        """Time an artifact on the device behind `endpoint`, through the tracker.
+
+        Returns
+        -------
+        tuple of float
+            Seconds of one call, one value a repeat.
+        """
+
+    def compile(
+        self, model: PreparedModel, target: str, records: dict[str, Candidate], params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model, applying to each of its workloads (by hash) the candidate given for it."""
+
+    def run(
+        self,
+        library: bytes,
+        params: bytes | None,
+        inputs: dict[str, Any],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+    ) -> ModelRun:
+        """Run a compiled model here: once for its outputs, then `repeats` times `number` runs for its times."""
+
+    def describe(self, workload: Workload, candidate: Candidate | None) -> str:
+        """Return a text for people: the workload, or the schedule of a candidate as a readable trace."""
+
+    def serve_tracker(self, host: str) -> None:
+        """Run an RPC tracker until killed; its port is announced with :func:`workers.host.ready`."""
+
+    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
+        """Run an RPC server for one device until killed, registered at the tracker under `key`."""

@@ -1,0 +1,55 @@
+"""From a candidate to a library that a device can load."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import tvm
+from tvm.s_tir import meta_schedule as ms
+from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
+from tvm.support import tar
+from tvm.target import Target
+
+from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.records import scheduled
+from workers.host import stage
+from workers.messages import Artifact, Candidate, Workload
+
+__all__ = ["build_candidate"]
+
+
+def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
+    """Compile one candidate; see :meth:`workers.engines.interface.Engine.build`."""
+    stage("applying the schedule")
+    if "Tensorize" in candidate.trace:
+        register_intrinsics(target)
+    module = scheduled(workload, candidate).mod
+    # Of the scheduled module: the candidate may take its weights in another layout.
+    arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
+    stage("compiling")
+    # What LocalBuilder does: the copies that rewrite a weight's layout are not part of what is timed.
+    module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
+    library = tvm.compile(module, target=target)
+    stage("linking")
+    suffix, link = _linker(target)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / f"candidate{suffix}"
+        library.export_library(str(path), **({"fcompile": link} if link else {}))
+        data = path.read_bytes()
+    args = [[str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)]
+    return Artifact(data=data, suffix=suffix, args=json.dumps(args))
+
+
+def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:
+    kind, dtype, shape = argument.as_json()
+    return kind, dtype, shape
+
+
+def _linker(target: Target) -> tuple[str, Callable[..., None] | None]:
+    """Link here where the result runs here; else ship objects, which TVM's RPC server links on the device."""
+    triple = str(target.attrs.get("mtriple", ""))
+    foreign = target.kind.name == "llvm" and triple != "" and not triple.startswith("x86_64")
+    return (".tar", tar.tar) if foreign else (".so", None)

@@ -1,0 +1,158 @@
+"""The engine's face: plain data in, plain data out; see :class:`workers.engines.interface.Engine`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from workers.messages import (
+    Artifact,
+    Candidate,
+    CompiledModel,
+    DeviceInfo,
+    Endpoint,
+    EvaluatorConfig,
+    Extraction,
+    ModelRun,
+    PreparedModel,
+    Record,
+    SearchOptions,
+    Workload,
+)
+
+__all__ = ["MetaScheduleEngine"]
+
+
+class MetaScheduleEngine:
+    """MetaSchedule on apache-tvm 0.27."""
+
+    name = "metaschedule"
+
+    def warm(self, role: str) -> None:
+        """Import what the forks of `role` need. Imports start no thread here."""
+        import tvm  # noqa: F401
+
+        if role in ("build", "model"):
+            from workers.engines.metaschedule import build, model  # noqa: F401
+        if role == "search":
+            import xgboost  # noqa: F401
+
+            from workers.engines.metaschedule import search
+            from workers.engines.metaschedule._intrinsics import register_intrinsics
+
+            del search
+            import tvm.target
+
+            register_intrinsics(tvm.target.Target("llvm"))
+        if role == "measure":
+            from workers.engines.metaschedule import measure, serve  # noqa: F401
+
+    def version(self) -> str:
+        """Return the version tasks are bound to."""
+        import tvm
+
+        # The number after the dash is this engine's own: raise it when the passes or the canonical form change.
+        return f"tvm-{tvm.__version__}-1"
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what decides about a measurement."""
+        import tvm
+        from tvm.target import codegen
+
+        return {
+            "tvm": str(tvm.__version__),
+            "llvm": str(codegen.llvm_version_major()),
+            "engine": self.version(),
+        }
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target."""
+        from workers.engines.metaschedule.targets import resolve_target
+
+        return resolve_target(spec)
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tasks of a model."""
+        from workers.engines.metaschedule.model import extract_tasks
+
+        return extract_tasks(model, _target(target), self.name, self.version())
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
+        """Open the search of one workload."""
+        from workers.engines.metaschedule.search import MetaScheduleSearch
+
+        return MetaScheduleSearch(workload, _target(target), options)
+
+    def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
+        """Train the cost model."""
+        from workers.engines.metaschedule.search import train
+
+        return train(samples, threads)
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate."""
+        from workers.engines.metaschedule.build import build_candidate
+
+        return build_candidate(workload, _target(target), candidate)
+
+    def measure(self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+        """Time an artifact on a device."""
+        from workers.engines.metaschedule.measure import measure_artifact
+
+        return measure_artifact(artifact, endpoint, evaluator)
+
+    def compile(
+        self, model: PreparedModel, target: str, records: dict[str, Candidate], params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model."""
+        from workers.engines.metaschedule.model import compile_model
+
+        return compile_model(model, _target(target), records, params_beside=params_beside)
+
+    def run(
+        self,
+        library: bytes,
+        params: bytes | None,
+        inputs: dict[str, Any],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+    ) -> ModelRun:
+        """Run a compiled model here."""
+        parsed = _target(target)
+        # TVM reads it when its thread pool starts, which is with the first kernel.
+        if "num-cores" in parsed.attrs:
+            os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
+        from workers.engines.metaschedule.model import run_model
+
+        return run_model(library, params, inputs, parsed, repeats, number)
+
+    def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
+        """Return the workload's script, or the candidate's trace as Python."""
+        from workers.engines.metaschedule.records import scheduled
+        from workers.engines.metaschedule.workload import load_module
+
+        if candidate is None:
+            return str(load_module(workload.module).script())
+        trace = scheduled(workload, candidate).trace
+        assert trace is not None
+        return str(trace)
+
+    def serve_tracker(self, host: str) -> None:
+        """Run an RPC tracker until killed."""
+        from workers.engines.metaschedule.serve import serve_tracker
+
+        serve_tracker(host)
+
+    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
+        """Run an RPC server for one device until killed."""
+        from workers.engines.metaschedule.serve import serve_device
+
+        environment = {"TVM_NUM_THREADS": str(device.cores)} if device.cores else {}
+        serve_device(host, tracker, key, environment)
+
+
+def _target(text: str) -> Any:
+    from workers.engines.metaschedule.targets import parse_target
+
+    return parse_target(text)

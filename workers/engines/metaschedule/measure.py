@@ -1,0 +1,63 @@
+"""Timing a candidate on a device, through the RPC tracker."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import tempfile
+from typing import Any
+
+import tvm
+from tvm import rpc
+
+from workers.host import stage
+from workers.messages import Artifact, Endpoint, EvaluatorConfig
+
+__all__ = ["WAITING", "measure_artifact"]
+
+#: The stage in which nothing has been asked of the candidate yet: a failure here is the device's.
+WAITING = "waiting for a device"
+
+
+def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+    """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`.
+
+    It runs in a process of its own, and its session ends with that process: a session object that anything still
+    refers to would keep the device busy.
+    """
+    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
+    session = rpc.connect_tracker(endpoint.host, endpoint.port).request(
+        endpoint.key, session_timeout=evaluator.timeout_s
+    )
+    device = session.device(endpoint.kind, 0)
+    stage("loading the candidate on the device")
+    name = f"candidate{artifact.suffix}"
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / name
+        path.write_bytes(artifact.data)
+        session.upload(str(path), name)
+    module = session.load_module(name)
+    arguments = _arguments(session, device, json.loads(artifact.args))
+    stage("running the candidate")
+    timer = module.time_evaluator(
+        "main",
+        device,
+        number=evaluator.number,
+        repeat=evaluator.repeat,
+        min_repeat_ms=evaluator.min_repeat_ms,
+    )
+    device.sync()
+    return tuple(float(seconds) for seconds in timer(*arguments).results)
+
+
+def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> list[Any]:
+    # What MetaSchedule's runner fills with, so that both time the same: random, without denormals.
+    fill = session.get_function("tvm.contrib.random.random_fill_for_measure")
+    arguments = []
+    for kind, dtype, shape in described:
+        if kind != "TENSOR":
+            raise ValueError(f"an argument of kind {kind!r} can't be allocated")
+        tensor = tvm.runtime.empty(shape, dtype, device)
+        fill(tensor)
+        arguments.append(tensor)
+    return arguments

@@ -1,0 +1,249 @@
+"""Whole models: from ONNX to tasks, and from the best candidates to a library."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+import onnx
+import tvm
+from tvm import relax
+from tvm.ir import IRModule
+from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
+from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
+from tvm.relax.frontend.onnx import from_onnx
+from tvm.s_tir import dlight
+from tvm.target import Target
+from tvm.tirx import PrimFunc
+
+from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.records import scheduled
+from workers.engines.metaschedule.workload import canonical_module, save_module, workload_hash
+from workers.errors import ModelError
+from workers.host import stage
+from workers.messages import (
+    Candidate,
+    CompiledModel,
+    Extraction,
+    ModelRun,
+    PreparedModel,
+    TaskSpec,
+    Workload,
+)
+
+__all__ = ["compile_model", "extract_tasks", "run_model"]
+
+
+def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
+    """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
+    module = _fused(_imported(model), target)
+    weights = _call_counts(module)
+    tasks: dict[str, TaskSpec] = {}
+    stage("naming the workloads")
+    for name, func in _kernels(module):
+        canonical = canonical_module(func)
+        key = workload_hash(canonical)
+        weight = weights.get(name, 0)
+        if key in tasks:
+            known = tasks[key]
+            tasks[key] = TaskSpec(known.name, known.weight + weight, known.workload)
+        elif weight:
+            flops = float(tvm.s_tir.analysis.estimate_tir_flops(canonical))
+            workload = Workload(key, engine, name, flops, save_module(canonical))
+            tasks[key] = TaskSpec(name, weight, workload)
+    return Extraction(tuple(tasks.values()), version)
+
+
+def compile_model(
+    model: PreparedModel, target: Target, records: dict[str, Candidate], *, params_beside: bool
+) -> CompiledModel:
+    """Compile a model with the candidates given; see :meth:`workers.engines.interface.Engine.compile`."""
+    if any("Tensorize" in candidate.trace for candidate in records.values()):
+        register_intrinsics(target)
+    module = _fused(_imported(model), target)
+    tuned, untuned = [], []
+    stage("applying the records")
+    for name, func in _kernels(module):
+        canonical = canonical_module(func)
+        key = workload_hash(canonical)
+        candidate = records.get(key)
+        if candidate is None:
+            untuned.append(key)
+            continue
+        workload = Workload(key, "", name, 0.0, save_module(canonical))
+        replaced = scheduled(workload, candidate).mod["main"]
+        module[name] = _marked(replaced, func)
+        tuned.append(key)
+    stage("compiling the model")
+    module = _packed(module, target)
+    params = None
+    if params_beside:
+        module, params = _with_weights_as_arguments(module)
+    executable = _compiled(module, target)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / "model.so"
+        executable.export_library(str(path))
+        library = path.read_bytes()
+    archive = None
+    if params is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **params)
+        archive = buffer.getvalue()
+    return CompiledModel(library, archive, tuple(dict.fromkeys(tuned)), tuple(dict.fromkeys(untuned)))
+
+
+def run_model(
+    library: bytes, params: bytes | None, inputs: dict[str, Any], target: Target, repeats: int, number: int
+) -> ModelRun:
+    """Run a compiled model in this process; see :meth:`workers.engines.interface.Engine.run`."""
+    device = tvm.device(target.kind.name if target.kind.name != "llvm" else "cpu", 0)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / "model.so"
+        path.write_bytes(library)
+        machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), device)
+    arguments = [tvm.runtime.tensor(value, device) for value in inputs.values()]
+    if params is not None:
+        with np.load(io.BytesIO(params)) as archive:
+            arguments += [tvm.runtime.tensor(archive[f"p{i}"], device) for i in range(len(archive.files))]
+    stage("running the model")
+    result = machine["main"](*arguments)
+    times: tuple[float, ...] = ()
+    if repeats:
+        timed = machine.time_evaluator("main", device, number=number, repeat=repeats)(*arguments)
+        times = tuple(float(seconds) for seconds in timed.results)
+    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times)
+
+
+def _imported(model: PreparedModel) -> IRModule:
+    stage("importing the model into TVM")
+    try:
+        return from_onnx(onnx.load_from_string(model.onnx), keep_params_in_input=False)
+    except Exception as error:  # the frontend raises what it likes
+        raise ModelError(
+            f"{model.name}: TVM's ONNX frontend refused it: {type(error).__name__}: {_last_words(error)}"
+        ) from error
+
+
+def _fused(module: IRModule, target: Target) -> IRModule:
+    """Run the passes before tuning. Extraction and compilation must see the same kernels (TVM #19385)."""
+    stage("lowering the model to kernels")
+    passes = [
+        relax.backend.DispatchSampling(),
+        relax.backend.DispatchSortScan(),
+        relax.transform.DecomposeOpsForInference(),
+        relax.transform.CanonicalizeBindings(),
+        relax.transform.LegalizeOps(),
+        relax.transform.AnnotateTIROpPattern(),
+        relax.transform.FoldConstant(),
+        relax.transform.FuseOps(),
+        relax.transform.FuseTIR(),
+        # Constants as the weights are: a candidate may have them in whatever layout it likes (see _compiled).
+        relax.transform.AttachAttrLayoutFreeBuffers(),
+    ]
+    with target, tvm.transform.PassContext(opt_level=3):
+        return tvm.transform.Sequential(passes)(module)
+
+
+def _packed(module: IRModule, target: Target) -> IRModule:
+    """Put the weights into the layouts the tuned kernels want.
+
+    A kernel that wants its weights in another layout rewrites them in a first block of its own; that block becomes a
+    kernel of its own and, its input being constant, is run here and now.
+    """
+    with target, tvm.transform.PassContext(opt_level=3):
+        return tvm.transform.Sequential(
+            [relax.transform.SplitLayoutRewritePreproc(), relax.transform.FoldConstant()]
+        )(module)
+
+
+def _with_weights_as_arguments(module: IRModule) -> tuple[IRModule, dict[str, np.ndarray]]:
+    """Turn the constants of ``main`` into its last arguments: ``p0``, ``p1`` and so on, in the order of their use.
+
+    Later than the import does it, so that the kernels, and the layouts of the weights, are those that were tuned.
+    """
+    lift = _LiftConstants(module)
+    main = module["main"]
+    body = lift.visit_expr(main.body)
+    inputs = len(main.params)
+    attrs = {**(dict(main.attrs) if main.attrs is not None else {}), "num_input": inputs}
+    lifted = relax.Function([*main.params, *lift.variables], body, main.ret_ty, main.is_pure)
+    module = IRModule(dict(module.functions), attrs=module.attrs)
+    module["main"] = lifted.with_attrs(attrs)
+    return module, {f"p{i}": value for i, value in enumerate(lift.values)}
+
+
+@relax.expr_functor.mutator
+class _LiftConstants(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
+    def __init__(self, module: IRModule) -> None:
+        super().__init__(module)
+        self.variables: list[relax.Var] = []
+        self.values: list[np.ndarray] = []
+
+    def visit_constant_(self, op: relax.Constant) -> relax.Expr:
+        if not op.data.shape:
+            return op  # a scalar is part of the program
+        self.variables.append(relax.Var(f"p{len(self.values)}", op.ty))
+        self.values.append(op.data.numpy())
+        return self.variables[-1]
+
+
+def _compiled(module: IRModule, target: Target) -> Any:
+    passes: list[Any] = []
+    if target.kind.name != "llvm":
+        # Kernels without a record stay unbound on a GPU and don't compile (TVM #18159).
+        passes.append(
+            dlight.ApplyDefaultSchedule(
+                dlight.gpu.Matmul(),
+                dlight.gpu.GEMV(),
+                dlight.gpu.Reduction(),
+                dlight.gpu.GeneralReduction(),
+                dlight.gpu.Fallback(),
+            )
+        )
+    # relax.pipeline.dataflow_lower_passes() fails for llvm on 0.27: its package does not export them.
+    lowering = cpu_generic if target.kind.name == "llvm" else gpu_generic
+    passes += [*lowering.dataflow_lower_passes(target), *lowering.finalize_passes(target)]
+    with target, tvm.transform.PassContext(opt_level=3):
+        return tvm.compile(module, target=target, relax_pipeline=tvm.transform.Sequential(passes))
+
+
+def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
+    """Return the kernels in the order of the module, by their names."""
+    functions = [(var.name_hint, func) for var, func in module.functions.items() if isinstance(func, PrimFunc)]
+    return sorted(functions)
+
+
+def _call_counts(module: IRModule) -> dict[str, int]:
+    counts: dict[str, int] = {}
+
+    def visit(expr: Any) -> None:
+        if isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == "relax.call_tir":
+            name = expr.args[0].name_hint
+            counts[name] = counts.get(name, 0) + 1
+
+    for func in module.functions.values():
+        if isinstance(func, relax.Function):
+            relax.analysis.post_order_visit(func, visit)
+    return counts
+
+
+def _marked(func: PrimFunc, original: PrimFunc) -> PrimFunc:
+    for name in ("global_symbol", "op_pattern"):
+        if original.attrs is not None and name in original.attrs:
+            func = func.with_attr(name, original.attrs[name])
+    # DLight leaves what is scheduled alone.
+    return func.with_attr("tirx.is_scheduled", True)
+
+
+def _flat(result: Any) -> list[Any]:
+    if hasattr(result, "numpy"):
+        return [result]
+    return [tensor for item in result for tensor in _flat(item)]
+
+
+def _last_words(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"

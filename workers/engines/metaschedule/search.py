@@ -1,0 +1,162 @@
+"""The search of one task: MetaSchedule's evolutionary search, and the cost model it ranks with."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+from typing import Any
+
+import numpy as np
+from tvm.s_tir import meta_schedule as ms
+from tvm.s_tir.meta_schedule.cost_model.xgb_model import FeatureGroup, XGBModel
+from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
+from tvm.target import Target
+
+from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.records import candidate_of, scheduled
+from workers.engines.metaschedule.workload import load_module
+from workers.messages import Candidate, Record, SearchOptions, Workload
+
+__all__ = ["MetaScheduleSearch", "train"]
+
+# A failed candidate teaches the model that its like score zero; MetaSchedule's own value for it.
+_FAILED_COST = 1e10
+# Rounds without a candidate that was not tried before, after which the space counts as used up.
+_BARREN_ROUNDS = 3
+
+
+class MetaScheduleSearch:
+    """See :class:`workers.engines.interface.Search`."""
+
+    def __init__(self, workload: Workload, target: Target, options: SearchOptions) -> None:
+        register_intrinsics(target)
+        seed = _derived_seed(options.seed, workload.hash)
+        # RandomModel and XGBModel draw from numpy's global state while they know nothing yet.
+        np.random.seed(seed)
+        random.seed(seed)
+        module = load_module(workload.module)
+        self._workload = workload
+        self._target = target
+        self._tried = set(options.exclude)
+        self._pending: dict[str, ms.MeasureCandidate] = {}
+        self._spare: list[tuple[Candidate, ms.MeasureCandidate]] = []
+        self._context = ms.TuneContext(
+            mod=module,
+            target=target,
+            space_generator="post-order-apply",
+            search_strategy=ms.search_strategy.EvolutionarySearch(
+                population_size=options.population, genetic_num_iters=options.generations
+            ),
+            task_name=workload.name,
+            rand_state=seed,
+            # One search per core: the searches of several tasks run side by side.
+            num_threads=1,
+        )
+        self._extractor = PerStoreFeature()
+        self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
+        self._database = ms.database.MemoryDatabase()
+        self._stored = self._database.commit_workload(module)
+        self._context.pre_tuning(
+            max_trials=1 << 30,
+            num_trials_per_iter=options.batch,
+            design_spaces=self._context.generate_design_space(),
+            database=self._database,
+            cost_model=self._model,
+        )
+
+    def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
+        """Return up to `count` candidates that were not tried before; none where the space is used up."""
+        if cost_model is not None:
+            self._model.booster = _booster(cost_model)
+            self._model.data_size = 1
+        for _ in range(_BARREN_ROUNDS):
+            if self._spare:
+                break
+            self._spare = self._generate()
+        chosen, self._spare = self._spare[:count], self._spare[count:]
+        self._pending.update((candidate.hash, measured) for candidate, measured in chosen)
+        return tuple(candidate for candidate, _ in chosen)
+
+    def learn(self, records: tuple[Record, ...]) -> bytes:
+        """Commit results to the search's database and return the features and costs to train on."""
+        candidates, costs = [], []
+        for record in records:
+            self._tried.add(record.candidate.hash)
+            measured = self._pending.pop(record.candidate.hash, None) or self._replayed(record.candidate)
+            if measured is None:
+                continue
+            if record.times:
+                self._database.commit_tuning_record(
+                    ms.database.TuningRecord(
+                        measured.sch.trace, self._stored, list(record.times), self._target, measured.args_info
+                    )
+                )
+            candidates.append(measured)
+            costs.append(float(np.median(record.times)) if record.times else _FAILED_COST)
+        if not candidates:
+            return b""
+        features = [f.numpy().astype("float32") for f in self._extractor.extract_from(self._context, candidates)]
+        kept = [(f, c) for f, c in zip(features, costs, strict=True) if len(f)]
+        if not kept:
+            return b""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            group=np.array(self._workload.hash),
+            lengths=np.array([len(f) for f, _ in kept]),
+            features=np.concatenate([f for f, _ in kept]),
+            costs=np.array([c for _, c in kept], dtype="float32"),
+        )
+        return buffer.getvalue()
+
+    def _generate(self) -> list[tuple[Candidate, ms.MeasureCandidate]]:
+        generated = self._context.generate_measure_candidates() or []
+        # The strategy counts what it proposed as measured only when told so; the records themselves are
+        # committed in learn(), when they are there.
+        self._context.notify_runner_results(generated, [ms.runner.RunnerResult(None, "")] * len(generated))
+        fresh = []
+        for measured in generated:
+            candidate = candidate_of(measured.sch.trace)
+            if candidate.hash not in self._tried:
+                self._tried.add(candidate.hash)
+                fresh.append((candidate, measured))
+        return fresh
+
+    def _replayed(self, candidate: Candidate) -> ms.MeasureCandidate | None:
+        try:
+            schedule = scheduled(self._workload, candidate)
+        except Exception:  # a record of another TVM may not apply any more: it teaches nothing, it harms nothing
+            return None
+        arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
+        return ms.MeasureCandidate(schedule, arguments)
+
+
+def train(samples: tuple[bytes, ...], threads: int) -> bytes:
+    """Train an XGBoost model on the samples of all tasks; see ``XGBModel`` in MetaSchedule for the loss."""
+    groups: dict[str, FeatureGroup] = {}
+    for sample in samples:
+        with np.load(io.BytesIO(sample)) as data:
+            name, costs = str(data["group"]), data["costs"]
+            features = np.split(data["features"], np.cumsum(data["lengths"])[:-1])
+        if name in groups:
+            groups[name].append(features, costs)
+        else:
+            groups[name] = FeatureGroup(name, list(features), costs)
+    model = XGBModel(num_tuning_cores=threads, early_stopping_rounds=20)
+    ratios = [group.min_cost / group.costs for group in groups.values()]
+    model._train(xs=[f for g in groups.values() for f in g.features], ys=np.concatenate(ratios))
+    return bytes(model.booster.save_raw())
+
+
+def _booster(raw: bytes) -> Any:
+    import xgboost
+
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(raw))
+    return booster
+
+
+def _derived_seed(seed: int, workload: str) -> int:
+    # TVM takes [1, 2**31 - 1].
+    return int(hashlib.sha256(f"{seed}:{workload}".encode()).hexdigest()[:7], 16) + 1

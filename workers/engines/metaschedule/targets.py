@@ -1,0 +1,141 @@
+"""Targets: from what a person writes to TVM's canonical JSON, and to the device class."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import re
+import shlex
+from typing import Any
+
+import tvm
+from tvm.target import Target, codegen
+
+from workers.errors import TargetError
+from workers.messages import DeviceInfo
+
+__all__ = ["parse_target", "resolve_target"]
+
+
+def parse_target(spec: str) -> Target:
+    """Make a TVM target from its JSON, from a kind or tag, or from the older command-line form.
+
+    TVM 0.27 dropped the form ``llvm -mcpu=znver4 -num-cores=2``, which its users still know.
+
+    Raises
+    ------
+    TargetError
+        Where TVM doesn't know it.
+    """
+    text = spec.strip()
+    try:
+        target = Target(json.loads(text) if text.startswith("{") else _from_options(text))
+    except json.JSONDecodeError as error:
+        raise TargetError(f"target {spec!r} is not valid JSON: {error}") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise TargetError(f"TVM doesn't know the target {spec!r}: {_first_line(error)}") from None
+    mcpu = target.attrs.get("mcpu")
+    # TVM itself takes any -mcpu and falls back to a generic one with a warning, so that a misspelt CPU would
+    # tune for another machine.
+    triple = str(target.attrs.get("mtriple") or codegen.llvm_get_system_triple())
+    if target.kind.name == "llvm" and mcpu and not codegen.llvm_is_valid_cpu(str(mcpu), triple):
+        raise TargetError(
+            f"LLVM knows no CPU {str(mcpu)!r} in target {spec!r}; "
+            "--target auto finds this machine's own, `llc -march=x86-64 -mcpu=help` lists them"
+        )
+    return target
+
+
+def resolve_target(spec: str) -> DeviceInfo:
+    """Return the device that `spec` means; see :meth:`workers.engines.interface.Engine.resolve_target`."""
+    if spec == "auto":
+        cpu = codegen.llvm_get_system_cpu()
+        target = Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": usable_cores()})
+    else:
+        target = parse_target(spec)
+    kind = target.kind.name
+    if kind == "llvm":
+        cores = int(target.attrs.get("num-cores", 0)) or usable_cores()
+        if "num-cores" not in target.attrs:
+            # MetaSchedule's rules refuse a CPU target without it.
+            target = Target({**_exported(target), "num-cores": cores})
+        model = cpu_model()
+        short = f"{target.attrs.get('mcpu', 'generic')}-{cores}c"
+        device = "cpu"
+    else:
+        cores = 0
+        model = _gpu_model(kind)
+        short = str(target.attrs.get("arch", kind))
+        device = kind
+    text = json.dumps(_exported(target), sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return DeviceInfo(
+        target=text,
+        device_class=f"{short}-{digest}@{_slug(model)}",
+        model=model,
+        cores=cores,
+        kind=device,
+        versions={"tvm": tvm.__version__},
+    )
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def cpu_model() -> str:
+    """Return the CPU's name as the operating system has it."""
+    try:
+        text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
+    return found.group(1).strip() if found else platform.machine()
+
+
+def _gpu_model(kind: str) -> str:
+    device = tvm.device(kind, 0)
+    return str(device.device_name) if device.exist else "unknown"
+
+
+def _exported(target: Target) -> dict[str, Any]:
+    exported = json.loads(json.dumps(dict(target.export()), default=_plain))
+    return {key: value for key, value in exported.items() if value not in ("", [], None)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, int | float | str):
+        return value
+    if hasattr(value, "items"):
+        return dict(value.items())
+    return list(value)
+
+
+def _from_options(text: str) -> Any:
+    kind, *options = shlex.split(text)
+    if not options:
+        return {"kind": kind} if kind == "llvm" else kind
+    parsed: dict[str, Any] = {"kind": kind}
+    for option in options:
+        name, sep, value = option.lstrip("-").partition("=")
+        if not sep:
+            raise ValueError(f"option {option!r} has no value; write it as {option}=VALUE")
+        if name == "mattr":
+            parsed[name] = value.split(",")
+        elif name == "keys":
+            parsed[name] = value.split(",")
+        else:
+            parsed[name] = int(value) if value.isdigit() else value
+    return parsed
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

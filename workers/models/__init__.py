@@ -1,0 +1,24 @@
+"""ONNX models before an engine sees them: read, refuse, fix shapes, simplify, check; and onnxruntime as the reference.
+
+Knows ONNX and onnxruntime and nothing of TVM or Ray.
+"""
+
+from workers.models._compare import OutputDifference, compare
+from workers.models._inputs import random_inputs
+from workers.models._prepare import input_specs, prepare
+from workers.models._reference import run_reference, time_reference
+from workers.models._shapes import DeclaredInput, parse_input_shape
+from workers.models._weights import with_random_weights
+
+__all__ = [
+    "DeclaredInput",
+    "OutputDifference",
+    "compare",
+    "input_specs",
+    "parse_input_shape",
+    "prepare",
+    "random_inputs",
+    "run_reference",
+    "time_reference",
+    "with_random_weights",
+]

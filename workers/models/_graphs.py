@@ -1,0 +1,115 @@
+"""Walking an ONNX model, the graphs inside its nodes included."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import onnx
+
+__all__ = ["STANDARD_DOMAINS", "attribute", "graphs", "infer_shapes", "nodes", "operator_counts", "opset", "tensors", "title"]
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def _direct_subgraphs(holder: Any) -> Iterator[Any]:
+    for node in holder.node:
+        for attr in node.attribute:
+            if attr.type == onnx.AttributeProto.GRAPH:
+                yield attr.g
+            yield from attr.graphs
+
+
+def _nested(graph: Any) -> Iterator[Any]:
+    yield graph
+    for inner in _direct_subgraphs(graph):
+        yield from _nested(inner)
+
+
+def graphs(model: onnx.ModelProto) -> Iterator[Any]:
+    """The model's graph, then every graph inside a node (branches, loop bodies), depth first."""
+    yield from _nested(model.graph)
+
+
+def _names_read(graph: Any) -> set[str]:
+    return {name for inner in _nested(graph) for node in inner.node for name in node.input}
+
+
+def _lend_constants(graph: Any, outer: dict[str, Any]) -> None:
+    constants = {**outer, **{tensor.name: tensor for tensor in graph.initializer}}
+    for inner in _direct_subgraphs(graph):
+        own = {tensor.name for tensor in inner.initializer}
+        lent = sorted((_names_read(inner) & constants.keys()) - own)
+        _lend_constants(inner, constants)
+        inner.initializer.extend(constants[name] for name in lent)
+
+
+def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of the model with the types and shapes of its values written in, those inside branches as well."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    # Inference sees no constant of an outer graph from within a branch, so that the first Unsqueeze there ends it. In
+    # this copy every branch gets its own.
+    _lend_constants(copied.graph, {})
+    inferred = onnx.shape_inference.infer_shapes(copied, data_prop=True)
+    shapes = {value.name: value for graph in graphs(inferred) for value in graph.value_info}
+    outputs = {value.name: value for value in inferred.graph.output}
+    copied.CopyFrom(model)
+    for graph in graphs(copied):
+        del graph.value_info[:]
+        graph.value_info.extend(
+            shapes[name] for node in graph.node for name in node.output if name in shapes and name not in outputs
+        )
+    for value in copied.graph.output:
+        value.CopyFrom(outputs[value.name])
+    return copied
+
+
+def nodes(model: onnx.ModelProto) -> Iterator[Any]:
+    """Every node of every graph of the model; local functions are not entered."""
+    for graph in graphs(model):
+        yield from graph.node
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[Any]:
+    """Every tensor stored in the model: initializers, sparse ones, attributes, those of functions as well."""
+    found = list(graphs(model))
+    for function in model.functions:
+        found.extend(inner for outer in _direct_subgraphs(function) for inner in _nested(outer))
+    for graph in found:
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+    for holder in (*found, *model.functions):
+        for node in holder.node:
+            for attr in node.attribute:
+                if attr.type == onnx.AttributeProto.TENSOR:
+                    yield attr.t
+                yield from attr.tensors
+
+
+def title(node: Any) -> str:
+    """A node's name for people; by its first output where it has none."""
+    if node.name:
+        return f"'{node.name}'"
+    return f"that makes '{node.output[0]}'" if node.output else "without a name"
+
+
+def attribute(node: Any, name: str, default: Any = None) -> Any:
+    """Value of a node's attribute, or ``default`` where it is not set."""
+    for attr in node.attribute:
+        if attr.name == name:
+            return onnx.helper.get_attribute_value(attr)
+    return default
+
+
+def opset(model: onnx.ModelProto) -> int:
+    """Version of the standard operators that the model asks for; 1 where it says none, as ONNX rules."""
+    return next((int(o.version) for o in model.opset_import if o.domain in STANDARD_DOMAINS), 1)
+
+
+def operator_counts(model: onnx.ModelProto) -> Counter[str]:
+    """How many nodes there are of each operator; ``Constant`` is left out, being data rather than work."""
+    return Counter(node.op_type for node in nodes(model) if node.op_type != "Constant")

@@ -1,0 +1,218 @@
+"""From a model file to a model that an engine can import."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import onnx
+import onnx.inliner
+from onnx import helper
+
+from workers.errors import ModelError
+from workers.messages import PreparedModel, TensorSpec
+from workers.models import _graphs, _shapes
+from workers.models._files import read_model
+from workers.models._leftovers import drop_dropout
+from workers.models._recurrent import unroll_recurrent
+from workers.models._reference import first_line
+from workers.models._refuse import check_valid, refuse_unsupported
+from workers.models._simplify import SIMPLIFIERS, Simplifier
+from workers.models._verify import Expectation
+
+__all__ = ["input_specs", "prepare"]
+
+_NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+
+# The first that needs no initializer to be listed as an input is 4; 8 is what exporters have written since 2021.
+_MIN_IR_VERSION = 8
+
+# Their outputs' sizes depend on values, so that one run doesn't tell them.
+_SIZED_BY_VALUES = {"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Range", "Scan", "StringSplit", "Unique"}
+
+
+def _inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
+    if not model.functions:
+        return model, []
+    count = len(model.functions)
+    return onnx.inliner.inline_local_functions(model), [f"inlined {count} functions that the model defines"]
+
+
+def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
+    model, sha256 = read_model(path)
+    check_valid(model, path)
+    model, changes = _inline_functions(model)
+    refuse_unsupported(model, path)
+    return model, sha256, changes
+
+
+def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
+    """The inputs of a model as its file declares them.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    list of DeclaredInput
+        Name, dimensions (a size, a name, or None) and element type; initializers that are listed as inputs are not
+        among them.
+
+    Raises
+    ------
+    ModelError
+        The file is no model that can be tuned.
+    """
+    model, _, _ = _load(Path(path))
+    return _shapes.declared_inputs(model)
+
+
+def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
+    dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+    return TensorSpec(name=value.name, shape=shape, dtype=dtype)
+
+
+def _fix_outputs(model: onnx.ModelProto, observed: list[tuple[int, ...]], path: Path) -> None:
+    """Write down the outputs' shapes: as inferred, or as observed where inference gives up and no value has a say."""
+    inferred = _graphs.infer_shapes(model)
+    unsure = sorted({node.op_type for node in _graphs.nodes(model)} & _SIZED_BY_VALUES)
+    for value, known, shape in zip(model.graph.output, inferred.graph.output, observed, strict=True):
+        dims = tuple(dim.dim_value for dim in known.type.tensor_type.shape.dim)
+        if unsure and dims != shape:
+            raise ModelError(
+                f"{path}: the shape of output '{value.name}' depends on the inputs' values ({', '.join(unsure)}); "
+                "cut the model before that operator"
+            )
+        value.type.CopyFrom(helper.make_tensor_type_proto(value.type.tensor_type.elem_type, shape))
+
+
+def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
+    """Leave nothing in that depends on the tool that wrote it."""
+    order = {value.name: place for place, value in enumerate(original.graph.input)}
+    names = sorted((value.name for value in model.graph.input), key=lambda name: order[name])
+    if names != list(order):
+        raise ValueError("an input was lost")
+    inputs = copy.deepcopy(list(original.graph.input))
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    stored = sorted(copy.deepcopy(list(model.graph.initializer)), key=lambda tensor: tensor.name)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(stored)
+    for graph in _graphs.graphs(model):
+        del graph.value_info[:]
+    version = _graphs.opset(model)
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", version))
+    return model
+
+
+def _rewrite(
+    original: onnx.ModelProto, simplifier: Simplifier, expected: Expectation, path: Path
+) -> tuple[onnx.ModelProto, list[str]]:
+    tool, simplify = simplifier
+    before = _graphs.operator_counts(original)
+    model = copy.deepcopy(original)
+    drop_dropout(model)
+    model = simplify(model)
+    after = _graphs.operator_counts(model)
+    unrolled = unroll_recurrent(model, path)
+    if unrolled:
+        model = simplify(model)
+    model = _tidy(model, original)
+    _fix_outputs(model, expected.shapes, path)
+    model = _graphs.infer_shapes(model)
+    onnx.checker.check_model(model)
+
+    changes = []
+    leftovers = [f"{before[op] - after[op]} {op}" for op in ("Dropout", "Identity") if before[op] > after[op]]
+    if leftovers:
+        changes.append(f"removed {' and '.join(leftovers)}: without effect at inference")
+    if before["If"] > after["If"]:
+        changes.append(f"resolved {before['If'] - after['If']} If whose conditions are constant")
+    if before != after:
+        changes.append(f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})")
+    return model, changes + unrolled
+
+
+def _simplified(
+    original: onnx.ModelProto, expected: Expectation, path: Path
+) -> tuple[bytes, onnx.ModelProto, list[str]]:
+    """The first rewriting that computes what the original does."""
+    faults = []
+    refusals = []
+    for simplifier in SIMPLIFIERS:
+        try:
+            model, changes = _rewrite(original, simplifier, expected, path)
+            data = model.SerializeToString(deterministic=True)
+            found = expected.difference(data)
+        except ModelError as error:
+            refusals.append(error)
+        # Anything: these tools raise whatever their internals do.
+        except Exception as error:
+            faults.append(f"{simplifier[0]} failed: {type(error).__name__}: {first_line(error)}")
+        else:
+            if found.ok:
+                return data, model, changes
+            faults.append(f"simplified by {simplifier[0]}, output '{found.worst_name}' {found.reason}")
+    if refusals:
+        raise refusals[0]
+    raise ModelError(f"{path}: no simplified form of the model agrees with it: {'; '.join(faults)}")
+
+
+def prepare(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES) -> PreparedModel:
+    """Make a model ready for an engine's frontend.
+
+    Reads the file and its external data, fixes the input shapes, folds all that depends on no input, drops what only
+    training needs, unrolls LSTM, GRU and RNN, and checks in onnxruntime that random inputs give the outputs that they
+    give in the original. Floats are drawn from [-1, 1), integers are 0 or 1 (and, where a single integer is compared
+    with a constant, that constant). The same file and shapes give the same bytes.
+
+    Parameters
+    ----------
+    path : path-like
+    shapes : mapping of str to tuple of int, optional
+        Full shapes of inputs by name. Required where an input has dynamic dimensions; may change dimensions that the
+        file declares fixed, if the model works so: exporters often write down the sizes they happened to trace.
+
+    Returns
+    -------
+    PreparedModel
+
+    Raises
+    ------
+    UsageError
+        ``shapes`` names no input, or has a rank or sizes that can't be.
+    ModelError
+        The file is no model that can be tuned, leaves sizes open, or can't be simplified without changing its outputs.
+    """
+    file = Path(path)
+    model, sha256, changes = _load(file)
+    solved = _shapes.solve_shapes(model, shapes, file)
+    declared = {one.name: one for one in _shapes.declared_inputs(model)}
+    changes += _shapes.fix_shapes(model, solved)
+    model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
+    inputs = tuple(_spec(value, solved[value.name]) for value in model.graph.input)
+    try:
+        expected = Expectation(model, inputs, file)
+    except ModelError as error:
+        contradicted = [
+            f"; --input-shape asked for {_shapes.shape_text(solved[name])} in place of input '{name}', declared {one}"
+            for name, one in declared.items()
+            if one.contradicts(solved[name])
+        ]
+        raise ModelError(f"{error}{''.join(contradicted)}") from None
+    data, prepared, done = _simplified(model, expected, file)
+    outputs = tuple(_spec(v, shape) for v, shape in zip(prepared.graph.output, expected.shapes, strict=True))
+    return PreparedModel(
+        sha256=sha256,
+        name=file.stem,
+        onnx=data,
+        inputs=inputs,
+        outputs=outputs,
+        changes=tuple(changes + done),
+    )

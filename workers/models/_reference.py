@@ -1,0 +1,129 @@
+"""onnxruntime on the CPU: the values and the latency that a compiled model is held against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+
+from workers.errors import ModelError
+from workers.messages import ModelTiming
+
+__all__ = ["first_line", "open_session", "run_reference", "time_reference"]
+
+# onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is read here.
+_SILENT = 4
+
+
+def first_line(error: Exception) -> str:
+    """The part of an onnxruntime error that a person can use."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text.removeprefix("[ONNXRuntimeError] : ")
+
+
+def open_session(onnx: bytes, threads: int, *, optimize: bool = True) -> Any:
+    """An inference session on the CPU that runs one operator after the other.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime refuses the model; the text is its reason alone.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _SILENT
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    # Its exceptions share no base class below Exception.
+    except Exception as error:
+        raise ModelError(f"onnxruntime can't load the model: {first_line(error)}") from None
+
+
+def _call(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    try:
+        return list(session.run(None, dict(inputs)))
+    except Exception as error:
+        raise ModelError(f"onnxruntime can't run the model: {first_line(error)}") from None
+
+
+def run_reference(
+    onnx: bytes, inputs: Mapping[str, npt.NDArray[Any]], threads: int, *, optimize: bool = True
+) -> list[npt.NDArray[Any]]:
+    """Run a model once with onnxruntime.
+
+    Parameters
+    ----------
+    onnx : bytes
+        The serialized model.
+    inputs : mapping of str to ndarray
+    threads : int
+        Threads within an operator.
+    optimize : bool, optional
+        Let onnxruntime rewrite the graph first. Without, it runs the operators as they are written.
+
+    Returns
+    -------
+    list of ndarray
+        In the order of the model's outputs.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime can't load the model or run it on these inputs.
+    """
+    return _call(open_session(onnx, threads, optimize=optimize), inputs)
+
+
+def time_reference(
+    onnx: bytes,
+    inputs: Mapping[str, npt.NDArray[Any]],
+    threads: int,
+    repeats: int,
+    *,
+    warmup: int = 3,
+    min_total_s: float = 0.5,
+) -> ModelTiming:
+    """Time a model with onnxruntime, fully optimized.
+
+    Parameters
+    ----------
+    onnx : bytes
+    inputs : mapping of str to ndarray
+    threads : int
+    repeats : int
+        Inferences timed, at least.
+    warmup : int, optional
+        Inferences before the clock starts: the first ones allocate.
+    min_total_s : float, optional
+        Goes on until the timed inferences took this long together (seconds), so that a short model is not judged by a
+        moment.
+
+    Returns
+    -------
+    ModelTiming
+        One time for each inference, in seconds.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime can't load the model or run it on these inputs.
+    """
+    session = open_session(onnx, threads)
+    for _ in range(warmup):
+        _call(session, inputs)
+    times: list[float] = []
+    total = 0.0
+    while len(times) < repeats or total < min_total_s:
+        start = time.perf_counter()
+        _call(session, inputs)
+        times.append(time.perf_counter() - start)
+        total += times[-1]
+    return ModelTiming(times=tuple(times))

@@ -1,0 +1,99 @@
+"""What no engine can take, said before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from workers.errors import ModelError
+from workers.models import _graphs
+
+__all__ = ["check_valid", "refuse_unsupported"]
+
+_RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+
+# What numpy holds without help, so that it can be drawn, fed to onnxruntime and compared.
+_ELEMENT_TYPES = {
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.DOUBLE,
+    onnx.TensorProto.INT8,
+    onnx.TensorProto.INT16,
+    onnx.TensorProto.INT32,
+    onnx.TensorProto.INT64,
+    onnx.TensorProto.UINT8,
+    onnx.TensorProto.UINT16,
+    onnx.TensorProto.UINT32,
+    onnx.TensorProto.UINT64,
+    onnx.TensorProto.BOOL,
+}
+
+_LISTED = 3
+
+
+def _type_name(value: Any) -> str:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return (kind or "nothing").removesuffix("_type").replace("_", " ")
+    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower() + " tensor"
+
+
+def _refuse_types(model: onnx.ModelProto, path: Path) -> None:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for role, values in (("input", model.graph.input), ("output", model.graph.output)):
+        for value in values:
+            tensor = value.type.WhichOneof("value") == "tensor_type"
+            if value.name in stored or (tensor and value.type.tensor_type.elem_type in _ELEMENT_TYPES):
+                continue
+            raise ModelError(
+                f"{path}: {role} '{value.name}' is a {_type_name(value)}; only tensors of numbers or bool can be "
+                "tuned; cut the model so that this part stays outside"
+            )
+
+
+def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
+    foreign = [node for node in _graphs.nodes(model) if node.domain not in _graphs.STANDARD_DOMAINS]
+    if foreign:
+        listed = "; ".join(
+            f"{node.op_type} of domain '{node.domain}' (node {_graphs.title(node)})" for node in foreign[:_LISTED]
+        )
+        more = f"; and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
+        raise ModelError(
+            f"{path}: operators outside the ONNX standard can't be imported: {listed}{more}; "
+            "export the model without them"
+        )
+    for node in _graphs.nodes(model):
+        if node.op_type in _RANDOM:
+            raise ModelError(
+                f"{path}: operator {node.op_type} (node {_graphs.title(node)}) draws random numbers, so that no output "
+                "can be checked; make what it draws an input of the model"
+            )
+
+
+def refuse_unsupported(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse inputs, outputs and operators that can't be tuned.
+
+    Raises
+    ------
+    ModelError
+    """
+    _refuse_types(model, path)
+    _refuse_operators(model, path)
+
+
+def check_valid(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse what ``onnx.checker`` refuses.
+
+    Raises
+    ------
+    ModelError
+        With the checker's first line; the rest of its text repeats the graph.
+    """
+    if not model.graph.node:
+        raise ModelError(f"{path} holds no operators; it may be cut off")
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"{path} is not a valid ONNX model: {str(error).strip().splitlines()[0]}") from None

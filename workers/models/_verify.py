@@ -1,0 +1,103 @@
+"""The prepared model against the original, both in onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
+
+from workers.errors import ModelError
+from workers.messages import TensorSpec
+from workers.models import _graphs
+from workers.models._compare import OutputDifference, compare
+from workers.models._inputs import random_inputs
+from workers.models._reference import run_reference
+
+__all__ = ["Expectation"]
+
+_SEED = 0
+_MAX_PROBES = 4
+
+
+def _compared_constants(model: onnx.ModelProto) -> list[int]:
+    """Single integers that the model compares something with, such as the sampling rate that chooses a branch."""
+    constants: dict[str, Any] = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and _graphs.attribute(node, "value") is not None:
+            constants[node.output[0]] = _graphs.attribute(node, "value")
+    found: list[int] = []
+    for node in model.graph.node:
+        for name in node.input if node.op_type == "Equal" else ():
+            if name in constants:
+                values = numpy_helper.to_array(constants[name])
+                if values.size == 1 and values.dtype.kind in "iu":
+                    found.append(int(values.item()))
+    return list(dict.fromkeys(found))[:_MAX_PROBES]
+
+
+def _draws(model: onnx.ModelProto, inputs: Sequence[TensorSpec]) -> list[dict[str, npt.NDArray[Any]]]:
+    """Random inputs, and the same with each single integer set to what the model compares it with.
+
+    A model may choose its branch by such an input, and random values would only ever see one of them.
+    """
+    draws = [random_inputs(inputs, _SEED)]
+    single = [s for s in inputs if np.dtype(s.dtype).kind in "iu" and int(np.prod(s.shape)) == 1]
+    for value in _compared_constants(model) if single else ():
+        special = {s.name: np.full(s.shape, value, s.dtype) for s in single if value <= np.iinfo(s.dtype).max}
+        draws.append({**random_inputs(inputs, _SEED), **special})
+    return draws
+
+
+class Expectation:
+    """What the original computes, taken before anything is changed.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The original, its input shapes fixed.
+    inputs : sequence of TensorSpec
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime can't run the original.
+    """
+
+    def __init__(self, model: onnx.ModelProto, inputs: Sequence[TensorSpec], path: Path) -> None:
+        self._names = [value.name for value in model.graph.output]
+        self._cases: list[tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]] = []
+        data = model.SerializeToString()
+        draws = _draws(model, inputs)
+        for number, draw in enumerate(draws):
+            try:
+                # As written: an optimizing session would share its rewrites with the simplifier under test.
+                self._cases.append((draw, run_reference(data, draw, threads=1, optimize=False)))
+            except ModelError as error:
+                if number == 0:
+                    raise ModelError(f"{path}: the model as given doesn't work with these input shapes: {error}") from None
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the outputs in the first run."""
+        return [tuple(output.shape) for output in self._cases[0][1]]
+
+    def difference(self, prepared: bytes) -> OutputDifference:
+        """How far a prepared model is from the original: the worst of all draws.
+
+        Raises
+        ------
+        ModelError
+            onnxruntime can't run the prepared model.
+        """
+        found = [
+            compare(run_reference(prepared, draw, threads=1, optimize=False), want, names=self._names)
+            for draw, want in self._cases
+        ]
+        return max(found, key=lambda one: (not one.ok, one.max_rel))
