@@ -1,0 +1,267 @@
+"""The tables. A change here needs a migration beside it; a test compares the two."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from orchestrator.storage._types import Compressed, Instant, db_now
+
+__all__ = [
+    "Base",
+    "Campaign",
+    "CampaignModel",
+    "Device",
+    "DeviceClass",
+    "Extraction",
+    "Model",
+    "ModelTask",
+    "Target",
+    "Task",
+    "Trial",
+    "Verification",
+    "Workload",
+]
+
+
+class Base(DeclarativeBase):
+    """Constraints get names by rule, so that a migration can name what it drops on any database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
+        str: String,
+        float: Double,
+        bytes: LargeBinary,
+        datetime: Instant,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Model(Base):
+    """A model file with its input shapes fixed."""
+
+    __tablename__ = "models"
+    __table_args__ = (UniqueConstraint("sha256", "shapes_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str]
+    shapes_key: Mapped[str] = mapped_column(Text)
+    name: Mapped[str]
+    path: Mapped[str] = mapped_column(Text)
+    inputs: Mapped[list[Any]]
+    outputs: Mapped[list[Any]]
+    changes: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Target(Base):
+    """What an engine compiles for."""
+
+    __tablename__ = "targets"
+    __table_args__ = (UniqueConstraint("engine", "spec"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    engine: Mapped[str]
+    spec: Mapped[str] = mapped_column(Text)
+
+
+class DeviceClass(Base):
+    """Within one of these, and nowhere else, run times compare."""
+
+    __tablename__ = "device_classes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    target_id: Mapped[int] = mapped_column(ForeignKey("targets.id"), index=True)
+    model: Mapped[str]
+    cores: Mapped[int]
+    kind: Mapped[str]
+
+
+class Device(Base):
+    """A device as the tracker knows it."""
+
+    __tablename__ = "devices"
+    __table_args__ = (UniqueConstraint("key", "host"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    host: Mapped[str]
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    versions: Mapped[dict[str, Any]]
+    last_seen_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Workload(Base):
+    """A computation, whatever models it occurs in."""
+
+    __tablename__ = "workloads"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hash: Mapped[str] = mapped_column(unique=True)
+    engine: Mapped[str]
+    name: Mapped[str]
+    flops: Mapped[float]
+    module: Mapped[bytes] = mapped_column(Compressed)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Extraction(Base):
+    """That a model was taken apart for a target: also where it had no task at all."""
+
+    __tablename__ = "extractions"
+    __table_args__ = (UniqueConstraint("model_id", "target_id", "engine_version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    target_id: Mapped[int] = mapped_column(ForeignKey("targets.id"))
+    engine_version: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class ModelTask(Base):
+    """A workload in an extracted model."""
+
+    __tablename__ = "model_tasks"
+    __table_args__ = (UniqueConstraint("extraction_id", "workload_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    extraction_id: Mapped[int] = mapped_column(ForeignKey("extractions.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str]
+    weight: Mapped[int]
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"), index=True)
+
+
+class Campaign(Base):
+    """A campaign; its progress is not here but in the trials."""
+
+    __tablename__ = "campaigns"
+    # A number people have in their notes must never come to mean another campaign.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str | None] = mapped_column(unique=True)
+    engine: Mapped[str]
+    state: Mapped[str] = mapped_column(index=True)
+    spec: Mapped[dict[str, Any]]
+    request: Mapped[str | None]
+    message: Mapped[str] = mapped_column(Text)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    active_s: Mapped[float]
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+
+
+class CampaignModel(Base):
+    """A model file of a campaign; its model is known once a worker has prepared it."""
+
+    __tablename__ = "campaign_models"
+    __table_args__ = (UniqueConstraint("campaign_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
+    path: Mapped[str] = mapped_column(Text)
+    shapes: Mapped[dict[str, Any]]
+
+
+class Task(Base):
+    """A workload to be tuned for a device class in a campaign."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (UniqueConstraint("campaign_id", "workload_id", "device_class_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"), index=True)
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    name: Mapped[str]
+    weight: Mapped[int]
+    budget: Mapped[int]
+    stored_before: Mapped[int]
+    state: Mapped[str]
+    note: Mapped[str] = mapped_column(Text)
+
+
+class Trial(Base):
+    """A measured candidate: recorded exactly once, by the unique constraint."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("workload_id", "device_class_id", "candidate"),
+        # Best first within a workload on a device class. The campaign is in it so that a campaign's progress
+        # is counted from the index alone, and the id so that equally fast trials come in one order.
+        Index(None, "workload_id", "device_class_id", "cost_s", "id", "campaign_id"),
+        Index(None, "campaign_id", "id"),
+        # A deleted trial's id must not return under another trial: verifications name trials by id.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    candidate: Mapped[str]
+    trace: Mapped[bytes] = mapped_column(Compressed)
+    state: Mapped[str]
+    cost_s: Mapped[float | None]
+    times: Mapped[list[Any]]
+    message: Mapped[str] = mapped_column(Text)
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    device: Mapped[str]
+    host: Mapped[str]
+    versions: Mapped[dict[str, Any]]
+    build_s: Mapped[float]
+    run_s: Mapped[float]
+    token: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Verification(Base):
+    """A built model compared with the reference."""
+
+    __tablename__ = "verifications"
+    __table_args__ = (Index(None, "model_id", "device_class_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int | None] = mapped_column(
+        ForeignKey("campaigns.id", ondelete="SET NULL"), index=True
+    )
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    records_key: Mapped[str]
+    untuned_s: Mapped[float | None]
+    tuned_s: Mapped[float | None]
+    reference_s: Mapped[float | None]
+    max_abs: Mapped[float | None]
+    max_rel: Mapped[float | None]
+    tasks_total: Mapped[int]
+    tasks_tuned: Mapped[int]
+    details: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
