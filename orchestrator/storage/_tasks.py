@@ -1,0 +1,164 @@
+"""The tasks of a campaign, and their progress as the trials tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select, update
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage._campaigns import require_lease
+from orchestrator.storage._database import Database
+from orchestrator.storage._lookup import device_class_ids, storable, workload_ids
+from orchestrator.storage._models import DeviceClass, Task, Trial, Workload
+from orchestrator.storage._types import insert_unless_there
+from orchestrator.storage.records import CampaignTaskRow, NewTask, TaskState
+
+__all__ = ["Tasks"]
+
+
+class Tasks(Database):
+    """Tasks of campaigns. Written by the campaign's owner; read by anyone."""
+
+    def set_tasks(self, campaign_id: int, tasks: Sequence[NewTask], *, owner: str | None = None) -> int:
+        """Store a campaign's plan and return how many of its tasks are new.
+
+        A task that is there already stays as it is, so that planning again after a restart keeps
+        ``stored_before`` and the states reached.
+
+        Raises
+        ------
+        NotFoundError
+            A workload or device class isn't stored.
+        LeaseLostError
+            ``owner`` is given and doesn't hold the lease.
+        """
+        table: Any = Task.__table__
+
+        def work(connection: Connection) -> int:
+            if owner is not None:
+                require_lease(connection, campaign_id, owner)
+            if not tasks:
+                return 0
+            workloads = workload_ids(connection, (task.workload_hash for task in tasks))
+            classes = device_class_ids(connection, (task.device_class for task in tasks))
+            statement = insert_unless_there(
+                table, self._dialect, ("campaign_id", "workload_id", "device_class_id")
+            ).returning(table.c.id)
+            rows = [
+                {
+                    "campaign_id": campaign_id,
+                    "workload_id": workloads[task.workload_hash],
+                    "device_class_id": classes[task.device_class],
+                    "name": storable(task.name),
+                    "weight": task.weight,
+                    "budget": task.budget,
+                    "stored_before": task.stored_before,
+                    "state": task.state.value,
+                    "note": storable(task.note),
+                }
+                for task in tasks
+            ]
+            return len(connection.execute(statement, rows).all())
+
+        return self._write(work)
+
+    def update_task(
+        self,
+        task_id: int,
+        *,
+        state: TaskState | None = None,
+        note: str | None = None,
+        budget: int | None = None,
+    ) -> None:
+        """Change what is given of a task; :class:`NotFoundError` where there is none of that id."""
+        values: dict[str, Any] = {}
+        if state is not None:
+            values["state"] = state.value
+        if note is not None:
+            values["note"] = storable(note)
+        if budget is not None:
+            values["budget"] = budget
+        if not values:
+            return
+
+        def work(connection: Connection) -> None:
+            if connection.execute(update(Task).where(Task.id == task_id).values(**values)).rowcount == 0:
+                raise NotFoundError(f"there is no task {task_id}")
+
+        self._write(work)
+
+    def campaign_tasks(self, campaign_id: int) -> list[CampaignTaskRow]:
+        """Return a campaign's tasks with their progress, in the order they were planned."""
+        # Trials that were measured without any campaign have none to compare: not NULL but no.
+        ours = case((Trial.campaign_id == Task.campaign_id, 1), else_=0)
+        failed = case((Trial.id.is_not(None) & Trial.cost_s.is_(None), 1), else_=0)
+        counted = (
+            select(
+                Task.id,
+                func.count(Trial.id).label("stored"),
+                func.sum(failed).label("stored_failures"),
+                func.sum(ours).label("measured"),
+                func.sum(ours * failed).label("measured_failures"),
+            )
+            .outerjoin(
+                Trial,
+                (Trial.workload_id == Task.workload_id) & (Trial.device_class_id == Task.device_class_id),
+            )
+            .where(Task.campaign_id == campaign_id)
+            .group_by(Task.id)
+            .subquery("counted")
+        )
+        best_id = (
+            select(Trial.id)
+            .where(
+                Trial.workload_id == Task.workload_id,
+                Trial.device_class_id == Task.device_class_id,
+                Trial.cost_s.is_not(None),
+            )
+            .order_by(Trial.cost_s, Trial.id)
+            .limit(1)
+            .correlate(Task)
+            .scalar_subquery()
+        )
+        best = (
+            select(Task.id, best_id.label("trial_id")).where(Task.campaign_id == campaign_id).subquery("best")
+        )
+        query = (
+            select(
+                Task.id,
+                Task.campaign_id,
+                Workload.hash.label("workload_hash"),
+                Workload.name.label("workload_name"),
+                Workload.flops,
+                DeviceClass.name.label("device_class"),
+                Task.name,
+                Task.weight,
+                Task.budget,
+                Task.stored_before,
+                Task.state,
+                Task.note,
+                counted.c.stored,
+                counted.c.stored_failures,
+                counted.c.measured,
+                counted.c.measured_failures,
+                Trial.cost_s.label("best_s"),
+                Trial.id.label("best_trial_id"),
+                Trial.created_at.label("best_at"),
+            )
+            .join(Workload, Workload.id == Task.workload_id)
+            .join(DeviceClass, DeviceClass.id == Task.device_class_id)
+            .join(counted, counted.c.id == Task.id)
+            .join(best, best.c.id == Task.id)
+            .outerjoin(Trial, Trial.id == best.c.trial_id)
+            .where(Task.campaign_id == campaign_id)
+            .order_by(Task.id)
+        )
+        return [_task_row(row) for row in self._read(lambda c: c.execute(query).all())]
+
+
+def _task_row(row: Any) -> CampaignTaskRow:
+    values = dict(row._mapping)
+    values["state"] = TaskState(row.state)
+    return CampaignTaskRow(**values)

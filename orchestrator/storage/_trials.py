@@ -1,0 +1,303 @@
+"""Trials: recorded exactly once, and looked up best first."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage._campaigns import require_lease
+from orchestrator.storage._database import Database, chunks
+from orchestrator.storage._lookup import (
+    device_class_ids,
+    storable,
+    trial_columns,
+    trial_row,
+    trials_joined,
+    workload_ids,
+)
+from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Trial, Workload
+from orchestrator.storage._types import insert_unless_there
+from orchestrator.storage.records import ModelTaskRow, NewTrial, TrialRow
+from workers.messages import Candidate, Record, TrialState
+
+__all__ = ["Trials"]
+
+
+class Trials(Database):
+    """Trials. Written by the owner of the campaign that measured them; read by anyone.
+
+    A lookup of run times names a device class, and never answers with another's.
+    """
+
+    def record_trials(
+        self, trials: Sequence[NewTrial], *, campaign_id: int | None = None, owner: str | None = None
+    ) -> int:
+        """Store trials, all in one transaction, and return how many of them were new.
+
+        A candidate that is stored for its workload and device class changes nothing: a late or repeated
+        report has no effect. So this may be called again after any error.
+
+        Parameters
+        ----------
+        campaign_id, owner : int, str or None
+            Where both are given, ``owner`` must hold that campaign's lease; checked in the same transaction.
+
+        Raises
+        ------
+        LeaseLostError
+            It doesn't: another coordinator goes on from what is stored. Nothing was stored.
+        NotFoundError
+            A workload or device class isn't stored. Nothing was stored.
+        ValueError
+            A trial is called ok without a time, or has times that are no numbers.
+        """
+        rows = [_trial_values(trial) for trial in trials]
+        table: Any = Trial.__table__
+        unique = ("workload_id", "device_class_id", "candidate")
+
+        def work(connection: Connection) -> int:
+            if owner is not None and campaign_id is not None:
+                require_lease(connection, campaign_id, owner)
+            workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
+            classes = device_class_ids(connection, (trial.device_class for trial in trials))
+            for trial, row in zip(trials, rows, strict=True):
+                row["workload_id"] = workloads[trial.workload_hash]
+                row["device_class_id"] = classes[trial.device_class]
+            # One order for all writers, so that on PostgreSQL two can't wait for each other's rows; stable,
+            # so that of two reports of one candidate the first counts.
+            ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
+            statement = insert_unless_there(table, self._dialect, unique).returning(table.c.id)
+            return sum(len(connection.execute(statement, part).all()) for part in chunks(ordered))
+
+        return self._write(work) if rows else 0
+
+    def trial_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""
+        wanted = list(dict.fromkeys(pairs))
+        counts = dict.fromkeys(wanted, 0)
+        count = (
+            select(func.count())
+            .where(Trial.workload_id == Workload.id, Trial.device_class_id == DeviceClass.id)
+            .correlate(Workload, DeviceClass)
+            .scalar_subquery()
+        )
+
+        def work(connection: Connection) -> None:
+            for device_class in dict.fromkeys(name for _, name in wanted):
+                for part in chunks(h for h, name in wanted if name == device_class):
+                    query = (
+                        select(Workload.hash, count.label("trials"))
+                        .join(DeviceClass, DeviceClass.name == device_class)
+                        .where(Workload.hash.in_(part))
+                    )
+                    for row in connection.execute(query):
+                        counts[row.hash, device_class] = row.trials
+
+        self._read(work)
+        return counts
+
+    def history(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
+        """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
+        query = (
+            select(Trial.candidate, Trial.trace, Trial.times)
+            .select_from(Trial)
+            .join(Workload, Workload.id == Trial.workload_id)
+            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+            .where(
+                Workload.hash == workload_hash, DeviceClass.name == device_class, Trial.cost_s.is_not(None)
+            )
+            .order_by(Trial.cost_s, Trial.id)
+            .limit(limit)
+        )
+        return [
+            Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
+            for row in self._read(lambda c: c.execute(query).all())
+        ]
+
+    def known_candidates(self, workload_hash: str, device_class: str) -> set[str]:
+        """Return the hashes of all stored candidates, failed ones too: what a search need not propose
+        again."""
+        query = (
+            select(Trial.candidate)
+            .join(Workload, Workload.id == Trial.workload_id)
+            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+            .where(Workload.hash == workload_hash, DeviceClass.name == device_class)
+        )
+        return set(self._read(lambda c: c.scalars(query).all()))
+
+    def trials(
+        self,
+        campaign_id: int,
+        *,
+        state: TrialState | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        after_id: int = 0,
+    ) -> list[TrialRow]:
+        """Return the trials a campaign measured, in the order they were recorded, without their traces.
+
+        ``after_id`` leaves out those up to an id: a follower asks for what is new with it.
+        """
+        query = (
+            trials_joined(trace=False)
+            .where(Trial.campaign_id == campaign_id, Trial.id > after_id)
+            .order_by(Trial.id)
+            .limit(limit)
+            .offset(offset or None)
+        )
+        if state is not None:
+            query = query.where(Trial.state == state.value)
+        return [trial_row(row, trace=False) for row in self._read(lambda c: c.execute(query).all())]
+
+    def get_trial(self, trial_id: int) -> TrialRow:
+        """Return a trial with its trace; :class:`NotFoundError` where there is none of that id."""
+        query = trials_joined(trace=True).where(Trial.id == trial_id)
+        row = self._read(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            raise NotFoundError(f"there is no trial {trial_id}")
+        return trial_row(row, trace=True)
+
+    def best(self, workload_hash: str, device_class: str | None = None, k: int = 1) -> list[TrialRow]:
+        """Return the ``k`` fastest trials of a workload on a device class, with traces.
+
+        Without a device class: the ``k`` fastest of each, class by class, since times of two don't compare.
+        """
+        query = trials_joined(trace=True).where(Workload.hash == workload_hash, Trial.cost_s.is_not(None))
+        if device_class is not None:
+            query = query.where(DeviceClass.name == device_class).order_by(Trial.cost_s, Trial.id).limit(k)
+        else:
+            place = func.row_number().over(
+                partition_by=Trial.device_class_id, order_by=(Trial.cost_s, Trial.id)
+            )
+            ranked = (
+                select(Trial.id, place.label("place"))
+                .join(Workload, Workload.id == Trial.workload_id)
+                .where(Workload.hash == workload_hash, Trial.cost_s.is_not(None))
+                .subquery("ranked")
+            )
+            query = (
+                query.join(ranked, ranked.c.id == Trial.id)
+                .where(ranked.c.place <= k)
+                .order_by(DeviceClass.name, Trial.cost_s, Trial.id)
+            )
+        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
+
+    def best_for_model(self, model_id: int, device_class: str, engine_version: str) -> list[ModelTaskRow]:
+        """Return every task of an extracted model, in the model's order, with its best trial on a device
+        class.
+
+        Raises
+        ------
+        NotFoundError
+            The device class isn't stored, or the model was not extracted for its target by that version.
+        """
+        here = and_(
+            Trial.workload_id == ModelTask.workload_id,
+            Trial.device_class_id == DeviceClass.id,
+        )
+        counted = select(func.count()).where(here).correlate(ModelTask, DeviceClass)
+        best_id = (
+            select(Trial.id)
+            .where(here, Trial.cost_s.is_not(None))
+            .order_by(Trial.cost_s, Trial.id)
+            .limit(1)
+            .correlate(ModelTask, DeviceClass)
+        )
+        tasks = (
+            select(
+                ModelTask.position,
+                ModelTask.name,
+                ModelTask.weight,
+                ModelTask.workload_id,
+                DeviceClass.name.label("device_class"),
+                counted.scalar_subquery().label("stored"),
+                counted.where(Trial.cost_s.is_(None)).scalar_subquery().label("failures"),
+                best_id.scalar_subquery().label("best_id"),
+            )
+            .select_from(Extraction)
+            .join(DeviceClass, DeviceClass.target_id == Extraction.target_id)
+            .outerjoin(ModelTask, ModelTask.extraction_id == Extraction.id)
+            .where(
+                Extraction.model_id == model_id,
+                Extraction.engine_version == engine_version,
+                DeviceClass.name == device_class,
+            )
+            .subquery("tasks")
+        )
+        own = {"workload_hash", "workload_name", "device_class"}
+        columns = [c for c in trial_columns(trace=True) if c.key not in own]
+        query = (
+            select(
+                tasks.c.position,
+                tasks.c.name.label("task_name"),
+                tasks.c.weight,
+                tasks.c.device_class,
+                tasks.c.stored,
+                tasks.c.failures,
+                Workload.hash.label("workload_hash"),
+                Workload.name.label("workload_name"),
+                Workload.flops,
+                *columns,
+            )
+            .select_from(tasks)
+            .outerjoin(Workload, Workload.id == tasks.c.workload_id)
+            .outerjoin(Trial, Trial.id == tasks.c.best_id)
+            .order_by(tasks.c.position)
+        )
+
+        def work(connection: Connection) -> Sequence[Row[Any]]:
+            rows = connection.execute(query).all()
+            if not rows:
+                device_class_ids(connection, [device_class])
+                raise NotFoundError(
+                    f"model {model_id} was not extracted for {device_class} by version {engine_version}"
+                )
+            return rows
+
+        return [
+            ModelTaskRow(
+                name=row.task_name,
+                weight=row.weight,
+                workload_hash=row.workload_hash,
+                flops=row.flops,
+                trials=row.stored,
+                failures=row.failures,
+                best=None if row.trial_id is None else trial_row(row, trace=True),
+            )
+            for row in self._read(work)
+            # An extraction without tasks is one row of nothing.
+            if row.workload_hash is not None
+        ]
+
+
+def _trial_values(trial: NewTrial) -> dict[str, Any]:
+    """Columns of a trial, all but the ids of its workload and device class."""
+    measured = trial.measurement
+    times = [float(t) for t in measured.times]
+    ok = measured.state is TrialState.OK
+    if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
+        raise ValueError(f"candidate {trial.candidate.hash} is called ok, but its times are {times}")
+    if any(not math.isfinite(t) for t in times):
+        # JSON has no infinity.
+        raise ValueError(f"candidate {trial.candidate.hash} has times that are no numbers: {times}")
+    return {
+        "candidate": trial.candidate.hash,
+        "trace": trial.candidate.trace.encode(),
+        "state": measured.state.value,
+        # The median: one repeat that was disturbed must not decide which schedule is the best.
+        "cost_s": statistics.median(times) if ok else None,
+        "times": times,
+        "message": storable(measured.message),
+        "campaign_id": trial.campaign_id,
+        "device": storable(measured.device),
+        "host": storable(measured.host),
+        "versions": dict(trial.versions),
+        "build_s": trial.build_s,
+        "run_s": measured.run_s,
+        "token": trial.token,
+    }

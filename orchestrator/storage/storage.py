@@ -1,0 +1,91 @@
+"""The storage, whole: every part of it on one database."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from orchestrator.storage._campaigns import Campaigns
+from orchestrator.storage._catalog import Catalog
+from orchestrator.storage._database import Database
+from orchestrator.storage._tasks import Tasks
+from orchestrator.storage._trials import Trials
+from orchestrator.storage._verifications import Verifications
+
+__all__ = ["Storage"]
+
+
+class Storage(Catalog, Campaigns, Tasks, Trials, Verifications):
+    """Tuning campaigns and their trials in a SQL database. Made by :meth:`open`.
+
+    The contract:
+
+    - Any number of threads may share one storage, and any number of processes one database. A process that
+    was
+      forked must open its own.
+    - Every method is one transaction: it happened whole when it returns, not at all when it raises. What is
+      returned is plain data as of that transaction and never changes.
+    - What was recorded is there after ``kill -9`` and after a power cut.
+    - Instants are UTC, by the database's clock.
+    - Only the owner of a campaign's lease writes its state, tasks and trials. The catalogue (models,
+    workloads,
+      device classes, devices) and verifications may be written by anyone. Requests are for everyone.
+    - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
+      locked (after ``patience_s`` of waiting and retrying), read-only, full, damaged, gone or closed. The
+      text says which. Any call may be repeated after it; but where a connection to a server broke during a
+      commit, :meth:`create_campaign`, :meth:`add_active_time` and :meth:`put_verification` may then happen
+      twice.
+    """
+
+    @classmethod
+    def open(cls, url: str | None = None, *, create: bool = True, patience_s: float = 30.0) -> Self:
+        """Open a database.
+
+        Parameters
+        ----------
+        url : str or None
+            ``sqlite:///PATH``, ``postgresql://USER@HOST/NAME`` or the path of a SQLite file. None is
+            ``tunefleet.db`` in the user's data folder.
+        create : bool
+            Whether a file that isn't there, or a database without tables, gets this release's tables.
+        patience_s : float
+            How long a call waits for others that hold the database, in seconds, before it raises.
+
+        Raises
+        ------
+        SchemaError
+            The schema is older (the text names the command that upgrades it), newer, or something else's.
+        UsageError
+            The URL can't be read.
+        """
+        storage = cls(url, patience_s=patience_s)
+        storage._connect(create=create)
+        return storage
+
+    @staticmethod
+    def upgrade(url: str | None = None, *, patience_s: float = 30.0) -> tuple[str, str]:
+        """Bring a database to this release's schema: whole, or not at all.
+
+        Returns
+        -------
+        tuple of str
+            The revision before (empty where the database had no tables) and the one after.
+        """
+        return Database(url, patience_s=patience_s)._upgrade()
+
+    @staticmethod
+    def check(url: str | None = None, *, patience_s: float = 30.0) -> str:
+        """Return the revision of a database that is sound and of this release's schema; raise otherwise."""
+        return Database(url, patience_s=patience_s)._check()
+
+    def close(self) -> None:
+        """Close every connection; calls after this raise. May be called twice."""
+        self._dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
