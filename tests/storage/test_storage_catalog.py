@@ -1,0 +1,105 @@
+"""Models, workloads, extractions and devices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from storage_builders import CPU, GPU, extraction, model, stock, workload
+
+from orchestrator.errors import NotFoundError, StorageError
+from orchestrator.storage import Storage
+
+
+def test_a_model_is_stored_once_per_content_and_shapes(storage: Storage) -> None:
+    first = storage.put_model(model(), "/a.onnx", "x:1")
+    assert storage.put_model(model(), "/b.onnx", "x:1") == first
+    assert storage.put_model(model(), "/a.onnx", "x:8") != first
+    row = storage.find_model(model().sha256, "x:1")
+    assert row is not None
+    assert (row.id, row.path, row.inputs, row.changes) == (first, "/b.onnx", model().inputs, model().changes)
+    assert storage.get_model(first) == row
+    assert storage.find_model("0" * 63 + "9") is None
+    with pytest.raises(NotFoundError):
+        storage.get_model(999)
+
+
+def test_instants_are_utc_by_the_databases_clock(storage: Storage) -> None:
+    row = storage.get_model(storage.put_model(model(), "/a.onnx"))
+    assert row.created_at.tzinfo is timezone.utc
+    assert abs(datetime.now(timezone.utc) - row.created_at) < timedelta(seconds=60)
+
+
+def test_an_extraction_comes_back_as_it_was_put(storage: Storage) -> None:
+    model_id = stock(storage, 2, 0, 1)
+    assert storage.get_extraction(model_id, "metaschedule", CPU.target, "0.27.0") == extraction(2, 0, 1)
+
+
+def test_no_tasks_is_not_the_same_as_not_extracted(storage: Storage) -> None:
+    model_id = storage.put_model(model(), "/a.onnx")
+    assert storage.get_extraction(model_id, "metaschedule", CPU.target, "0.27.0") is None
+    storage.put_extraction(model_id, "metaschedule", CPU.target, extraction())
+    assert storage.get_extraction(model_id, "metaschedule", CPU.target, "0.27.0") == extraction()
+    assert storage.get_extraction(model_id, "metaschedule", CPU.target, "0.28.0") is None
+    assert storage.get_extraction(model_id, "metaschedule", GPU.target, "0.27.0") is None
+    assert storage.get_extraction(model_id, "autotvm", CPU.target, "0.27.0") is None
+
+
+def test_putting_an_extraction_again_changes_nothing(storage: Storage) -> None:
+    model_id = stock(storage, 0, 1)
+    before = storage.put_extraction(model_id, "metaschedule", CPU.target, extraction(0, 1))
+    assert storage.put_extraction(model_id, "metaschedule", CPU.target, extraction(5)) == before
+    assert storage.get_extraction(model_id, "metaschedule", CPU.target, "0.27.0") == extraction(0, 1)
+    with pytest.raises(NotFoundError, match="no model 99"):
+        storage.put_extraction(99, "metaschedule", CPU.target, extraction(0))
+
+
+def test_models_share_workloads(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    second = storage.put_model(model(1), "/b.onnx")
+    storage.put_extraction(second, "metaschedule", CPU.target, extraction(1, 2))
+    assert [row.name for row in storage.find_workloads()] == ["conv0", "conv1", "conv2"]
+
+
+def test_a_workload_is_found_by_the_start_of_its_hash(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    assert storage.find_workload("0001").hash == workload(1).hash
+    assert storage.find_workload(workload(0).hash).name == "conv0"
+    assert storage.get_workload(workload(1).hash) == workload(1)
+    with pytest.raises(NotFoundError, match="several workloads"):
+        storage.find_workload("000")
+    for missing in ("ff", "", "%", "_"):
+        with pytest.raises(NotFoundError):
+            storage.find_workload(missing)
+    with pytest.raises(NotFoundError):
+        storage.get_workload("0001")
+
+
+def test_a_device_class_never_comes_to_mean_something_else(storage: Storage) -> None:
+    first = storage.put_device_class("metaschedule", CPU)
+    assert storage.put_device_class("metaschedule", CPU) == first
+    for other in (replace(CPU, target="llvm -num-cores 4"), replace(CPU, cores=4), replace(CPU, model="B")):
+        with pytest.raises(StorageError, match="cpu-a-2 is stored as"):
+            storage.put_device_class("metaschedule", other)
+    found = storage.find_device_class("cpu-a-2")
+    assert found is not None
+    assert (found.engine, found.target, found.cores) == ("metaschedule", CPU.target, 2)
+    assert storage.find_device_class("nothing") is None
+    storage.put_device_class("metaschedule", GPU)
+    assert [row.name for row in storage.device_classes()] == ["cpu-a-2", "gpu-b"]
+    assert storage.device_classes("autotvm") == []
+
+
+def test_a_device_is_known_by_key_and_host(storage: Storage) -> None:
+    with pytest.raises(NotFoundError, match="cpu-a-2"):
+        storage.see_device("cpu", "host-a", CPU)
+    stock(storage)
+    storage.see_device("cpu", "host-a", CPU)
+    before = storage.devices()
+    storage.see_device("cpu", "host-a", replace(CPU, versions={"tvm": "0.28"}))
+    storage.see_device("cpu", "host-b", CPU)
+    after = {row.host: row for row in storage.devices()}
+    assert set(after) == {"host-a", "host-b"}
+    assert after["host-a"].versions == {"tvm": "0.28"}
+    assert after["host-a"].last_seen_at >= before[0].last_seen_at

@@ -1,0 +1,175 @@
+"""Opening: new, older, newer and foreign databases; migrations."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+from storage_builders import model, stock
+
+import orchestrator.storage
+from orchestrator.errors import SchemaError, StorageError, UsageError
+from orchestrator.storage import Storage, _schema, default_path, safe_url
+from orchestrator.storage._models import Base
+
+
+def set_revision(url: str, revision: str) -> None:
+    with Storage.open(url) as storage:
+        storage._write(lambda c: c.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'")))
+
+
+def test_the_tables_of_the_migrations_are_those_of_the_models(storage: Storage) -> None:
+    engine = storage._engine
+    assert engine is not None
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_revisions_written_out_are_the_files_there() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(orchestrator.storage.__file__).parent / "migrations"))
+    scripts = ScriptDirectory.from_config(config)
+    assert tuple(s.revision for s in scripts.walk_revisions())[::-1] == _schema.REVISIONS
+    assert scripts.get_current_head() == _schema.HEAD
+
+
+def test_a_new_database_is_made_and_found_again(url: str) -> None:
+    with Storage.open(url) as storage:
+        model_id = storage.put_model(model(), "/a.onnx")
+    with Storage.open(url, create=False) as storage:
+        assert storage.get_model(model_id).name == "model0"
+    assert Storage.check(url) == _schema.HEAD
+    assert Storage.upgrade(url) == (_schema.HEAD, _schema.HEAD)
+
+
+def _open(url: str, start: object) -> None:
+    start.wait()  # type: ignore[attr-defined]
+    with Storage.open(url) as storage:
+        storage.put_model(model(), "/a.onnx")
+
+
+def test_processes_that_make_the_database_at_once_make_one(url: str) -> None:
+    context = multiprocessing.get_context("fork")
+    start = context.Barrier(4)
+    openers = [context.Process(target=_open, args=(url, start)) for _ in range(4)]
+    for opener in openers:
+        opener.start()
+    for opener in openers:
+        opener.join(60)
+    assert [opener.exitcode for opener in openers] == [0, 0, 0, 0]
+    assert Storage.check(url) == _schema.HEAD
+
+
+def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Storage.open(url).close()
+    monkeypatch.setattr(_schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(_schema, "HEAD", "0002")
+    for refuse in (Storage.open, Storage.check):
+        with pytest.raises(SchemaError, match="run `tunefleet db upgrade --db") as refused:
+            refuse(url)
+        assert f"tunefleet db upgrade --db {safe_url(url)}`" in str(refused.value).replace("'", "")
+
+
+def test_a_newer_schema_is_refused_and_left_alone(url: str) -> None:
+    set_revision(url, "0999")
+    for refuse in (Storage.open, Storage.check, Storage.upgrade):
+        with pytest.raises(SchemaError, match=r"schema 0999.*upgrade tunefleet"):
+            refuse(url)
+
+
+def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    for name, statement in (
+        ("a", "CREATE TABLE recipes (id)"),
+        ("b", "CREATE TABLE alembic_version (version_num)"),
+    ):
+        path = tmp_path / f"{name}.db"
+        connection = sqlite3.connect(path)
+        connection.execute(statement)
+        connection.close()
+        before = path.read_bytes()
+        for refuse in (Storage.open, Storage.check, Storage.upgrade):
+            with pytest.raises(SchemaError, match="database of something else"):
+                refuse(str(path))
+        assert path.read_bytes() == before
+
+
+def test_a_migration_happens_whole_or_not_at_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orchestrator.storage import _database
+
+    def half(connection: object) -> None:
+        _schema.run_migrations(connection)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_database, "run_migrations", half)
+    with pytest.raises(KeyboardInterrupt):
+        Storage.open(url)
+    monkeypatch.undo()
+    with pytest.raises(StorageError, match="is empty"):
+        Storage.open(url, create=False)
+    assert Storage.upgrade(url) == ("", _schema.HEAD)
+    assert Storage.check(url) == _schema.HEAD
+
+
+def test_sqlite_is_set_to_survive_a_power_cut(tmp_path: Path) -> None:
+    with Storage.open(str(tmp_path / "a.db")) as storage:
+        pragmas = ("journal_mode", "synchronous", "foreign_keys")
+        values = [storage._read(lambda c, p=p: c.exec_driver_sql(f"PRAGMA {p}").scalar()) for p in pragmas]  # type: ignore[misc]
+        assert values == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "text_of_error"),
+    [
+        ("mysql://u:secret@h/d", "only sqlite:// and postgresql://"),
+        ("sqlite://", "in-memory"),
+        ("sqlite:///:memory:", "in-memory"),
+        ("", "empty"),
+        ("postgresql://u:secret@h:port/d", "not a database URL"),
+    ],
+)
+def test_a_url_that_cant_be_right_is_refused(url: str, text_of_error: str) -> None:
+    with pytest.raises(UsageError, match=text_of_error) as refused:
+        Storage.open(url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hunter2@127.0.0.1:1/records",
+        "postgresql://user@127.0.0.1:1/records?password=hunter2",
+        "postgresql://user:hun%74er2@127.0.0.1:1/records",
+    ],
+)
+def test_a_password_is_never_shown(url: str) -> None:
+    assert "***" in safe_url(url)
+    assert "hun" not in safe_url(url)
+    with pytest.raises(StorageError) as refused:
+        Storage.open(url, patience_s=0.1)
+    assert "hun" not in str(refused.value)
+
+
+def test_the_default_is_a_file_in_the_users_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with Storage.open() as storage:
+        assert storage.path == default_path() == tmp_path / "data" / "tunefleet" / "tunefleet.db"
+        assert storage.url == f"sqlite:///{storage.path}"
+        assert storage.path.is_file()
+
+
+def test_a_path_with_odd_characters_is_a_path(tmp_path: Path) -> None:
+    folder = tmp_path / "100% of #1?"
+    folder.mkdir()
+    with Storage.open(str(folder / "my records.db")) as storage:
+        stock(storage)
+    assert sorted(p.name for p in folder.iterdir()) == ["my records.db"]
