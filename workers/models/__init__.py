@@ -1,4 +1,4 @@
-"""ONNX models before an engine sees them: read, refuse, fix shapes, simplify, check; and onnxruntime as the reference.
+"""ONNX models before an engine sees them, and onnxruntime as the reference for what they compute.
 
 Knows ONNX and onnxruntime and nothing of TVM or Ray.
 """

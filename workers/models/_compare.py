@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 __all__ = ["OutputDifference", "compare"]
 
-# Summing float32 in another order is off by about 1e-6 of the largest value at each layer, and a softmax or sigmoid
-# far from saturation's middle turns a logit's absolute error into a relative one: 2e-4 was seen over 24 compiled models,
-# 3e-4 from folding batch norm alone in a text detector. A wrong kernel is off by the order of the values themselves.
+# Summing float32 in another order is off by about 1e-6 of the largest value at each layer, and a softmax or
+# sigmoid far from saturation's middle turns a logit's absolute error into a relative one: 2e-4 was seen over
+# 24 compiled models, 3e-4 from folding batch norm alone in a text detector. A wrong kernel is off by the
+# order of the values themselves.
 _RTOL = 1e-3
 
 # float16 carries 11 bits, so that one rounding is 5e-4 already.
@@ -30,8 +31,8 @@ class OutputDifference:
     max_abs : float
         Largest absolute difference over all outputs; ``inf`` where shapes, NaNs or infinities disagree.
     max_rel : float
-        Largest over the outputs of ``max|a - b| / max|b|``, ``b`` being the reference. Relative to an output's largest
-        value, since an element near zero has no meaningful relative error.
+        Largest over the outputs of ``max|a - b| / max|b|``, ``b`` being the reference. Relative to an
+        output's largest value, since an element near zero has no meaningful relative error.
     worst : int
         Index of the output with the largest ``max_rel``; of the first that fails, if one does.
     worst_name : str
@@ -76,7 +77,11 @@ def _compare_finite(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float |
     # Below the smallest normal number kernels are free to flush to zero.
     if max_abs <= max(rtol * largest, float(np.finfo(np.float32).tiny)):
         return _One(max_abs, max_rel, "")
-    return _One(max_abs, max_rel, f"differs by {max_abs:.3g} ({max_rel:.2g} of its largest value; {rtol:g} is allowed)")
+    return _One(
+        max_abs,
+        max_rel,
+        f"differs by {max_abs:.3g} ({max_rel:.2g} of its largest value; {rtol:g} is allowed)",
+    )
 
 
 def _compare_one(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float | None) -> _One:
@@ -107,8 +112,8 @@ def compare(
     names : sequence of str, optional
         The outputs' names, for the report.
     rtol : float, optional
-        Allowed difference of a float output, as a part of its largest reference value. By default 1e-3, and 2e-2 for
-        float16. Integers and bools must be equal, int8 and uint8 within one step.
+        Allowed difference of a float output, as a part of its largest reference value. By default 1e-3, and
+        2e-2 for float16. Integers and bools must be equal, int8 and uint8 within one step.
 
     Returns
     -------
@@ -121,7 +126,9 @@ def compare(
     """
     if len(outputs) != len(reference):
         raise ValueError(f"{len(outputs)} outputs can't be compared with {len(reference)} of the reference")
-    found = [_compare_one(np.asarray(a), np.asarray(b), rtol) for a, b in zip(outputs, reference, strict=True)]
+    found = [
+        _compare_one(np.asarray(a), np.asarray(b), rtol) for a, b in zip(outputs, reference, strict=True)
+    ]
     if not found:
         return OutputDifference(0.0, 0.0, 0, "", True)
     worst = max(range(len(found)), key=lambda index: (bool(found[index].reason), found[index].max_rel))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from workers.errors import ModelError
 from workers.models import _graphs
@@ -40,7 +39,8 @@ def _parse(data: bytes, path: Path) -> onnx.ModelProto:
         raise ModelError(f"{path} is a Git LFS pointer, not the model; run 'git lfs pull' where it came from")
     try:
         model = onnx.ModelProto.FromString(data)
-    except DecodeError:
+    # protobuf's DecodeError, of a package that is onnx's dependency and ships no types.
+    except Exception:
         if data.startswith(_FIRST_BYTE):
             raise ModelError(
                 f"{path} is damaged or cut off after {len(data)} bytes; download or export the model again"
@@ -93,7 +93,9 @@ class _DataFiles:
             start = int(entries.get("offset", 0))
             length = int(entries.get("length", len(data) - start))
         except ValueError:
-            raise ModelError(f"{self._path}: tensor {tensor.name!r} has a damaged external data entry") from None
+            raise ModelError(
+                f"{self._path}: tensor {tensor.name!r} has a damaged external data entry"
+            ) from None
         if start < 0 or length < 0 or start + length > len(data):
             raise ModelError(
                 f"{self._path}: its external data file {location!r} is cut off: tensor {tensor.name!r} "
@@ -128,5 +130,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
     for content in files.contents.values():
         digest.update(content)
     if model.ByteSize() > _MAX_BYTES:
-        raise ModelError(f"{path} holds {model.ByteSize() / 2**30:.1f} GiB; models above 2 GiB can't be handled")
+        raise ModelError(
+            f"{path} holds {model.ByteSize() / 2**30:.1f} GiB; models above 2 GiB can't be handled"
+        )
     return model, digest.hexdigest()

@@ -8,7 +8,17 @@ from typing import Any
 
 import onnx
 
-__all__ = ["STANDARD_DOMAINS", "attribute", "graphs", "infer_shapes", "nodes", "operator_counts", "opset", "tensors", "title"]
+__all__ = [
+    "STANDARD_DOMAINS",
+    "attribute",
+    "graphs",
+    "infer_shapes",
+    "nodes",
+    "operator_counts",
+    "opset",
+    "tensors",
+    "title",
+]
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -46,11 +56,11 @@ def _lend_constants(graph: Any, outer: dict[str, Any]) -> None:
 
 
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of the model with the types and shapes of its values written in, those inside branches as well."""
+    """A copy of the model with the types and shapes of its values written in, inside branches as well."""
     copied = onnx.ModelProto()
     copied.CopyFrom(model)
-    # Inference sees no constant of an outer graph from within a branch, so that the first Unsqueeze there ends it. In
-    # this copy every branch gets its own.
+    # Inference sees no constant of an outer graph from within a branch, so that the first Unsqueeze there
+    # ends it. In this copy every branch gets its own.
     _lend_constants(copied.graph, {})
     inferred = onnx.shape_inference.infer_shapes(copied, data_prop=True)
     shapes = {value.name: value for graph in graphs(inferred) for value in graph.value_info}
@@ -59,7 +69,10 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     for graph in graphs(copied):
         del graph.value_info[:]
         graph.value_info.extend(
-            shapes[name] for node in graph.node for name in node.output if name in shapes and name not in outputs
+            shapes[name]
+            for node in graph.node
+            for name in node.output
+            if name in shapes and name not in outputs
         )
     for value in copied.graph.output:
         value.CopyFrom(outputs[value.name])

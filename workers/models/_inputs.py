@@ -16,9 +16,9 @@ __all__ = ["random_inputs"]
 def random_inputs(specs: Sequence[TensorSpec], seed: int) -> dict[str, npt.NDArray[Any]]:
     """Draw values for every input.
 
-    Floats are uniform in [-1, 1), where normalized images and audio lie. Integers are 0 or 1: these are valid as token
-    ids of any vocabulary, as masks, and as indices of any axis longer than one, while nothing in a model's file tells
-    how far a larger number may go.
+    Floats are uniform in [-1, 1), where normalized images and audio lie. Integers are 0 or 1: these are valid
+    as token ids of any vocabulary, as masks, and as indices of any axis longer than one, while nothing in a
+    model's file tells how far a larger number may go.
 
     Parameters
     ----------
@@ -34,9 +34,7 @@ def random_inputs(specs: Sequence[TensorSpec], seed: int) -> dict[str, npt.NDArr
     drawn: dict[str, npt.NDArray[Any]] = {}
     for spec in specs:
         dtype = np.dtype(spec.dtype)
-        if dtype.kind == "f":
-            values = generator.uniform(-1.0, 1.0, spec.shape)
-        else:
-            values = generator.integers(0, 2, spec.shape)
+        floats = dtype.kind == "f"
+        values = generator.uniform(-1.0, 1.0, spec.shape) if floats else generator.integers(0, 2, spec.shape)
         drawn[spec.name] = np.asarray(values).astype(dtype)
     return drawn

@@ -27,8 +27,8 @@ def _mask_used(node: Any, read: set[str]) -> bool:
 def drop_dropout(model: onnx.ModelProto) -> None:
     """Turn every Dropout that does nothing at inference into an Identity, in place.
 
-    Simplifiers remove most of both. A Dropout they leave, such as one that makes an output of the model, has two outputs
-    for TVM, and its layout conversion stops at that tuple; an Identity is harmless.
+    Simplifiers remove most of both. A Dropout they leave, such as one that makes an output of the model, has
+    two outputs for TVM, and its layout conversion stops at that tuple; an Identity is harmless.
     """
     constants: dict[str, bool] = {}
     read: set[str] = set()

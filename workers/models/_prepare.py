@@ -28,11 +28,22 @@ __all__ = ["input_specs", "prepare"]
 
 _NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
-# The first that needs no initializer to be listed as an input is 4; 8 is what exporters have written since 2021.
+# The first that needs no initializer to be listed as an input is 4; 8 is what exporters have written since
+# 2021.
 _MIN_IR_VERSION = 8
 
 # Their outputs' sizes depend on values, so that one run doesn't tell them.
-_SIZED_BY_VALUES = {"Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "Range", "Scan", "StringSplit", "Unique"}
+_SIZED_BY_VALUES = {
+    "Compress",
+    "If",
+    "Loop",
+    "NonMaxSuppression",
+    "NonZero",
+    "Range",
+    "Scan",
+    "StringSplit",
+    "Unique",
+}
 
 
 def _inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
@@ -60,8 +71,8 @@ def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
     Returns
     -------
     list of DeclaredInput
-        Name, dimensions (a size, a name, or None) and element type; initializers that are listed as inputs are not
-        among them.
+        Name, dimensions (a size, a name, or None) and element type; initializers that are listed as inputs
+        are not among them.
 
     Raises
     ------
@@ -78,15 +89,15 @@ def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
 
 
 def _fix_outputs(model: onnx.ModelProto, observed: list[tuple[int, ...]], path: Path) -> None:
-    """Write down the outputs' shapes: as inferred, or as observed where inference gives up and no value has a say."""
+    """Write down the outputs' shapes as observed, unless the inputs' values may have a say in them."""
     inferred = _graphs.infer_shapes(model)
     unsure = sorted({node.op_type for node in _graphs.nodes(model)} & _SIZED_BY_VALUES)
     for value, known, shape in zip(model.graph.output, inferred.graph.output, observed, strict=True):
         dims = tuple(dim.dim_value for dim in known.type.tensor_type.shape.dim)
         if unsure and dims != shape:
             raise ModelError(
-                f"{path}: the shape of output '{value.name}' depends on the inputs' values ({', '.join(unsure)}); "
-                "cut the model before that operator"
+                f"{path}: the shape of output '{value.name}' depends on the inputs' values "
+                f"({', '.join(unsure)}); cut the model before that operator"
             )
         value.type.CopyFrom(helper.make_tensor_type_proto(value.type.tensor_type.elem_type, shape))
 
@@ -135,7 +146,9 @@ def _rewrite(
     if before["If"] > after["If"]:
         changes.append(f"resolved {before['If'] - after['If']} If whose conditions are constant")
     if before != after:
-        changes.append(f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})")
+        changes.append(
+            f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})"
+        )
     return model, changes + unrolled
 
 
@@ -164,20 +177,23 @@ def _simplified(
     raise ModelError(f"{path}: no simplified form of the model agrees with it: {'; '.join(faults)}")
 
 
-def prepare(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES) -> PreparedModel:
+def prepare(
+    path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES
+) -> PreparedModel:
     """Make a model ready for an engine's frontend.
 
-    Reads the file and its external data, fixes the input shapes, folds all that depends on no input, drops what only
-    training needs, unrolls LSTM, GRU and RNN, and checks in onnxruntime that random inputs give the outputs that they
-    give in the original. Floats are drawn from [-1, 1), integers are 0 or 1 (and, where a single integer is compared
-    with a constant, that constant). The same file and shapes give the same bytes.
+    Reads the file and its external data, fixes the input shapes, folds all that depends on no input, drops
+    what only training needs, unrolls LSTM, GRU and RNN, and checks in onnxruntime that random inputs give the
+    outputs that they give in the original. Floats are drawn from [-1, 1), integers are 0 or 1 (and, where a
+    single integer is compared with a constant, that constant). The same file and shapes give the same bytes.
 
     Parameters
     ----------
     path : path-like
     shapes : mapping of str to tuple of int, optional
-        Full shapes of inputs by name. Required where an input has dynamic dimensions; may change dimensions that the
-        file declares fixed, if the model works so: exporters often write down the sizes they happened to trace.
+        Full shapes of inputs by name. Required where an input has dynamic dimensions; may change dimensions
+        that the file declares fixed, if the model works so: exporters often write down the sizes they
+        happened to trace.
 
     Returns
     -------
@@ -188,7 +204,8 @@ def prepare(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] 
     UsageError
         ``shapes`` names no input, or has a rank or sizes that can't be.
     ModelError
-        The file is no model that can be tuned, leaves sizes open, or can't be simplified without changing its outputs.
+        The file is no model that can be tuned, leaves sizes open, or can't be simplified without changing its
+        outputs.
     """
     file = Path(path)
     model, sha256, changes = _load(file)
@@ -201,7 +218,7 @@ def prepare(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] 
         expected = Expectation(model, inputs, file)
     except ModelError as error:
         contradicted = [
-            f"; --input-shape asked for {_shapes.shape_text(solved[name])} in place of input '{name}', declared {one}"
+            f"; --input-shape changed input '{name}' from {one} to {_shapes.shape_text(solved[name])}"
             for name, one in declared.items()
             if one.contradicts(solved[name])
         ]

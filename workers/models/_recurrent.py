@@ -89,11 +89,18 @@ def _given(node: Any, place: int) -> bool:
 class _Cell:
     """One direction of a recurrent node: its weights, and how a step is taken. Here RNN's.
 
-    States are names of values of shape (batch, hidden); an empty name is a state of zeros, whose products are left out.
+    States are names of values of shape (batch, hidden); an empty name is a state of zeros, whose products are
+    left out.
     """
 
     def __init__(
-        self, writer: _Writer, node: Any, index: int, hidden: int, activations: Sequence[str], dtype: npt.DTypeLike
+        self,
+        writer: _Writer,
+        node: Any,
+        index: int,
+        hidden: int,
+        activations: Sequence[str],
+        dtype: npt.DTypeLike,
     ) -> None:
         self.writer = writer
         self.hidden = hidden
@@ -118,7 +125,7 @@ class _Cell:
         return self.writer.op("Add", self.input_bias, self.recurrent_bias)
 
     def project(self, flat: str) -> str:
-        """The inputs' part of all gates and all steps in one product; ``flat`` is (steps * batch, features)."""
+        """The input's part of all gates and all steps at once; ``flat`` is (steps * batch, features)."""
         gates = self.writer.op("MatMul", flat, self.input_weight)
         return self.writer.op("Add", gates, self.early_bias()) if self.input_bias else gates
 
@@ -152,7 +159,13 @@ class _Gru(_Cell):
     """Gates in the order update, reset, hidden."""
 
     def __init__(
-        self, writer: _Writer, node: Any, index: int, hidden: int, activations: Sequence[str], dtype: npt.DTypeLike
+        self,
+        writer: _Writer,
+        node: Any,
+        index: int,
+        hidden: int,
+        activations: Sequence[str],
+        dtype: npt.DTypeLike,
     ) -> None:
         super().__init__(writer, node, index, hidden, activations, dtype)
         self.reset_last = bool(_graphs.attribute(node, "linear_before_reset", 0))
@@ -168,7 +181,10 @@ class _Gru(_Cell):
             return super().early_bias()
         # The hidden gate's recurrent bias is multiplied by the reset gate, so it waits for its step.
         split = 2 * self.hidden
-        inputs = [self.writer.slice(self.input_bias, 0, *part) for part in ((0, split), (split, split + self.hidden))]
+        inputs = [
+            self.writer.slice(self.input_bias, 0, *part)
+            for part in ((0, split), (split, split + self.hidden))
+        ]
         early = self.writer.op("Add", inputs[0], self.writer.slice(self.recurrent_bias, 0, 0, split))
         return self.writer.concat([early, inputs[1]], 0)
 
@@ -216,11 +232,14 @@ class _Unroller:
                 self._types[value.name] = value.type.tensor_type
             for tensor in graph.initializer:
                 self._constants[tensor.name] = tensor
-                self._types[tensor.name] = helper.make_tensor_type_proto(tensor.data_type, tensor.dims).tensor_type
+                self._types[tensor.name] = helper.make_tensor_type_proto(
+                    tensor.data_type, tensor.dims
+                ).tensor_type
 
     def _refuse(self, node: Any, why: str) -> ModelError:
         return ModelError(
-            f"{self._path}: {node.op_type} {_graphs.title(node)} can't be unrolled into operators that TVM knows: {why}"
+            f"{self._path}: {node.op_type} {_graphs.title(node)} has to be written out step by step, "
+            f"and can't be: {why}"
         )
 
     def _sizes(self, node: Any, place: int) -> tuple[int, ...]:
@@ -233,7 +252,9 @@ class _Unroller:
 
     def _check(self, node: Any, steps: int) -> None:
         if self._opset < _MIN_OPSET:
-            raise self._refuse(node, f"opset {self._opset} is too old; export the model with {_MIN_OPSET} or later")
+            raise self._refuse(
+                node, f"opset {self._opset} is too old; export the model with {_MIN_OPSET} or later"
+            )
         if _graphs.attribute(node, "clip") is not None:
             raise self._refuse(node, "it clips its gates")
         if _graphs.attribute(node, "input_forget", 0):
@@ -243,14 +264,18 @@ class _Unroller:
         if _given(node, _LENGTHS):
             lengths = self._constants.get(node.input[_LENGTHS])
             if lengths is None or np.any(numpy_helper.to_array(lengths) != steps):
-                raise self._refuse(node, f"its sequences have lengths of their own ('{node.input[_LENGTHS]}')")
+                raise self._refuse(
+                    node, f"its sequences have lengths of their own ('{node.input[_LENGTHS]}')"
+                )
 
     def _activations(self, node: Any, directions: int) -> list[tuple[str, ...]]:
         default = _DEFAULT_ACTIVATIONS[node.op_type]
         named = [name.decode() for name in _graphs.attribute(node, "activations", ())]
         known = [_ACTIVATIONS.get(name.lower(), "") for name in named] or list(default) * directions
         if "" in known:
-            raise self._refuse(node, f"activation {named[known.index('')]} is not among Sigmoid, Tanh and Relu")
+            raise self._refuse(
+                node, f"activation {named[known.index('')]} is not among Sigmoid, Tanh and Relu"
+            )
         return [tuple(known[index * len(default) :][: len(default)]) for index in range(directions)]
 
     def unroll(self, node: Any) -> tuple[list[Any], list[Any], int]:
@@ -317,8 +342,8 @@ def unroll_recurrent(model: onnx.ModelProto, path: Path) -> list[str]:
     Raises
     ------
     ModelError
-        A node has lengths of its own for each sequence, peepholes, clipping, coupled gates, an activation with
-        parameters, or a sequence length that is not fixed.
+        A node has lengths of its own for each sequence, peepholes, clipping, coupled gates, an activation
+        with parameters, or a sequence length that is not fixed.
     """
     if not any(node.op_type in _GATES for node in _graphs.nodes(model)):
         return []
@@ -333,7 +358,9 @@ def unroll_recurrent(model: onnx.ModelProto, path: Path) -> list[str]:
             new_nodes, initializers, steps = unroller.unroll(node)
             written.extend(new_nodes)
             graph.initializer.extend(initializers)
-            changes.append(f"unrolled {node.op_type} {_graphs.title(node)} over {steps} step{'s' if steps > 1 else ''}")
+            changes.append(
+                f"unrolled {node.op_type} {_graphs.title(node)} over {steps} step{'s' if steps > 1 else ''}"
+            )
         kept = copy.deepcopy(written)
         del graph.node[:]
         graph.node.extend(kept)

@@ -14,7 +14,8 @@ from workers.messages import ModelTiming
 
 __all__ = ["first_line", "open_session", "run_reference", "time_reference"]
 
-# onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is read here.
+# onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
+# read here.
 _SILENT = 4
 
 
@@ -103,8 +104,8 @@ def time_reference(
     warmup : int, optional
         Inferences before the clock starts: the first ones allocate.
     min_total_s : float, optional
-        Goes on until the timed inferences took this long together (seconds), so that a short model is not judged by a
-        moment.
+        Goes on until the timed inferences took this long together (seconds), so that a short model is not
+        judged by a moment.
 
     Returns
     -------

@@ -12,7 +12,14 @@ from workers.models import _graphs
 
 __all__ = ["check_valid", "refuse_unsupported"]
 
-_RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+_RANDOM = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
 
 # What numpy holds without help, so that it can be drawn, fed to onnxruntime and compared.
 _ELEMENT_TYPES = {
@@ -48,8 +55,8 @@ def _refuse_types(model: onnx.ModelProto, path: Path) -> None:
             if value.name in stored or (tensor and value.type.tensor_type.elem_type in _ELEMENT_TYPES):
                 continue
             raise ModelError(
-                f"{path}: {role} '{value.name}' is a {_type_name(value)}; only tensors of numbers or bool can be "
-                "tuned; cut the model so that this part stays outside"
+                f"{path}: {role} '{value.name}' is a {_type_name(value)}; only tensors of numbers or bool "
+                "can be tuned; cut the model so that this part stays outside"
             )
 
 
@@ -57,7 +64,8 @@ def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
     foreign = [node for node in _graphs.nodes(model) if node.domain not in _graphs.STANDARD_DOMAINS]
     if foreign:
         listed = "; ".join(
-            f"{node.op_type} of domain '{node.domain}' (node {_graphs.title(node)})" for node in foreign[:_LISTED]
+            f"{node.op_type} of domain '{node.domain}' (node {_graphs.title(node)})"
+            for node in foreign[:_LISTED]
         )
         more = f"; and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
         raise ModelError(
@@ -67,8 +75,8 @@ def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
     for node in _graphs.nodes(model):
         if node.op_type in _RANDOM:
             raise ModelError(
-                f"{path}: operator {node.op_type} (node {_graphs.title(node)}) draws random numbers, so that no output "
-                "can be checked; make what it draws an input of the model"
+                f"{path}: operator {node.op_type} (node {_graphs.title(node)}) draws random numbers, so that "
+                "no output can be checked; make what it draws an input of the model"
             )
 
 

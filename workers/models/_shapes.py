@@ -12,7 +12,14 @@ import onnx
 from workers.errors import ModelError, UsageError
 from workers.models import _graphs
 
-__all__ = ["DeclaredInput", "declared_inputs", "fix_shapes", "parse_input_shape", "shape_text", "solve_shapes"]
+__all__ = [
+    "DeclaredInput",
+    "declared_inputs",
+    "fix_shapes",
+    "parse_input_shape",
+    "shape_text",
+    "solve_shapes",
+]
 
 # Example sizes for the flag in an error message: common ones, which the person is expected to change.
 _EXAMPLE_IMAGE_SIDE = 224
@@ -27,8 +34,8 @@ class DeclaredInput(NamedTuple):
     ----------
     name : str
     dims : tuple of (int, str or None), or None
-        A fixed size, the name of a dynamic dimension, or None where the file says nothing; None in place of the
-        tuple where not even the number of dimensions is declared.
+        A fixed size, the name of a dynamic dimension, or None where the file says nothing; None in place of
+        the tuple where not even the number of dimensions is declared.
     dtype : str
         numpy's name of the element type.
     """
@@ -54,7 +61,8 @@ def _dim(dim: Any) -> int | str | None:
     if dim.HasField("dim_value") and dim.dim_value > 0:
         return int(dim.dim_value)
     name = str(dim.dim_param)
-    # Paddle's exporter writes "?" for every size it doesn't know: no name, since it stands for different ones.
+    # Paddle's exporter writes "?" for every size it doesn't know: no name, since it stands for different
+    # ones.
     return name if any(letter.isalnum() for letter in name) else None
 
 
@@ -131,7 +139,8 @@ def _check_asked(inputs: list[DeclaredInput], shapes: Mapping[str, tuple[int, ..
         dims = by_name[name].dims
         if dims is not None and len(dims) != len(shape):
             raise UsageError(
-                f"{flag}: input '{name}' of {path} has {len(dims)} dimensions, {by_name[name]}, and not {len(shape)}"
+                f"{flag}: input '{name}' of {path} has {len(dims)} dimensions, {by_name[name]}, "
+                f"and not {len(shape)}"
             )
 
 
@@ -140,13 +149,14 @@ def solve_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The full shape of every input, from what is declared and what was asked for.
 
-    A dimension's name that was given a size through one input has that size in all inputs: the model says so. Nothing
-    else is guessed.
+    A dimension's name that was given a size through one input has that size in all inputs: the model says so.
+    Nothing else is guessed.
 
     Raises
     ------
     UsageError
-        A shape was asked for that can't be: wrong name, wrong rank, sizes below 1, two sizes for one dimension.
+        A shape was asked for that can't be: wrong name, wrong rank, sizes below 1, two sizes for one
+        dimension.
     ModelError
         An input has dynamic dimensions and no shape was asked for.
     """
@@ -160,8 +170,8 @@ def solve_shapes(
             known, where = sizes.setdefault(dim, (size, declared.name))
             if known != size:
                 raise UsageError(
-                    f"--input-shape gives dimension '{dim}' of {path} two sizes: {known} in input '{where}' and "
-                    f"{size} in input '{declared.name}'"
+                    f"--input-shape gives dimension '{dim}' of {path} two sizes: {known} in input '{where}' "
+                    f"and {size} in input '{declared.name}'"
                 )
     solved: dict[str, tuple[int, ...]] = {}
     unknown: list[DeclaredInput] = []
@@ -169,7 +179,9 @@ def solve_shapes(
         if declared.name in shapes:
             solved[declared.name] = tuple(shapes[declared.name])
             continue
-        dims = [sizes[dim][0] if isinstance(dim, str) and dim in sizes else dim for dim in declared.dims or ()]
+        dims = [
+            sizes[dim][0] if isinstance(dim, str) and dim in sizes else dim for dim in declared.dims or ()
+        ]
         fixed = tuple(dim for dim in dims if isinstance(dim, int))
         if declared.dims is None or len(fixed) < len(dims):
             unknown.append(declared)

@@ -42,9 +42,9 @@ Simplifier = tuple[str, Callable[[onnx.ModelProto], onnx.ModelProto]]
 # Tried in this order; the next only where the one before fails or changes the outputs.
 #
 # onnxslim (MIT, released monthly) first: it keeps float16 and the standard's larger operators as they are.
-# onnxruntime's offline optimization writes what its own CPU kernels need: float16 becomes float32 between casts, and
-# GroupNormalization is taken apart, which would be tuned so. onnxsim leaves an If with a constant condition in
-# place (its issue 275), and wrote an invalid model for a voice detector that has one.
+# onnxruntime's offline optimization writes what its own CPU kernels need: float16 becomes float32 between
+# casts, and GroupNormalization is taken apart, which would be tuned so. onnxsim leaves an If with a constant
+# condition in place (its issue 275), and wrote an invalid model for a voice detector that has one.
 SIMPLIFIERS: tuple[Simplifier, ...] = (
     ("onnxslim", _with_onnxslim),
     ("onnxruntime", _with_onnxruntime),

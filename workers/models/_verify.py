@@ -25,7 +25,7 @@ _MAX_PROBES = 4
 
 
 def _compared_constants(model: onnx.ModelProto) -> list[int]:
-    """Single integers that the model compares something with, such as the sampling rate that chooses a branch."""
+    """Single integers that the model compares something with: a sampling rate that chooses a branch."""
     constants: dict[str, Any] = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and _graphs.attribute(node, "value") is not None:
@@ -81,7 +81,9 @@ class Expectation:
                 self._cases.append((draw, run_reference(data, draw, threads=1, optimize=False)))
             except ModelError as error:
                 if number == 0:
-                    raise ModelError(f"{path}: the model as given doesn't work with these input shapes: {error}") from None
+                    raise ModelError(
+                        f"{path}: the model as given doesn't work with these input shapes: {error}"
+                    ) from None
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnxruntime
 from onnx import helper, numpy_helper
 
 from workers.models import _graphs
@@ -17,18 +18,16 @@ __all__ = ["with_random_weights"]
 
 _FLOATS = {onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE}
 
-# How a node's input at a position is used, for the operators whose weights have a scale of their own.
-_BATCH_NORM_ROLES = {1: "scale", 2: "shift", 3: "shift", 4: "variance"}
+# Position of BatchNormalization's variance among its inputs.
+_VARIANCE = 4
 
 # Only the shape is changed between the weight and the operator that uses it.
 _PASSING = {"Unsqueeze", "Squeeze", "Reshape", "Identity", "Flatten", "Transpose"}
 
-# A block's branch that is added to its input: damped, or the sum would double its variance at each of a network's
-# dozens of blocks, and saturate the softmax at the end. (De and Smith 2020, "Batch normalization biases residual
-# blocks towards the identity function".)
-_RESIDUAL_SCALE = 0.3
+# Operators with a weight as their second input, which decides the size of what they put out.
+_LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
-_ADDING = {"Add", "Sum"}
+_SILENT = 4
 
 
 class _Readers:
@@ -52,34 +51,18 @@ class _Readers:
         return None
 
 
-def _he(generator: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> npt.NDArray[Any]:
-    # He et al. 2015: keeps the variance of activations through a ReLU.
-    return generator.normal(0.0, np.sqrt(2.0 / max(fan_in, 1)), shape)
-
-
 def _values(
-    generator: np.random.Generator, shape: tuple[int, ...], use: tuple[Any, int] | None, readers: _Readers
+    generator: np.random.Generator, shape: tuple[int, ...], use: tuple[Any, int] | None
 ) -> npt.NDArray[Any]:
-    small = generator.normal(0.0, 0.05, shape)
-    if use is None:
-        return small
-    node, place = use
-    if node.op_type in ("Conv", "ConvTranspose") and place == 1:
-        return _he(generator, shape, int(np.prod(shape[1:])))
-    if node.op_type == "Gemm" and place == 1:
-        return _he(generator, shape, shape[1] if _graphs.attribute(node, "transB", 0) else shape[0])
-    if node.op_type == "MatMul" and len(shape) > 1:
-        return _he(generator, shape, shape[-2])
-    if node.op_type == "BatchNormalization":
-        role = _BATCH_NORM_ROLES.get(place, "shift")
-        if role == "variance":
-            return generator.uniform(0.5, 1.5, shape)
-        if role == "scale":
-            damped = any(reader.op_type in _ADDING for reader, _ in readers.of(node.output[0]))
-            return generator.uniform(0.8, 1.2, shape) * (_RESIDUAL_SCALE if damped else 1.0)
-    if node.op_type == "Mul":
+    operator, place = (use[0].op_type, use[1]) if use else ("", 0)
+    if operator == "BatchNormalization" and place == _VARIANCE:
+        return generator.uniform(0.5, 1.5, shape)
+    if operator == "Mul" or (operator == "BatchNormalization" and place == 1):
         return generator.uniform(0.8, 1.2, shape)
-    return small
+    if operator in _LAYERS and place == 1:
+        return generator.normal(0.0, 1.0, shape)
+    # Biases large enough that a result without them is seen to be wrong.
+    return generator.normal(0.0, 0.1, shape)
 
 
 def _shape_of(node: Any, constants: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -90,8 +73,9 @@ def _shape_of(node: Any, constants: Mapping[str, Any]) -> tuple[int, ...] | None
 def with_random_weights(model: onnx.ModelProto, seed: int = 0) -> onnx.ModelProto:
     """Replace weights that are one constant repeated by random ones.
 
-    The ``light`` models in the onnx package have real architectures, and ``ConstantOfShape`` in place of weights: with
-    those any result looks right. The random weights are scaled so that activations neither vanish nor explode.
+    The ``light`` models in the onnx package have real architectures, and ``ConstantOfShape`` in place of
+    weights: with those any result looks right. The random weights are scaled so that activations neither
+    vanish nor explode.
 
     Parameters
     ----------
@@ -114,17 +98,70 @@ def with_random_weights(model: onnx.ModelProto, seed: int = 0) -> onnx.ModelProt
     for node in graph.node:
         filled = _graphs.attribute(node, "value")
         element = onnx.TensorProto.FLOAT if filled is None else filled.data_type
-        shape = _shape_of(node, constants) if node.op_type == "ConstantOfShape" and element in _FLOATS else None
+        shape = (
+            _shape_of(node, constants) if node.op_type == "ConstantOfShape" and element in _FLOATS else None
+        )
         if shape is None:
             kept.append(copy.deepcopy(node))
             continue
-        values = _values(generator, shape, readers.use(node.output[0]), readers)
+        values = _values(generator, shape, readers.use(node.output[0]))
         dtype = helper.tensor_dtype_to_np_dtype(element)
         graph.initializer.append(numpy_helper.from_array(values.astype(dtype), node.output[0]))
     del graph.node[:]
     graph.node.extend(kept)
     _drop_unread(model)
+    _scale_layers(model, generator)
     return model
+
+
+def _run_node(node: Any, values: Mapping[str, npt.NDArray[Any]], opset: int) -> list[npt.NDArray[Any]]:
+    inputs = {name: values[name] for name in node.input if name}
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+            for name, value in inputs.items()
+        ],
+        [helper.make_empty_tensor_value_info(name) for name in node.output if name],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, inputs))
+
+
+def _scale_layers(model: onnx.ModelProto, generator: np.random.Generator) -> None:
+    """Scale each layer's weight so that it puts out values of variance 1 for a random input.
+
+    Mishkin and Matas 2016, "All you need is a good init". A rule by the weight's shape alone would not do:
+    pooling, sums and convolutions without an activation raise the variance a thousandfold over these
+    networks.
+    """
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    values = {name: numpy_helper.to_array(tensor) for name, tensor in stored.items()}
+    for value in model.graph.input:
+        tensor = value.type.tensor_type
+        shape = tuple(dim.dim_value or 1 for dim in tensor.shape.dim)
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        values[value.name] = np.asarray(generator.uniform(-1.0, 1.0, shape)).astype(dtype)
+    # Where a weight that was reshaped is stored.
+    origins = {name: name for name in stored}
+    for node in model.graph.node:
+        outputs = _run_node(node, values, _graphs.opset(model))
+        if node.op_type in _PASSING and node.input[0] in origins:
+            origins[node.output[0]] = origins[node.input[0]]
+        origin = origins.get(node.input[1], "") if node.op_type in _LAYERS else ""
+        spread = float(np.std(outputs[0])) if origin else 0.0
+        if spread > 0.0:
+            for name in {origin, node.input[1]}:
+                values[name] = (values[name] / spread).astype(values[name].dtype)
+            stored[origin].CopyFrom(numpy_helper.from_array(values[origin], origin))
+            outputs = _run_node(node, values, _graphs.opset(model))
+        values.update(zip((name for name in node.output if name), outputs, strict=True))
 
 
 def _drop_unread(model: onnx.ModelProto) -> None:
