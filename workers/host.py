@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import importlib
 import os
 import pickle
 import signal
@@ -323,9 +324,12 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = Connection(options.fd)
     try:
-        from workers import engines
+        if "." in options.engine:
+            engine = importlib.import_module(options.engine).ENGINE
+        else:
+            from workers import engines
 
-        engine = engines.load(options.engine)
+            engine = engines.load(options.engine)
         engine.warm(options.role)
     except BaseException as error:
         parent.send(("failed", 0, "error", (type(error).__name__, _text_of(error)), "starting the engine"))

@@ -13,9 +13,12 @@ from orchestrator.storage._database import Database
 from orchestrator.storage._lookup import device_class_ids, storable, workload_ids
 from orchestrator.storage._models import DeviceClass, Task, Trial, Workload
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.records import CampaignTaskRow, NewTask, TaskState
+from orchestrator.storage.records import CampaignTaskRow, NewTask, TaskStanding, TaskState
 
 __all__ = ["Tasks"]
+
+#: Hashes in one IN clause: below SQLite's limit of bound variables in any build of it.
+IN_CLAUSE = 500
 
 
 class Tasks(Database):
@@ -156,6 +159,47 @@ class Tasks(Database):
             .order_by(Task.id)
         )
         return [_task_row(row) for row in self._read(lambda c: c.execute(query).all())]
+
+    def standings(self, pairs: Sequence[tuple[str, str]]) -> list[TaskStanding]:
+        """Return what is stored for each pair of workload hash and device class, in their order."""
+        found: dict[tuple[str, str], TaskStanding] = {}
+        wanted = sorted({workload for workload, _ in pairs})
+        for start in range(0, len(wanted), IN_CLAUSE):
+            query = _standings(wanted[start : start + IN_CLAUSE], sorted({name for _, name in pairs}))
+            for row in self._read(lambda c, query=query: c.execute(query).all()):
+                found[row.hash, row.name] = TaskStanding(row.stored, row.since_best, bool(row.exhausted))
+        return [found.get(pair, TaskStanding()) for pair in pairs]
+
+
+def _standings(workloads: Sequence[str], classes: Sequence[str]) -> Any:
+    """Count a workload's trials on a device class, and those after its best; see whether a search ended it."""
+
+    def of_pair(table: Any) -> Any:
+        return (table.workload_id == Workload.id) & (table.device_class_id == DeviceClass.id)
+
+    best_id = (
+        select(Trial.id)
+        .where(of_pair(Trial), Trial.cost_s.is_not(None))
+        .order_by(Trial.cost_s, Trial.id)
+        .limit(1)
+        .correlate(Workload, DeviceClass)
+        .scalar_subquery()
+    )
+    stored = select(func.count(Trial.id)).where(of_pair(Trial)).correlate(Workload, DeviceClass)
+    exhausted = select(func.count(Task.id)).where(of_pair(Task), Task.state == TaskState.EXHAUSTED.value)
+    return (
+        select(
+            Workload.hash,
+            DeviceClass.name,
+            stored.scalar_subquery().label("stored"),
+            # Trial ids grow with time.
+            stored.where(Trial.id > func.coalesce(best_id, 0)).scalar_subquery().label("since_best"),
+            exhausted.correlate(Workload, DeviceClass).scalar_subquery().label("exhausted"),
+        )
+        .select_from(Workload)
+        .join(DeviceClass, DeviceClass.name.in_(classes))
+        .where(Workload.hash.in_(workloads))
+    )
 
 
 def _task_row(row: Any) -> CampaignTaskRow:

@@ -28,6 +28,7 @@ __all__ = [
     "NewTask",
     "NewTrial",
     "NewVerification",
+    "TaskStanding",
     "TaskState",
     "TrialRow",
     "VerificationRow",
@@ -113,6 +114,25 @@ class NewTask:
     stored_before: int = 0
     state: TaskState = TaskState.OPEN
     note: str = ""
+
+
+@dataclass(frozen=True)
+class TaskStanding:
+    """What the store knows of a workload on a device class.
+
+    Attributes
+    ----------
+    stored : int
+        Trials recorded.
+    since_best : int
+        Trials recorded after the best one; all of them where none succeeded.
+    exhausted : bool
+        A search found nothing new to propose.
+    """
+
+    stored: int = 0
+    since_best: int = 0
+    exhausted: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import tvm
 from tvm import relax
-from tvm.ir import IRModule
+from tvm.ir import GenericConst, IRModule
 from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
 from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
 from tvm.relax.frontend.onnx import from_onnx
@@ -182,11 +182,11 @@ class _LiftConstants(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         self.variables: list[relax.Var] = []
         self.values: list[np.ndarray] = []
 
-    def visit_constant_(self, op: relax.Constant) -> relax.Expr:
-        if not op.data.shape:
+    def visit_generic_const_(self, op: GenericConst) -> relax.Expr:
+        if not isinstance(op.value, tvm.runtime.Tensor) or not op.value.shape:
             return op  # a scalar is part of the program
         self.variables.append(relax.Var(f"p{len(self.values)}", op.ty))
-        self.values.append(op.data.numpy())
+        self.values.append(op.value.numpy())
         return self.variables[-1]
 
 

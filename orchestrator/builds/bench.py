@@ -1,0 +1,177 @@
+"""Untuned, tuned and reference side by side, in one run, in turns, outputs compared."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.builds.coverage import coverage_of
+from orchestrator.campaigns.extraction import ExtractedModel, extract_model
+from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.errors import TargetError
+from orchestrator.fleet import Toolbox
+from orchestrator.storage import NewVerification, Storage, VerificationRow
+
+__all__ = ["BenchReport", "bench_model", "verify"]
+
+#: Turns taken; each turn runs all three, so that a slow minute of the machine hits them alike.
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """Latencies of one model on one device.
+
+    Attributes
+    ----------
+    untuned_s, tuned_s, reference_s : float
+        Median seconds of one inference.
+    max_abs, max_rel : float
+        Largest difference of any output element from the reference's, absolute and as part of that output's
+        largest value.
+    outputs_agree : bool
+        Within the tolerance of :func:`workers.models.compare`.
+    remembered : bool
+        Nothing was measured: the same library was measured before.
+    """
+
+    model: str
+    path: str
+    device_class: str
+    threads: int
+    tasks_total: int
+    tasks_tuned: int
+    untuned_s: float
+    tuned_s: float
+    reference_s: float
+    max_abs: float
+    max_rel: float
+    outputs_agree: bool
+    disagreement: str
+    remembered: bool = False
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster than untuned."""
+        return self.untuned_s / self.tuned_s
+
+    @property
+    def reference_ratio(self) -> float:
+        """Tuned latency as a multiple of the reference's."""
+        return self.tuned_s / self.reference_s
+
+
+def bench_model(
+    store: Storage,
+    tools: Toolbox,
+    request: ModelRequest,
+    *,
+    target: str = "auto",
+    rounds: int = ROUNDS,
+    seed: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+) -> BenchReport:
+    """Build a model untuned and tuned, run both beside onnxruntime, and store what came out.
+
+    Raises
+    ------
+    ModelError, TargetError, EngineError
+        Where the model can't be imported, its target can't run here, or TVM fails.
+    """
+    device = tools.resolve_target(target)
+    model = extract_model(store, tools, request, device, say=say)
+    return verify(store, tools, model, rounds=rounds, seed=seed, say=say)
+
+
+def verify(
+    store: Storage,
+    tools: Toolbox,
+    model: ExtractedModel,
+    *,
+    rounds: int = ROUNDS,
+    seed: int = 1,
+    campaign_id: int | None = None,
+    remember: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> BenchReport:
+    """Compare a model's tuned library with the untuned one and the reference, and store the comparison.
+
+    Parameters
+    ----------
+    remember : bool, optional
+        Take the stored comparison where there is one of the same records.
+    """
+    device, prepared = model.device, model.prepared
+    coverage = coverage_of(store, model, tools.engine_version())
+    if remember:
+        known = store.verification_for(model.id, device.device_class, coverage.key)
+        if known is not None:
+            return _report(model, known, remembered=True)
+    if device.kind != "cpu":
+        raise TargetError(f"whole models run on this machine's CPU only, not on {device.device_class}")
+    say(f"compiling {prepared.name}, tuned and untuned")
+    builds = [
+        tools.compile(prepared, device.target, coverage.candidates),
+        tools.compile(prepared, device.target, {}),
+    ]
+    tuned, untuned = (build.result() for build in builds)
+    say(f"comparing {prepared.name} with onnxruntime")
+    inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
+    ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
+    first = tools.run(tuned, ordered, device.target)
+    difference = tools.compare(first.outputs, expected, [spec.name for spec in prepared.outputs])
+    times: dict[str, list[float]] = {"untuned": [], "tuned": [], "reference": []}
+    for turn in range(rounds):
+        say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
+        times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5).times
+        times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
+        times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2).times
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    store.put_verification(
+        NewVerification(
+            model_id=model.id,
+            device_class=device.device_class,
+            records_key=coverage.key,
+            untuned_s=middle["untuned"],
+            tuned_s=middle["tuned"],
+            reference_s=middle["reference"],
+            max_abs=difference.max_abs,
+            max_rel=difference.max_rel,
+            tasks_total=len(coverage.tasks),
+            tasks_tuned=coverage.tuned,
+            campaign_id=campaign_id,
+            details={
+                "times_s": times,
+                "agree": difference.ok,
+                "disagreement": difference.reason,
+                "threads": device.cores,
+                "versions": tools.versions(),
+            },
+        )
+    )
+    stored = store.verification_for(model.id, device.device_class, coverage.key)
+    assert stored is not None
+    return _report(model, stored)
+
+
+def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:
+    assert row.untuned_s and row.tuned_s and row.reference_s
+    assert row.max_abs is not None
+    assert row.max_rel is not None
+    return BenchReport(
+        model=model.prepared.name,
+        path=model.request.path,
+        device_class=row.device_class,
+        threads=int(row.details["threads"]),
+        tasks_total=row.tasks_total,
+        tasks_tuned=row.tasks_tuned,
+        untuned_s=row.untuned_s,
+        tuned_s=row.tuned_s,
+        reference_s=row.reference_s,
+        max_abs=row.max_abs,
+        max_rel=row.max_rel,
+        outputs_agree=bool(row.details["agree"]),
+        disagreement=str(row.details["disagreement"]),
+        remembered=remembered,
+    )

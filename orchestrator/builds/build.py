@@ -1,0 +1,128 @@
+"""A deployable library from the best records."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.builds.coverage import Coverage, coverage_of
+from orchestrator.campaigns.extraction import extract_model
+from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.errors import EngineError, IncompleteError, UsageError
+from orchestrator.fleet import Toolbox
+from orchestrator.storage import Storage
+
+__all__ = ["BuildReport", "build_model"]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What was built.
+
+    Attributes
+    ----------
+    library, params : pathlib.Path, pathlib.Path or None
+        The files written; weights are in the library where `params` is None.
+    changes : tuple of str
+        What was changed in the model to import it.
+    """
+
+    model: str
+    library: pathlib.Path
+    params: pathlib.Path | None
+    target: str
+    device_class: str
+    coverage: Coverage
+    changes: tuple[str, ...]
+
+
+def build_model(
+    store: Storage,
+    tools: Toolbox,
+    request: ModelRequest,
+    output: str | os.PathLike[str],
+    *,
+    target: str = "auto",
+    params: str | os.PathLike[str] | None = None,
+    require_complete: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> BuildReport:
+    """Compile a model with the best stored record of each of its tasks.
+
+    Parameters
+    ----------
+    output : path
+        The shared library to write.
+    params : path, optional
+        Write the weights there (``.npz``) instead of into the library.
+    require_complete : bool, optional
+        Refuse to build where a task has no record.
+
+    Raises
+    ------
+    IncompleteError
+        With the list of what is missing.
+    ModelError, TargetError, UsageError, EngineError
+        Where the model, the target or an output path can't be used, or TVM can't compile the model.
+    """
+    library = _writable(output)
+    weights = None if params is None else _writable(params)
+    device = tools.resolve_target(target)
+    model = extract_model(store, tools, request, device, say=say)
+    coverage = coverage_of(store, model, tools.engine_version())
+    if require_complete and coverage.missing:
+        names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
+        raise IncompleteError(
+            f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record on "
+            f"{device.device_class}:\n{names}\n"
+            f"tune them with: tunefleet tune {request.path}"
+        )
+    say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
+    compiled = tools.compile(
+        model.prepared, device.target, coverage.candidates, params_beside=weights is not None
+    ).result()
+    lost = set(coverage.candidates) - set(compiled.tuned)
+    if lost:
+        # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM #19385).
+        raise EngineError(
+            f"{len(lost)} records of {model.prepared.name} were not applied, because the compiled model has no such "
+            f"kernel: {', '.join(sorted(key[:12] for key in lost))}. Nothing was written; please report this."
+        )
+    _write(library, compiled.library)
+    if weights is not None:
+        assert compiled.params is not None
+        _write(weights, compiled.params)
+    return BuildReport(
+        model.prepared.name,
+        library,
+        weights,
+        device.target,
+        device.device_class,
+        coverage,
+        model.prepared.changes,
+    )
+
+
+def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Find out before the work, not after it, that a file can't be written."""
+    result = pathlib.Path(path).absolute()
+    if result.is_dir():
+        raise UsageError(f"{path} is a folder; name the file to write")
+    if not result.parent.is_dir():
+        raise UsageError(f"there is no folder {result.parent}; make it first")
+    if not os.access(result if result.exists() else result.parent, os.W_OK):
+        raise UsageError(f"{path} can't be written: permission denied")
+    return result
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    # A build that is interrupted leaves the old library, never half of a new one.
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"{path} can't be written: {error.strerror}") from None

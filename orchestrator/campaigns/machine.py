@@ -1,0 +1,509 @@
+"""The campaign as a state machine: events in, actions out. No Ray, no SQL, no clock of its own.
+
+One machine runs the tasks of one campaign. Its life with each task is a round trip::
+
+    idle -> opening -> proposing -> (build -> measure)* -> learning -> idle -> ...
+
+A round's candidates are built and measured as capacity allows; when the last result is in, the search learns and
+may propose again. Several tasks are on their way at once, which is what keeps all cores busy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from workers.messages import Candidate, Measurement, Record, TrialState
+
+__all__ = [
+    "Action",
+    "Build",
+    "Built",
+    "CloseSearch",
+    "EndTask",
+    "Event",
+    "Failed",
+    "Learn",
+    "Learned",
+    "Machine",
+    "Measure",
+    "Measured",
+    "OpenSearch",
+    "Opened",
+    "Propose",
+    "Proposed",
+    "RecordTrial",
+    "Task",
+]
+
+#: How often a piece of work is given out again when the worker, not the work, was at fault.
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as it enters the machine.
+
+    Attributes
+    ----------
+    id : int
+    flops : float
+    budget : int
+        Trials in all, `stored` included.
+    stored : int
+    since_best : int
+    best_s : float
+        Seconds of the best stored trial; infinite where there is none.
+    """
+
+    id: int
+    workload_hash: str
+    device_class: str
+    name: str
+    weight: int
+    flops: float
+    budget: int
+    stored: int = 0
+    since_best: int = 0
+    best_s: float = math.inf
+
+
+# -- actions
+
+
+@dataclass(frozen=True)
+class OpenSearch:
+    """Open the search of a task, seeded with its stored records."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class Propose:
+    """Ask a search for candidates."""
+
+    task: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """Build a candidate. `token` names this attempt."""
+
+    task: int
+    candidate: Candidate
+    token: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure what the build of `token` made."""
+
+    task: int
+    candidate: Candidate
+    token: str
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Tell a search what came of its candidates."""
+
+    task: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class RecordTrial:
+    """Store a trial."""
+
+    task: int
+    candidate: Candidate
+    measurement: Measurement
+    build_s: float
+    token: str
+
+
+@dataclass(frozen=True)
+class CloseSearch:
+    """End a search; it can be opened again."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class EndTask:
+    """The task is over. `state` is one of ``satisfied``, ``plateaued``, ``exhausted``, ``failed``."""
+
+    task: int
+    state: str
+    note: str
+
+
+Action = OpenSearch | Propose | Build | Measure | Learn | RecordTrial | CloseSearch | EndTask
+
+
+# -- events
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A search is open."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A search proposed; no candidates mean that its space is used up."""
+
+    task: int
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A search took its results."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class Built:
+    """A build ended. A failure is a trial, and carries how it failed."""
+
+    token: str
+    build_s: float
+    failure: Measurement | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement ended, well or not."""
+
+    token: str
+    measurement: Measurement
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Opening, proposing or learning failed, or a worker died over a build or a measurement (`token`).
+
+    Attributes
+    ----------
+    lost : bool
+        The worker was at fault, not the work: it is given out again.
+    """
+
+    task: int
+    message: str
+    lost: bool
+    token: str = ""
+
+
+Event = Opened | Proposed | Learned | Built | Measured | Failed
+
+
+# -- the machine
+
+
+@dataclass
+class _Attempt:
+    task: int
+    candidate: Candidate
+    tries: int = 1
+    build_s: float = 0.0
+
+
+@dataclass
+class _State:
+    task: Task
+    stored: int
+    since_best: int
+    best_s: float
+    phase: str = "idle"
+    open: bool = False
+    rounds: int = 0
+    waiting: set[str] = field(default_factory=set)  # tokens of this round that have no result yet
+    results: list[Record] = field(default_factory=list)
+    tries: int = 0
+    last_used: int = 0
+
+
+class Machine:
+    """The tasks of one campaign.
+
+    Parameters
+    ----------
+    name : str
+        Prefix of the tokens it gives out; two machines must not share one.
+    batch : int
+        Candidates of one round.
+    plateau : int or None
+        See :class:`orchestrator.campaigns.spec.CampaignSpec`.
+    max_open : int
+        Searches kept open at once; each holds a process of some 100 MB.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tasks: list[Task],
+        *,
+        batch: int = 16,
+        plateau: int | None = None,
+        max_open: int = 24,
+    ) -> None:
+        self._name, self._batch, self._plateau, self._max_open = name, batch, plateau, max_open
+        self._states = {t.id: _State(t, t.stored, t.since_best, t.best_s) for t in tasks}
+        self._active = set(self._states)
+        self._attempts: dict[str, _Attempt] = {}
+        self._to_learn: deque[int] = deque()
+        self._to_build: deque[str] = deque()
+        self._to_measure: deque[str] = deque()
+        self._tokens = 0
+        self._ticks = 0
+        self._stopping = False
+        self._outbox: list[Action] = []
+        for state in list(self._states.values()):
+            self._settle(state)
+
+    # -- what is next
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to do, and nothing under way."""
+        return not self._busy() and (self._stopping or not self._active)
+
+    @property
+    def measurable(self) -> int:
+        """Candidates that are built and wait for a device."""
+        return len(self._to_measure)
+
+    @property
+    def in_flight(self) -> int:
+        """Candidates that were proposed and have no result yet."""
+        return len(self._attempts)
+
+    def outbox(self) -> list[Action]:
+        """Take the actions that need no capacity."""
+        actions, self._outbox = self._outbox, []
+        return actions
+
+    def next_compute(self) -> Action | None:
+        """Return the next piece of work for a core, None where there is none now.
+
+        Learning first, for it lets a task go on; then builds, for devices wait for them; then new proposals, of the
+        task where a trial promises most.
+        """
+        if self._to_learn:
+            state = self._states[self._to_learn.popleft()]
+            state.phase = "learning"
+            records, state.results = tuple(state.results), []
+            return Learn(state.task.id, records)
+        if self._to_build:
+            token = self._to_build.popleft()
+            attempt = self._attempts[token]
+            return Build(attempt.task, attempt.candidate, token)
+        if self._stopping:
+            return None
+        ready = [self._states[i] for i in self._active if self._states[i].phase == "idle"]
+        if not ready:
+            return None
+        state = max(ready, key=self._promise)
+        self._ticks += 1
+        state.last_used = self._ticks
+        if not state.open:
+            self._make_room()
+            state.phase = "opening"
+            return OpenSearch(state.task.id)
+        state.phase = "proposing"
+        return Propose(state.task.id, min(self._batch, state.task.budget - state.stored))
+
+    def next_measure(self) -> Measure | None:
+        """Return the next candidate for a device, None where none is built."""
+        if not self._to_measure:
+            return None
+        token = self._to_measure.popleft()
+        attempt = self._attempts[token]
+        return Measure(attempt.task, attempt.candidate, token)
+
+    def stop(self) -> None:
+        """Propose nothing more. What is under way may end; :attr:`done` says when it has."""
+        self._stopping = True
+        for token in [*self._to_build, *self._to_measure]:
+            self._states[self._attempts.pop(token).task].waiting.discard(token)
+        self._to_build.clear()
+        self._to_measure.clear()
+
+    # -- what happened
+
+    def handle(self, event: Event) -> None:
+        """Take an event. One that belongs to nothing under way changes nothing: a late report of a lost worker."""
+        match event:
+            case Opened(task):
+                self._opened(self._states[task])
+            case Proposed(task, candidates):
+                self._proposed(self._states[task], candidates)
+            case Learned(task):
+                self._learned(self._states[task])
+            case Built(token, build_s, failure):
+                if token in self._attempts:
+                    self._attempts[token].build_s = build_s
+                    if failure is not None:
+                        self._result(token, failure)
+                    elif self._stopping:
+                        self._drop(token)
+                    else:
+                        self._to_measure.append(token)
+            case Measured(token, measurement):
+                if token in self._attempts:
+                    if measurement.state is TrialState.DEVICE_LOST:
+                        self._again(token, measurement)
+                    else:
+                        self._result(token, measurement)
+            case Failed(task, message, lost, token):
+                self._failed(self._states[task], message, lost, token)
+
+    def _opened(self, state: _State) -> None:
+        if state.phase == "opening":
+            state.open, state.phase, state.tries = True, "idle", 0
+
+    def _proposed(self, state: _State, candidates: tuple[Candidate, ...]) -> None:
+        if state.phase != "proposing":
+            return
+        state.tries = 0
+        if not candidates:
+            self._end(state, "exhausted", f"its space was used up after {state.stored} trials")
+            return
+        if self._stopping:
+            state.phase = "idle"
+            return
+        state.phase = "running"
+        for candidate in candidates:
+            token = self._token()
+            self._attempts[token] = _Attempt(state.task.id, candidate)
+            state.waiting.add(token)
+            self._to_build.append(token)
+
+    def _learned(self, state: _State) -> None:
+        if state.phase == "learning":
+            state.phase, state.tries = "idle", 0
+            state.rounds += 1
+            self._settle(state)
+
+    def _result(self, token: str, measurement: Measurement) -> None:
+        attempt = self._attempts.pop(token)
+        state = self._states[attempt.task]
+        state.waiting.discard(token)
+        state.stored += 1
+        cost = _median(measurement.times) if measurement.times else math.inf
+        if cost < state.best_s:
+            state.best_s, state.since_best = cost, 0
+        else:
+            state.since_best += 1
+        state.results.append(Record(attempt.candidate, measurement.times, measurement.state))
+        self._outbox.append(RecordTrial(attempt.task, attempt.candidate, measurement, attempt.build_s, token))
+        self._round_over(state)
+
+    def _round_over(self, state: _State) -> None:
+        if state.phase == "running" and not state.waiting:
+            if state.results and not self._stopping:
+                state.phase = "to learn"
+                self._to_learn.append(state.task.id)
+            else:
+                state.phase = "idle"
+                self._settle(state)
+
+    def _drop(self, token: str) -> None:
+        attempt = self._attempts.pop(token)
+        state = self._states[attempt.task]
+        state.waiting.discard(token)
+        self._round_over(state)
+
+    def _again(self, token: str, measurement: Measurement) -> None:
+        """Give a candidate out anew, under another token: the old attempt's report may still come."""
+        attempt = self._attempts[token]
+        if attempt.tries >= MAX_ATTEMPTS:
+            self._result(token, measurement)
+            return
+        if self._stopping:
+            self._drop(token)
+            return
+        del self._attempts[token]
+        state = self._states[attempt.task]
+        state.waiting.discard(token)
+        fresh = self._token()
+        self._attempts[fresh] = _Attempt(attempt.task, attempt.candidate, attempt.tries + 1)
+        state.waiting.add(fresh)
+        self._to_build.append(fresh)
+
+    def _failed(self, state: _State, message: str, lost: bool, token: str) -> None:
+        if token:
+            if token in self._attempts:
+                self._again(token, Measurement(TrialState.DEVICE_LOST, message=message))
+            return
+        if state.phase not in ("opening", "proposing", "learning"):
+            return
+        # Whatever went wrong, the search's process may be gone: it is opened anew, from the records.
+        if state.open or state.phase == "opening":
+            self._close(state)
+        state.tries += 1
+        if state.phase == "learning":
+            state.rounds += 1
+        state.phase = "idle"
+        if not lost or state.tries >= MAX_ATTEMPTS:
+            self._end(state, "failed", message)
+
+    # -- helpers
+
+    def _settle(self, state: _State) -> None:
+        """End a task that has had enough."""
+        if state.stored >= state.task.budget:
+            self._end(state, "satisfied", f"{state.stored} trials")
+        elif self._plateau is not None and state.stored and state.since_best >= self._plateau:
+            self._end(state, "plateaued", f"the last {state.since_best} trials brought nothing better")
+
+    def _end(self, state: _State, name: str, note: str) -> None:
+        state.phase = "over"
+        self._active.discard(state.task.id)
+        self._close(state)
+        self._outbox.append(EndTask(state.task.id, name, note))
+
+    def _close(self, state: _State) -> None:
+        if state.open:
+            state.open = False
+            self._outbox.append(CloseSearch(state.task.id))
+
+    def _make_room(self) -> None:
+        opened = [s for s in self._states.values() if s.open]
+        if len(opened) >= self._max_open:
+            idle = [s for s in opened if s.phase == "idle"]
+            if idle:
+                self._close(min(idle, key=lambda s: s.last_used))
+
+    def _promise(self, state: _State) -> tuple[float, float]:
+        """Rank a task by what its next round may bring.
+
+        A task without a result comes first, the one with most arithmetic before the others. Then the share of the
+        model's time that rests on the task, per trial spent on it so far: gains shrink about as fast as the trials
+        grow, and a task that takes no time has none to give.
+        """
+        weight = state.task.weight
+        if math.isinf(state.best_s):
+            return (1.0, weight * state.task.flops / (1 + state.stored))
+        return (0.0, weight * state.best_s / (1 + state.stored))
+
+    def _busy(self) -> bool:
+        phases = ("opening", "proposing", "learning", "to learn")
+        return bool(self._attempts) or any(s.phase in phases for s in self._states.values())
+
+    def _token(self) -> str:
+        self._tokens += 1
+        return f"{self._name}-{self._tokens}"
+
+
+def _median(values: tuple[float, ...]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,143 @@
+"""What a campaign is asked to do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestrator.errors import UsageError
+from workers.messages import EvaluatorConfig, SearchOptions
+
+__all__ = ["CampaignSpec", "ModelRequest", "parse_duration", "parse_shape"]
+
+#: Trials for each task where neither --trials nor --time says anything.
+DEFAULT_TRIALS_PER_TASK = 64
+
+
+class ModelRequest(BaseModel):
+    """A model file, and the shapes its dynamic inputs get.
+
+    Attributes
+    ----------
+    path : str
+        Absolute path of the ONNX file.
+    shapes : dict of str to tuple of int
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def shapes_key(self) -> str:
+        """Return the shapes as one canonical text."""
+        return ";".join(f"{name}:{','.join(map(str, dims))}" for name, dims in sorted(self.shapes.items()))
+
+
+class CampaignSpec(BaseModel):
+    """Models x targets, with a budget.
+
+    Attributes
+    ----------
+    models : tuple of ModelRequest
+    targets : tuple of str
+        ``auto``, or a target's text.
+    engine : str
+    trials : int, optional
+        In all, those already stored included.
+    trials_per_task : int, optional
+        For each task at most, those already stored included.
+    time_s : float, optional
+        Wall-clock seconds of the campaign, over all its restarts.
+    plateau : int, optional
+        A task stops when this many trials in a row brought nothing better.
+    tasks : str, optional
+        Only tasks whose name this pattern is found in (Python's ``re``).
+    seed : int
+    evaluator : EvaluatorConfig
+    search : SearchOptions
+    build_timeout_s : float
+        A candidate's build that takes longer is killed (seconds).
+    search_timeout_s : float
+        So is one proposal of candidates (seconds).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[ModelRequest, ...] = Field(min_length=1)
+    targets: tuple[str, ...] = ("auto",)
+    engine: str = "metaschedule"
+    trials: int | None = Field(default=None, gt=0)
+    trials_per_task: int | None = Field(default=None, gt=0)
+    time_s: float | None = Field(default=None, gt=0)
+    plateau: int | None = Field(default=None, gt=0)
+    tasks: str | None = None
+    seed: int = Field(default=1, ge=1, lt=2**31)
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    search: SearchOptions = SearchOptions()
+    build_timeout_s: float = Field(default=30.0, gt=0)
+    search_timeout_s: float = Field(default=300.0, gt=0)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> CampaignSpec:
+        """Make a spec from plain values, as they are stored.
+
+        Raises
+        ------
+        UsageError
+            Naming every value that can't be right.
+        """
+        try:
+            spec = cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise UsageError(f"these campaign settings can't be right: {problems}") from None
+        if spec.tasks is not None:
+            try:
+                re.compile(spec.tasks)
+            except re.error as error:
+                raise UsageError(f"--tasks {spec.tasks!r} is not a pattern: {error}") from None
+        return spec
+
+    def wants(self, task_name: str) -> bool:
+        """Say whether a task of this name is to be tuned."""
+        return self.tasks is None or re.search(self.tasks, task_name) is not None
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``30m``, ``1h30m`` as seconds.
+
+    Raises
+    ------
+    UsageError
+        Where it is none of these.
+    """
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if not text.strip() or found is None:
+        raise UsageError(f"{text!r} is not a duration; write 90s, 30m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total <= 0:
+        raise UsageError(f"a duration must be longer than nothing, not {text!r}")
+    return total
+
+
+def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``NAME:1,3,224,224``; the name may hold colons itself.
+
+    Raises
+    ------
+    UsageError
+        Where it is not of that form, or a dimension is not positive.
+    """
+    name, colon, dims = text.rpartition(":")
+    try:
+        shape = tuple(int(dim) for dim in dims.split(","))
+    except ValueError:
+        shape = ()
+    if not colon or not name or not shape or min(shape) < 1:
+        raise UsageError(f"--input-shape {text!r} is not of the form NAME:1,3,224,224")
+    return name, shape

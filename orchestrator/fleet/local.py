@@ -1,0 +1,120 @@
+"""The engine processes a command needs on its own machine: to read a model, to plan, to build, to compare."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+from workers.messages import (
+    Candidate,
+    CompiledModel,
+    DeviceInfo,
+    Extraction,
+    ModelRun,
+    ModelTiming,
+    PreparedModel,
+    Workload,
+)
+from workers.process import EngineProcess
+
+__all__ = ["Toolbox"]
+
+# Limits (seconds) that end what hangs; large models are slow to import and to compile.
+_PREPARE_SECONDS = 900.0
+_EXTRACT_SECONDS = 1800.0
+_COMPILE_SECONDS = 3600.0
+_RUN_SECONDS = 600.0
+_ASK_SECONDS = 60.0
+
+
+class Toolbox:
+    """One engine and the reference, each in its own process, started when first needed.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine.
+    """
+
+    def __init__(self, engine: str) -> None:
+        self.engine = engine
+        self._engine = EngineProcess(engine, "model")
+        self._reference = EngineProcess("workers.reference", "model")
+
+    def __enter__(self) -> Toolbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End both processes."""
+        self._engine.stop()
+        self._reference.stop()
+
+    def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
+        """Make an ONNX file ready for the engine; see :func:`workers.models.prepare`."""
+        model: PreparedModel = self._reference.call("prepare", path, shapes, timeout_s=_PREPARE_SECONDS)
+        return model
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target."""
+        device: DeviceInfo = self._engine.call("resolve_target", spec, timeout_s=_ASK_SECONDS)
+        return device
+
+    def engine_version(self) -> str:
+        """Return what extractions are bound to."""
+        return str(self._engine.call("version", timeout_s=_ASK_SECONDS))
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the engine's and the reference's libraries."""
+        engine: dict[str, str] = self._engine.call("versions", timeout_s=_ASK_SECONDS)
+        return {**engine, **self._reference.call("versions", timeout_s=_ASK_SECONDS)}
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tasks of a model."""
+        extraction: Extraction = self._engine.call("extract", model, target, timeout_s=_EXTRACT_SECONDS)
+        return extraction
+
+    def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
+        """Return a workload, or a candidate's schedule, as text for people."""
+        return str(self._engine.call("describe", workload, candidate, timeout_s=_ASK_SECONDS))
+
+    def compile(
+        self, model: PreparedModel, target: str, records: dict[str, Candidate], *, params_beside: bool = False
+    ) -> Future[CompiledModel]:
+        """Start to compile a model; several may be under way."""
+        return self._engine.submit(
+            "compile", model, target, records, params_beside, timeout_s=_COMPILE_SECONDS
+        )
+
+    def run(
+        self, compiled: CompiledModel, inputs: dict[str, Any], target: str, *, repeats: int = 0, number: int = 1
+    ) -> ModelRun:
+        """Run a compiled model on this machine, and time it."""
+        run: ModelRun = self._engine.call(
+            "run", compiled.library, compiled.params, inputs, target, repeats, number, timeout_s=_RUN_SECONDS
+        )
+        return run
+
+    def reference_outputs(
+        self, model: PreparedModel, seed: int, threads: int
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Return random inputs for a model, and what onnxruntime makes of them."""
+        inputs, outputs = self._reference.call(
+            "run", model.onnx, seed, model.inputs, threads, timeout_s=_RUN_SECONDS
+        )
+        return inputs, outputs
+
+    def reference_timing(
+        self, model: PreparedModel, inputs: dict[str, Any], threads: int, repeats: int
+    ) -> ModelTiming:
+        """Time onnxruntime on a model."""
+        timing: ModelTiming = self._reference.call(
+            "time", model.onnx, inputs, threads, repeats, timeout_s=_RUN_SECONDS
+        )
+        return timing
+
+    def compare(self, outputs: Any, reference: Any, names: list[str]) -> Any:
+        """Compare outputs; see :class:`workers.models.OutputDifference`."""
+        return self._reference.call("compare", outputs, reference, names, timeout_s=_RUN_SECONDS)

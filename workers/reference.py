@@ -1,0 +1,59 @@
+"""Preparing models and running the reference, as an engine process of its own.
+
+ONNX libraries and onnxruntime crash and leak too, and onnxruntime's thread pool must not live in a process that forks
+TVM. So they are called like an engine; see :mod:`workers.host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from workers.messages import ModelTiming, PreparedModel, TensorSpec
+
+__all__ = ["ENGINE", "Reference"]
+
+
+class Reference:
+    """onnxruntime and the model preparation behind plain calls."""
+
+    name = "reference"
+
+    def warm(self, role: str) -> None:
+        """Import what the forks need."""
+        from workers import models  # noqa: F401
+
+    def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
+        """See :func:`workers.models.prepare`."""
+        from workers.models import prepare
+
+        return prepare(path, shapes)
+
+    def run(self, onnx: bytes, seed: int, inputs: Sequence[TensorSpec], threads: int) -> tuple[Any, Any]:
+        """Return random inputs and the reference's outputs for them."""
+        from workers.models import random_inputs, run_reference
+
+        drawn = random_inputs(inputs, seed)
+        return drawn, run_reference(onnx, drawn, threads)
+
+    def time(self, onnx: bytes, inputs: Mapping[str, Any], threads: int, repeats: int) -> ModelTiming:
+        """See :func:`workers.models.time_reference`."""
+        from workers.models import time_reference
+
+        return time_reference(onnx, inputs, threads, repeats)
+
+    def compare(self, outputs: Sequence[Any], reference: Sequence[Any], names: Sequence[str]) -> Any:
+        """See :func:`workers.models.compare`."""
+        from workers.models import compare
+
+        return compare(outputs, reference, names=names)
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries."""
+        import onnx
+        import onnxruntime
+
+        return {"onnx": str(onnx.__version__), "onnxruntime": str(onnxruntime.__version__)}
+
+
+ENGINE = Reference()
