@@ -103,7 +103,7 @@ class _DataFiles:
             )
         tensor.raw_data = data[start : start + length]
         tensor.ClearField("external_data")
-        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.ClearField("data_location")
 
 
 def read_model(path: Path) -> tuple[onnx.ModelProto, str]:

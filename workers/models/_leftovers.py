@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from onnx import numpy_helper
 
+from workers.errors import ModelError
 from workers.models import _graphs
 
-__all__ = ["drop_dropout"]
+__all__ = ["drop_dropout", "refuse_training"]
 
 
 def _trains(node: Any, constants: dict[str, bool]) -> bool:
@@ -20,30 +23,45 @@ def _trains(node: Any, constants: dict[str, bool]) -> bool:
     return bool(mode) and constants.get(mode, True)
 
 
-def _mask_used(node: Any, read: set[str]) -> bool:
-    return len(node.output) > 1 and node.output[1] in read
+def _constant_flags(model: onnx.ModelProto) -> dict[str, bool]:
+    tensors = {tensor.name: tensor for graph in _graphs.graphs(model) for tensor in graph.initializer}
+    for node in _graphs.nodes(model):
+        if node.op_type == "Constant" and _graphs.attribute(node, "value") is not None:
+            tensors[node.output[0]] = _graphs.attribute(node, "value")
+    return {
+        name: bool(np.any(numpy_helper.to_array(tensor)))
+        for name, tensor in tensors.items()
+        if tensor.data_type == onnx.TensorProto.BOOL
+    }
+
+
+def refuse_training(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse a model that was exported while it trained.
+
+    Raises
+    ------
+    ModelError
+        A Dropout is in training mode, or may be put into it by an input.
+    """
+    flags = _constant_flags(model)
+    for node in _graphs.nodes(model):
+        if node.op_type == "Dropout" and _trains(node, flags):
+            raise ModelError(
+                f"{path}: Dropout (node {_graphs.title(node)}) is in training mode, where it draws random "
+                "numbers; export the model in inference mode"
+            )
 
 
 def drop_dropout(model: onnx.ModelProto) -> None:
-    """Turn every Dropout that does nothing at inference into an Identity, in place.
+    """Turn every Dropout into an Identity, in place; none may be in training mode.
 
     Simplifiers remove most of both. A Dropout they leave, such as one that makes an output of the model, has
     two outputs for TVM, and its layout conversion stops at that tuple; an Identity is harmless.
     """
-    constants: dict[str, bool] = {}
-    read: set[str] = set()
-    for graph in _graphs.graphs(model):
-        for tensor in graph.initializer:
-            if tensor.data_type == onnx.TensorProto.BOOL:
-                constants[tensor.name] = bool(np.any(onnx.numpy_helper.to_array(tensor)))
-        read.update(value.name for value in graph.output)
-        for node in graph.node:
-            read.update(node.input)
-            value = _graphs.attribute(node, "value") if node.op_type == "Constant" else None
-            if value is not None and value.data_type == onnx.TensorProto.BOOL:
-                constants[node.output[0]] = bool(np.any(onnx.numpy_helper.to_array(value)))
+    read = {name for node in _graphs.nodes(model) for name in node.input}
+    read |= {value.name for graph in _graphs.graphs(model) for value in graph.output}
     for node in _graphs.nodes(model):
-        if node.op_type == "Dropout" and not _trains(node, constants) and not _mask_used(node, read):
+        if node.op_type == "Dropout" and not (len(node.output) > 1 and node.output[1] in read):
             node.op_type = "Identity"
             del node.input[1:]
             del node.output[1:]

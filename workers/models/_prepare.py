@@ -17,7 +17,7 @@ from workers.errors import ModelError
 from workers.messages import PreparedModel, TensorSpec
 from workers.models import _graphs, _shapes
 from workers.models._files import read_model
-from workers.models._leftovers import drop_dropout
+from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line
 from workers.models._refuse import check_valid, refuse_unsupported
@@ -58,6 +58,7 @@ def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     check_valid(model, path)
     model, changes = _inline_functions(model)
     refuse_unsupported(model, path)
+    refuse_training(model, path)
     return model, sha256, changes
 
 

@@ -77,10 +77,6 @@ class _Writer:
     def concat(self, parts: Sequence[str], axis: int) -> str:
         return parts[0] if len(parts) == 1 else self.op("Concat", *parts, axis=axis)
 
-    def swap(self, data: str, *, really: bool) -> str:
-        """Exchange the first two axes: batch and time in the one layout and in the other."""
-        return self.op("Transpose", data, perm=[1, 0, 2]) if really else data
-
 
 def _given(node: Any, place: int) -> bool:
     return len(node.input) > place and bool(node.input[place])
@@ -255,6 +251,9 @@ class _Unroller:
             raise self._refuse(
                 node, f"opset {self._opset} is too old; export the model with {_MIN_OPSET} or later"
             )
+        if _graphs.attribute(node, "layout", 0):
+            # onnxruntime runs no such model either, so that nothing could check the outcome.
+            raise self._refuse(node, "its batch comes before its steps (layout 1)")
         if _graphs.attribute(node, "clip") is not None:
             raise self._refuse(node, "it clips its gates")
         if _graphs.attribute(node, "input_forget", 0):
@@ -280,10 +279,7 @@ class _Unroller:
 
     def unroll(self, node: Any) -> tuple[list[Any], list[Any], int]:
         """The nodes and the constants that replace one node, and over how many steps."""
-        batch_first = bool(_graphs.attribute(node, "layout", 0))
         steps, batch, features = self._sizes(node, 0)
-        if batch_first:
-            steps, batch = batch, steps
         hidden = self._sizes(node, 2)[2]
         self._check(node, steps)
         backwards = _DIRECTIONS[_graphs.attribute(node, "direction", b"forward")]
@@ -291,11 +287,8 @@ class _Unroller:
         dtype = helper.tensor_dtype_to_np_dtype(self._types[node.input[0]].elem_type)
 
         writer = _Writer(next(name for name in node.output if name), self._opset)
-        flat = writer.reshape(writer.swap(node.input[0], really=batch_first), steps * batch, features)
-        states = [
-            writer.swap(node.input[place], really=batch_first) if _given(node, place) else ""
-            for place in (_INITIAL_H, _INITIAL_C)
-        ]
+        flat = writer.reshape(node.input[0], steps * batch, features)
+        states = [node.input[place] if _given(node, place) else "" for place in (_INITIAL_H, _INITIAL_C)]
         sequences, last_h, last_c = [], [], []
         for index, backward in enumerate(backwards):
             cell = _CELLS[node.op_type](writer, node, index, hidden, activations[index], dtype)
@@ -314,13 +307,10 @@ class _Unroller:
                 last_c.append(writer.reshape(c, 1, batch, hidden))
 
         if node.output[0]:
-            everything = writer.concat(sequences, 1)
-            if batch_first:
-                everything = writer.op("Transpose", everything, perm=[2, 0, 1, 3])
-            writer.op("Identity", everything, to=node.output[0])
+            writer.op("Identity", writer.concat(sequences, 1), to=node.output[0])
         for name, last in zip(node.output[1:], (last_h, last_c), strict=False):
             if name:
-                writer.op("Identity", writer.swap(writer.concat(last, 0), really=batch_first), to=name)
+                writer.op("Identity", writer.concat(last, 0), to=name)
         return writer.nodes, writer.initializers, steps
 
 

@@ -33,26 +33,21 @@ class DeclaredInput(NamedTuple):
     Attributes
     ----------
     name : str
-    dims : tuple of (int, str or None), or None
-        A fixed size, the name of a dynamic dimension, or None where the file says nothing; None in place of
-        the tuple where not even the number of dimensions is declared.
+    dims : tuple of (int, str or None)
+        A fixed size, the name of a dynamic dimension, or None where the file says nothing.
     dtype : str
         numpy's name of the element type.
     """
 
     name: str
-    dims: tuple[int | str | None, ...] | None
+    dims: tuple[int | str | None, ...]
     dtype: str
 
     def contradicts(self, shape: tuple[int, ...]) -> bool:
         """Whether ``shape`` changes a size that the file declares fixed."""
-        return any(
-            isinstance(dim, int) and dim != size for dim, size in zip(self.dims or (), shape, strict=False)
-        )
+        return any(isinstance(dim, int) and dim != size for dim, size in zip(self.dims, shape, strict=False))
 
     def __str__(self) -> str:
-        if self.dims is None:
-            return "of any rank"
         return "[" + ", ".join("?" if dim is None else str(dim) for dim in self.dims) + "]"
 
 
@@ -66,9 +61,8 @@ def _dim(dim: Any) -> int | str | None:
     return name if any(letter.isalnum() for letter in name) else None
 
 
-def _dims(value: Any) -> tuple[int | str | None, ...] | None:
-    tensor = value.type.tensor_type
-    return tuple(_dim(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
+def _dims(value: Any) -> tuple[int | str | None, ...]:
+    return tuple(_dim(dim) for dim in value.type.tensor_type.shape.dim)
 
 
 def _inputs(model: onnx.ModelProto) -> list[Any]:
@@ -121,7 +115,7 @@ def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _example(declared: DeclaredInput) -> str:
-    dims = declared.dims if declared.dims is not None else (None,)
+    dims = declared.dims
     other = _EXAMPLE_IMAGE_SIDE if len(dims) == _IMAGE_RANK else _EXAMPLE_LENGTH
     sizes = [dim if isinstance(dim, int) else (1 if place == 0 else other) for place, dim in enumerate(dims)]
     return f"--input-shape '{declared.name}:{','.join(map(str, sizes))}'"
@@ -137,7 +131,7 @@ def _check_asked(inputs: list[DeclaredInput], shapes: Mapping[str, tuple[int, ..
         if any(size < 1 for size in shape):
             raise UsageError(f"{flag}: every size must be at least 1")
         dims = by_name[name].dims
-        if dims is not None and len(dims) != len(shape):
+        if len(dims) != len(shape):
             raise UsageError(
                 f"{flag}: input '{name}' of {path} has {len(dims)} dimensions, {by_name[name]}, "
                 f"and not {len(shape)}"
@@ -164,7 +158,7 @@ def solve_shapes(
     _check_asked(inputs, shapes, path)
     sizes: dict[str, tuple[int, str]] = {}
     for declared in inputs:
-        for dim, size in zip(declared.dims or (), shapes.get(declared.name, ()), strict=False):
+        for dim, size in zip(declared.dims, shapes.get(declared.name, ()), strict=False):
             if not isinstance(dim, str):
                 continue
             known, where = sizes.setdefault(dim, (size, declared.name))
@@ -179,11 +173,9 @@ def solve_shapes(
         if declared.name in shapes:
             solved[declared.name] = tuple(shapes[declared.name])
             continue
-        dims = [
-            sizes[dim][0] if isinstance(dim, str) and dim in sizes else dim for dim in declared.dims or ()
-        ]
+        dims = [sizes[dim][0] if isinstance(dim, str) and dim in sizes else dim for dim in declared.dims]
         fixed = tuple(dim for dim in dims if isinstance(dim, int))
-        if declared.dims is None or len(fixed) < len(dims):
+        if len(fixed) < len(dims):
             unknown.append(declared)
         solved[declared.name] = fixed
     if unknown:
