@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = [
     "Artifact",
+    "BuildResult",
     "Candidate",
     "CompiledModel",
     "DeviceInfo",
@@ -264,6 +265,21 @@ class Artifact:
     data: bytes
     suffix: str
     args: str
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a build ended; the artifact itself travels beside it, from builder to device.
+
+    Attributes
+    ----------
+    build_s : float
+        Wall-clock seconds it took.
+    """
+
+    build_s: float
+    state: TrialState = TrialState.OK
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,10 @@ class Task:
 
 @dataclass(frozen=True)
 class OpenSearch:
-    """Open the search of a task, seeded with its stored records."""
+    """Open the search of a task, seeded with its stored records; `count` candidates a round will be asked of it."""
 
     task: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -316,9 +317,9 @@ class Machine:
         if not state.open:
             self._make_room()
             state.phase = "opening"
-            return OpenSearch(state.task.id)
+            return OpenSearch(state.task.id, self._round(state))
         state.phase = "proposing"
-        return Propose(state.task.id, min(self._batch, state.task.budget - state.stored))
+        return Propose(state.task.id, self._round(state))
 
     def next_measure(self) -> Measure | None:
         """Return the next candidate for a device, None where none is built."""
@@ -474,6 +475,11 @@ class Machine:
         if state.open:
             state.open = False
             self._outbox.append(CloseSearch(state.task.id))
+
+    def _round(self, state: _State) -> int:
+        """Split what is left of a task's budget into rounds of about one size, none over the batch."""
+        left = state.task.budget - state.stored
+        return math.ceil(left / math.ceil(left / self._batch))
 
     def _make_room(self) -> None:
         opened = [s for s in self._states.values() if s.open]

@@ -19,7 +19,11 @@ from workers.messages import (
     Workload,
 )
 
-__all__ = ["Engine", "Search"]
+__all__ = ["WAITING", "Engine", "Search"]
+
+#: How :meth:`Engine.measure` begins the word for its stage (see :func:`workers.host.stage`) as long as nothing has
+#: been asked of the candidate yet: what fails in that stage is the device's fault, not the candidate's.
+WAITING = "waiting for a device"
 
 
 class Search(Protocol):

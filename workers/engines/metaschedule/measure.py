@@ -10,13 +10,11 @@ from typing import Any
 import tvm
 from tvm import rpc
 
+from workers.engines.interface import WAITING
 from workers.host import stage
 from workers.messages import Artifact, Endpoint, EvaluatorConfig
 
-__all__ = ["WAITING", "measure_artifact"]
-
-#: The stage in which nothing has been asked of the candidate yet: a failure here is the device's.
-WAITING = "waiting for a device"
+__all__ = ["measure_artifact"]
 
 
 def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:

@@ -1,0 +1,71 @@
+"""tunefleet from Python.
+
+>>> import orchestrator as tf
+>>> store = tf.Storage.open()
+>>> spec = tf.CampaignSpec(models=(tf.ModelRequest(path="model.onnx"),), trials=200)
+>>> outcome = tf.follow(store, tf.submit(store, spec, hold=True).id)
+>>> with tf.Toolbox("metaschedule") as tools:
+...     tf.build_model(store, tools, spec.models[0], "model.so")
+
+What is listed here is the public API; everything else may change.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.builds import BenchReport, BuildReport, bench_model, build_model
+    from orchestrator.campaigns.coordinator import FleetOptions, Outcome, coordinate, follow, submit
+    from orchestrator.campaigns.extraction import CampaignPlan, make_plan
+    from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
+    from orchestrator.errors import TunefleetError
+    from orchestrator.fleet import Toolbox
+    from orchestrator.storage import Storage
+
+__all__ = [
+    "BenchReport",
+    "BuildReport",
+    "CampaignPlan",
+    "CampaignSpec",
+    "FleetOptions",
+    "ModelRequest",
+    "Outcome",
+    "Storage",
+    "Toolbox",
+    "TunefleetError",
+    "bench_model",
+    "build_model",
+    "coordinate",
+    "follow",
+    "make_plan",
+    "submit",
+]
+
+# Loaded when first used: a query must not wait for what only a campaign needs.
+_HOMES = {
+    "BenchReport": "orchestrator.builds",
+    "BuildReport": "orchestrator.builds",
+    "CampaignPlan": "orchestrator.campaigns.extraction",
+    "CampaignSpec": "orchestrator.campaigns.spec",
+    "FleetOptions": "orchestrator.campaigns.coordinator",
+    "ModelRequest": "orchestrator.campaigns.spec",
+    "Outcome": "orchestrator.campaigns.coordinator",
+    "Storage": "orchestrator.storage",
+    "Toolbox": "orchestrator.fleet",
+    "TunefleetError": "orchestrator.errors",
+    "bench_model": "orchestrator.builds",
+    "build_model": "orchestrator.builds",
+    "coordinate": "orchestrator.campaigns.coordinator",
+    "follow": "orchestrator.campaigns.coordinator",
+    "make_plan": "orchestrator.campaigns.extraction",
+    "submit": "orchestrator.campaigns.coordinator",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

@@ -1,0 +1,362 @@
+"""The loop that carries a machine's actions out on the fleet, and brings what came of them back."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from orchestrator.campaigns.extraction import CampaignPlan
+from orchestrator.campaigns.machine import (
+    Action,
+    Build,
+    Built,
+    CloseSearch,
+    EndTask,
+    Failed,
+    Learn,
+    Learned,
+    Machine,
+    Measure,
+    Measured,
+    Opened,
+    OpenSearch,
+    Propose,
+    Proposed,
+    RecordTrial,
+    Task,
+)
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
+from workers.messages import DeviceInfo, Measurement, TrialState, Workload
+
+__all__ = ["Tuning"]
+
+#: Candidates of one round: what MetaSchedule calls num_trials_per_iter. Its 64 would be a small task's whole budget.
+BATCH = 16
+#: Built candidates that end a turn of searching and building where these share cores with the device.
+TURN = 16
+#: Built candidates that may wait for a device where they don't.
+WINDOW = 64
+#: Records a search is seeded with, the fastest first.
+HISTORY = 128
+# The cost model is trained anew when there is this much more to learn from, and never for less than a handful:
+# MetaSchedule's own rule (adaptive_training).
+_TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
+_TRAIN_SECONDS = 300.0
+#: Seconds for which results that can't be stored are kept, and storing them tried again.
+STORE_PATIENCE_SECONDS = 60.0
+#: Seconds that a measurement under way gets to end when the campaign stops.
+LAST_WORDS_SECONDS = 3.0
+
+
+class Fleet:
+    """What this loop needs of a fleet; see :class:`orchestrator.fleet.ray_fleet.RayFleet`."""
+
+    versions: dict[str, str]
+    total_slots: int
+    free_slots: int
+    shares_cores: bool
+    in_flight: int
+    search: Callable[..., None]
+    train: Callable[..., None]
+    close: Callable[[str], None]
+    build: Callable[..., None]
+    measure: Callable[..., None]
+    wait: Callable[[float], list[Any]]
+    pause: Callable[[], None]
+    resume: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Train:
+    """The tag of a training run, and how many samples it knows."""
+
+    size: int
+
+
+@dataclass
+class _Subject:
+    workload: Workload
+    device: DeviceInfo
+    model_seen: int = 0  # version of the cost model this task's search has
+
+
+class Tuning:
+    """One campaign's tuning.
+
+    Parameters
+    ----------
+    say, changed
+        Told what is going on, and that the store has news.
+    """
+
+    def __init__(
+        self,
+        store: Storage,
+        fleet: Any,
+        campaign_id: int,
+        owner: str,
+        spec: CampaignSpec,
+        plan: CampaignPlan,
+        say: Callable[[str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._store, self._fleet, self._id, self._owner = store, fleet, campaign_id, owner
+        self._spec, self._say, self._changed = spec, say, changed
+        workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
+        devices = {device.device_class: device for device in plan.devices}
+        rows = [row for row in store.campaign_tasks(campaign_id) if row.state is TaskState.OPEN]
+        standings = store.standings([(row.workload_hash, row.device_class) for row in rows])
+        self._subjects = {
+            row.id: _Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
+        }
+        self._machine = Machine(
+            f"{campaign_id}-{time.time_ns():x}",
+            [_task(row, s.stored, s.since_best) for row, s in zip(rows, standings, strict=True)],
+            batch=BATCH,
+            plateau=spec.plateau,
+        )
+        self._artifacts: dict[str, Any] = {}
+        self._samples: list[bytes] = []
+        self._sampled = self._trained = 0
+        self._training = False
+        self._model: bytes | None = None
+        self._model_version = 0
+        self._measuring = 0
+        self._turn = False  # a turn of measuring is on
+        self._unsaved: list[NewTrial] = []
+        self._unsaved_since = 0.0
+        self.recorded = 0
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        """Tune until all tasks have had enough, or `stopped` says so.
+
+        Raises
+        ------
+        StorageError
+            Where the store would not take results for a minute, with the number of those it never took.
+        LeaseLostError
+            Where another coordinator has the campaign.
+        """
+        machine = self._machine
+        try:
+            while not machine.done and not stopped():
+                self._dispatch()
+                for completion in self._fleet.wait(0.5):
+                    self._take(completion)
+                self._flush()
+            machine.stop()
+            self._last_words()
+        finally:
+            self._flush(final=True)
+
+    # -- giving out work
+
+    def _dispatch(self) -> None:
+        fleet, machine = self._fleet, self._machine
+        if not fleet.shares_cores:
+            self._give_to_devices(at_once=max(1, len({s.device.device_class for s in self._subjects.values()})))
+            if machine.measurable < WINDOW:
+                self._give_to_cores()
+            return
+        if self._turn:
+            self._give_to_devices(at_once=1)
+            if not self._measuring:
+                self._turn = False
+                fleet.resume()
+        if not self._turn:
+            self._give_to_cores()
+            nothing_else = fleet.in_flight == 0
+            if machine.measurable >= TURN or (machine.measurable and nothing_else):
+                # What is being searched and built stands still, so that the device is quiet.
+                self._turn = True
+                fleet.pause()
+                self._give_to_devices(at_once=1)
+
+    def _give_to_cores(self) -> None:
+        while self._fleet.free_slots > 0:
+            if self._train_if_due():
+                continue
+            action = self._machine.next_compute()
+            if action is None:
+                return
+            self._begin(action)
+
+    def _give_to_devices(self, at_once: int) -> None:
+        while self._measuring < at_once:
+            action = self._machine.next_measure()
+            if action is None:
+                return
+            self._begin(action)
+
+    def _begin(self, action: Action) -> None:
+        fleet, limit = self._fleet, self._spec.search_timeout_s
+        subject = self._subjects[action.task]
+        session = f"{self._id}-{action.task}"
+        match action:
+            case OpenSearch(_, count):
+                self._say(f"opening the search of {subject.workload.name}")
+                pair = (subject.workload.hash, subject.device.device_class)
+                options = replace(
+                    self._spec.search,
+                    seed=self._spec.seed,
+                    batch=count,
+                    # A population is ranked to choose a round from it: for a small round a small one will do.
+                    population=max(32, self._spec.search.population * count // BATCH),
+                    exclude=frozenset(self._store.known_candidates(*pair)),
+                )
+                history = tuple(self._store.history(*pair, limit=HISTORY))
+                subject.model_seen = 0
+                fleet.search(
+                    action,
+                    session,
+                    "open",
+                    subject.workload,
+                    subject.device.target,
+                    options,
+                    history,
+                    limit,
+                )
+            case Propose(_, count):
+                self._say(f"searching {subject.workload.name}")
+                news = self._model if self._model_version > subject.model_seen else None
+                subject.model_seen = self._model_version
+                fleet.search(action, session, "propose", count, news, limit)
+            case Learn(_, records):
+                fleet.search(action, session, "learn", records, limit)
+            case Build(_, candidate, _):
+                fleet.build(
+                    action, subject.workload, subject.device.target, candidate, self._spec.build_timeout_s
+                )
+            case Measure(_, _, token):
+                self._say(f"measuring {subject.workload.name}")
+                self._measuring += 1
+                fleet.measure(
+                    action, self._artifacts.pop(token), subject.device.device_class, self._spec.evaluator
+                )
+
+    def _train_if_due(self) -> bool:
+        if self._training or self._sampled < max(_TRAIN_LEAST, _TRAIN_GROWTH * self._trained):
+            return False
+        self._training = True
+        self._fleet.train(_Train(self._sampled), tuple(self._samples), _TRAIN_SECONDS)
+        return True
+
+    # -- taking results
+
+    def _take(self, completion: Any) -> None:
+        tag, value, error = completion.tag, completion.value, completion.error
+        if isinstance(tag, _Train):
+            self._training = False
+            # A failed training costs nothing but its time: the searches keep the model they have.
+            self._trained = tag.size
+            if error is None:
+                self._model, self._model_version = value, self._model_version + 1
+            return
+        if isinstance(tag, Measure):
+            self._measuring -= 1
+        if error is not None:
+            token = tag.token if isinstance(tag, Build | Measure) else ""
+            self._machine.handle(Failed(tag.task, str(error), completion.lost, token))
+        else:
+            match tag:
+                case OpenSearch(task, _):
+                    self._sample(value, HISTORY)
+                    self._machine.handle(Opened(task))
+                case Propose(task):
+                    self._machine.handle(Proposed(task, value))
+                case Learn(task, records):
+                    self._sample(value, len(records))
+                    self._machine.handle(Learned(task))
+                case Build(_, _, token):
+                    result, artifact = value
+                    failure = None
+                    if result.state is TrialState.OK:
+                        self._artifacts[token] = artifact
+                    else:
+                        failure = Measurement(result.state, message=result.message)
+                    self._machine.handle(Built(token, result.build_s, failure))
+                case Measure(_, _, token):
+                    self._machine.handle(Measured(token, value))
+        for action in self._machine.outbox():
+            self._note(action)
+
+    def _sample(self, sample: bytes, count: int) -> None:
+        if sample:
+            self._samples.append(sample)
+            self._sampled += count
+
+    def _note(self, action: Action) -> None:
+        match action:
+            case RecordTrial(task, candidate, measurement, build_s, token):
+                subject = self._subjects[task]
+                self._unsaved.append(
+                    NewTrial(
+                        workload_hash=subject.workload.hash,
+                        device_class=subject.device.device_class,
+                        candidate=candidate,
+                        measurement=measurement,
+                        campaign_id=self._id,
+                        build_s=build_s,
+                        token=token,
+                        versions=self._fleet.versions,
+                    )
+                )
+            case EndTask(task, state, note):
+                self._flush()
+                self._store.update_task(task, state=TaskState(state), note=note)
+                self._changed()
+            case CloseSearch(task):
+                self._fleet.close(f"{self._id}-{task}")
+
+    def _flush(self, *, final: bool = False) -> None:
+        """Store what was measured. A store that fails is tried again for a while; the results wait here."""
+        while self._unsaved:
+            try:
+                self.recorded += self._store.record_trials(
+                    self._unsaved, campaign_id=self._id, owner=self._owner
+                )
+            except LeaseLostError:
+                raise
+            except StorageError as error:
+                now = time.monotonic()
+                self._unsaved_since = self._unsaved_since or now
+                if now - self._unsaved_since > STORE_PATIENCE_SECONDS:
+                    raise StorageError(
+                        f"{error}\n{len(self._unsaved)} measured trials could not be stored for "
+                        f"{STORE_PATIENCE_SECONDS:.0f} s and are lost; all before them are safe. "
+                        f"Mend the database, then: tunefleet resume {self._id}"
+                    ) from None
+                self._say(f"{len(self._unsaved)} results wait for the database: {error}")
+                time.sleep(1.0)
+                if not final:
+                    return
+            else:
+                self._unsaved, self._unsaved_since = [], 0.0
+                self._changed()
+
+    def _last_words(self) -> None:
+        """Let a measurement under way end: it is nearly paid for."""
+        until = time.monotonic() + LAST_WORDS_SECONDS
+        while self._measuring and time.monotonic() < until:
+            for completion in self._fleet.wait(0.2):
+                self._take(completion)
+
+
+def _task(row: CampaignTaskRow, stored: int, since_best: int) -> Task:
+    return Task(
+        id=row.id,
+        workload_hash=row.workload_hash,
+        device_class=row.device_class,
+        name=row.name,
+        weight=row.weight,
+        flops=row.flops,
+        budget=row.budget,
+        stored=stored,
+        since_best=since_best,
+        best_s=math.inf if row.best_s is None else row.best_s,
+    )

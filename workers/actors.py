@@ -1,0 +1,253 @@
+"""The Ray actors. Each starts and supervises an engine process, and speaks to it in plain data.
+
+They are plain classes here, so that they can be tried without Ray; :mod:`orchestrator.fleet` makes them remote.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+
+from workers.engines.interface import WAITING
+from workers.errors import EngineError, EngineLostError, EngineTimeoutError, TunefleetError
+from workers.messages import (
+    Artifact,
+    BuildResult,
+    Candidate,
+    DeviceInfo,
+    Endpoint,
+    EvaluatorConfig,
+    Measurement,
+    Record,
+    SearchOptions,
+    TrialState,
+    Workload,
+)
+from workers.process import EngineProcess
+
+__all__ = ["BuildActor", "MeasureActor", "SearchActor"]
+
+#: Seconds a device may be asked for in vain before its server counts as lost.
+DEVICE_WAIT_SECONDS = 30.0
+# Starting a server is a fork; a minute is for a machine that does everything else at once.
+_SERVICE_SECONDS = 60.0
+#: Servers in a row that died without one good measurement between, after which the device is given up.
+MAX_RESTARTS = 10
+
+
+class _EngineActor:
+    """What all three have in common."""
+
+    role = ""
+
+    def __init__(self, engine: str, python: str = sys.executable) -> None:
+        self._process = EngineProcess(engine, self.role, python, on_exit=self._service_ended)
+
+    def start(self) -> tuple[str, int | None, dict[str, str]]:
+        """Warm the engine up; return the host's name, the engine process's id, and the versions."""
+        self._process.start()
+        versions: dict[str, str] = self._process.call("versions", timeout_s=_SERVICE_SECONDS)
+        return socket.gethostname(), self._process.pid, versions
+
+    def pause(self) -> None:
+        """Stand still: something on this machine is being measured."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._process.resume()
+
+    def stop(self) -> None:
+        """End the engine process and all it started."""
+        self._process.stop()
+
+    def _service_ended(self, service: str, reason: str) -> None:
+        pass
+
+
+class SearchActor(_EngineActor):
+    """Searches of several tasks, each in a process of its own."""
+
+    role = "search"
+
+    def open(
+        self,
+        session: str,
+        workload: Workload,
+        target: str,
+        options: SearchOptions,
+        history: tuple[Record, ...],
+        timeout_s: float,
+    ) -> bytes:
+        """Open a search, teach it what is stored, and return the samples of that for the cost model."""
+        self._process.open(session, "open_search", workload, target, options, timeout_s=timeout_s)
+        if not history:
+            return b""
+        samples: bytes = self._process.use(session, "learn", history, timeout_s=timeout_s)
+        return samples
+
+    def propose(
+        self, session: str, count: int, cost_model: bytes | None, timeout_s: float
+    ) -> tuple[Candidate, ...]:
+        """Return new candidates of a search."""
+        candidates: tuple[Candidate, ...] = self._process.use(
+            session, "propose", count, cost_model, timeout_s=timeout_s
+        )
+        return candidates
+
+    def learn(self, session: str, records: tuple[Record, ...], timeout_s: float) -> bytes:
+        """Give a search its results."""
+        samples: bytes = self._process.use(session, "learn", records, timeout_s=timeout_s)
+        return samples
+
+    def train(self, samples: tuple[bytes, ...], timeout_s: float) -> bytes:
+        """Train the cost model of all searches."""
+        model: bytes = self._process.call("train", samples, 1, timeout_s=timeout_s)
+        return model
+
+    def close(self, session: str) -> None:
+        """End a search."""
+        self._process.close(session)
+
+
+class BuildActor(_EngineActor):
+    """Builds, each in a fresh fork."""
+
+    role = "build"
+
+    def build(
+        self, workload: Workload, target: str, candidate: Candidate, timeout_s: float
+    ) -> tuple[BuildResult, Artifact | None]:
+        """Build one candidate. A candidate that fails, crashes or never ends is a result, not an error.
+
+        Raises
+        ------
+        EngineLostError
+            Where the engine process itself died: the candidate may be innocent.
+        """
+        started = time.monotonic()
+        try:
+            artifact: Artifact = self._process.call(
+                "build", workload, target, candidate, timeout_s=timeout_s
+            )
+        except EngineTimeoutError as error:
+            return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
+        except TunefleetError as error:
+            if isinstance(error, EngineLostError) and self._process.pid is None:
+                raise
+            return BuildResult(time.monotonic() - started, TrialState.BUILD_ERROR, str(error)), None
+        return BuildResult(time.monotonic() - started), artifact
+
+
+class MeasureActor(_EngineActor):
+    """A node's devices: the tracker where none is named, one RPC server for each device class, measurements.
+
+    Parameters
+    ----------
+    devices : tuple of DeviceInfo
+        What this node measures on.
+    host : str
+        Address that tracker and servers bind to. They run any code that reaches them.
+    """
+
+    role = "measure"
+
+    def __init__(
+        self,
+        engine: str,
+        devices: tuple[DeviceInfo, ...],
+        python: str = sys.executable,
+        host: str = "127.0.0.1",
+    ) -> None:
+        super().__init__(engine, python)
+        self._host = host
+        self._devices = {device.device_class: device for device in devices}
+        self._tracker: tuple[str, int] | None = None
+        self._restarts: dict[str, int] = {}
+        self._lock = threading.RLock()
+
+    def serve(self) -> tuple[str, int]:
+        """Start the tracker and a server for each device, where they are not there, and return the tracker's address.
+
+        They are gone after the engine process died, and with it all it had forked.
+        """
+        with self._lock:
+            if self._tracker is None or self._process.pid is None:
+                self._tracker = self._process.spawn(
+                    "tracker", "serve_tracker", self._host, timeout_s=_SERVICE_SECONDS
+                )
+                for device in self._devices.values():
+                    self._serve(device)
+            return self._tracker
+
+    def measure(self, artifact: Artifact, device_class: str, evaluator: EvaluatorConfig) -> Measurement:
+        """Time an artifact. A candidate that fails is a result.
+
+        A result in state ``device_lost`` says nothing about the candidate.
+        """
+        started = time.monotonic()
+
+        def result(state: TrialState, message: str = "", times: tuple[float, ...] = ()) -> Measurement:
+            return Measurement(
+                state,
+                times,
+                message,
+                device=device_class,
+                host=socket.gethostname(),
+                run_s=time.monotonic() - started,
+            )
+
+        if self._restarts.get(device_class, 0) > MAX_RESTARTS:
+            return result(
+                TrialState.DEVICE_LOST,
+                f"the RPC server of {device_class} died {MAX_RESTARTS} times in a row; the device is given up",
+            )
+        try:
+            endpoint = Endpoint(*self.serve(), device_class, self._devices[device_class].kind)
+        except EngineError as error:
+            return result(TrialState.DEVICE_LOST, str(error))
+        # The server ends a session that runs too long; this limit is for all that can hang besides.
+        limit = evaluator.timeout_s + DEVICE_WAIT_SECONDS
+        try:
+            times = self._process.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
+        except TunefleetError as error:
+            state = _state_of(error)
+            return result(state, str(error))
+        self._restarts[device_class] = 0
+        return result(TrialState.OK, times=times)
+
+    def _serve(self, device: DeviceInfo) -> None:
+        assert self._tracker is not None
+        self._process.spawn(
+            device.device_class,
+            "serve_device",
+            self._host,
+            self._tracker,
+            device.device_class,
+            device,
+            timeout_s=_SERVICE_SECONDS,
+        )
+
+    def _service_ended(self, service: str, reason: str) -> None:
+        with self._lock:
+            device = self._devices.get(service)
+            if self._process.pid is None:
+                return
+            if device is None:
+                self._tracker = None  # the servers ask for it until it is back, but at another port it never is
+                for name in self._devices:
+                    self._process.end(name)
+                return
+            count = self._restarts[service] = self._restarts.get(service, 0) + 1
+            if count <= MAX_RESTARTS:
+                self._serve(device)
+
+
+def _state_of(error: TunefleetError) -> TrialState:
+    if error.stage.startswith(WAITING) or error.stage in ("", "starting"):
+        return TrialState.DEVICE_LOST
+    if isinstance(error, EngineTimeoutError) or "RPCSessionTimeoutError" in str(error):
+        return TrialState.RUN_TIMEOUT
+    return TrialState.RUN_ERROR
