@@ -1,0 +1,132 @@
+"""The example runs what was built, in a process that has nothing of this project."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from orchestrator.fleet import Toolbox
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "run_library.py"
+
+# An entry of None makes an import fail.
+WITHOUT_US = (
+    "import runpy, sys;"
+    "sys.modules.update(orchestrator=None, workers=None);"
+    "sys.argv = sys.argv[1:];"
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model, its library both ways, an input for it and the reference's outputs."""
+
+    folder: Path
+    inputs: dict[str, npt.NDArray[Any]]
+    expected: list[npt.NDArray[Any]]
+
+    def arguments(self) -> list[str]:
+        return [f"--input={name}={self.folder / name}.npy" for name in self.inputs]
+
+
+def write_model(path: Path) -> None:
+    """Write a model with two inputs, one of them with a dot in its name, and two outputs."""
+    drawn = np.random.default_rng(7).normal(0.0, 0.5, (8, 4)).astype("float32")
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["input.1", "w"], ["product"]),
+            helper.make_node("Add", ["product", "shift"], ["sum"]),
+            helper.make_node("Relu", ["sum"], ["positive"]),
+            helper.make_node("Sigmoid", ["sum"], ["share"]),
+        ],
+        "tiny",
+        [
+            helper.make_tensor_value_info("input.1", TensorProto.FLOAT, [2, 8]),
+            helper.make_tensor_value_info("shift", TensorProto.FLOAT, [2, 4]),
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 4]) for name in ("positive", "share")],
+        [numpy_helper.from_array(drawn, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("library")
+    path = folder / "tiny.onnx"
+    write_model(path)
+    with Toolbox("metaschedule") as tools:
+        model = tools.prepare(str(path), {})
+        target = tools.resolve_target("auto").target
+        inside = tools.compile(model, target, {}).result()
+        beside = tools.compile(model, target, {}, params_beside=True).result()
+    assert inside.params is None
+    assert beside.params is not None
+    (folder / "inside.so").write_bytes(inside.library)
+    (folder / "beside.so").write_bytes(beside.library)
+    (folder / "params.npz").write_bytes(beside.params)
+    generator = np.random.default_rng(3)
+    inputs = {
+        "input.1": generator.normal(size=(2, 8)).astype("float32"),
+        "shift": generator.normal(size=(2, 4)).astype("float32"),
+    }
+    for name, value in inputs.items():
+        np.save(folder / f"{name}.npy", value)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return Built(folder, inputs, list(session.run(None, inputs)))
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT_US, str(EXAMPLE), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("weights", ["inside", "beside"])
+def test_a_built_library_runs_without_this_project_and_agrees_with_onnxruntime(
+    built: Built, weights: str, tmp_path: Path
+) -> None:
+    params = [f"--params={built.folder / 'params.npz'}"] if weights == "beside" else []
+    saved = tmp_path / "outputs.npz"
+    done = run(built.folder / f"{weights}.so", *params, *built.arguments(), "--threads", "1", "--save", saved)
+    assert done.returncode == 0, done.stderr
+    assert "output 0: shape [2, 4], float32" in done.stdout
+    with np.load(saved) as outputs:
+        found = [outputs[f"arr_{number}"] for number in range(len(outputs.files))]
+    assert len(found) == len(built.expected)
+    for got, want in zip(found, built.expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+def test_random_values_stand_in_for_an_input(built: Built) -> None:
+    done = run(built.folder / "inside.so", "--random", "shift:2,4:float32", "--random", "input.1:2,8:float32")
+    assert done.returncode == 0, done.stderr
+    assert "output 1: shape [2, 4], float32" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["inside.so"], "the library takes input_1, shift; given were none"),
+        (["beside.so", "--random", "input.1:2,8:float32", "--random", "shift:2,4:float32"], "--params"),
+        (["inside.so", "--random", "input.1:2,9:float32", "--random", "shift:2,4:float32"], "(9 vs. 8)"),
+        (["absent.so"], "there is no library"),
+        (["inside.so", "--random", "shift"], "is not of the form"),
+        (["inside.so", "--input", "shift=absent.npy"], "absent.npy"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_a_line(built: Built, arguments: list[str], said: str) -> None:
+    done = run(built.folder / arguments[0], *arguments[1:])
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
