@@ -1,7 +1,7 @@
 """The words coordinator and workers exchange: frozen dataclasses of plain data, and nothing else.
 
-They are pickled across Ray, and across the pipe between an actor and its engine process, which may run another
-Python (3.10 or later) with another TVM. So: standard library only, and no TVM object in any field.
+They are pickled across Ray, and across the pipe between an actor and its engine process, which may run
+another Python (3.10 or later) with another TVM. So: standard library only, and no TVM object in any field.
 """
 
 from __future__ import annotations
@@ -338,6 +338,8 @@ class DeviceInfo:
         Cores a kernel may use; 0 for a GPU.
     kind : str
         TVM's device type: ``cpu``, ``cuda``.
+    unfit : str
+        Why this machine can't run code for the target; empty where it can.
     """
 
     target: str
@@ -345,4 +347,5 @@ class DeviceInfo:
     model: str
     cores: int
     kind: str
+    unfit: str = ""
     versions: dict[str, str] = field(default_factory=dict)

@@ -108,8 +108,8 @@ def verify(
         known = store.verification_for(model.id, device.device_class, coverage.key)
         if known is not None:
             return _report(model, known, remembered=True)
-    if device.kind != "cpu":
-        raise TargetError(f"whole models run on this machine's CPU only, not on {device.device_class}")
+    if device.unfit:
+        raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
     say(f"compiling {prepared.name}, tuned and untuned")
     builds = [
         tools.compile(prepared, device.target, coverage.candidates),
@@ -156,7 +156,9 @@ def verify(
 
 
 def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:
-    assert row.untuned_s and row.tuned_s and row.reference_s
+    assert row.untuned_s is not None
+    assert row.tuned_s is not None
+    assert row.reference_s is not None
     assert row.max_abs is not None
     assert row.max_rel is not None
     return BenchReport(

@@ -1,4 +1,4 @@
-"""The coordinator: it takes a campaign from the store to its end, and is the only one who writes what was measured."""
+"""The coordinator: it takes a campaign from the store to its end; it alone writes what was measured."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from orchestrator.builds.bench import BenchReport, verify
-from orchestrator.campaigns.extraction import CampaignPlan, make_plan
+from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_targets
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import Tuning
-from orchestrator.errors import LeaseLostError, NotFoundError, StorageError, TunefleetError, UsageError
+from orchestrator.errors import (
+    LeaseLostError,
+    NotFoundError,
+    StorageError,
+    TargetError,
+    TunefleetError,
+    UsageError,
+)
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import (
     BEGUN_STATES,
@@ -99,9 +106,7 @@ class Outcome:
     interrupted: bool
 
 
-def submit(
-    store: Storage, spec: CampaignSpec, *, name: str | None = None, hold: bool = False
-) -> CampaignRow:
+def submit(store: Storage, spec: CampaignSpec, *, name: str | None = None, hold: bool = False) -> CampaignRow:
     """Store a campaign, to be run by whoever comes first.
 
     Parameters
@@ -123,7 +128,8 @@ def submit(
         models=[NewCampaignModel(request.path, request.shapes) for request in spec.models],
         name=name,
         seed=spec.seed,
-        **({"owner": _owner(), "ttl_s": LEASE_SECONDS} if hold else {}),
+        owner=_owner() if hold else None,
+        ttl_s=LEASE_SECONDS,
     )
     return store.get_campaign(campaign_id)
 
@@ -266,6 +272,9 @@ class _Run:
     # -- stages
 
     def _plan(self, tools: Toolbox, spec: CampaignSpec) -> CampaignPlan:
+        for device in resolve_targets(tools, spec.targets):
+            if device.unfit:
+                raise TargetError(f"target {device.target} can't be measured here: {device.unfit}")
         plan = make_plan(self._store, tools, spec, self._say)
         for model in plan.models:
             self._store.set_campaign_model(self._id, spec.models.index(model.request), model.id)
@@ -334,9 +343,14 @@ class _Run:
         if wrong:
             names = "; ".join(f"{report.model}: {report.disagreement}" for report in wrong)
             return self._store.transition(
-                self._id, CampaignState.FAILED, message=f"wrong outputs of the tuned library: {names}", owner=me
+                self._id,
+                CampaignState.FAILED,
+                message=f"wrong outputs of the tuned library: {names}",
+                owner=me,
             )
-        message = f"measured {self._measured} trials" if missing else "nothing to measure: all trials were stored"
+        message = (
+            f"measured {self._measured} trials" if missing else "nothing to measure: all trials were stored"
+        )
         return self._store.transition(self._id, CampaignState.DONE, message=message, owner=me)
 
     # -- being stopped
@@ -345,7 +359,7 @@ class _Run:
         return self._interrupted or self._lease_lost or self._request is not None
 
     def _heartbeat(self) -> None:
-        """Renew the lease, hear requests, count the time: all while the main thread may wait for something long."""
+        """Renew the lease, hear requests, count the time: the main thread may wait for something long."""
         last = time.monotonic()
         while not self._over.wait(_HEARTBEAT_SECONDS):
             # A store that does not answer now may do so next time; the lease has room for some silence.
@@ -441,14 +455,17 @@ def _claim(store: Storage, campaign_id: int, listener: Listener) -> None:
                 return
         if time.monotonic() > until:
             raise UsageError(
-                f"campaign {campaign_id} is run by a coordinator on {host}; `tunefleet watch {campaign_id}` follows it"
+                f"campaign {campaign_id} is run by a coordinator on {host}; "
+                f"`tunefleet watch {campaign_id}` follows it"
             )
         listener.activity(f"waiting for the lease of {host}, which may be gone")
         time.sleep(1.0)
     row = store.get_campaign(campaign_id)
     if row.state in (CampaignState.DONE, CampaignState.CANCELLED):
         store.release_lease(campaign_id, me)
-        raise UsageError(f"campaign {campaign_id} is {row.state.value}; `tunefleet show {campaign_id}` tells about it")
+        raise UsageError(
+            f"campaign {campaign_id} is {row.state.value}; `tunefleet show {campaign_id}` tells about it"
+        )
     if row.state not in BEGUN_STATES | {CampaignState.QUEUED, CampaignState.PAUSED, CampaignState.FAILED}:
         raise NotFoundError(f"campaign {campaign_id} can't be run in state {row.state.value}")
 

@@ -31,6 +31,8 @@ def parse_target(spec: str) -> Target:
         Where TVM doesn't know it.
     """
     text = spec.strip()
+    if not text:
+        raise TargetError("the target is empty; --target auto finds this machine's own")
     try:
         target = Target(json.loads(text) if text.startswith("{") else _from_options(text))
     except json.JSONDecodeError as error:
@@ -62,12 +64,18 @@ def resolve_target(spec: str) -> DeviceInfo:
         if "num-cores" not in target.attrs:
             # MetaSchedule's rules refuse a CPU target without it.
             target = Target({**_exported(target), "num-cores": cores})
-        model = cpu_model()
+        unfit = _unfit_cpu(target, cores)
+        model = "unknown" if unfit else cpu_model()
         short = f"{target.attrs.get('mcpu', 'generic')}-{cores}c"
         device = "cpu"
     else:
         cores = 0
-        model = _gpu_model(kind)
+        found = tvm.device(kind, 0)
+        unfit = "" if found.exist else f"no {kind} device answers here"
+        if unfit and "arch" not in spec and not spec.startswith("nvidia/") and kind == "cuda":
+            # TVM would take its oldest known GPU.
+            raise TargetError(f"{unfit}, so that the target has to say for which it is: cuda -arch=sm_90")
+        model = str(found.device_name) if found.exist else "unknown"
         short = str(target.attrs.get("arch", kind))
         device = kind
     text = json.dumps(_exported(target), sort_keys=True)
@@ -78,6 +86,7 @@ def resolve_target(spec: str) -> DeviceInfo:
         model=model,
         cores=cores,
         kind=device,
+        unfit=unfit,
         versions={"tvm": tvm.__version__},
     )
 
@@ -97,9 +106,26 @@ def cpu_model() -> str:
     return found.group(1).strip() if found else platform.machine()
 
 
-def _gpu_model(kind: str) -> str:
-    device = tvm.device(kind, 0)
-    return str(device.device_name) if device.exist else "unknown"
+def _unfit_cpu(target: Target, cores: int) -> str:
+    """Say why code for `target` would not run here, or not as it will on its own device."""
+    machine = platform.machine()
+    triple = str(target.attrs.get("mtriple") or codegen.llvm_get_system_triple())
+    if triple.partition("-")[0] != machine:
+        return f"it is for {triple.partition('-')[0]}, this machine is {machine}"
+    if cores > usable_cores():
+        return f"it asks for {cores} cores, {usable_cores()} can be used here"
+    if "mcpu" in target.attrs:
+        host = Target({"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())})
+        lacking = sorted(_features(target) - _features(host))
+        if lacking:
+            return f"this CPU lacks {', '.join(lacking[:5])}{' and more' if len(lacking) > 5 else ''}"
+    return ""
+
+
+def _features(target: Target) -> set[str]:
+    names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
+    # How a CPU is best scheduled for is no ability.
+    return {name for name in names if not re.match(r"tuning|fast-|slow-|prefer-|false-|idiv|macro|sbb|vzero", name)}
 
 
 def _exported(target: Target) -> dict[str, Any]:
@@ -124,9 +150,7 @@ def _from_options(text: str) -> Any:
         name, sep, value = option.lstrip("-").partition("=")
         if not sep:
             raise ValueError(f"option {option!r} has no value; write it as {option}=VALUE")
-        if name == "mattr":
-            parsed[name] = value.split(",")
-        elif name == "keys":
+        if name in ("mattr", "keys"):
             parsed[name] = value.split(",")
         else:
             parsed[name] = int(value) if value.isdigit() else value

@@ -1,0 +1,78 @@
+"""The tuned model's latency as a multiple of onnxruntime's, same threads, after a named number of trials.
+
+Each model is tuned into the store given (so that a second run only measures), then its library runs beside the untuned
+one and onnxruntime, in turns::
+
+    python benchmarks/latency.py --trials 400 --db bench.db ppocr_cls silero_vad_ifless minilm
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import sys
+
+from benchmarks.model_zoo import ZOO, fetch
+from orchestrator import CampaignSpec, Storage, submit
+from orchestrator.campaigns.coordinator import follow
+
+
+class _Progress:
+    def __init__(self, store: Storage, name: str) -> None:
+        self._store, self._name, self._count = store, name, 0
+
+    def activity(self, text: str) -> None:
+        pass
+
+    def changed(self, campaign_id: int) -> None:
+        self._count += 1
+        if self._count % 50 == 0:
+            done = sum(task.stored for task in self._store.campaign_tasks(campaign_id))
+            print(f"{self._name}: {done} trials", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Tune, compare, print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("models", nargs="+", choices=sorted(ZOO))
+    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("--db", default="bench.db")
+    parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
+    options = parser.parse_args()
+    rows = []
+    with Storage.open(options.db) as store:
+        for name in options.models:
+            spec = CampaignSpec.of(
+                {
+                    "models": [{"path": str(fetch(name)), "shapes": ZOO[name].shapes}],
+                    "trials": options.trials,
+                }
+            )
+            outcome = follow(store, submit(store, spec, hold=True).id, listener=_Progress(store, name))
+            tasks = store.campaign_tasks(outcome.campaign.id)
+            report = outcome.reports[0]
+            rows.append(
+                {
+                    "model": name,
+                    "kind": ZOO[name].kind,
+                    "trials": sum(task.stored for task in tasks),
+                    "failed": sum(task.stored_failures for task in tasks),
+                    "seconds": outcome.campaign.active_s,
+                    **{k: v for k, v in vars(report).items() if k not in ("path", "model")},
+                }
+            )
+    print("| model | kind | trials | untuned ms | tuned ms | onnxruntime ms | tuned / onnxruntime | difference |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['model']} | {row['kind']} | {row['trials']} | {row['untuned_s'] * 1e3:.2f} | "
+            f"{row['tuned_s'] * 1e3:.2f} | {row['reference_s'] * 1e3:.2f} | "
+            f"{row['tuned_s'] / row['reference_s']:.2f} | {row['max_rel']:.0e} |"
+        )
+    if options.output:
+        options.output.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
