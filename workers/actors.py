@@ -1,6 +1,7 @@
 """The Ray actors. Each starts and supervises an engine process, and speaks to it in plain data.
 
-They are plain classes here, so that they can be tried without Ray; :mod:`orchestrator.fleet` makes them remote.
+They are plain classes here, so that they can be tried without Ray; :mod:`orchestrator.fleet` makes them
+remote.
 """
 
 from __future__ import annotations
@@ -129,9 +130,7 @@ class BuildActor(_EngineActor):
         """
         started = time.monotonic()
         try:
-            artifact: Artifact = self._process.call(
-                "build", workload, target, candidate, timeout_s=timeout_s
-            )
+            artifact: Artifact = self._process.call("build", workload, target, candidate, timeout_s=timeout_s)
         except EngineTimeoutError as error:
             return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
         except TunefleetError as error:
@@ -169,7 +168,8 @@ class MeasureActor(_EngineActor):
         self._lock = threading.RLock()
 
     def serve(self) -> tuple[str, int]:
-        """Start the tracker and a server for each device, where they are not there, and return the tracker's address.
+        """Start the tracker and a server for each device, where they are not there, and return the tracker's
+        address.
 
         They are gone after the engine process died, and with it all it had forked.
         """
@@ -202,7 +202,8 @@ class MeasureActor(_EngineActor):
         if self._restarts.get(device_class, 0) > MAX_RESTARTS:
             return result(
                 TrialState.DEVICE_LOST,
-                f"the RPC server of {device_class} died {MAX_RESTARTS} times in a row; the device is given up",
+                f"the RPC server of {device_class} died {MAX_RESTARTS} times in a row; "
+                "the device is given up",
             )
         try:
             endpoint = Endpoint(*self.serve(), device_class, self._devices[device_class].kind)
@@ -236,7 +237,9 @@ class MeasureActor(_EngineActor):
             if self._process.pid is None:
                 return
             if device is None:
-                self._tracker = None  # the servers ask for it until it is back, but at another port it never is
+                self._tracker = (
+                    None  # the servers ask for it until it is back, but at another port it never is
+                )
                 for name in self._devices:
                     self._process.end(name)
                 return

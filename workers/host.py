@@ -1,9 +1,9 @@
 """The engine process: a warm interpreter that forks a child for every piece of work.
 
 It is the crash boundary, the kill boundary and the version boundary at once. Its parent (see
-:mod:`workers.process`) holds the other end of one socket and speaks in plain data. A child that crashes, hangs or
-leaks costs its own piece of work and nothing else: this process starts no thread, so a fork of it is a clean start
-in some 20 ms where a new interpreter with TVM in it takes seconds.
+:mod:`workers.process`) holds the other end of one socket and speaks in plain data. A child that crashes,
+hangs or leaks costs its own piece of work and nothing else: this process starts no thread, so a fork of it is
+a clean start in some 20 ms where a new interpreter with TVM in it takes seconds.
 
 Requests are tuples, their first member what is wanted:
 
@@ -20,8 +20,8 @@ pause                                                               calls and se
 resume                                                              and go on; their limits wait for them
 =========  =======================================================  ==========================================
 
-Answers are ``("done", id, pickled value)``, ``("failed", id, kind, text, stage)`` with `kind` one of ``error``,
-``timeout``, ``crash``, ``closed``, and ``("exited", service, text)``.
+Answers are ``("done", id, pickled value)``, ``("failed", id, kind, text, stage)`` with `kind` one of
+``error``, ``timeout``, ``crash``, ``closed``, and ``("exited", service, text)``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import functools
 import importlib
 import os
 import pickle
@@ -110,7 +111,11 @@ class _Host:
             number, name, method, args, kwargs, seconds = rest
             ours, theirs = Pipe()
             child = self._fork(
-                "session", number, seconds, lambda: self._run_session(theirs, method, args, kwargs), (ours, theirs)
+                "session",
+                number,
+                seconds,
+                lambda: self._run_session(theirs, method, args, kwargs),
+                (ours, theirs),
             )
             child.session = name
             self.sessions[name] = child
@@ -129,10 +134,10 @@ class _Host:
             child.session = name
             self.sessions[name] = child
         elif kind in ("close", "end"):
-            child = self.sessions.pop(rest[0], None)  # type: ignore[assignment]
-            if child is not None:
-                child.request = None
-                self._kill(child)
+            ended = self.sessions.pop(rest[0], None)
+            if ended is not None:
+                ended.request = None
+                self._kill(ended)
         elif kind == "pause":
             self._pause()
         elif kind == "resume":
@@ -204,8 +209,7 @@ class _Host:
                 name, more, named = pipe.recv()
             except (EOFError, OSError):
                 return
-            bound = getattr(kept[0], name)
-            _answer(lambda bound=bound, more=more, named=named: bound(*more, **named))
+            _answer(functools.partial(getattr(kept[0], name), *more, **named))
 
     def _hear(self, child: _Child) -> None:
         try:
@@ -284,6 +288,7 @@ def _become_child(up: Connection, others: list[Connection]) -> None:
 def _answer(work: Callable[[], Any]) -> None:
     """Run `work` and send up what came of it."""
     assert _up is not None
+    message: tuple[str, Any]
     try:
         message = ("value", pickle.dumps(work()))
     except BaseException as error:  # a child has nobody else to tell

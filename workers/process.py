@@ -83,11 +83,15 @@ class EngineProcess:
         """Start :meth:`call` and return its future."""
         return self._request("call", None, method, args, kwargs, timeout_s)
 
-    def open(self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> None:
+    def open(
+        self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> None:
         """Make an object with the engine's `method` in a fork that keeps it, under the name `session`."""
         self._request("open", session, method, args, kwargs, timeout_s).result()
 
-    def use(self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
+    def use(
+        self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Any:
         """Call a method of the object that `session` keeps."""
         return self._request("use", session, method, args, kwargs, timeout_s).result()
 
@@ -95,7 +99,9 @@ class EngineProcess:
         """End a session; one that is gone already is no error."""
         self._tell("close", session)
 
-    def spawn(self, service: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
+    def spawn(
+        self, service: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Any:
         """Start a service and return what it announced when it was ready."""
         return self._request("spawn", service, method, args, kwargs, timeout_s).result()
 
@@ -263,7 +269,7 @@ class EngineProcess:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment of an engine process, which must find this package from another interpreter too."""
+    """Return the environment of an engine process, where any interpreter finds this package."""
     root = str(pathlib.Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

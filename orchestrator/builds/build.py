@@ -75,8 +75,8 @@ def build_model(
     if require_complete and coverage.missing:
         names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
         raise IncompleteError(
-            f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record on "
-            f"{device.device_class}:\n{names}\n"
+            f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record "
+            f"on {device.device_class}:\n{names}\n"
             f"tune them with: tunefleet tune {request.path}"
         )
     say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
@@ -85,10 +85,12 @@ def build_model(
     ).result()
     lost = set(coverage.candidates) - set(compiled.tuned)
     if lost:
-        # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM #19385).
+        # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM
+        # #19385).
         raise EngineError(
-            f"{len(lost)} records of {model.prepared.name} were not applied, because the compiled model has no such "
-            f"kernel: {', '.join(sorted(key[:12] for key in lost))}. Nothing was written; please report this."
+            f"{len(lost)} records of {model.prepared.name} were not applied, because the compiled model has "
+            f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
+            "Nothing was written; please report this."
         )
     _write(library, compiled.library)
     if weights is not None:

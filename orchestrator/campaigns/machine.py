@@ -4,8 +4,8 @@ One machine runs the tasks of one campaign. Its life with each task is a round t
 
     idle -> opening -> proposing -> (build -> measure)* -> learning -> idle -> ...
 
-A round's candidates are built and measured as capacity allows; when the last result is in, the search learns and
-may propose again. Several tasks are on their way at once, which is what keeps all cores busy.
+A round's candidates are built and measured as capacity allows; when the last result is in, the search learns
+and may propose again. Several tasks are on their way at once, which is what keeps all cores busy.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Task:
 
 @dataclass(frozen=True)
 class OpenSearch:
-    """Open the search of a task, seeded with its stored records; `count` candidates a round will be asked of it."""
+    """Open the search of a task, seeded with its stored records, for rounds of `count` candidates."""
 
     task: int
     count: int
@@ -294,8 +294,8 @@ class Machine:
     def next_compute(self) -> Action | None:
         """Return the next piece of work for a core, None where there is none now.
 
-        Learning first, for it lets a task go on; then builds, for devices wait for them; then new proposals, of the
-        task where a trial promises most.
+        Learning first, for it lets a task go on; then builds, for devices wait for them; then new proposals,
+        of the task where a trial promises most.
         """
         if self._to_learn:
             state = self._states[self._to_learn.popleft()]
@@ -340,7 +340,7 @@ class Machine:
     # -- what happened
 
     def handle(self, event: Event) -> None:
-        """Take an event. One that belongs to nothing under way changes nothing: a late report of a lost worker."""
+        """Take an event. A lost worker's late report belongs to nothing under way and changes nothing."""
         match event:
             case Opened(task):
                 self._opened(self._states[task])
@@ -491,9 +491,9 @@ class Machine:
     def _promise(self, state: _State) -> tuple[float, float]:
         """Rank a task by what its next round may bring.
 
-        A task without a result comes first, the one with most arithmetic before the others. Then the share of the
-        model's time that rests on the task, per trial spent on it so far: gains shrink about as fast as the trials
-        grow, and a task that takes no time has none to give.
+        A task without a result comes first, the one with most arithmetic before the others. Then the share of
+        the model's time that rests on the task, per trial spent on it so far: gains shrink about as fast as
+        the trials grow, and a task that takes no time has none to give.
         """
         weight = state.task.weight
         if math.isinf(state.best_s):

@@ -49,8 +49,8 @@ def plan_tasks(
 ) -> list[PlannedTask]:
     """Split a budget over tasks.
 
-    The split depends on the tasks alone, not on what is stored, so that the same request asks for the same trials
-    again, and a second model that shares tasks with a first gets its own tasks their full share.
+    The split depends on the tasks alone, not on what is stored, so that the same request asks for the same
+    trials again, and a second model that shares tasks with a first gets its own tasks their full share.
 
     Parameters
     ----------
@@ -87,14 +87,14 @@ def _enough(budget: int, standing: TaskStanding, plateau: int | None) -> str:
 def _appetite(task: WantedTask) -> float:
     """Weigh a task for its share of trials.
 
-    Its time is not known before it is tuned; its arithmetic is. The square root keeps the share of the small ones
-    from vanishing: they are many, and untuned code is slow for want of any good schedule at all.
+    Its time is not known before it is tuned; its arithmetic is. The square root keeps the share of the small
+    ones from vanishing: they are many, and untuned code is slow for want of any good schedule at all.
     """
     return 1.0 + math.sqrt(max(0.0, task.flops) * task.weight) / 1e3
 
 
 def _shares(appetites: list[float], total: int, most: int) -> list[int]:
-    """Split `total` in proportion to `appetites`, none over `most`: largest remainders first, then by position."""
+    """Split `total` in proportion to `appetites`, none over `most`; largest remainders come first."""
     shares = [0] * len(appetites)
     left = min(total, most * len(appetites))
     while left > 0:

@@ -35,7 +35,8 @@ from workers.messages import DeviceInfo, Measurement, TrialState, Workload
 
 __all__ = ["Tuning"]
 
-#: Candidates of one round: what MetaSchedule calls num_trials_per_iter. Its 64 would be a small task's whole budget.
+#: Candidates of one round: what MetaSchedule calls num_trials_per_iter. Its 64 would be a small task's whole
+#: budget.
 BATCH = 16
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
@@ -43,8 +44,8 @@ TURN = 16
 WINDOW = 64
 #: Records a search is seeded with, the fastest first.
 HISTORY = 128
-# The cost model is trained anew when there is this much more to learn from, and never for less than a handful:
-# MetaSchedule's own rule (adaptive_training).
+# The cost model is trained anew when there is this much more to learn from, and never for less than a
+# handful: MetaSchedule's own rule (adaptive_training).
 _TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
 _TRAIN_SECONDS = 300.0
 #: Seconds for which results that can't be stored are kept, and storing them tried again.
@@ -159,7 +160,9 @@ class Tuning:
     def _dispatch(self) -> None:
         fleet, machine = self._fleet, self._machine
         if not fleet.shares_cores:
-            self._give_to_devices(at_once=max(1, len({s.device.device_class for s in self._subjects.values()})))
+            self._give_to_devices(
+                at_once=max(1, len({s.device.device_class for s in self._subjects.values()}))
+            )
             if machine.measurable < WINDOW:
                 self._give_to_cores()
             return

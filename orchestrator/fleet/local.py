@@ -89,7 +89,13 @@ class Toolbox:
         )
 
     def run(
-        self, compiled: CompiledModel, inputs: dict[str, Any], target: str, *, repeats: int = 0, number: int = 1
+        self,
+        compiled: CompiledModel,
+        inputs: dict[str, Any],
+        target: str,
+        *,
+        repeats: int = 0,
+        number: int = 1,
     ) -> ModelRun:
         """Run a compiled model on this machine, and time it."""
         run: ModelRun = self._engine.call(

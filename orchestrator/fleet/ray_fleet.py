@@ -274,7 +274,9 @@ class RayFleet:
                 f"the workers did not start within {timeout_s:.0f} s; `tunefleet doctor` looks for the reason"
             ) from None
         except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, TunefleetError) else TunefleetError(str(error)) from None
+            raise (
+                error.cause if isinstance(error.cause, TunefleetError) else TunefleetError(str(error))
+            ) from None
         except ray.exceptions.RayError as error:
             raise TunefleetError(f"a worker died while it started: {str(error).splitlines()[0]}") from None
         return values

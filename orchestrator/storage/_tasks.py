@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,13 +167,17 @@ class Tasks(Database):
         wanted = sorted({workload for workload, _ in pairs})
         for start in range(0, len(wanted), IN_CLAUSE):
             query = _standings(wanted[start : start + IN_CLAUSE], sorted({name for _, name in pairs}))
-            for row in self._read(lambda c, query=query: c.execute(query).all()):
+            for row in self._read(functools.partial(_rows, query)):
                 found[row.hash, row.name] = TaskStanding(row.stored, row.since_best, bool(row.exhausted))
         return [found.get(pair, TaskStanding()) for pair in pairs]
 
 
+def _rows(query: Any, connection: Connection) -> Sequence[Any]:
+    return connection.execute(query).all()
+
+
 def _standings(workloads: Sequence[str], classes: Sequence[str]) -> Any:
-    """Count a workload's trials on a device class, and those after its best; see whether a search ended it."""
+    """Count a workload's trials on a device class and those after its best; see if a search ended it."""
 
     def of_pair(table: Any) -> Any:
         return (table.workload_id == Workload.id) & (table.device_class_id == DeviceClass.id)

@@ -1,7 +1,7 @@
 """The engines: one package per tuner, each behind :class:`workers.engines.interface.Engine`.
 
-An engine is imported inside its own engine process and nowhere else. Its package holds all that knows its TVM;
-a new one is a new package here that has a module attribute ``ENGINE``.
+An engine is imported inside its own engine process and nowhere else. Its package holds all that knows its
+TVM; a new one is a new package here that has a module attribute ``ENGINE``.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ from workers.messages import (
 
 __all__ = ["WAITING", "Engine", "Search"]
 
-#: How :meth:`Engine.measure` begins the word for its stage (see :func:`workers.host.stage`) as long as nothing has
-#: been asked of the candidate yet: what fails in that stage is the device's fault, not the candidate's.
+#: How :meth:`Engine.measure` begins the word for its stage (see :func:`workers.host.stage`) as long as
+#: nothing has been asked of the candidate yet: what fails in that stage is the device's fault, not the
+#: candidate's.
 WAITING = "waiting for a device"
 
 
@@ -35,7 +36,8 @@ class Search(Protocol):
         Parameters
         ----------
         cost_model : bytes or None
-            What :meth:`Engine.train` returned last, where that is newer than what this search was given before.
+            What :meth:`Engine.train` returned last, where that is newer than what this search was given
+            before.
         """
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
@@ -96,7 +98,9 @@ class Engine(Protocol):
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
         """Compile one candidate to something a device can load."""
 
-    def measure(self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+    def measure(
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
+    ) -> tuple[float, ...]:
         """Time an artifact on the device behind `endpoint`, through the tracker.
 
         Returns
@@ -119,7 +123,7 @@ class Engine(Protocol):
         repeats: int = 0,
         number: int = 1,
     ) -> ModelRun:
-        """Run a compiled model here: once for its outputs, then `repeats` times `number` runs for its times."""
+        """Run a compiled model here: once for its outputs, `repeats` times `number` runs for its times."""
 
     def describe(self, workload: Workload, candidate: Candidate | None) -> str:
         """Return a text for people: the workload, or the schedule of a candidate as a readable trace."""

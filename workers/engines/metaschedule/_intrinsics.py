@@ -1,8 +1,8 @@
 """Import of the tensor intrinsics a target needs, in a fraction of a second.
 
-``TuneContext`` imports ``tvm.s_tir.tensor_intrin``, which parses the intrinsics of every backend: 35 to 50 CPU
-seconds on Python 3.11, nearly all of it in ``inspect.stack()``, whose ``getmodule`` walks ``sys.modules`` for each
-frame of the import machinery. A search for one target needs one backend's intrinsics only.
+``TuneContext`` imports ``tvm.s_tir.tensor_intrin``, which parses the intrinsics of every backend: 35 to 50
+CPU seconds on Python 3.11, nearly all of it in ``inspect.stack()``, whose ``getmodule`` walks ``sys.modules``
+for each frame of the import machinery. A search for one target needs one backend's intrinsics only.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def _cheap_frames() -> Iterator[None]:
         frames = []
         while frame is not None:
             code = frame.f_code
-            frames.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+            frames.append(
+                inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None)
+            )
             frame = frame.f_back
         return frames
 

@@ -39,7 +39,9 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
         path = pathlib.Path(folder) / f"candidate{suffix}"
         library.export_library(str(path), **({"fcompile": link} if link else {}))
         data = path.read_bytes()
-    args = [[str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)]
+    args = [
+        [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)
+    ]
     return Artifact(data=data, suffix=suffix, args=json.dumps(args))
 
 

@@ -15,7 +15,6 @@ from workers.messages import (
     Extraction,
     ModelRun,
     PreparedModel,
-    Record,
     SearchOptions,
     Workload,
 )
@@ -30,7 +29,7 @@ class MetaScheduleEngine:
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
-        import tvm  # noqa: F401
+        import tvm
 
         if role in ("build", "model"):
             from workers.engines.metaschedule import build, model  # noqa: F401
@@ -51,7 +50,8 @@ class MetaScheduleEngine:
         """Return the version tasks are bound to."""
         import tvm
 
-        # The number after the dash is this engine's own: raise it when the passes or the canonical form change.
+        # The number after the dash is this engine's own: raise it when the passes or the canonical form
+        # change.
         return f"tvm-{tvm.__version__}-1"
 
     def versions(self) -> dict[str, str]:
@@ -95,7 +95,9 @@ class MetaScheduleEngine:
 
         return build_candidate(workload, _target(target), candidate)
 
-    def measure(self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+    def measure(
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
+    ) -> tuple[float, ...]:
         """Time an artifact on a device."""
         from workers.engines.metaschedule.measure import measure_artifact
 

@@ -20,8 +20,8 @@ __all__ = ["measure_artifact"]
 def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
     """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`.
 
-    It runs in a process of its own, and its session ends with that process: a session object that anything still
-    refers to would keep the device busy.
+    It runs in a process of its own, and its session ends with that process: a session object that anything
+    still refers to would keep the device busy.
     """
     stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
     session = rpc.connect_tracker(endpoint.host, endpoint.port).request(

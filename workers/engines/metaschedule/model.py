@@ -150,8 +150,8 @@ def _fused(module: IRModule, target: Target) -> IRModule:
 def _packed(module: IRModule, target: Target) -> IRModule:
     """Put the weights into the layouts the tuned kernels want.
 
-    A kernel that wants its weights in another layout rewrites them in a first block of its own; that block becomes a
-    kernel of its own and, its input being constant, is run here and now.
+    A kernel that wants its weights in another layout rewrites them in a first block of its own; that block
+    becomes a kernel of its own and, its input being constant, is run here and now.
     """
     with target, tvm.transform.PassContext(opt_level=3):
         return tvm.transform.Sequential(
@@ -159,10 +159,12 @@ def _packed(module: IRModule, target: Target) -> IRModule:
         )(module)
 
 
-def _with_weights_as_arguments(module: IRModule) -> tuple[IRModule, dict[str, np.ndarray]]:
-    """Turn the constants of ``main`` into its last arguments: ``p0``, ``p1`` and so on, in the order of their use.
+def _with_weights_as_arguments(module: IRModule) -> tuple[IRModule, dict[str, Any]]:
+    """Turn the constants of ``main`` into its last arguments: ``p0``, ``p1`` and so on, in the order of their
+    use.
 
-    Later than the import does it, so that the kernels, and the layouts of the weights, are those that were tuned.
+    Later than the import does it, so that the kernels, and the layouts of the weights, are those that were
+    tuned.
     """
     lift = _LiftConstants(module)
     main = module["main"]
@@ -212,7 +214,9 @@ def _compiled(module: IRModule, target: Target) -> Any:
 
 def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
     """Return the kernels in the order of the module, by their names."""
-    functions = [(var.name_hint, func) for var, func in module.functions.items() if isinstance(func, PrimFunc)]
+    functions = [
+        (var.name_hint, func) for var, func in module.functions.items() if isinstance(func, PrimFunc)
+    ]
     return sorted(functions)
 
 

@@ -96,7 +96,9 @@ class MetaScheduleSearch:
             costs.append(float(np.median(record.times)) if record.times else _FAILED_COST)
         if not candidates:
             return b""
-        features = [f.numpy().astype("float32") for f in self._extractor.extract_from(self._context, candidates)]
+        features = [
+            f.numpy().astype("float32") for f in self._extractor.extract_from(self._context, candidates)
+        ]
         kept = [(f, c) for f, c in zip(features, costs, strict=True) if len(f)]
         if not kept:
             return b""
@@ -126,7 +128,7 @@ class MetaScheduleSearch:
     def _replayed(self, candidate: Candidate) -> ms.MeasureCandidate | None:
         try:
             schedule = scheduled(self._workload, candidate)
-        except Exception:  # a record of another TVM may not apply any more: it teaches nothing, it harms nothing
+        except Exception:  # a record of another TVM may not apply any more: it teaches nothing, harms nothing
             return None
         arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
         return ms.MeasureCandidate(schedule, arguments)

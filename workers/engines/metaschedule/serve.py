@@ -1,7 +1,7 @@
 """TVM's RPC tracker and RPC server, each as the whole work of one process.
 
-``tvm.rpc.Tracker`` and ``tvm.rpc.Server`` start a process of their own, which outlives its parent when that is
-killed. Here their states run in a process that the engine process forks, watches, and takes with it.
+``tvm.rpc.Tracker`` and ``tvm.rpc.Server`` start a process of their own, which outlives its parent when that
+is killed. Here their states run in a process that the engine process forks, watches, and takes with it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def serve_tracker(host: str) -> None:
 def serve_device(host: str, tracker: tuple[str, int], key: str, environment: dict[str, str]) -> None:
     """Run an RPC server until killed, or until a candidate kills its listener.
 
-    A candidate that segfaults ends the thread that listens while its process lives on, and the device is gone from
-    the tracker (TVM #17495). So this process ends with that thread, its sockets close, the tracker forgets it, and
-    whoever watches this process starts another.
+    A candidate that segfaults ends the thread that listens while its process lives on, and the device is gone
+    from the tracker (TVM #17495). So this process ends with that thread, its sockets close, the tracker
+    forgets it, and whoever watches this process starts another.
     """
     os.environ.update(environment)
     # Each session is a fork of this process by multiprocessing; none may outlive it.

@@ -1,9 +1,9 @@
 """A workload's canonical form and hash.
 
-The Relax importer names the buffers of a kernel after the values of the model (``lv280``), and some of its blocks
-after those (``lv280_red``). So one computation gets another text in every model, and a trace, which finds blocks by
-name, would not apply to its twin. The canonical form renames all that to the position of the argument; its printed
-text is hashed, since TVM's structural hash differs between platforms (TVM #14188).
+The Relax importer names the buffers of a kernel after the values of the model (``lv280``), and some of its
+blocks after those (``lv280_red``). So one computation gets another text in every model, and a trace, which
+finds blocks by name, would not apply to its twin. The canonical form renames all that to the position of the
+argument; its printed text is hashed, since TVM's structural hash differs between platforms (TVM #14188).
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def _renamed(module: IRModule, names: dict[str, str]) -> IRModule:
 
     def rename(index: int) -> int:
         old = nodes[index]["data"]
-        base = max((name for name in names if old == name or old.startswith(name + "_")), key=len, default=None)
+        base = max(
+            (name for name in names if old == name or old.startswith(name + "_")), key=len, default=None
+        )
         if base is None:
             return index
         new = names[base] + old[len(base) :]
