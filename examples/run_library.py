@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Read the command line, run the model once, and print what came out."""
     options = _options()
-    # Both are read when TVM is loaded. Its runtime library holds no compiler, and loads faster than all of it.
+    # Both are read when TVM is loaded. Its runtime library holds no compiler, and loads faster.
     os.environ.setdefault("TVM_USE_RUNTIME_LIB", "1")
     if options.threads:
         os.environ["TVM_NUM_THREADS"] = str(options.threads)
