@@ -227,6 +227,7 @@ class _State:
     rounds: int = 0
     waiting: set[str] = field(default_factory=set)  # tokens of this round that have no result yet
     results: list[Record] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)  # candidates this machine gave out
     tries: int = 0
     last_used: int = 0
 
@@ -373,15 +374,23 @@ class Machine:
     def _proposed(self, state: _State, candidates: tuple[Candidate, ...]) -> None:
         if state.phase != "proposing":
             return
-        state.tries = 0
-        if not candidates:
+        # A search that was opened anew does not know what its predecessor had under way.
+        fresh = [c for c in candidates if c.hash not in state.seen]
+        if candidates and not fresh:
+            state.phase = "idle"
+            state.tries += 1
+        if not candidates or state.tries >= MAX_ATTEMPTS:
             self._end(state, "exhausted", f"its space was used up after {state.stored} trials")
             return
+        if not fresh:
+            return
+        state.tries = 0
         if self._stopping:
             state.phase = "idle"
             return
         state.phase = "running"
-        for candidate in candidates:
+        for candidate in fresh:
+            state.seen.add(candidate.hash)
             token = self._token()
             self._attempts[token] = _Attempt(state.task.id, candidate)
             state.waiting.add(token)
