@@ -1,0 +1,378 @@
+"""Commands about one model: tasks, best, build, bench."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from orchestrator.cli import _options as options
+from orchestrator.cli._command import FAILED, command
+from orchestrator.cli._requests import model_request, require_engine
+from orchestrator.cli._session import Session
+from orchestrator.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.fleet import Toolbox
+    from orchestrator.storage import Storage, TrialRow
+
+__all__ = ["register"]
+
+_TopK = Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    panel = options.PANELS.MODELS
+    command(
+        app, "tasks", panel=panel, examples=("tasks model.onnx", "tasks model.onnx --tasks conv2d --json")
+    )(tasks)
+    command(
+        app,
+        "best",
+        panel=panel,
+        examples=(
+            "best model.onnx --no-trace",
+            "best model.onnx --tasks conv2d --top 3",
+            "best --workload 3f0a91 --json",
+        ),
+    )(best)
+    command(
+        app,
+        "build",
+        panel=panel,
+        examples=(
+            "build model.onnx -o model.so",
+            "build model.onnx -o model.so --params model.npz --require-complete",
+        ),
+    )(build)
+    command(app, "bench", panel=panel, examples=("bench model.onnx", "bench model.onnx --json"))(bench)
+
+
+def tasks(
+    session: Session,
+    model: options.Model,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    pattern: options.TaskPattern = None,
+    engine: options.Engine = "metaschedule",
+) -> None:
+    """List what would be tuned in a model, and what is stored for it.
+
+    A task is a computation that TVM compiles as one kernel. calls is how often one inference runs it, MFLOP
+    the work of one call; `tunefleet best --workload` takes what the last column says.
+    """
+    from orchestrator.builds import coverage_of
+    from orchestrator.campaigns.extraction import extract_model
+    from orchestrator.cli._documents import tasks_document
+    from orchestrator.cli._tables import coverage_table
+    from orchestrator.fleet import Toolbox
+
+    wants = _wanted(pattern)
+    require_engine(engine)
+    request = model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        steps("looking for the target")
+        device = tools.resolve_target(target)
+        extracted = extract_model(store, tools, request, device, say=steps)
+        coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
+    session.emit(tasks_document(extracted, coverage))
+    session.show(coverage_table(coverage), Text(f"\n{_coverage_line(coverage)}", style="bold"))
+
+
+def best(
+    session: Session,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+    ] = None,
+    workload: Annotated[
+        str | None,
+        typer.Option(
+            "--workload",
+            metavar="HASH",
+            help="A workload by the first digits of its hash.",
+            show_default=False,
+        ),
+    ] = None,
+    top: _TopK = 1,
+    no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
+    input_shape: options.InputShapes = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="TARGET",
+            help="Of this target's device only. Left out: 'auto' for a model, all devices for a workload.",
+            show_default=False,
+        ),
+    ] = None,
+    pattern: options.TaskPattern = None,
+    engine: options.Engine = "metaschedule",
+) -> None:
+    """Show the best configurations found, with their schedules as readable traces.
+
+    The fastest stored ones of each task of a model, or of one workload, whoever measured them.
+    """
+    if (model is None) == (workload is None):
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    wants = _wanted(pattern)
+    require_engine(engine)
+    if workload is not None:
+        _best_of_workload(session, workload, target, top, no_trace)
+    else:
+        assert model is not None
+        _best_of_model(session, model, input_shape, target or "auto", wants, engine, top, no_trace)
+
+
+def _best_of_workload(session: Session, prefix: str, target: str | None, top: int, no_trace: bool) -> None:
+    from orchestrator.fleet import Toolbox
+
+    with session.storage(create=False) as store:
+        row = store.find_workload(prefix)
+        # It starts a process only when it is asked something.
+        with Toolbox(row.engine) as tools:
+            device_class = None if target is None else tools.resolve_target(target).device_class
+            found = store.best(row.hash, device_class, top)
+            if not found:
+                where = f" on {device_class}" if device_class else ""
+                raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
+            _show_best(session, store, tools, [(row.hash, row.name, None, row.flops, found)], no_trace)
+
+
+def _best_of_model(
+    session: Session,
+    model: Path,
+    shapes: list[str] | None,
+    target: str,
+    wants: Callable[[str], bool],
+    engine: str,
+    top: int,
+    no_trace: bool,
+) -> None:
+    from orchestrator.builds import coverage_of
+    from orchestrator.campaigns.extraction import extract_model
+    from orchestrator.fleet import Toolbox
+
+    request = model_request(model, shapes)
+    with session.storage() as store, Toolbox(engine) as tools:
+        with session.steps() as steps:
+            steps("looking for the target")
+            device = tools.resolve_target(target)
+            extracted = extract_model(store, tools, request, device, say=steps)
+        coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
+        groups = [
+            (
+                task.workload_hash,
+                task.name,
+                task.weight,
+                task.flops,
+                store.best(task.workload_hash, device.device_class, top),
+            )
+            for task in coverage.tasks
+        ]
+        if not any(found for *_, found in groups):
+            raise NotFoundError(
+                f"nothing is stored for {extracted.prepared.name} on {device.device_class}; "
+                f"`tunefleet tune {model}` finds something"
+            )
+        _show_best(session, store, tools, groups, no_trace)
+
+
+def _show_best(
+    session: Session,
+    store: Storage,
+    tools: Toolbox,
+    groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow]]],
+    no_trace: bool,
+) -> None:
+    from orchestrator.cli._documents import trial_document
+    from orchestrator.cli._grid import Grid
+    from orchestrator.cli._text import age, device_text, gflops, latency
+
+    documents: list[dict[str, Any]] = []
+    several = len({trial.device_class for *_, found in groups for trial in found}) > 1
+    right = ("calls", "best", "GFLOP/s", "trial")
+    device = ("device",) if several else ()
+    grid = Grid("task", *right, "recorded", "workload", *device, right=right, flexible=("task", "device"))
+    schedules: list[tuple[Text, str]] = []
+    with session.steps() as steps:
+        for workload_hash, name, weight, flops, found in groups:
+            trials = []
+            calls = "-" if weight is None else str(weight)
+            for trial in found:
+                schedule = None
+                if not no_trace:
+                    steps(f"reading the schedule of {name}")
+                    schedule = _schedule(store, tools, trial)
+                    head = Text(f"{name}  {latency(trial.cost_s)}", style="bold")
+                    head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")
+                    schedules.append((head, schedule))
+                trials.append(trial_document(trial, schedule=schedule, traced=True))
+                speed = gflops(flops, trial.cost_s)
+                grid.add(
+                    name,
+                    calls,
+                    latency(trial.cost_s),
+                    f"{speed:.1f}" if speed else "-",
+                    str(trial.id),
+                    age(trial.created_at),
+                    workload_hash[:12],
+                    *([device_text(trial.device_class)] if several else []),
+                )
+            if not found:
+                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *["-"] * several)
+            documents.append(
+                {
+                    "name": name,
+                    "workload_hash": workload_hash,
+                    "weight": weight,
+                    "flops": flops,
+                    "best": trials,
+                }
+            )
+    session.emit({"tasks": documents})
+    session.show(grid.table())
+    for head, schedule in schedules:
+        session.show("", head, Text(schedule.rstrip()))
+
+
+def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:
+    from workers.messages import Candidate
+
+    assert trial.trace is not None
+    return tools.describe(store.get_workload(trial.workload_hash), Candidate(trial.candidate, trial.trace))
+
+
+def build(
+    session: Session,
+    model: options.Model,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The shared library to write.", show_default=False
+        ),
+    ],
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            "--params",
+            metavar="FILE",
+            help="Write the weights there (.npz), not into the library.",
+            show_default=False,
+        ),
+    ] = None,
+    require_complete: Annotated[
+        bool, typer.Option("--require-complete", help="Fail where a task has no record, and list those.")
+    ] = False,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    engine: options.Engine = "metaschedule",
+) -> None:
+    """Build a library from the best that is stored.
+
+    It runs with the TVM runtime and numpy alone. Tasks without a record are compiled untuned; the table
+    says which, how old each record is, and what its task takes of one run.
+    """
+    from orchestrator.builds import build_model
+    from orchestrator.cli._documents import build_document
+    from orchestrator.cli._tables import build_table
+    from orchestrator.cli._text import short_path
+    from orchestrator.fleet import Toolbox
+
+    require_engine(engine)
+    request = model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        report = build_model(
+            store,
+            tools,
+            request,
+            output,
+            target=target,
+            params=params,
+            require_complete=require_complete,
+            say=steps,
+        )
+    session.emit(build_document(report))
+    session.show(build_table(report.coverage), Text(f"\n{_coverage_line(report.coverage)}", style="bold"))
+    session.show(*(f"changed on import: {change}" for change in report.changes))
+    session.show(f"wrote {short_path(str(report.library))}")
+    if report.params is not None:
+        session.show(f"wrote {short_path(str(report.params))}")
+    if report.coverage.missing:
+        few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
+        session.say(f"{few}; to tune them:\n  {session.command_line('tune', str(model))}", style="yellow")
+
+
+def bench(
+    session: Session,
+    model: options.Model,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
+    ] = 1,
+    engine: options.Engine = "metaschedule",
+) -> int:
+    """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
+
+    Exit code 1 says that the tuned model's outputs are not onnxruntime's.
+    """
+    from orchestrator.builds import bench_model
+    from orchestrator.cli._documents import bench_document
+    from orchestrator.cli._tables import bench_table
+    from orchestrator.fleet import Toolbox
+
+    require_engine(engine)
+    request = model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        report = bench_model(store, tools, request, target=target, rounds=rounds, seed=seed, say=steps)
+    session.emit({"report": bench_document(report)})
+    session.show(bench_table(report))
+    if not report.outputs_agree:
+        session.error(
+            f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"
+        )
+        return FAILED
+    if not report.tasks_tuned:
+        session.say(f"nothing of it is tuned yet: {session.command_line('tune', str(model))}", style="yellow")
+    return 0
+
+
+def _wanted(pattern: str | None) -> Callable[[str], bool]:
+    if pattern is None:
+        return lambda _: True
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"--tasks {pattern!r} is not a pattern: {error}") from None
+    return lambda name: found.search(name) is not None
+
+
+def _narrowed(coverage: Any, wants: Callable[[str], bool]) -> Any:
+    from dataclasses import replace
+
+    kept = tuple(task for task in coverage.tasks if wants(task.name))
+    if coverage.tasks and not kept:
+        raise NotFoundError(
+            f"no task has such a name; there are: {', '.join(task.name for task in coverage.tasks)}"
+        )
+    return replace(coverage, tasks=kept)
+
+
+def _coverage_line(coverage: Any) -> str:
+    from orchestrator.cli._text import latency, plural
+
+    total = len(coverage.tasks)
+    line = f"{coverage.tuned} of {plural(total, 'task')} tuned"
+    if coverage.tuned:
+        those = "they" if coverage.tuned == total else "those"
+        line += f"; {those} add up to {latency(coverage.expected_s)} a run"
+    return line

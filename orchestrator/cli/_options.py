@@ -1,0 +1,105 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "PANELS",
+    "Campaign",
+    "Engine",
+    "InputShapes",
+    "Model",
+    "Models",
+    "RayAddress",
+    "Slots",
+    "Target",
+    "Targets",
+    "TaskPattern",
+]
+
+
+class PANELS:
+    """Groups of the commands in ``tunefleet --help``."""
+
+    TUNE = "Tune"
+    CAMPAIGNS = "Campaigns"
+    MODELS = "Models"
+    SETUP = "Setup"
+
+
+#: Groups of the options of `tune`.
+BUDGET = "Budget"
+WHAT = "What is tuned"
+HOW = "How it is measured"
+WHERE = "Where it runs"
+
+Campaign = Annotated[
+    str, typer.Argument(metavar="ID", help="Number or name of the campaign.", show_default=False)
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)]
+Models = Annotated[list[Path], typer.Argument(metavar="MODEL.onnx", help="ONNX files.", show_default=False)]
+Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="The tuner.", rich_help_panel=WHAT)]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="NAME:DIMS",
+        help="Shape of an input with dynamic dimensions, as x:1,3,224,224. Repeat it for several inputs; "
+        "with several models it applies to each of them.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        metavar="TARGET",
+        help="'auto' for this machine's CPU, or a TVM target: 'llvm -mcpu=znver4 -num-cores=8', or its JSON.",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="TARGET",
+        help="'auto' (the default) for this machine's CPU, or a TVM target. Repeat it for several.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
+TaskPattern = Annotated[
+    str | None,
+    typer.Option(
+        "--tasks",
+        metavar="PATTERN",
+        help="Only tasks in whose name this regular expression is found.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="A running Ray cluster; left out, Ray starts on this machine.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]
+Slots = Annotated[
+    int | None,
+    typer.Option(
+        "--slots",
+        min=1,
+        metavar="N",
+        help="Cores for search and build; all, if left out.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]

@@ -1,0 +1,78 @@
+"""From what a person typed to what is asked of the campaigns and builds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.campaigns.spec import ModelRequest
+
+__all__ = ["model_request", "model_requests", "require_engine", "shapes_of", "spec_values"]
+
+
+def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
+    """Ask for one model; see :func:`model_requests`."""
+    return model_requests([path], shapes)[0]
+
+
+def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple[ModelRequest, ...]:
+    """Ask for models, each file once however often and by whatever path it was named.
+
+    Raises
+    ------
+    ModelError
+        A file isn't there.
+    UsageError
+        A shape can't be read, or is given twice and differently.
+    """
+    from orchestrator.campaigns.spec import ModelRequest
+
+    wanted = shapes_of(shapes)
+    found: dict[str, ModelRequest] = {}
+    for path in paths:
+        # Engines say the same, a second later: after a process was started.
+        if not path.exists():
+            raise ModelError(f"there is no file {path}")
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; name the ONNX file in it")
+        # Weights may lie beside the file, so it is opened where it was named, not where a link leads.
+        found.setdefault(os.path.realpath(path), ModelRequest(path=os.path.abspath(path), shapes=wanted))
+    return tuple(found.values())
+
+
+def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """Read all ``--input-shape`` options."""
+    from orchestrator.campaigns.spec import parse_shape
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, shape = parse_shape(text)
+        if shapes.setdefault(name, shape) != shape:
+            raise UsageError(f"--input-shape gives {name} two shapes: {shapes[name]} and {shape}")
+    return shapes
+
+
+def require_engine(name: str) -> None:
+    """Refuse an engine that isn't there, before a process is started for it.
+
+    Raises
+    ------
+    UsageError
+    """
+    import workers
+
+    # By the folders: nothing of an engine may be imported into this process.
+    folder = Path(next(iter(workers.__path__))) / "engines"
+    names = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    if name not in names:
+        raise UsageError(f"there is no engine {name!r}; there are: {', '.join(names)}")
+
+
+def spec_values(**values: Any) -> dict[str, Any]:
+    """Leave out what was not given, so that the campaign's own defaults hold."""
+    return {key: value for key, value in values.items() if value is not None}
