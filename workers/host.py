@@ -36,6 +36,7 @@ import pickle
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
@@ -76,6 +77,8 @@ class _Child:
     deadline: float | None
     stage: str = "starting"
     session: str = ""
+    # What a session is to do next: number, message and time limit.
+    queue: deque[tuple[int, Any, float | None]] = field(default_factory=deque)
 
 
 @dataclass
@@ -88,7 +91,7 @@ class _Host:
 
     def serve(self) -> None:
         while True:
-            for source in wait([self.parent, *self.children], self._next_deadline()):
+            for source in wait([self.parent, *self._audible()], self._next_deadline()):
                 assert isinstance(source, Connection)
                 if source is self.parent:
                     try:
@@ -96,9 +99,16 @@ class _Host:
                     except (EOFError, OSError):
                         return
                     self._handle(request)
-                elif source in self.children:
+                elif source in self.children and self._hears(self.children[source]):
                     self._hear(self.children[source])
             self._kill_late()
+
+    def _audible(self) -> list[Connection]:
+        return [pipe for pipe, child in self.children.items() if self._hears(child)]
+
+    def _hears(self, child: _Child) -> bool:
+        """Say whether to listen to a child: one stopped halfway through an answer would hold us up."""
+        return self.paused_at is None or child.kind == "service"
 
     # -- requests
 
@@ -109,6 +119,7 @@ class _Host:
             self._fork("call", number, seconds, lambda: self._run_once(method, args, kwargs))
         elif kind == "open":
             number, name, method, args, kwargs, seconds = rest
+            self._end(name)
             ours, theirs = Pipe()
             child = self._fork(
                 "session",
@@ -125,23 +136,49 @@ class _Host:
             if session is None:
                 self._fail(number, "closed", f"no search {name} is open here", "")
                 return
-            session.request, session.deadline = number, self._deadline(seconds)
-            with contextlib.suppress(OSError):  # it died: its pipe's end says so in a moment
-                session.pipe.send((method, args, kwargs))
+            session.queue.append((number, (method, args, kwargs), seconds))
+            self._feed(session)
         elif kind == "spawn":
             number, name, method, args, kwargs, seconds = rest
+            self._end(name)
             child = self._fork("service", number, seconds, lambda: self._run_once(method, args, kwargs))
             child.session = name
             self.sessions[name] = child
         elif kind in ("close", "end"):
-            ended = self.sessions.pop(rest[0], None)
-            if ended is not None:
-                ended.request = None
-                self._kill(ended)
+            self._end(rest[0])
         elif kind == "pause":
             self._pause()
         elif kind == "resume":
             self._resume()
+
+    def _feed(self, session: _Child) -> None:
+        """Give a session its next request.
+
+        Only one that reads is given anything: a message that fills the pipe to a stopped or busy one would
+        stop this process as well.
+        """
+        if session.queue and session.request is None and self.paused_at is None:
+            session.request, message, seconds = session.queue.popleft()
+            session.deadline = self._deadline(seconds)
+            with contextlib.suppress(OSError):  # it died: its pipe's end says so in a moment
+                session.pipe.send(message)
+
+    def _end(self, name: str) -> None:
+        """End a session or a service, where there is one of that name."""
+        child = self.sessions.pop(name, None)
+        if child is None:
+            return
+        self._give_up(child, "closed", f"{name} was closed")
+        child.kind = "ended"
+        self._kill(child)
+
+    def _give_up(self, child: _Child, kind: str, text: str) -> None:
+        """Fail what a child is working on, and what it would have worked on next."""
+        if child.request is not None:
+            number, child.request, child.deadline = child.request, None, None
+            self._fail(number, kind, text, child.stage)
+        while child.queue:
+            self._fail(child.queue.popleft()[0], "closed", f"{child.session} has ended", "")
 
     def _pause(self) -> None:
         if self.paused_at is None:
@@ -156,6 +193,8 @@ class _Host:
                 if child.kind != "service" and child.deadline is not None:
                     child.deadline += stopped
             self._signal_workers(signal.SIGCONT)
+            for child in list(self.children.values()):
+                self._feed(child)
 
     def _signal_workers(self, number: int) -> None:
         for child in self.children.values():
@@ -228,6 +267,7 @@ class _Host:
                 self.parent.send(("done", number, pickle.dumps(value)))
             else:
                 self.parent.send(("done", number, value))
+            self._feed(child)
 
     def _bury(self, child: _Child) -> None:
         del self.children[child.pipe]
@@ -238,8 +278,7 @@ class _Host:
         _signal_group(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         text = _how_it_ended(status)
-        if child.request is not None:
-            self._fail(child.request, "crash", text, child.stage)
+        self._give_up(child, "crash", text)
         if child.kind == "service":
             self.parent.send(("exited", child.session, text))
 
@@ -254,9 +293,8 @@ class _Host:
         now = time.monotonic()
         for child in late:
             if child.deadline is not None and now >= child.deadline and child.request is not None:
-                number, child.request, child.deadline = child.request, None, None
                 self._kill(child)
-                self._fail(number, "timeout", "", child.stage)
+                self._give_up(child, "timeout", "")
 
     def _next_deadline(self) -> float | None:
         deadlines = [c.deadline for c in self.children.values() if c.deadline is not None]

@@ -56,6 +56,9 @@ class EngineProcess:
         self._engine, self._role, self._python = engine, role, python
         self._on_exit = on_exit
         self._lock = threading.Lock()
+        # Not the same one: an answer must be taken, with the first lock, while a large request is on its way,
+        # or both processes wait for each other to read.
+        self._sending = threading.Lock()
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -136,6 +139,8 @@ class EngineProcess:
         with self._lock:
             if self._connection is not None:
                 return
+            if self._stopping:
+                raise EngineLostError(f"the {self._engine} engine was stopped")
             ours, theirs = socket.socketpair()
             self._log = tempfile.TemporaryFile(prefix="tunefleet-engine-")  # noqa: SIM115
             command = [self._python, "-m", "workers.host", "--engine", self._engine, "--role", self._role]
@@ -152,26 +157,35 @@ class EngineProcess:
             theirs.close()
             connection = Connection(ours.detach())
             try:
-                if not connection.poll(_START_SECONDS):
-                    raise EngineTimeoutError(
-                        f"the {self._engine} engine did not start within {_START_SECONDS:.0f} s"
-                    )
-                answer = connection.recv()
-            except (EOFError, OSError):
-                raise EngineLostError(
-                    f"the {self._engine} engine's process ended while it started.\n{self._tail()}"
-                ) from None
-            if answer[0] == "failed":
-                name, text = answer[3]
-                raise EngineError(
-                    f"the {self._engine} engine can't start with {self._python}: {name}: {text}. "
-                    "`tunefleet doctor` says what is missing"
-                )
+                self._greet(connection)
+            except BaseException:
+                connection.close()
+                self._kill()
+                raise
             self._connection = connection
             threading.Thread(target=self._listen, args=(connection,), daemon=True).start()
 
+    def _greet(self, connection: Connection) -> None:
+        """Wait until a new engine process is warm."""
+        try:
+            if not connection.poll(_START_SECONDS):
+                raise EngineTimeoutError(
+                    f"the {self._engine} engine did not start within {_START_SECONDS:.0f} s"
+                )
+            answer = connection.recv()
+        except (EOFError, OSError):
+            raise EngineLostError(
+                f"the {self._engine} engine's process ended while it started.\n{self._tail()}"
+            ) from None
+        if answer[0] == "failed":
+            name, text = answer[3]
+            raise EngineError(
+                f"the {self._engine} engine can't start with {self._python}: {name}: {text}. "
+                "`tunefleet doctor` says what is missing"
+            )
+
     def stop(self) -> None:
-        """Kill the engine process and everything it started."""
+        """Kill the engine process and everything it started. It can't be used any more."""
         self._stopping = True
         process, connection = self._process, self._connection
         if connection is not None:
@@ -182,9 +196,13 @@ class EngineProcess:
             try:
                 process.wait(2)
             except subprocess.TimeoutExpired:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                self._kill()
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def __enter__(self) -> EngineProcess:
         return self
@@ -205,24 +223,28 @@ class EngineProcess:
     ) -> Future[Any]:
         self.start()
         future: Future[Any] = Future()
+        number = next(self._numbers)
+        names = () if name is None else (name,)
+        data = pickle.dumps((kind, number, *names, method, args, kwargs, timeout_s))
         with self._lock:
-            number = next(self._numbers)
-            names = () if name is None else (name,)
             connection = self._connection
             if connection is None:
                 future.set_exception(EngineLostError(f"the {self._engine} engine's process ended"))
                 return future
             self._futures[number] = future
             future.timeout_s = timeout_s  # type: ignore[attr-defined]
-            with contextlib.suppress(OSError):  # it died: the listener fails all futures
-                connection.send((kind, number, *names, method, args, kwargs, timeout_s))
+        self._send(connection, data)
         return future
 
     def _tell(self, *request: Any) -> None:
-        with self._lock:
-            if self._connection is not None:
-                with contextlib.suppress(OSError):
-                    self._connection.send(request)
+        connection = self._connection
+        if connection is not None:
+            self._send(connection, pickle.dumps(request))
+
+    def _send(self, connection: Connection, data: bytes) -> None:
+        # Where it died, the listener fails all futures.
+        with self._sending, contextlib.suppress(OSError):
+            connection.send_bytes(data)
 
     def _listen(self, connection: Connection) -> None:
         while True:
@@ -240,7 +262,12 @@ class EngineProcess:
             if future is None:
                 continue
             if answer[0] == "done":
-                future.set_result(pickle.loads(answer[2]))
+                try:
+                    value = pickle.loads(answer[2])
+                except Exception as error:  # whatever it is, those who wait for other answers still want them
+                    future.set_exception(EngineError(f"its answer can't be read here: {error}"))
+                else:
+                    future.set_result(value)
             else:
                 limit = getattr(future, "timeout_s", None)
                 future.set_exception(_error(*answer[2:], limit=limit))

@@ -1,0 +1,41 @@
+"""What tests of several folders need: processes to look for, and a wait that ends."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+# Engine processes inherit this, and so find the stand-in engines of the tests.
+_STAND_INS = str(Path(__file__).parent / "workers")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., None]:
+    """Waits until something holds; fails with what was waited for when it takes too long."""
+
+    def wait(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, f"still not so after {seconds:g} s: {what}"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[[int], bool]:
+    """Says whether a process is there and more than a zombie."""
+
+    def alive(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    return alive

@@ -1,0 +1,3 @@
+"""An engine whose TVM is missing."""
+
+import a_tvm_that_is_not_installed  # noqa: F401
