@@ -1,23 +1,29 @@
-"""The example runs what was built, in a process that has nothing of this project."""
+"""The example runs what was built, in a process that has nothing of this project; cluster.yaml suits Ray."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import ray.autoscaler
+import yaml  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from orchestrator.fleet import Toolbox
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "run_library.py"
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "run_library.py"
 
 # An entry of None makes an import fail.
 WITHOUT_US = (
@@ -130,3 +136,31 @@ def test_what_does_not_fit_is_said_in_a_line(built: Built, arguments: list[str],
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_cluster_file_is_one_that_ray_up_takes() -> None:
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    written = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    schema = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
+    jsonschema.validate(written, json.loads(schema.read_text()))
+    validate_config(prepare_config(written))
+
+
+def test_no_node_of_the_cluster_starts_without_the_token() -> None:
+    written = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    starts = [
+        command
+        for role in ("head", "worker")
+        for command in written[f"{role}_start_ray_commands"]
+        if "ray start" in command
+    ]
+    assert len(starts) == 2
+    assert all("RAY_AUTH_MODE=token" in command for command in starts)
+
+
+def test_the_constraints_name_versions_and_no_place() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in pins)
+    assert "apache-tvm-ffi==0.1.14.post1" in pins
