@@ -213,6 +213,7 @@ class _Attempt:
     task: int
     candidate: Candidate
     tries: int = 1
+    at: str = "waiting"  # then building, built, measuring
     build_s: float = 0.0
 
 
@@ -306,6 +307,7 @@ class Machine:
         if self._to_build:
             token = self._to_build.popleft()
             attempt = self._attempts[token]
+            attempt.at = "building"
             return Build(attempt.task, attempt.candidate, token)
         if self._stopping:
             return None
@@ -313,10 +315,11 @@ class Machine:
         if not ready:
             return None
         state = max(ready, key=self._promise)
+        if not state.open and not self._make_room():
+            return None
         self._ticks += 1
         state.last_used = self._ticks
         if not state.open:
-            self._make_room()
             state.phase = "opening"
             return OpenSearch(state.task.id, self._round(state))
         state.phase = "proposing"
@@ -328,6 +331,7 @@ class Machine:
             return None
         token = self._to_measure.popleft()
         attempt = self._attempts[token]
+        attempt.at = "measuring"
         return Measure(attempt.task, attempt.candidate, token)
 
     def stop(self) -> None:
@@ -350,16 +354,17 @@ class Machine:
             case Learned(task):
                 self._learned(self._states[task])
             case Built(token, build_s, failure):
-                if token in self._attempts:
+                if self._is(token, "building"):
                     self._attempts[token].build_s = build_s
                     if failure is not None:
                         self._result(token, failure)
                     elif self._stopping:
                         self._drop(token)
                     else:
+                        self._attempts[token].at = "built"
                         self._to_measure.append(token)
             case Measured(token, measurement):
-                if token in self._attempts:
+                if self._is(token, "measuring"):
                     if measurement.state is TrialState.DEVICE_LOST:
                         self._again(token, measurement)
                     else:
@@ -375,7 +380,7 @@ class Machine:
         if state.phase != "proposing":
             return
         # A search that was opened anew does not know what its predecessor had under way.
-        fresh = [c for c in candidates if c.hash not in state.seen]
+        fresh = [c for c in {c.hash: c for c in candidates}.values() if c.hash not in state.seen]
         if candidates and not fresh:
             state.phase = "idle"
             state.tries += 1
@@ -389,7 +394,7 @@ class Machine:
             state.phase = "idle"
             return
         state.phase = "running"
-        for candidate in fresh:
+        for candidate in fresh[: self._round(state)]:
             state.seen.add(candidate.hash)
             token = self._token()
             self._attempts[token] = _Attempt(state.task.id, candidate)
@@ -450,19 +455,21 @@ class Machine:
 
     def _failed(self, state: _State, message: str, lost: bool, token: str) -> None:
         if token:
-            if token in self._attempts:
+            if self._is(token, "building", "measuring"):
                 self._again(token, Measurement(TrialState.DEVICE_LOST, message=message))
             return
         if state.phase not in ("opening", "proposing", "learning"):
             return
         # Whatever went wrong, the search's process may be gone: it is opened anew, from the records.
-        if state.open or state.phase == "opening":
-            self._close(state)
+        state.open = state.open or state.phase == "opening"
+        self._close(state)
         state.tries += 1
         if state.phase == "learning":
             state.rounds += 1
         state.phase = "idle"
-        if not lost or state.tries >= MAX_ATTEMPTS:
+        # It may have been the last it was to learn.
+        self._settle(state)
+        if state.phase != "over" and (not lost or state.tries >= MAX_ATTEMPTS):
             self._end(state, "failed", message)
 
     # -- helpers
@@ -490,12 +497,15 @@ class Machine:
         left = state.task.budget - state.stored
         return math.ceil(left / math.ceil(left / self._batch))
 
-    def _make_room(self) -> None:
-        opened = [s for s in self._states.values() if s.open]
-        if len(opened) >= self._max_open:
-            idle = [s for s in opened if s.phase == "idle"]
-            if idle:
-                self._close(min(idle, key=lambda s: s.last_used))
+    def _make_room(self) -> bool:
+        """Close the idle search used longest ago where too many are open; say whether one more may open."""
+        opened = [s for s in self._states.values() if s.open or s.phase == "opening"]
+        if len(opened) < self._max_open:
+            return True
+        idle = [s for s in opened if s.phase == "idle"]
+        if idle:
+            self._close(min(idle, key=lambda s: s.last_used))
+        return bool(idle)
 
     def _promise(self, state: _State) -> tuple[float, float]:
         """Rank a task by what its next round may bring.
@@ -512,6 +522,9 @@ class Machine:
     def _busy(self) -> bool:
         phases = ("opening", "proposing", "learning", "to learn")
         return bool(self._attempts) or any(s.phase in phases for s in self._states.values())
+
+    def _is(self, token: str, *places: str) -> bool:
+        return token in self._attempts and self._attempts[token].at in places
 
     def _token(self) -> str:
         self._tokens += 1
