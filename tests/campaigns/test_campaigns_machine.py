@@ -380,17 +380,29 @@ def test_no_more_searches_are_open_than_allowed_and_the_one_used_longest_ago_is_
 
 
 def test_the_search_closed_to_make_room_is_the_one_used_longest_ago() -> None:
-    tasks = [task(n, budget=4, flops=1e9 / n) for n in (1, 2, 3)]
+    tasks = [task(n, stored=1, best_s=4.0 - n) for n in (1, 2, 3)]
     driver = Driver(Machine("m", tasks, batch=1, max_open=2))
-    for number in (1, 2):
-        opening = driver.until(OpenSearch)
-        assert opening == OpenSearch(number, 1)
+    searching = []
+    for _ in range(2):
+        opening = driver.next()
+        assert isinstance(opening, OpenSearch)
         driver.handle(driver.answer(opening))
-        driver.until(Learn)
-        driver.handle(Learned(number))
-    assert driver.until(OpenSearch) == OpenSearch(3, 1)
-    assert CloseSearch(1) in driver.actions
-    assert CloseSearch(2) not in driver.actions
+        searching.append(driver.next())
+    assert searching == [Propose(1, 1), Propose(2, 1)]
+    for proposing in searching:
+        driver.handle(driver.answer(proposing))  # type: ignore[arg-type]
+        build = driver.next()
+        driver.handle(driver.answer(build))  # type: ignore[arg-type]
+        measure = driver.machine.next_measure()
+        assert measure is not None
+        # So fast that nothing is to be won there any more.
+        driver.handle(Measured(measure.token, good(1e-9)))
+        learn = driver.next()
+        assert isinstance(learn, Learn)
+        driver.handle(driver.answer(learn))
+    assert driver.next() == OpenSearch(3, 1)
+    closed = [action.task for action in driver.actions if isinstance(action, CloseSearch)]
+    assert closed == [1]
 
 
 def test_nothing_is_opened_while_all_open_searches_are_busy() -> None:
