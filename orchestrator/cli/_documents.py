@@ -7,6 +7,7 @@ new version.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -138,8 +139,8 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "untuned_s": row.untuned_s,
         "tuned_s": row.tuned_s,
         "reference_s": row.reference_s,
-        "max_abs": row.max_abs,
-        "max_rel": row.max_rel,
+        "max_abs": _finite(row.max_abs),
+        "max_rel": _finite(row.max_rel),
         "outputs_agree": row.details.get("agree"),
         "tasks_total": row.tasks_total,
         "tasks_tuned": row.tasks_tuned,
@@ -287,6 +288,6 @@ def _limit(trials: int) -> int | None:
     return trials if trials < NO_LIMIT else None
 
 
-def _finite(number: float) -> float | None:
+def _finite(number: float | None) -> float | None:
     """JSON has no infinity and no NaN, which a wrong output may bring about."""
-    return number if abs(number) < float("inf") else None
+    return number if number is not None and math.isfinite(number) else None

@@ -20,7 +20,7 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
     from orchestrator.cli._display import Display
     from orchestrator.cli._summary import finish
 
-    session.say(f"campaign {row.id} ({row.name})", style="dim")
+    session.say(f"campaign {row.id}; Ctrl-C stops it, and what was measured stays", style="dim")
     before = sum(task.measured_failures for task in store.campaign_tasks(row.id))
     try:
         with Display(store, row.id, session.err, activity="starting") as display:

@@ -299,10 +299,10 @@ def build(
         )
     session.emit(build_document(report))
     session.show(build_table(report.coverage), Text(f"\n{_coverage_line(report.coverage)}", style="bold"))
-    session.show(*(f"changed on import: {change}" for change in report.changes))
-    session.show(f"wrote {short_path(str(report.library))}")
+    session.write(*(Text(f"on import: {change}") for change in report.changes))
+    session.write(Text(f"wrote {short_path(str(report.library))}"))
     if report.params is not None:
-        session.show(f"wrote {short_path(str(report.params))}")
+        session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
         few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
         session.say(f"{few}; to tune them:\n  {session.command_line('tune', str(model))}", style="yellow")

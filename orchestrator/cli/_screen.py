@@ -124,7 +124,7 @@ class View:
 
     def _numbers(self) -> RenderableType:
         parts = [f"{duration(self.elapsed_s)} so far"]
-        if self.snapshot.time_s is not None:
+        if self.snapshot.time_s is not None and self.snapshot.campaign.state.value == "tuning":
             parts[0] = f"{duration(self.elapsed_s)} of {duration(self.snapshot.time_s)}"
         if self.per_hour is not None:
             parts.append(f"{amount(self.per_hour)} trials/h")

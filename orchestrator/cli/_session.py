@@ -90,6 +90,12 @@ class Session:
         for part in parts:
             console.print(part)
 
+    def write(self, *lines: Text) -> None:
+        """Write lines for people to stdout that are not broken where the terminal ends: paths, commands."""
+        if not self.as_json:
+            for line in lines:
+                self.out.print(line, soft_wrap=True)
+
     def emit(self, document: dict[str, Any], *, kind: str | None = None) -> None:
         """Write the one JSON document of this command to stdout, where it is wanted."""
         if not self.as_json or self._emitted:
@@ -152,12 +158,17 @@ class Session:
 
         if self.db is None:
             return str(default_path())
-        return safe_url(self.db) if "://" in self.db else self.db
+        if "://" in self.db:
+            return safe_url(self.db)
+        return os.path.abspath(os.path.expanduser(self.db))
 
     def command_line(self, *words: str) -> str:
         """Write a command that does the next thing on the same database."""
-        given = self.db is not None and self.db != os.environ.get(DB_VARIABLE)
-        return shlex.join(["tunefleet", *words, *(["--db", self.database] if given else [])])
+        from orchestrator.storage import safe_url
+
+        if self.db is None or self.db == os.environ.get(DB_VARIABLE):
+            return shlex.join(["tunefleet", *words])
+        return shlex.join(["tunefleet", *words, "--db", safe_url(self.db) if "://" in self.db else self.db])
 
 
 class Steps:

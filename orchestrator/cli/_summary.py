@@ -42,7 +42,7 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             "trials_measured": outcome.measured,
             "trials_failed": failed,
             "trials_already_stored": outcome.already_stored,
-            "trials_missing": outcome.plan_missing,
+            "trials_planned": outcome.plan_missing,
             "reports": [
                 {**bench_document(report), "changes": list(changes.get(report.path, ()))}
                 for report in outcome.reports
@@ -51,7 +51,7 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
     )
     for report in outcome.reports:
         session.show(bench_table(report, changes.get(report.path, ())))
-    session.show(Text(_cost(outcome, failed)), Text(f"database: {session.database}", style="dim"))
+    session.write(Text(_cost(outcome, failed)), Text(f"database: {session.database}", style="dim"))
     state = campaign.state.value
     if outcome.interrupted:
         session.say(f"stopped; everything measured is stored. To go on:\n  {_resume(session, campaign.id)}")
@@ -75,7 +75,8 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             session.say(f"to go on:\n  {_resume(session, campaign.id)}")
         return FAILED
     if models:
-        session.show(*_next(session, campaign.id, models[0], str(campaign.spec.get("targets", ["auto"])[0])))
+        target = str((campaign.spec.get("targets") or ["auto"])[0])
+        session.write(*_next(session, campaign.id, models[0], target))
     return 0
 
 
@@ -94,6 +95,7 @@ def _resume(session: Session, campaign_id: int) -> str:
 
 
 def _next(session: Session, campaign_id: int, model: CampaignModelRow, target: str) -> list[Text]:
+    console_width = session.out.width
     path = short_path(model.path)
     how = [
         part
@@ -109,9 +111,13 @@ def _next(session: Session, campaign_id: int, model: CampaignModelRow, target: s
         (["show", str(campaign_id)], "every task of this campaign"),
     )
     lines = [(session.command_line(*words), what) for words, what in commands]
-    # Side by side only where that leaves each command in one line.
     width = max(len(line) for line, _ in lines)
-    text = [Text(""), Text("next:", style="bold")]
+    # What each is for is said where that leaves it in one line: a command must be fit to be copied.
+    room = console_width - width - 2
+    texts = [Text(""), Text("next:", style="bold")]
     for line, what in lines:
-        text.append(Text(f"  {line.ljust(width)}  ", no_wrap=True).append(f"# {what}", style="dim"))
-    return text
+        text = Text(f"  {line}")
+        if len(what) + 4 <= room:
+            text.append(f"{' ' * (width - len(line))}  # {what}", style="dim")
+        texts.append(text)
+    return texts

@@ -220,7 +220,7 @@ def plan_table(plan: CampaignPlan) -> Table:
             "no limit" if unlimited else amount(planned.budget),
             amount(planned.standing.stored),
             "no limit" if unlimited and planned.missing else amount(planned.missing),
-            planned.satisfied,
+            planned.satisfied if planned.budget else "the budget is too small for it",
         ]
         grid.add(*cells, *([device_text(task.device_class)] if several else []))
     return grid.table()
