@@ -1,0 +1,193 @@
+"""A store with a tuned model in it, and what a command answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from orchestrator.storage import (
+    CampaignState,
+    NewCampaignModel,
+    NewTask,
+    NewTrial,
+    NewVerification,
+    Storage,
+    TaskState,
+)
+from workers.messages import (
+    Candidate,
+    DeviceInfo,
+    Extraction,
+    Measurement,
+    PreparedModel,
+    TaskSpec,
+    TensorSpec,
+    TrialState,
+    Workload,
+)
+
+CPU = DeviceInfo(
+    target='{"kind": "llvm", "mcpu": "znver4", "num-cores": 2}',
+    device_class="znver4-2c-0a1b2c@amd-epyc-9r14",
+    model="AMD EPYC 9R14",
+    cores=2,
+    kind="cpu",
+    versions={"tvm": "0.27.0"},
+)
+OWNER = "host-a:4711:f00d"
+BUDGET = 32
+
+# Names and arithmetic as they come out of a small detection model.
+_KERNELS = (
+    "conv2d",
+    "conv2d_add_relu",
+    "depthwise_conv2d_add_clip",
+    "dense_add",
+    "max_pool2d",
+    "softmax",
+    "add",
+)
+
+
+def workload(number: int) -> Workload:
+    name = _KERNELS[number % len(_KERNELS)]
+    return Workload(f"{number:04x}" + "ab" * 30, "metaschedule", name, 2e6 * (1 + number % 11), b"module")
+
+
+def task_name(number: int) -> str:
+    return f"fused_{_KERNELS[number % len(_KERNELS)]}{number}"
+
+
+def prepared(tasks: int = 3) -> PreparedModel:
+    x, y = TensorSpec("x", (1, 3, 224, 224), "float32"), TensorSpec("y", (1, 1000), "float32")
+    return PreparedModel(
+        f"{tasks:064x}", "squeezenet", b"onnx", (x,), (y,), ("fixed input 'x' to 1x3x224x224",)
+    )
+
+
+def extraction(tasks: int) -> Extraction:
+    specs = (TaskSpec(task_name(n), 1 + n % 4, workload(n)) for n in range(tasks))
+    return Extraction(tuple(specs), "tvm-0.27.0-1")
+
+
+def trial(number: int, campaign_id: int, *, of: int) -> NewTrial:
+    """Every eighth fails; the others get faster with their number."""
+    if number % 8 == 5:
+        state = TrialState.BUILD_TIMEOUT if number % 16 == 5 else TrialState.RUN_ERROR
+        measured = Measurement(state, (), "killed after 30 s\nwhile compiling", "cpu:0", "host-a", 0.4)
+    else:
+        seconds = (1 + of % 7) * 1e-4 * (1 + 1 / (1 + number))
+        measured = Measurement(TrialState.OK, (seconds,), "", "cpu:0", "host-a", 0.4)
+    candidate = Candidate(f"candidate-{of}-{number:03}", f'[["trace", {of}, {number}]]')
+    return NewTrial(
+        workload(of).hash, CPU.device_class, candidate, measured, campaign_id, 0.2, f"t-{of}-{number}"
+    )
+
+
+def put_model(store: Storage, *, tasks: int = 3, path: str = "/models/squeezenet.onnx") -> int:
+    store.put_device_class("metaschedule", CPU)
+    model_id = store.put_model(prepared(tasks), path)
+    store.put_extraction(model_id, "metaschedule", CPU.target, extraction(tasks))
+    return model_id
+
+
+def put_campaign(store: Storage, *, name: str | None = None, **spec: Any) -> int:
+    """A campaign that waits for a coordinator, and no more."""
+    return store.create_campaign(
+        engine="metaschedule",
+        spec={"targets": ["auto"], **spec},
+        models=[NewCampaignModel("/models/squeezenet.onnx", {"x": (1, 3, 224, 224)})],
+        name=name,
+        seed=1,
+    )
+
+
+def begin(store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET) -> None:
+    """Hold a campaign and plan its tasks, as a coordinator does."""
+    model_id = put_model(store, tasks=tasks)
+    assert store.acquire_lease(campaign_id, OWNER, 60.0)
+    store.transition(campaign_id, CampaignState.EXTRACTING, owner=OWNER)
+    store.set_campaign_model(campaign_id, 0, model_id)
+    plan(store, campaign_id, tasks=tasks, budget=budget)
+    store.transition(campaign_id, CampaignState.TUNING, owner=OWNER)
+
+
+def plan(
+    store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET, owner: str = OWNER
+) -> None:
+    planned = [
+        NewTask(workload(n).hash, CPU.device_class, task_name(n), 1 + n % 4, budget) for n in range(tasks)
+    ]
+    store.set_tasks(campaign_id, planned, owner=owner)
+
+
+def measure(store: Storage, campaign_id: int, *, of: int, trials: range, owner: str = OWNER) -> int:
+    found = [trial(number, campaign_id, of=of) for number in trials]
+    return store.record_trials(found, campaign_id=campaign_id, owner=owner)
+
+
+def verify(store: Storage, campaign_id: int, *, agree: bool = True) -> None:
+    model_id = store.campaign_models(campaign_id)[0].model_id
+    assert model_id is not None
+    store.put_verification(
+        NewVerification(
+            model_id,
+            CPU.device_class,
+            "key",
+            untuned_s=0.0402,
+            tuned_s=0.0101,
+            reference_s=0.0075,
+            max_abs=2e-6,
+            max_rel=4e-7,
+            tasks_total=3,
+            tasks_tuned=3,
+            campaign_id=campaign_id,
+            details={"agree": agree, "disagreement": "" if agree else "output 'y' is off by 2"},
+        )
+    )
+
+
+def tuned(store: Storage, *, name: str | None = None) -> int:
+    """A campaign that is done: three tasks, all trials of their budgets, a verification."""
+    campaign_id = put_campaign(store, name=name, trials_per_task=BUDGET)
+    begin(store, campaign_id)
+    for number in range(3):
+        measure(store, campaign_id, of=number, trials=range(BUDGET))
+    for row in store.campaign_tasks(campaign_id):
+        store.update_task(row.id, state=TaskState.SATISFIED, note="32 trials")
+    verify(store, campaign_id)
+    store.add_active_time(campaign_id, 192.0)
+    store.transition(campaign_id, CampaignState.DONE, message="measured 96 trials", owner=OWNER)
+    return campaign_id
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command wrote and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The one JSON document on stdout."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        return found
+
+
+class Cli:
+    """Runs commands on one database."""
+
+    def __init__(self, db: Path) -> None:
+        self.db = db
+
+    def __call__(self, *words: str, db: bool = True) -> Answer:
+        result = CliRunner().invoke(app, [*words, *(["--db", str(self.db)] if db else [])])
+        return Answer(result.exit_code, result.stdout, result.stderr)

@@ -1,0 +1,123 @@
+"""Every document is as docs/json.md shows it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_builders import Cli, put_campaign, tuned
+from stand_ins import CannedToolbox
+
+from orchestrator.storage import Storage
+
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "json.md"
+_EXAMPLES: dict[str, Any] = {
+    example["schema"]: example
+    for example in map(
+        json.loads, re.findall(r"^```json\n(.*?)^```", _DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    )
+}
+# What a person or an engine names; the rest of a document has fixed fields.
+_FREE = {"spec", "versions", "shapes"}
+
+
+def assert_like(example: Any, found: Any, where: str = "document") -> None:
+    """Same fields and kinds of values; null may stand for anything that has no value."""
+    if example is None or found is None:
+        return
+    if isinstance(example, dict):
+        assert isinstance(found, dict), where
+        assert sorted(found) == sorted(example), where
+        for name, value in example.items():
+            if name not in _FREE:
+                assert_like(value, found[name], f"{where}.{name}")
+    elif isinstance(example, list):
+        assert isinstance(found, list), where
+        for value in found:
+            assert_like(example[0], value, f"{where}[]") if example else None
+    else:
+        assert kind(found) == kind(example), f"{where}: {found!r} where {example!r} is documented"
+        if where.endswith("_at"):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found), where
+
+
+def kind(value: Any) -> type:
+    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
+
+
+def assert_documented(document: dict[str, Any], *, example: str = "") -> None:
+    name = document["schema"]
+    shown = _EXAMPLES[f"tunefleet/{example}/1" if example else name]
+    assert_like({**shown, "schema": name}, document)
+
+
+def test_queries_write_what_is_documented(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    for words in (["list"], ["show", "1"], ["trials", "1"], ["db", "check"], ["db", "upgrade"]):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+
+
+def test_watch_writes_what_show_writes(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    document = cli("watch", "1", "--json").document
+    assert document["schema"] == "tunefleet/watch/1"
+    assert_documented(document, example="show")
+
+
+def test_pause_and_cancel_write_the_campaign(cli: Cli, store: Storage) -> None:
+    put_campaign(store)
+    assert_documented(cli("pause", "1", "--json").document)
+    assert_documented(cli("cancel", "1", "--json").document, example="pause")
+
+
+@pytest.mark.usefixtures("toolbox", "fleet")
+def test_tuning_writes_what_is_documented(cli: Cli, model: Path) -> None:
+    for words, example in (
+        (["submit", str(model)], "submit"),
+        (["resume", "1", "--detach"], "submit"),
+        (["resume", "1"], "tune"),
+        (["tune", str(model)], "tune"),
+        (["tune", str(model), "--dry-run"], "tune-plan"),
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document, example=example)
+
+
+@pytest.mark.usefixtures("toolbox", "fleet")
+def test_models_commands_write_what_is_documented(cli: Cli, model: Path) -> None:
+    assert cli("tune", str(model)).code == 0
+    for words in (
+        ["tasks", str(model)],
+        ["best", str(model)],
+        ["build", str(model), "-o", "m.so"],
+        ["bench", str(model)],
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+
+
+def test_an_error_is_a_document_too(cli: Cli, store: Storage) -> None:
+    answer = cli("show", "9", "--json")
+    assert answer.code == 3
+    assert_documented(answer.document)
+    assert answer.document["error"]["exit_code"] == 3
+
+
+def test_a_document_without_a_limit_says_null(cli: Cli, model: Path, toolbox: type[CannedToolbox]) -> None:
+    document = cli("tune", str(model), "--time", "5m", "--dry-run", "--json").document
+    assert document["trials_missing"] is None
+    assert {task["budget"] for task in document["tasks"]} == {None}
+    assert_documented(document)
+
+
+def test_every_documented_schema_has_one_example() -> None:
+    titles = re.findall(r"^## (.+)$", _DOCUMENT.read_text(), re.MULTILINE)
+    named = {name.strip() for title in titles for name in title.split(",")}
+    assert {schema.split("/")[1] for schema in _EXAMPLES} == named - {"cancel"}

@@ -1,0 +1,124 @@
+"""Commands about one model."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from cli_builders import Cli, tuned
+from stand_ins import CannedToolbox
+
+from orchestrator.fleet import Toolbox
+from orchestrator.storage import Storage
+
+pytestmark = pytest.mark.usefixtures("toolbox")
+
+
+def test_the_stand_in_is_called_like_the_real_one() -> None:
+    for name, method in inspect.getmembers(CannedToolbox, inspect.isfunction):
+        real = inspect.signature(getattr(Toolbox, name))
+        assert list(inspect.signature(method).parameters) == list(real.parameters), name
+
+
+def test_tasks_show_what_is_stored(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("tasks", str(model))
+    header, first, *_ = answer.out.splitlines()
+    assert header.split() == ["task", "calls", "MFLOP", "trials", "best", "GFLOP/s", "workload"]
+    assert first.split() == ["fused_conv2d0", "1", "2.00", "32", "103", "µs", "19.4", "0000abababab"]
+    assert "3 of 3 tasks tuned; they add up to 1.44 ms a run" in answer.out
+
+
+def test_tasks_of_a_model_that_was_never_tuned(cli: Cli, model: Path) -> None:
+    answer = cli("tasks", str(model))
+    assert answer.code == 0
+    assert "0 of 3 tasks tuned" in answer.out
+
+
+def test_tasks_can_be_narrowed(cli: Cli, model: Path) -> None:
+    names = [task["name"] for task in cli("tasks", str(model), "--tasks", "relu", "--json").document["tasks"]]
+    assert names == ["fused_conv2d_add_relu1"]
+    assert cli("tasks", str(model), "--tasks", "lstm").code == 3
+    assert cli("tasks", str(model), "--tasks", "(").code == 2
+
+
+def test_best_shows_schedules(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("best", str(model), "--tasks", "relu", "--top", "2")
+    assert answer.out.count("# schedule of conv2d_add_relu") == 2
+    assert "sch.split(l1, factors=[2, 4])" in answer.out
+    assert "sch.split" not in cli("best", str(model), "--no-trace").out
+
+
+def test_best_of_a_workload_needs_no_model(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    document = cli("best", "--workload", "0001", "--no-trace", "--top", "3", "--json").document
+    (task,) = document["tasks"]
+    costs = [trial["cost_s"] for trial in task["best"]]
+    assert task["name"] == "conv2d_add_relu"
+    assert costs == sorted(costs)
+    assert len(costs) == 3
+
+
+def test_best_of_nothing_is_not_found(cli: Cli, model: Path, store: Storage) -> None:
+    assert cli("best", "--workload", "ffff").code == 3
+    answer = cli("best", str(model))
+    assert answer.code == 3
+    assert "nothing is stored for squeezenet" in answer.err
+
+
+def test_best_wants_a_model_or_a_workload(cli: Cli, model: Path) -> None:
+    assert cli("best").code == 2
+    assert cli("best", str(model), "--workload", "00").code == 2
+
+
+def test_build_says_what_it_is_built_from(cli: Cli, model: Path, store: Storage, tmp_path: Path) -> None:
+    tuned(store)
+    answer = cli("build", str(model), "-o", "lib.so", "--params", "lib.npz")
+    assert answer.code == 0, answer.err
+    assert "fused_conv2d0                         1      32  103 µs  103 µs  just now" in answer.out
+    assert "wrote lib.so\nwrote lib.npz\n" in answer.out
+    assert (tmp_path / "lib.so").read_bytes() == b"library"
+    assert (tmp_path / "lib.npz").read_bytes() == b"params"
+
+
+def test_build_marks_what_is_untuned(cli: Cli, model: Path) -> None:
+    answer = cli("build", str(model), "-o", "lib.so")
+    assert answer.code == 0
+    assert answer.out.count("untuned") == 3
+    assert "3 of 3 tasks are untuned and slow" in answer.err
+
+
+def test_build_can_insist_on_completeness(cli: Cli, model: Path, tmp_path: Path) -> None:
+    answer = cli("build", str(model), "-o", "lib.so", "--require-complete")
+    assert answer.code == 1
+    assert "3 of 3 tasks of squeezenet have no record" in answer.err
+    assert "fused_conv2d_add_relu1 (0001abababab)" in answer.err
+    assert not (tmp_path / "lib.so").exists()
+
+
+def test_build_needs_a_place_to_write(cli: Cli, model: Path) -> None:
+    assert cli("build", str(model)).code == 2
+    answer = cli("build", str(model), "-o", "nowhere/lib.so")
+    assert answer.code == 2
+    assert "there is no folder" in answer.err
+
+
+def test_bench_puts_all_three_side_by_side(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("bench", str(model), "--rounds", "2")
+    assert answer.code == 0, answer.err
+    assert "tuned        10.00 ms     4.00x                  1.33x" in answer.out
+    assert "timing squeezenet, turn 2 of 2" in answer.err
+
+
+def test_bench_fails_where_outputs_differ(
+    cli: Cli, model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    monkeypatch.setattr(CannedToolbox, "agree", False)
+    answer = cli("bench", str(model), "--json")
+    assert answer.code == 1
+    assert answer.document["report"]["outputs_agree"] is False
+    assert "computes something else than onnxruntime: output 'y' is off by 2" in answer.err

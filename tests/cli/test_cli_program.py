@@ -1,0 +1,177 @@
+"""The program as a whole: help, exit codes, databases that can't be used, pipes, what is imported."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_builders import Cli, tuned
+
+from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
+from orchestrator.storage import Storage
+
+COMMANDS = (
+    *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
+    *("tasks", "best", "build", "bench", "doctor", "db upgrade", "db check"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(cli: Cli, command: str) -> None:
+    answer = cli(*command.split(), "--help", db=False)
+    assert answer.code == 0
+    assert f"tunefleet {command}" in answer.out
+    assert "Example" in answer.out
+    for option in ("--db", "--json", "--debug"):
+        assert option in answer.out
+
+
+def test_help_lists_every_command(cli: Cli) -> None:
+    text = cli("--help", db=False).out
+    for command in COMMANDS:
+        assert f" {command.split()[0]} " in text
+
+
+def test_help_names_the_default_budget(cli: Cli) -> None:
+    assert f"at most; {DEFAULT_TRIALS_PER_TASK}," in " ".join(cli("tune", "--help", db=False).out.split())
+
+
+def test_version_is_the_distribution_s(cli: Cli) -> None:
+    assert cli("--version", db=False).out.startswith("tunefleet 0.")
+
+
+def test_nothing_asked_is_wrong_usage(cli: Cli) -> None:
+    assert cli(db=False).code == 2
+    assert cli("tuna", db=False).code == 2
+
+
+def test_the_default_database_is_named_on_stderr(cli: Cli, tmp_path: Path) -> None:
+    answer = cli("list", db=False)
+    assert answer.err.splitlines()[0] == f"database: {tmp_path / 'data' / 'tunefleet' / 'tunefleet.db'}"
+    assert "database:" not in cli("list").err
+
+
+def test_the_database_may_come_from_the_environment(
+    cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    monkeypatch.setenv("TUNEFLEET_DB", str(cli.db))
+    assert cli("show", "1", db=False).code == 0
+
+
+def test_a_database_that_is_not_there_is_no_empty_one(cli: Cli) -> None:
+    answer = cli("list")
+    assert answer.code == 1
+    assert answer.err.strip() == f"error: there is no database at {cli.db}"
+    assert not cli.db.exists()
+
+
+def test_a_file_that_is_no_database_is_refused(cli: Cli) -> None:
+    cli.db.write_bytes(b"not a database, but long enough to be taken for something" * 20)
+    for words in (["list"], ["db", "check"], ["db", "upgrade"]):
+        answer = cli(*words)
+        assert answer.code == 1
+        assert "is not a SQLite database" in answer.err
+        assert "Traceback" not in answer.err
+
+
+def test_a_newer_schema_is_refused(cli: Cli, store: Storage) -> None:
+    store.close()
+    with sqlite3.connect(cli.db) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    for words in (["list"], ["show", "1"], ["db", "check"], ["db", "upgrade"]):
+        answer = cli(*words)
+        assert answer.code == 1
+        assert "written by a newer tunefleet" in answer.err
+
+
+def test_a_url_that_can_not_be_read_is_wrong_usage(cli: Cli) -> None:
+    answer = cli("list", "--db", "mysql://me:secret@host/records", db=False)
+    assert answer.code == 2
+    assert "only sqlite:// and postgresql://" in answer.err
+    assert "secret" not in answer.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
+def test_a_read_only_database_is_one_message(cli: Cli, store: Storage, model: Path) -> None:
+    store.close()
+    cli.db.chmod(0o444)
+    answer = cli("submit", str(model))
+    assert answer.code == 1
+    assert "is read-only" in answer.err
+
+
+def test_check_and_upgrade_say_what_they_found(cli: Cli, store: Storage) -> None:
+    assert "is sound and has schema" in cli("db", "check").out
+    assert "nothing to do" in cli("db", "upgrade").out
+
+
+def test_check_of_nothing_is_not_found(cli: Cli) -> None:
+    assert cli("db", "check", db=False).code == 3
+
+
+def _break(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(Storage, "list_campaigns", broken)
+
+
+def test_a_bug_is_one_line(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _break(monkeypatch)
+    answer = cli("list")
+    assert answer.code == 1
+    assert answer.err.strip() == (
+        "error: this is a bug in tunefleet: KeyError: 'surprise'; "
+        "run again with --debug, and report what that prints"
+    )
+
+
+def test_debug_shows_the_traceback(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    _break(monkeypatch)
+    assert "Traceback (most recent call last)" in cli("list", "--debug").err
+    assert "Traceback" in cli("show", "9", "--debug").err
+
+
+def test_a_reader_that_leaves_early_is_no_error(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    command = [
+        sys.executable,
+        "-c",
+        "from orchestrator.cli import main; main()",
+        "trials",
+        "1",
+        "--db",
+        str(cli.db),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # Gone before anything was written.
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(20) == 0
+
+
+def test_a_query_imports_neither_tvm_nor_ray_nor_models(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    code = (
+        "import sys\n"
+        "from orchestrator.cli import app\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'tvm', 'ray', 'onnx', 'onnxruntime', 'numpy', 'alembic'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert not [name for name in sys.modules if name.startswith('workers.engines')]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "1", "--db", str(cli.db)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fused_conv2d0" in done.stdout
