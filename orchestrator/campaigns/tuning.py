@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.campaigns.extraction import CampaignPlan
 from orchestrator.campaigns.machine import (
@@ -50,8 +50,12 @@ _TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
 _TRAIN_SECONDS = 300.0
 #: Seconds for which results that can't be stored are kept, and storing them tried again.
 STORE_PATIENCE_SECONDS = 60.0
+_STORE_PAUSE_SECONDS = 1.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
+
+
+_Value = TypeVar("_Value")
 
 
 class Fleet:
@@ -83,6 +87,7 @@ class _Train:
 class _Subject:
     workload: Workload
     device: DeviceInfo
+    opened: int = 0  # how often its search was opened
     model_seen: int = 0  # version of the cost model this task's search has
 
 
@@ -131,6 +136,7 @@ class Tuning:
         self._turn = False  # a turn of measuring is on
         self._unsaved: list[NewTrial] = []
         self._unsaved_since = 0.0
+        self._stopped: Callable[[], bool] = lambda: False
         self.recorded = 0
 
     def run(self, stopped: Callable[[], bool]) -> None:
@@ -144,7 +150,9 @@ class Tuning:
             Where another coordinator has the campaign.
         """
         machine = self._machine
+        self._stopped = stopped
         try:
+            self._take_notes()  # of tasks that had enough before they began
             while not machine.done and not stopped():
                 self._dispatch()
                 for completion in self._fleet.wait(0.5):
@@ -199,10 +207,10 @@ class Tuning:
     def _begin(self, action: Action) -> None:
         fleet, limit = self._fleet, self._spec.search_timeout_s
         subject = self._subjects[action.task]
-        session = f"{self._id}-{action.task}"
         match action:
             case OpenSearch(_, count):
                 self._say(f"opening the search of {subject.workload.name}")
+                subject.opened += 1
                 pair = (subject.workload.hash, subject.device.device_class)
                 options = replace(
                     self._spec.search,
@@ -210,13 +218,13 @@ class Tuning:
                     batch=count,
                     # A population is ranked to choose a round from it: for a small round a small one will do.
                     population=max(32, self._spec.search.population * count // BATCH),
-                    exclude=frozenset(self._store.known_candidates(*pair)),
+                    exclude=frozenset(self._patiently(lambda: self._store.known_candidates(*pair))),
                 )
-                history = tuple(self._store.history(*pair, limit=HISTORY))
+                history = tuple(self._patiently(lambda: self._store.history(*pair, limit=HISTORY)))
                 subject.model_seen = 0
                 fleet.search(
                     action,
-                    session,
+                    self._session(action.task),
                     "open",
                     subject.workload,
                     subject.device.target,
@@ -228,9 +236,9 @@ class Tuning:
                 self._say(f"searching {subject.workload.name}")
                 news = self._model if self._model_version > subject.model_seen else None
                 subject.model_seen = self._model_version
-                fleet.search(action, session, "propose", count, news, limit)
+                fleet.search(action, self._session(action.task), "propose", count, news, limit)
             case Learn(_, records):
-                fleet.search(action, session, "learn", records, limit)
+                fleet.search(action, self._session(action.task), "learn", records, limit)
             case Build(_, candidate, _):
                 fleet.build(
                     action, subject.workload, subject.device.target, candidate, self._spec.build_timeout_s
@@ -241,6 +249,10 @@ class Tuning:
                 fleet.measure(
                     action, self._artifacts.pop(token), subject.device.device_class, self._spec.evaluator
                 )
+
+    def _session(self, task: int) -> str:
+        """Name a task's search. Opened anew it has another name: the end of the old one may come late."""
+        return f"{self._id}-{task}-{self._subjects[task].opened}"
 
     def _train_if_due(self) -> bool:
         if self._training or self._sampled < max(_TRAIN_LEAST, _TRAIN_GROWTH * self._trained):
@@ -285,13 +297,16 @@ class Tuning:
                     self._machine.handle(Built(token, result.build_s, failure))
                 case Measure(_, _, token):
                     self._machine.handle(Measured(token, value))
-        for action in self._machine.outbox():
-            self._note(action)
+        self._take_notes()
 
     def _sample(self, sample: bytes, count: int) -> None:
         if sample:
             self._samples.append(sample)
             self._sampled += count
+
+    def _take_notes(self) -> None:
+        for action in self._machine.outbox():
+            self._note(action)
 
     def _note(self, action: Action) -> None:
         match action:
@@ -311,10 +326,22 @@ class Tuning:
                 )
             case EndTask(task, state, note):
                 self._flush()
-                self._store.update_task(task, state=TaskState(state), note=note)
+                self._patiently(lambda: self._store.update_task(task, state=TaskState(state), note=note))
                 self._changed()
             case CloseSearch(task):
-                self._fleet.close(f"{self._id}-{task}")
+                self._fleet.close(self._session(task))
+
+    def _patiently(self, work: Callable[[], _Value]) -> _Value:
+        """Ask the store, and ask again where it fails: what is under way is worth some waiting."""
+        until = time.monotonic() + STORE_PATIENCE_SECONDS
+        while True:
+            try:
+                return work()
+            except StorageError as error:
+                if isinstance(error, LeaseLostError) or time.monotonic() > until or self._stopped():
+                    raise
+                self._say(f"waiting for the database: {error}")
+                time.sleep(_STORE_PAUSE_SECONDS)
 
     def _flush(self, *, final: bool = False) -> None:
         """Store what was measured. A store that fails is tried again for a while; the results wait here."""
@@ -335,7 +362,7 @@ class Tuning:
                         f"Mend the database, then: tunefleet resume {self._id}"
                     ) from None
                 self._say(f"{len(self._unsaved)} results wait for the database: {error}")
-                time.sleep(1.0)
+                time.sleep(_STORE_PAUSE_SECONDS)
                 if not final:
                     return
             else:

@@ -1,0 +1,112 @@
+"""What a campaign is asked to do, as a person writes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.campaigns.spec import CampaignSpec, ModelRequest, parse_duration, parse_shape
+from orchestrator.errors import UsageError
+from workers.messages import EvaluatorConfig
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("2h", 7200),
+        ("1h5s", 3605),
+        ("1.5h", 5400),
+        (" 10s ", 10),
+        ("0.5", 0.5),
+    ],
+)
+def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", " ", "soon", "5 minutes", "-5s", "1m1h", "1d", "s", "1e3"])
+def test_what_is_no_duration_is_named_with_what_would_be(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a duration; write 90s, 30m or 1h30m"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0h0m0s"])
+def test_no_time_at_all_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="longer than nothing"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x:1,3,224,224", ("x", (1, 3, 224, 224))),
+        ("x:7", ("x", (7,))),
+        ("serving:input:0:1,2", ("serving:input:0", (1, 2))),
+    ],
+)
+def test_an_input_shape_is_a_name_and_its_dimensions(text: str, expected: tuple[str, Any]) -> None:
+    assert parse_shape(text) == expected
+
+
+@pytest.mark.parametrize("text", ["x", "x:", ":1,2", "x:1,,2", "x:1,-1", "x:0", "x:a", "x:1;2", "1,2"])
+def test_what_is_no_input_shape_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match="NAME:1,3,224,224") as caught:
+        parse_shape(text)
+    assert text in str(caught.value)
+
+
+def test_shapes_have_one_text_whatever_their_order() -> None:
+    one = ModelRequest(path="/m.onnx", shapes={"b": (1, 2), "a": (3,)})
+    other = ModelRequest(path="/m.onnx", shapes={"a": (3,), "b": (1, 2)})
+    assert one.shapes_key == other.shapes_key == "a:3;b:1,2"
+
+
+def test_a_spec_survives_being_stored() -> None:
+    spec = CampaignSpec.of(
+        {
+            "models": [{"path": "/m.onnx", "shapes": {"x": [1, 3]}}],
+            "targets": ["auto", "llvm -mcpu=znver4"],
+            "trials": 7,
+            "evaluator": {"repeat": 3},
+            "tasks": "conv.*",
+        }
+    )
+    assert CampaignSpec.of(spec.model_dump(mode="json")) == spec
+    assert spec.evaluator == EvaluatorConfig(repeat=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("trials", 0),
+        ("trials", "many"),
+        ("trials_per_task", -1),
+        ("time_s", 0),
+        ("plateau", 0),
+        ("seed", 0),
+        ("seed", 2**31),
+        ("build_timeout_s", -1.0),
+        ("no_such_setting", 1),
+        ("models", []),
+    ],
+)
+def test_every_setting_that_cannot_be_right_is_named(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=name):
+        CampaignSpec.of({"models": [{"path": "/m.onnx"}], name: value})
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--tasks 'conv\(' is not a pattern"):
+        CampaignSpec.of({"models": [{"path": "/m.onnx"}], "tasks": "conv("})
+
+
+def test_a_pattern_is_looked_for_anywhere_in_a_task_s_name() -> None:
+    spec = CampaignSpec.of({"models": [{"path": "/m.onnx"}], "tasks": "conv2d|dense"})
+    assert spec.wants("fused_conv2d_add")
+    assert spec.wants("dense")
+    assert not spec.wants("softmax")

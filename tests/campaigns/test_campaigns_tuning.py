@@ -1,0 +1,232 @@
+"""The tuning loop on a real database, with a stand-in for the fleet."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_in_fleet import CPU, OWNER, StandInFleet, plan, workload
+
+from orchestrator.campaigns import tuning
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning import Tuning
+from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
+from orchestrator.storage import Storage, TaskState
+from workers.messages import Measurement, TrialState
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Storage]:
+    with Storage.open(f"sqlite:///{path}", patience_s=0.2) as opened:
+        yield opened
+
+
+def spec(**changes: Any) -> CampaignSpec:
+    return CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": 20, **changes})
+
+
+class Campaign:
+    """A campaign and its loop."""
+
+    def __init__(self, store: Storage, fleet: StandInFleet, spec: CampaignSpec, *numbers: int) -> None:
+        self.id, self.plan = plan(store, spec, numbers)
+        self.store, self.fleet = store, fleet
+        self.said: list[str] = []
+        self.tuning = Tuning(store, fleet, self.id, OWNER, spec, self.plan, self.said.append, lambda: None)
+
+    def run(self, stopped: Callable[[], bool] = lambda: False) -> Tuning:
+        self.tuning.run(stopped)
+        return self.tuning
+
+    def stored(self) -> dict[str, int]:
+        return {row.name: row.stored for row in self.store.campaign_tasks(self.id)}
+
+    def states(self) -> set[TaskState]:
+        return {row.state for row in self.store.campaign_tasks(self.id)}
+
+
+def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Storage) -> None:
+    campaign = Campaign(store, StandInFleet(), spec(), 1, 2, 3)
+    assert campaign.run().recorded == 60
+    assert campaign.stored() == {"task1": 20, "task2": 20, "task3": 20}
+    assert campaign.states() == {TaskState.SATISFIED}
+    assert campaign.fleet.counts["measure"] == 60
+    assert campaign.fleet.sessions == set()
+
+
+def test_a_trial_is_stored_with_its_times_its_build_and_what_it_ran_on(store: Storage) -> None:
+    campaign = Campaign(store, StandInFleet(), spec(trials=1), 1)
+    campaign.run()
+    (trial,) = store.trials(campaign.id)
+    assert (trial.times, trial.build_s, trial.host, trial.versions) == ((1.0,), 0.1, "here", {"tvm": "0.27"})
+
+
+def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:
+    # The fleet itself refuses a measurement that is not within a pause.
+    campaign = Campaign(store, StandInFleet(), spec(), 1, 2)
+    campaign.run()
+    turns = [entry for entry in campaign.fleet.diary if entry in ("pause", "measure", "resume")]
+    assert turns[0] == "pause"
+    assert turns.count("pause") - turns.count("resume") in (0, 1)
+    for before, after in itertools.pairwise(turns):
+        assert (before, after) in {
+            ("pause", "measure"),
+            ("measure", "measure"),
+            ("measure", "resume"),
+            ("resume", "pause"),
+        }
+
+
+def test_devices_apart_are_measured_without_pausing_anything(store: Storage) -> None:
+    campaign = Campaign(store, StandInFleet(shares_cores=False), spec(), 1, 2)
+    assert campaign.run().recorded == 40
+    assert "pause" not in campaign.fleet.diary
+
+
+def test_what_is_stored_already_counts_and_seeds_the_search(store: Storage) -> None:
+    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
+    more = Campaign(store, StandInFleet(), spec(trials_per_task=20), 1)
+    assert more.run().recorded == 8
+    assert more.fleet.histories == [12]
+    assert more.stored() == {"task1": 20}
+
+
+def test_tasks_that_have_enough_are_closed_without_any_work(store: Storage) -> None:
+    Campaign(store, StandInFleet(), spec(), 1).run()
+    again = Campaign(store, StandInFleet(), spec(), 1)
+    assert again.run().recorded == 0
+    assert again.fleet.diary == []
+    assert again.states() == {TaskState.SATISFIED}
+
+
+@pytest.mark.parametrize("kind", ["open", "propose", "learn", "build", "measure", "train"])
+def test_losing_a_worker_now_and_then_loses_and_doubles_nothing(store: Storage, kind: str) -> None:
+    fleet = StandInFleet()
+    fleet.fails = lambda what, number: EngineLostError("gone") if what == kind and number % 4 == 2 else None
+    campaign = Campaign(store, fleet, spec(), 1, 2)
+    assert campaign.run().recorded == 40
+    assert campaign.stored() == {"task1": 20, "task2": 20}
+    assert fleet.counts[kind] >= 2 or kind == "train"
+
+
+def test_failed_trials_are_stored_with_how_they_failed(store: Storage) -> None:
+    fleet = StandInFleet()
+    fleet.measurement = lambda number: Measurement(TrialState.RUN_TIMEOUT, message="killed after 20 s")
+    campaign = Campaign(store, fleet, spec(trials=5), 1)
+    campaign.run()
+    assert Counter(trial.state for trial in store.trials(campaign.id)) == {TrialState.RUN_TIMEOUT: 5}
+
+
+def test_a_stop_records_what_is_being_measured_and_nothing_more(store: Storage) -> None:
+    fleet = StandInFleet()
+    campaign = Campaign(store, fleet, spec(), 1, 2)
+    campaign.run(lambda: fleet.counts["measure"] >= 3)
+    assert sum(campaign.stored().values()) == fleet.counts["measure"]
+    assert fleet.counts["measure"] in (3, 4)
+    assert campaign.states() == {TaskState.OPEN}
+
+
+# -- a store that fails
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "STORE_PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(tuning, "_STORE_PAUSE_SECONDS", 0.05)
+
+
+class Locked:
+    """Another program that holds the database's write lock for a while."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def lock(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def unlock(self) -> None:
+        self._connection.execute("ROLLBACK")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("first", [3, 20])
+def test_results_wait_for_a_database_that_is_locked_for_a_while(
+    store: Storage, path: Path, first: int
+) -> None:
+    other, fleet = Locked(path), StandInFleet()
+    campaign = Campaign(store, fleet, spec(), 1, 2)
+    held: list[str] = []
+
+    def measured(number: int) -> Measurement:
+        if number == first:
+            other.lock()
+            held.append("locked")
+        return Measurement(TrialState.OK, (1.0,))
+
+    def say(text: str) -> None:
+        if held == ["locked"] and "database" in text:
+            other.unlock()
+            held.append("unlocked")
+
+    fleet.measurement = measured
+    campaign.tuning._say = say
+    assert campaign.run().recorded == 40
+    assert held == ["locked", "unlocked"]
+    assert campaign.stored() == {"task1": 20, "task2": 20}
+    assert campaign.states() == {TaskState.SATISFIED}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_database_that_stays_away_ends_the_run_with_the_number_of_lost_results(
+    store: Storage, path: Path
+) -> None:
+    other, fleet = Locked(path), StandInFleet()
+    campaign = Campaign(store, fleet, spec(), 1)
+
+    def measured(number: int) -> Measurement:
+        if number == 3:
+            other.lock()
+        return Measurement(TrialState.OK, (1.0,))
+
+    fleet.measurement = measured
+    with pytest.raises(StorageError, match=r"measured trials could not be stored .* tunefleet resume \d+"):
+        campaign.run()
+    other.unlock()
+    assert campaign.stored() == {"task1": 2}
+
+
+def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> None:
+    fleet = StandInFleet()
+    campaign = Campaign(store, fleet, spec(), 1, 2)
+
+    def measured(number: int) -> Measurement:
+        if number == 4:
+            assert store.take_over_lease(campaign.id, "host:2:other", OWNER, 600)
+        return Measurement(TrialState.OK, (1.0,))
+
+    fleet.measurement = measured
+    with pytest.raises(LeaseLostError):
+        campaign.run()
+    assert sum(campaign.stored().values()) == 3
+    assert fleet.counts["measure"] == 4
+
+
+def test_two_campaigns_on_one_workload_share_its_trials(store: Storage) -> None:
+    first = Campaign(store, StandInFleet(), spec(), 1, 2)
+    first.run()
+    second = Campaign(store, StandInFleet(), spec(), 2, 3)
+    assert second.run().recorded == 20
+    assert second.stored() == {"task2": 20, "task3": 20}
+    assert store.trial_counts([(workload(2).hash, CPU.device_class)]) == {
+        (workload(2).hash, CPU.device_class): 20
+    }
