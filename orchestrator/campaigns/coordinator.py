@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import psutil
+
 from orchestrator.builds.bench import BenchReport, verify
 from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_targets
 from orchestrator.campaigns.spec import CampaignSpec
@@ -217,6 +219,9 @@ class _Run:
         self._lease_lost = False
         self._in_long_wait = False
         self._over = threading.Event()
+        # Held by who pokes the main thread, and by the main thread while it turns deaf to that.
+        self._poking = threading.Lock()
+        self._hears_pokes = False
         self._measured = 0
 
     def carry_out(self) -> Outcome:
@@ -295,8 +300,21 @@ class _Run:
             ],
             owner=_owner(),
         )
+        self._settle(plan)
         self._changed()
         return plan
+
+    def _settle(self, plan: CampaignPlan) -> None:
+        """Close tasks that got their trials elsewhere, or whose coordinator died before it closed them."""
+        enough = {
+            (planned.task.workload_hash, planned.task.device_class): planned.satisfied
+            for planned in plan.tasks
+            if planned.satisfied
+        }
+        for row in self._store.campaign_tasks(self._id):
+            note = enough.get((row.workload_hash, row.device_class))
+            if note is not None and row.state is TaskState.OPEN:
+                self._store.update_task(row.id, state=TaskState.SATISFIED, note=note)
 
     def _tune(self, spec: CampaignSpec, plan: CampaignPlan, active_s: float) -> None:
         # Imported here: what only reads the store never waits for Ray's import.
@@ -375,9 +393,10 @@ class _Run:
                     request = None
                 if request in (CampaignRequest.PAUSE, CampaignRequest.CANCEL):
                     self._request = request
-                if self._stopped() and self._in_long_wait and not self._over.is_set():
-                    with contextlib.suppress(ValueError, OSError):
-                        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+                with self._poking:
+                    if self._stopped() and self._in_long_wait and self._hears_pokes:
+                        with contextlib.suppress(ValueError, OSError):
+                            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -396,9 +415,13 @@ class _Run:
 
         watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
         before = {number: signal.signal(number, interrupt) for number in watched}
+        self._hears_pokes = True
         try:
             yield
         finally:
+            # A poke without its handler would end the process.
+            with self._poking:
+                self._hears_pokes = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -472,9 +495,9 @@ def _claim(store: Storage, campaign_id: int, listener: Listener) -> None:
 
 def _alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        # One that was killed and that nobody has waited for yet runs nothing any more.
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:
+    except psutil.AccessDenied:
         return True
-    return True
