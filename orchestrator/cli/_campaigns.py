@@ -92,7 +92,7 @@ def show(session: Session, campaign: options.Campaign) -> None:
         _details(session, store, campaign)
 
 
-def _details(session: Session, store: Storage, campaign: int | str) -> Snapshot:
+def _details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:
     from rich.text import Text
 
     from orchestrator.cli._documents import details_document
@@ -109,9 +109,10 @@ def _details(session: Session, store: Storage, campaign: int | str) -> Snapshot:
     changes = [(row.name, row.changes) for row in prepared if row is not None]
     session.show(campaign_facts(snapshot, changes))
     if snapshot.tasks:
-        session.show("", task_table(snapshot), Text(f"\n{expectation(snapshot)}", style="bold"))
+        if tasks:
+            session.show("", task_table(snapshot))
+        session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
     session.show(*verification_blocks(verifications))
-    return snapshot
 
 
 def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[CampaignModelRow, VerificationRow]]:
@@ -141,7 +142,7 @@ def watch(session: Session, campaign: options.Campaign) -> int:
                     display.changed(row.id)
                     time.sleep(_WATCH_SECONDS)
                     row = store.get_campaign(row.id)
-        _details(session, store, row.id)
+        _details(session, store, row.id, tasks=False)
         if row.state.value == "failed":
             session.error(f"campaign {row.id} failed: {row.message}")
     return 0 if row.state.value == "done" else FAILED

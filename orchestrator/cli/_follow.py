@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.cli._session import Session
-from orchestrator.errors import TunefleetError
+from orchestrator.errors import TunefleetError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.coordinator import FleetOptions
@@ -28,6 +28,9 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
     except KeyboardInterrupt:
         # Before or after the coordinator's own handling of it.
         session.say(f"interrupted; to go on:\n  {session.command_line('resume', str(row.id))}")
+        raise
+    except UsageError:
+        # Another model, shape or target makes another campaign.
         raise
     except TunefleetError:
         if store.get_campaign(row.id).state.value == "failed":

@@ -178,7 +178,7 @@ def _best_of_model(
         if not any(found for *_, found in groups):
             raise NotFoundError(
                 f"nothing is stored for {extracted.prepared.name} on {device.device_class}; "
-                f"`tunefleet tune {model}` finds something"
+                f"`{_tune(session, model, shapes, target)}` finds something"
             )
         _show_best(session, store, tools, groups, no_trace)
 
@@ -238,7 +238,7 @@ def _show_best(
     session.emit({"tasks": documents})
     session.show(grid.table())
     for head, schedule in schedules:
-        session.show("", head, Text(schedule.rstrip()))
+        session.write(Text(""), head, Text(schedule.rstrip()))
 
 
 def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:
@@ -305,7 +305,7 @@ def build(
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
         few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
-        session.say(f"{few}; to tune them:\n  {session.command_line('tune', str(model))}", style="yellow")
+        session.say(f"{few}; to tune them:\n  {_tune(session, model, input_shape, target)}", style="yellow")
 
 
 def bench(
@@ -342,8 +342,18 @@ def bench(
         )
         return FAILED
     if not report.tasks_tuned:
-        session.say(f"nothing of it is tuned yet: {session.command_line('tune', str(model))}", style="yellow")
+        session.say(
+            f"nothing of it is tuned yet: {_tune(session, model, input_shape, target)}", style="yellow"
+        )
     return 0
+
+
+def _tune(session: Session, model: Path, shapes: list[str] | None, target: str) -> str:
+    """Write the command that tunes what was asked about."""
+    how = [part for shape in shapes or () for part in ("--input-shape", shape)]
+    if target != "auto":
+        how += ["--target", target]
+    return session.command_line("tune", str(model), *how)
 
 
 def _wanted(pattern: str | None) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ import pytest
 from cli_builders import Cli
 from stand_ins import CannedToolbox, run_campaign
 
-from orchestrator.errors import ModelError
+from orchestrator.errors import EngineError, ModelError, TunefleetError
 from orchestrator.storage import CampaignState, Storage
 
 FOLLOW = "orchestrator.campaigns.coordinator.follow"
@@ -78,19 +78,32 @@ def test_a_campaign_that_somebody_cancelled_is_no_success(
     assert "tunefleet resume" not in answer.err
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "may_go_on"),
+    [
+        (ModelError("squeezenet.onnx: operator 'Foo' of node 'n1' is not supported"), 2, False),
+        (EngineError("the disk is full"), 1, True),
+    ],
+)
 def test_what_made_it_fail_is_one_message(
-    cli: Cli, model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
+    cli: Cli,
+    model: Path,
+    store: Storage,
+    monkeypatch: pytest.MonkeyPatch,
+    error: TunefleetError,
+    code: int,
+    may_go_on: bool,
 ) -> None:
     def fail(store: Storage, campaign_id: int, **_: object) -> None:
         owner = store.get_campaign(campaign_id).lease_owner
         store.transition(campaign_id, CampaignState.FAILED, message="no", owner=owner)
-        raise ModelError("squeezenet.onnx: operator 'Foo' of node 'n1' is not supported")
+        raise error
 
     monkeypatch.setattr(FOLLOW, fail)
     answer = cli("tune", str(model))
-    assert answer.code == 2
-    assert "error: squeezenet.onnx: operator 'Foo' of node 'n1' is not supported" in answer.err
-    assert "go on with:\n  tunefleet resume 1" in answer.err
+    assert answer.code == code
+    assert f"error: {error}" in answer.err
+    assert ("go on with:\n  tunefleet resume 1" in answer.err) is may_go_on
     assert "Traceback" not in answer.err
 
 
