@@ -4,9 +4,9 @@
 
     TunefleetError               exit code 1
     ├── UsageError               2   an argument that can't be right
-    │   ├── ModelError           2   a file that can't be imported: not ONNX, truncated, an unsupported
-    operator │   └── TargetError          2   a target TVM doesn't know, or that no device here has ├──
-    NotFoundError            3   no such campaign, workload, record
+    │   ├── ModelError           2   a file that can't be imported: not ONNX, cut off, an unknown operator
+    │   └── TargetError          2   a target TVM doesn't know, or that no device here has
+    ├── NotFoundError            3   no such campaign, workload, record
     ├── StorageError             1   the database can't be used
     │   ├── SchemaError          1   it has another version
     │   └── LeaseLostError       1   another coordinator took the campaign

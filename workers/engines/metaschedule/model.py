@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+import re
 import tempfile
 from typing import Any
 
@@ -119,12 +120,36 @@ def run_model(
 
 def _imported(model: PreparedModel) -> IRModule:
     stage("importing the model into TVM")
+    graph = onnx.load_from_string(model.onnx)
     try:
-        return from_onnx(onnx.load_from_string(model.onnx), keep_params_in_input=False)
+        return from_onnx(graph, keep_params_in_input=False)
     except Exception as error:  # the frontend raises what it likes
         raise ModelError(
-            f"{model.name}: TVM's ONNX frontend refused it: {type(error).__name__}: {_last_words(error)}"
+            f"TVM's ONNX frontend refused {model.name} at {_refused_at(error, graph)}: "
+            f"{type(error).__name__}: {_last_words(error)}"
         ) from error
+
+
+def _refused_at(error: Exception, model: onnx.ModelProto) -> str:
+    """Say which node the frontend stumbled over; its own messages mostly don't."""
+    # It converts node by node in one function, whose frame is in the traceback.
+    traceback, node = error.__traceback__, None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_name == "_construct_nodes":
+            node = traceback.tb_frame.f_locals.get("node", node)
+        traceback = traceback.tb_next
+    if node is not None:
+        return f"operator {node.op_type}, {_node_name(node)}"
+    # What it has no converter for it lists before it starts, by type only.
+    named = set(re.findall(r"\w+", str(error).rpartition(":")[2]))
+    nodes = [node for node in model.graph.node if node.op_type in named]
+    if type(error).__name__ == "OpNotImplemented" and nodes:
+        return "; ".join(f"operator {node.op_type}, {_node_name(node)}" for node in nodes[:5])
+    return "an operator it does not name"
+
+
+def _node_name(node: onnx.NodeProto) -> str:
+    return f"node {node.name!r}" if node.name else f"the node that makes {node.output[0]!r}"
 
 
 def _fused(module: IRModule, target: Target) -> IRModule:
