@@ -76,8 +76,7 @@ def build_model(
         names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
         raise IncompleteError(
             f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record "
-            f"on {device.device_class}:\n{names}\n"
-            f"tune them with: tunefleet tune {request.path}"
+            f"on {device.device_class}:\n{names}"
         )
     say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
     compiled = tools.compile(

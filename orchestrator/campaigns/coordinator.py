@@ -324,6 +324,8 @@ class _Run:
         try:
             with self._long_wait():
                 fleet.start(self._say)
+                # Ray took SIGTERM for itself when it started, and would end this process where it stands.
+                self._take_signals()
             tuning = Tuning(self._store, fleet, self._id, _owner(), spec, plan, self._say, self._changed)
             deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
             try:
@@ -404,17 +406,7 @@ class _Run:
             yield
             return
 
-        def interrupt(number: int, _: Any) -> None:
-            if number != signal.SIGUSR1:
-                if self._interrupted:
-                    raise KeyboardInterrupt  # a second Ctrl-C does not wait
-                self._interrupted = True
-                self._say("stopping; once more to stop at once")
-            if self._in_long_wait:
-                raise _StopError
-
-        watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        before = {number: signal.signal(number, interrupt) for number in watched}
+        before = self._take_signals()
         self._hears_pokes = True
         try:
             yield
@@ -424,6 +416,23 @@ class _Run:
                 self._hears_pokes = False
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _take_signals(self) -> dict[int, Any]:
+        """Have the signals that stop a campaign come here, and return who had them before."""
+
+        def interrupt(number: int, _: Any) -> None:
+            if number != signal.SIGUSR1:
+                if self._interrupted:
+                    raise KeyboardInterrupt  # a second Ctrl-C does not wait
+                self._interrupted = True
+                self._say("stopping; once more to stop at once")
+            if self._in_long_wait:
+                raise _StopError
+
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+        return {number: signal.signal(number, interrupt) for number in watched}
 
     @contextlib.contextmanager
     def _long_wait(self) -> Iterator[None]:

@@ -75,6 +75,8 @@ def plan_tasks(
 
 
 def _enough(budget: int, standing: TaskStanding, plateau: int | None) -> str:
+    if budget == 0:
+        return "the budget is too small to give it a trial"
     if standing.stored >= budget:
         return f"{standing.stored} trials are stored already"
     if standing.exhausted:

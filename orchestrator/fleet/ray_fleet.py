@@ -210,6 +210,8 @@ class RayFleet:
     def _join(self) -> None:
         # Nothing this project does is reported anywhere unless a person asked for it.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Work given up when a campaign stops fails with nobody waiting; Ray would print each traceback.
+        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
         common: dict[str, Any] = {
             "namespace": "tunefleet",
             "log_to_driver": False,
