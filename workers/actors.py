@@ -6,6 +6,7 @@ remote.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -134,7 +135,8 @@ class BuildActor(_EngineActor):
         except EngineTimeoutError as error:
             return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
         except TunefleetError as error:
-            if isinstance(error, EngineLostError) and self._process.pid is None:
+            # A fork that crashed had got to some stage; without one, the engine process is what was lost.
+            if isinstance(error, EngineLostError) and not error.stage:
                 raise
             return BuildResult(time.monotonic() - started, TrialState.BUILD_ERROR, str(error)), None
         return BuildResult(time.monotonic() - started), artifact
@@ -164,21 +166,27 @@ class MeasureActor(_EngineActor):
         self._host = host
         self._devices = {device.device_class: device for device in devices}
         self._tracker: tuple[str, int] | None = None
+        self._serving: set[str] = set()
+        self._host_pid: int | None = None  # the engine process that all of it was started in
         self._restarts: dict[str, int] = {}
         self._lock = threading.RLock()
 
     def serve(self) -> tuple[str, int]:
-        """Start the tracker and a server for each device, where they are not there, and return the tracker's
-        address.
+        """Start what is missing of the tracker and a server for each device; return the tracker's address.
 
         They are gone after the engine process died, and with it all it had forked.
         """
         with self._lock:
-            if self._tracker is None or self._process.pid is None:
+            self._process.start()
+            if self._process.pid != self._host_pid:
+                self._tracker, self._serving, self._host_pid = None, set(), self._process.pid
+            if self._tracker is None:
                 self._tracker = self._process.spawn(
                     "tracker", "serve_tracker", self._host, timeout_s=_SERVICE_SECONDS
                 )
-                for device in self._devices.values():
+            for device in self._devices.values():
+                given_up = self._restarts.get(device.device_class, 0) > MAX_RESTARTS
+                if device.device_class not in self._serving and not given_up:
                     self._serve(device)
             return self._tracker
 
@@ -215,6 +223,9 @@ class MeasureActor(_EngineActor):
             times = self._process.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
         except TunefleetError as error:
             state = _state_of(error)
+            if state is not TrialState.DEVICE_LOST:
+                # The device was there; that its server died after this is the candidate's doing.
+                self._restarts[device_class] = 0
             return result(state, str(error))
         self._restarts[device_class] = 0
         return result(TrialState.OK, times=times)
@@ -230,22 +241,26 @@ class MeasureActor(_EngineActor):
             device,
             timeout_s=_SERVICE_SECONDS,
         )
+        self._serving.add(device.device_class)
 
     def _service_ended(self, service: str, reason: str) -> None:
         with self._lock:
+            if self._process.pid is None or self._process.pid != self._host_pid:
+                return  # all of it ended with the process, and starts with the next
             device = self._devices.get(service)
-            if self._process.pid is None:
-                return
             if device is None:
-                self._tracker = (
-                    None  # the servers ask for it until it is back, but at another port it never is
-                )
-                for name in self._devices:
+                # The servers would ask for the tracker until it is back, but at another port it never is.
+                self._tracker = None
+                for name in self._serving:
                     self._process.end(name)
+                self._serving.clear()
                 return
+            self._serving.discard(service)
             count = self._restarts[service] = self._restarts.get(service, 0) + 1
-            if count <= MAX_RESTARTS:
-                self._serve(device)
+            if count <= MAX_RESTARTS and self._tracker is not None:
+                # Where this fails, the next measurement tries again.
+                with contextlib.suppress(TunefleetError):
+                    self._serve(device)
 
 
 def _state_of(error: TunefleetError) -> TrialState:
