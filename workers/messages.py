@@ -308,9 +308,8 @@ class SearchOptions:
     seed : int
         Positive; each task derives its own from it.
     population, generations : int
-        Of the evolutionary search: candidates held, rounds of mutation for one proposal.
-    batch : int
-        Candidates of one round of evolution.
+        Of the evolutionary search: candidates it holds for a round of 16, in proportion for other rounds, and
+        how often it mutates them.
     exclude : frozenset of str
         Hashes of candidates that were tried before and need no measuring again.
     """
@@ -318,7 +317,6 @@ class SearchOptions:
     seed: int = 1
     population: int = 128
     generations: int = 3
-    batch: int = 16
     exclude: frozenset[str] = frozenset()
 
 

@@ -74,10 +74,9 @@ class Task:
 
 @dataclass(frozen=True)
 class OpenSearch:
-    """Open the search of a task, seeded with its stored records, for rounds of `count` candidates."""
+    """Open the search of a task, seeded with its stored records."""
 
     task: int
-    count: int
 
 
 @dataclass(frozen=True)
@@ -240,8 +239,8 @@ class Machine:
     ----------
     name : str
         Prefix of the tokens it gives out; two machines must not share one.
-    batch : int
-        Candidates of one round.
+    batch, first : int
+        Candidates of one round, and of a task's very first.
     plateau : int or None
         See :class:`orchestrator.campaigns.spec.CampaignSpec`.
     max_open : int
@@ -254,10 +253,12 @@ class Machine:
         tasks: list[Task],
         *,
         batch: int = 16,
+        first: int = 4,
         plateau: int | None = None,
         max_open: int = 24,
     ) -> None:
-        self._name, self._batch, self._plateau, self._max_open = name, batch, plateau, max_open
+        self._name, self._batch, self._first = name, batch, first
+        self._plateau, self._max_open = plateau, max_open
         self._states = {t.id: _State(t, t.stored, t.since_best, t.best_s) for t in tasks}
         self._active = set(self._states)
         self._attempts: dict[str, _Attempt] = {}
@@ -321,7 +322,7 @@ class Machine:
         state.last_used = self._ticks
         if not state.open:
             state.phase = "opening"
-            return OpenSearch(state.task.id, self._round(state))
+            return OpenSearch(state.task.id)
         state.phase = "proposing"
         return Propose(state.task.id, self._round(state))
 
@@ -493,8 +494,15 @@ class Machine:
             self._outbox.append(CloseSearch(state.task.id))
 
     def _round(self, state: _State) -> int:
-        """Split what is left of a task's budget into rounds of about one size, none over the batch."""
+        """Say how many candidates to ask for.
+
+        A task's first round is small: a campaign that ends early shall have tried every task, and what a
+        first few candidates take says where the others are worth their time. After it, what is left of the
+        budget is split into rounds of about one size, none over the batch.
+        """
         left = state.task.budget - state.stored
+        if state.stored == 0:
+            return min(left, self._first)
         return math.ceil(left / math.ceil(left / self._batch))
 
     def _make_room(self) -> bool:

@@ -78,7 +78,7 @@ class CampaignSpec(BaseModel):
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
     search: SearchOptions = SearchOptions()
-    build_timeout_s: float = Field(default=30.0, gt=0)
+    build_timeout_s: float = Field(default=20.0, gt=0)
     search_timeout_s: float = Field(default=300.0, gt=0)
 
     @classmethod

@@ -208,16 +208,13 @@ class Tuning:
         fleet, limit = self._fleet, self._spec.search_timeout_s
         subject = self._subjects[action.task]
         match action:
-            case OpenSearch(_, count):
+            case OpenSearch():
                 self._say(f"opening the search of {subject.workload.name}")
                 subject.opened += 1
                 pair = (subject.workload.hash, subject.device.device_class)
                 options = replace(
                     self._spec.search,
                     seed=self._spec.seed,
-                    batch=count,
-                    # A population is ranked to choose a round from it: for a small round a small one will do.
-                    population=max(32, self._spec.search.population * count // BATCH),
                     exclude=frozenset(self._patiently(lambda: self._store.known_candidates(*pair))),
                 )
                 history = tuple(self._patiently(lambda: self._store.history(*pair, limit=HISTORY)))
@@ -279,7 +276,7 @@ class Tuning:
             self._machine.handle(Failed(tag.task, str(error), completion.lost, token))
         else:
             match tag:
-                case OpenSearch(task, _):
+                case OpenSearch(task):
                     self._sample(value, HISTORY)
                     self._machine.handle(Opened(task))
                 case Propose(task):

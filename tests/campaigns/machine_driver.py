@@ -108,7 +108,7 @@ class Driver:
     def answer(self, action: Action) -> Event:
         """Return what a faultless worker would say."""
         match action:
-            case OpenSearch(number, _):
+            case OpenSearch(number):
                 self.open.add(number)
                 self.most_open = max(self.most_open, len(self.open))
                 return Opened(number)

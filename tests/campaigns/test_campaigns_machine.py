@@ -33,7 +33,7 @@ from workers.messages import Measurement, Record, TrialState
 
 def test_a_task_goes_from_search_to_record_and_learns_from_it() -> None:
     machine = Machine("m", [task(1, budget=1)])
-    assert machine.next_compute() == OpenSearch(1, 1)
+    assert machine.next_compute() == OpenSearch(1)
     machine.handle(Opened(1))
     assert machine.next_compute() == Propose(1, 1)
     machine.handle(Proposed(1, (candidate(7),)))
@@ -104,10 +104,17 @@ def test_exactly_the_missing_trials_are_measured(budget: int, stored: int) -> No
     assert driver.machine.done
 
 
-def test_rounds_of_a_task_are_of_about_one_size_and_none_over_the_batch() -> None:
-    driver = Driver(Machine("m", [task(1, budget=20)], batch=16))
+def test_a_first_round_is_small_and_the_others_of_about_one_size_none_over_the_batch() -> None:
+    driver = Driver(Machine("m", [task(1, budget=24)], batch=16))
     driver.run()
-    assert [a.count for a in driver.actions if isinstance(a, Propose)] == [10, 10]
+    assert [a.count for a in driver.actions if isinstance(a, Propose)] == [4, 10, 10]
+
+
+def test_every_task_has_had_its_first_round_before_any_has_a_second() -> None:
+    driver = Driver(Machine("m", [task(n, budget=20) for n in (1, 2, 3)], batch=16))
+    driver.run()
+    rounds = [a.task for a in driver.actions if isinstance(a, Propose)]
+    assert sorted(rounds[:3]) == [1, 2, 3]
 
 
 def test_a_search_that_proposes_more_than_it_was_asked_for_does_not_break_the_budget() -> None:
@@ -276,8 +283,8 @@ def test_a_plateau_ends_a_task_that_brings_nothing_better() -> None:
     driver = Driver(Machine("m", [task(1, budget=100)], batch=5, plateau=10))
     driver.run()
     assert driver.ends[1].state == "plateaued"
-    # The first is the best; ten more, by whole rounds.
-    assert len(driver.records) == 15
+    # The first is the best; ten more, by whole rounds: 4, 5, 5.
+    assert len(driver.records) == 14
 
 
 def test_a_gain_starts_the_plateau_anew() -> None:
@@ -400,7 +407,7 @@ def test_the_search_closed_to_make_room_is_the_one_used_longest_ago() -> None:
         learn = driver.next()
         assert isinstance(learn, Learn)
         driver.handle(driver.answer(learn))
-    assert driver.next() == OpenSearch(3, 1)
+    assert driver.next() == OpenSearch(3)
     closed = [action.task for action in driver.actions if isinstance(action, CloseSearch)]
     assert closed == [1]
 

@@ -24,6 +24,8 @@ __all__ = ["MetaScheduleSearch", "train"]
 _FAILED_COST = 1e10
 # Rounds without a candidate that was not tried before, after which the space counts as used up.
 _BARREN_ROUNDS = 3
+# What SearchOptions.population is meant for, and the least that still evolves.
+_FULL_ROUND, _LEAST_POPULATION = 16, 32
 
 
 class MetaScheduleSearch:
@@ -31,52 +33,62 @@ class MetaScheduleSearch:
 
     def __init__(self, workload: Workload, target: Target, options: SearchOptions) -> None:
         register_intrinsics(target)
-        seed = _derived_seed(options.seed, workload.hash)
+        self._seed = _derived_seed(options.seed, workload.hash)
         # RandomModel and XGBModel draw from numpy's global state while they know nothing yet.
-        np.random.seed(seed)
-        random.seed(seed)
-        module = load_module(workload.module)
-        self._workload = workload
-        self._target = target
+        np.random.seed(self._seed)
+        random.seed(self._seed)
+        self._module = load_module(workload.module)
+        self._workload, self._target, self._options = workload, target, options
         self._tried = set(options.exclude)
         self._pending: dict[str, ms.MeasureCandidate] = {}
-        self._spare: list[tuple[Candidate, ms.MeasureCandidate]] = []
-        self._context = ms.TuneContext(
-            mod=module,
-            target=target,
-            space_generator="post-order-apply",
-            search_strategy=ms.search_strategy.EvolutionarySearch(
-                population_size=options.population, genetic_num_iters=options.generations
-            ),
-            task_name=workload.name,
-            rand_state=seed,
-            # One search per core: the searches of several tasks run side by side.
-            num_threads=1,
-        )
         self._extractor = PerStoreFeature()
         self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
         self._database = ms.database.MemoryDatabase()
-        self._stored = self._database.commit_workload(module)
-        self._context.pre_tuning(
-            max_trials=1 << 30,
-            num_trials_per_iter=options.batch,
-            design_spaces=self._context.generate_design_space(),
-            database=self._database,
-            cost_model=self._model,
-        )
+        self._stored = self._database.commit_workload(self._module)
+        self._features_of = ms.TuneContext(mod=self._module, target=target, num_threads=1)
+        self._evolution: ms.TuneContext | None = None
+        self._round = 0  # candidates of one round of that evolution
+        self._evolutions = 0
 
     def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
         """Return up to `count` candidates that were not tried before; none where the space is used up."""
         if cost_model is not None:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
+        if count != self._round:
+            self._evolve_for(count)
         for _ in range(_BARREN_ROUNDS):
-            if self._spare:
-                break
-            self._spare = self._generate()
-        chosen, self._spare = self._spare[:count], self._spare[count:]
-        self._pending.update((candidate.hash, measured) for candidate, measured in chosen)
-        return tuple(candidate for candidate, _ in chosen)
+            fresh = self._generate()
+            if fresh:
+                self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
+                return tuple(candidate for candidate, _ in fresh)
+        return ()
+
+    def _evolve_for(self, count: int) -> None:
+        """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
+        self._round = count
+        self._evolutions += 1
+        self._evolution = ms.TuneContext(
+            mod=self._module,
+            target=self._target,
+            space_generator="post-order-apply",
+            search_strategy=ms.search_strategy.EvolutionarySearch(
+                # A population is there to choose a round from: for a small one, a small one will do.
+                population_size=max(_LEAST_POPULATION, self._options.population * count // _FULL_ROUND),
+                genetic_num_iters=self._options.generations,
+            ),
+            task_name=self._workload.name,
+            rand_state=self._seed + self._evolutions,
+            # One search per core: the searches of several tasks run side by side.
+            num_threads=1,
+        )
+        self._evolution.pre_tuning(
+            max_trials=1 << 30,
+            num_trials_per_iter=count,
+            design_spaces=self._evolution.generate_design_space(),
+            database=self._database,
+            cost_model=self._model,
+        )
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
         """Commit results to the search's database and return the features and costs to train on."""
@@ -97,7 +109,7 @@ class MetaScheduleSearch:
         if not candidates:
             return b""
         features = [
-            f.numpy().astype("float32") for f in self._extractor.extract_from(self._context, candidates)
+            f.numpy().astype("float32") for f in self._extractor.extract_from(self._features_of, candidates)
         ]
         kept = [(f, c) for f, c in zip(features, costs, strict=True) if len(f)]
         if not kept:
@@ -113,10 +125,11 @@ class MetaScheduleSearch:
         return buffer.getvalue()
 
     def _generate(self) -> list[tuple[Candidate, ms.MeasureCandidate]]:
-        generated = self._context.generate_measure_candidates() or []
+        assert self._evolution is not None
+        generated = self._evolution.generate_measure_candidates() or []
         # The strategy counts what it proposed as measured only when told so; the records themselves are
         # committed in learn(), when they are there.
-        self._context.notify_runner_results(generated, [ms.runner.RunnerResult(None, "")] * len(generated))
+        self._evolution.notify_runner_results(generated, [ms.runner.RunnerResult(None, "")] * len(generated))
         fresh = []
         for measured in generated:
             candidate = candidate_of(measured.sch.trace)

@@ -125,7 +125,11 @@ def _unfit_cpu(target: Target, cores: int) -> str:
 def _features(target: Target) -> set[str]:
     names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
     # How a CPU is best scheduled for is no ability.
-    return {name for name in names if not re.match(r"tuning|fast-|slow-|prefer-|false-|idiv|macro|sbb|vzero", name)}
+    return {
+        name
+        for name in names
+        if not re.match(r"tuning|fast-|slow-|prefer-|false-|idiv|macro|sbb|vzero", name)
+    }
 
 
 def _exported(target: Target) -> dict[str, Any]:
