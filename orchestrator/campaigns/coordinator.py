@@ -322,10 +322,11 @@ class _Run:
 
         fleet = RayFleet(spec.engine, plan.devices, self._fleet.ray_address, self._fleet.slots)
         try:
+            fleet.join(self._say)
+            # A Ray that took SIGTERM for itself all the same would end this process where it stands.
+            self._take_signals()
             with self._long_wait():
                 fleet.start(self._say)
-                # Ray took SIGTERM for itself when it started, and would end this process where it stands.
-                self._take_signals()
             tuning = Tuning(self._store, fleet, self._id, _owner(), spec, plan, self._say, self._changed)
             deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
             try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,22 @@ _START_SECONDS = 300.0
 _STOP_SECONDS = 5.0
 # Calls an actor may have under way: pausing must not queue behind searches.
 _CONCURRENCY = 64
+
+
+@contextlib.contextmanager
+def _sigterm_left_alone() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM for itself: it would end this process where it stands.
+
+    Ray offers no setting for it; where a later Ray has no such function, it takes the signal.
+    """
+    utils: Any = importlib.import_module("ray._private.utils")
+    original = getattr(utils, "set_sigterm_handler", None)
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        if original is not None:
+            utils.set_sigterm_handler = original
 
 
 @dataclass(frozen=True)
@@ -87,18 +104,26 @@ class RayFleet:
 
     # -- life
 
-    def start(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """Start or join Ray and have all actors warm.
+    def join(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Start or join Ray. It must not be broken off: processes of half a Ray are known to nobody.
 
         Raises
         ------
         UsageError
             Where no cluster answers at the address.
+        """
+        say("starting Ray" if self.address is None else f"joining Ray at {self.address}")
+        with _sigterm_left_alone():
+            self._join()
+
+    def start(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Have all actors warm.
+
+        Raises
+        ------
         EngineError
             Where the engine can't start on a node, with what it said.
         """
-        say("starting Ray" if self.address is None else f"joining Ray at {self.address}")
-        self._join()
         say("warming up the search, build and measure actors")
         nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
         here = ray.get_runtime_context().get_node_id()
