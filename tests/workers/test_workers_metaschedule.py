@@ -28,7 +28,7 @@ from workers.messages import (
 from workers.models import compare, prepare, random_inputs, run_reference
 from workers.process import EngineProcess
 
-SMALL = SearchOptions(population=32, batch=4)
+SMALL = SearchOptions(population=128)
 
 
 def hashes(extraction: Extraction) -> list[str]:
@@ -111,7 +111,7 @@ def test_a_search_never_proposes_what_was_tried_before(
     searcher: SearchActor, convolution: Workload, device: DeviceInfo, candidates: tuple[Candidate, ...]
 ) -> None:
     tried = frozenset(candidate.hash for candidate in candidates)
-    options = SearchOptions(population=32, batch=4, exclude=tried)
+    options = SearchOptions(population=128, exclude=tried)
     searcher.open("more", convolution, device.target, options, (), 120)
     more = searcher.propose("more", 4, None, 120)
     again = searcher.propose("more", 4, None, 120)
