@@ -315,7 +315,7 @@ class SearchOptions:
     """
 
     seed: int = 1
-    population: int = 128
+    population: int = 64
     generations: int = 3
     exclude: frozenset[str] = frozenset()
 

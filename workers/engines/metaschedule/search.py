@@ -68,13 +68,16 @@ class MetaScheduleSearch:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
         self._round = count
         self._evolutions += 1
+        # A population is there to choose a round from: for a small one, a small one will do.
+        population = max(_LEAST_POPULATION, self._options.population * count // _FULL_ROUND)
         self._evolution = ms.TuneContext(
             mod=self._module,
             target=self._target,
             space_generator="post-order-apply",
             search_strategy=ms.search_strategy.EvolutionarySearch(
-                # A population is there to choose a round from: for a small one, a small one will do.
-                population_size=max(_LEAST_POPULATION, self._options.population * count // _FULL_ROUND),
+                population_size=population,
+                # Its default, 50 newly sampled ones in each round, would be more than the population.
+                init_min_unmeasured=population // 4,
                 genetic_num_iters=self._options.generations,
             ),
             task_name=self._workload.name,
