@@ -1,7 +1,7 @@
 """The tuned model's latency as a multiple of onnxruntime's, same threads, after a named number of trials.
 
-Each model is tuned into the store given (so that a second run only measures), then its library runs beside the untuned
-one and onnxruntime, in turns::
+Each model is tuned into the store given (so that a second run only measures), then its library runs beside the
+untuned one and onnxruntime, in turns::
 
     python benchmarks/latency.py --trials 400 --db bench.db ppocr_cls silero_vad_ifless minilm
 """
@@ -62,7 +62,7 @@ def main() -> None:
                     **{k: v for k, v in vars(report).items() if k not in ("path", "model")},
                 }
             )
-    print("| model | kind | trials | untuned ms | tuned ms | onnxruntime ms | tuned / onnxruntime | difference |")
+    print("| model | kind | trials | untuned ms | tuned ms | onnxruntime ms | ratio | difference |")
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(

@@ -1,10 +1,10 @@
 """Trials per hour: this project against stock ``tune_relax``, on the same tasks, in one run, in turns.
 
-Both get the same kernels (lowered by the engine's own passes), the same target, seed, evaluator settings and number of
-trials for each task. Stock gets ``LocalBuilder(timeout_sec=900)``: with its default of 30 s every build is killed,
-since each worker process of each batch imports TVM's tensor intrinsics first. The clock runs from the start of the
-tuning to its end, with all that either starts for it (Ray, the actors, worker processes), without the
-import of the model, which is the same for both. Only trials that succeeded count::
+Both get the same kernels (lowered by the engine's own passes), the same target, seed, evaluator settings and
+number of trials for each task. Stock gets ``LocalBuilder(timeout_sec=900)``: with its default of 30 s a slow machine
+kills every build, since each worker process of each batch imports TVM's tensor intrinsics first. The clock runs from
+the start of the tuning to its end, with all that either starts for it (Ray, the actors, worker processes), without
+the import of the model, which is the same for both. Only trials that succeeded count::
 
     python benchmarks/trials_per_hour.py --model ppocr_cls --tasks 6 --trials 32 --rounds 1
 """
@@ -145,7 +145,9 @@ def main() -> None:
     for turn in range(options.rounds):
         for side in ("ours", "stock") if turn % 2 == 0 else ("stock", "ours"):
             command = [sys.executable, "-m", "benchmarks.trials_per_hour", "--side", side]
-            done = subprocess.run(command, input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(
+                command, input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=True
+            )
             result = json.loads(done.stdout.strip().splitlines()[-1])
             result["per_hour"] = result["succeeded"] / result["wall_s"] * 3600
             results[side].append(result)
@@ -162,7 +164,8 @@ def main() -> None:
         if key in mine["best"]
     ]
     print(f"\n{options.model}, {options.tasks} tasks x {options.trials} trials, {options.rounds} turn(s)")
-    print(f"stock {rate['stock']:.0f}/h, ours {rate['ours']:.0f}/h: {rate['ours'] / rate['stock']:.1f} times stock")
+    ratio = rate["ours"] / rate["stock"]
+    print(f"stock {rate['stock']:.0f}/h, ours {rate['ours']:.0f}/h: {ratio:.1f} times stock")
     print(
         "best time of a task, ours / stock, geometric mean: "
         f"{math.exp(statistics.fmean(map(math.log, ratios))):.2f} over {len(ratios)} tasks"

@@ -325,8 +325,8 @@ class _Run:
             fleet.join(self._say)
             # A Ray that took SIGTERM for itself all the same would end this process where it stands.
             self._take_signals()
-            with self._long_wait():
-                fleet.start(self._say)
+            if not fleet.start(self._say, self._stopped):
+                return
             tuning = Tuning(self._store, fleet, self._id, _owner(), spec, plan, self._say, self._changed)
             deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
             try:

@@ -6,6 +6,8 @@ import contextlib
 import importlib
 import logging
 import os
+import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +24,7 @@ __all__ = ["Completion", "RayFleet"]
 # Importing TVM on a busy machine; after it, what is missing says so itself.
 _START_SECONDS = 300.0
 _STOP_SECONDS = 5.0
+_CONNECT_SECONDS = 10.0
 # Calls an actor may have under way: pausing must not queue behind searches.
 _CONCURRENCY = 64
 
@@ -116,8 +119,13 @@ class RayFleet:
         with _sigterm_left_alone():
             self._join()
 
-    def start(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """Have all actors warm.
+    def start(
+        self, say: Callable[[str], None] = lambda _: None, stopped: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Have all actors warm. Returns early, and False, where `stopped` says so.
+
+        Ray's own waits must not be broken off by an exception out of a signal handler: it ends up inside what
+        Ray was just doing, and comes out as another.
 
         Raises
         ------
@@ -139,9 +147,11 @@ class RayFleet:
             )
         self._measure = self._actor(MeasureActor, here, self.engine, self.devices)
         actors = [a for node in self._nodes for a in (node.search, node.build)] + [self._measure]
-        started = self._get([actor.start.remote() for actor in actors], _START_SECONDS)
+        started = self._get([actor.start.remote() for actor in actors], stopped)
+        if started is None:
+            return False
         self.versions = started[-1][2]
-        self._get([self._measure.serve.remote()], _START_SECONDS)
+        return self._get([self._measure.serve.remote()], stopped) is not None
 
     def stop(self) -> None:
         """End the actors with all they started, and Ray where this fleet started it."""
@@ -244,6 +254,7 @@ class RayFleet:
         }
         try:
             if self.address is not None:
+                _answers(self.address)
                 ray.init(address=self.address, **common)
             else:
                 ray.init(address="local", num_cpus=self.slots, include_dashboard=False, **common)
@@ -293,13 +304,21 @@ class RayFleet:
         with contextlib.suppress(ray.exceptions.RayError):  # one that died stands still already
             ray.get([getattr(actor, method).remote() for actor in actors], timeout=_STOP_SECONDS)
 
-    def _get(self, refs: list[Any], timeout_s: float) -> list[Any]:
+    def _get(self, refs: list[Any], stopped: Callable[[], bool]) -> list[Any] | None:
+        until = time.monotonic() + _START_SECONDS
+        waiting = refs
         try:
-            values: list[Any] = ray.get(refs, timeout=timeout_s)
-        except ray.exceptions.GetTimeoutError:
-            raise TunefleetError(
-                f"the workers did not start within {timeout_s:.0f} s; `tunefleet doctor` looks for the reason"
-            ) from None
+            while waiting:
+                ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=0.2)
+                ray.get(ready)  # the first that failed says so, and the others need not be waited for
+                if stopped():
+                    return None
+                if time.monotonic() > until:
+                    raise TunefleetError(
+                        f"the workers did not start within {_START_SECONDS:.0f} s; "
+                        "`tunefleet doctor` looks for the reason"
+                    )
+            values: list[Any] = ray.get(refs)
         except ray.exceptions.RayTaskError as error:
             raise (
                 error.cause if isinstance(error.cause, TunefleetError) else TunefleetError(str(error))
@@ -307,3 +326,14 @@ class RayFleet:
         except ray.exceptions.RayError as error:
             raise TunefleetError(f"a worker died while it started: {str(error).splitlines()[0]}") from None
         return values
+
+
+def _answers(address: str) -> None:
+    """Find out in seconds what takes Ray minutes: nobody listens at HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return  # a name that Ray understands
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UsageError(f"Ray can't be reached at {address}: {error.strerror or error}") from None

@@ -14,7 +14,6 @@ from workers.messages import (
     Artifact,
     Candidate,
     DeviceInfo,
-    EvaluatorConfig,
     Extraction,
     PreparedModel,
     SearchOptions,
@@ -22,9 +21,6 @@ from workers.messages import (
 )
 from workers.models import prepare
 from workers.process import EngineProcess
-
-#: Short, for candidates of microseconds.
-EVALUATOR = EvaluatorConfig(min_repeat_ms=5, timeout_s=10.0)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
-from conftest import EVALUATOR
+from measuring import EVALUATOR
 
 from workers.actors import BuildActor, MeasureActor
 from workers.errors import EngineLostError

@@ -27,14 +27,14 @@ LARGE = 4_000_000
 @pytest.fixture(scope="module")
 def shared() -> Iterator[EngineProcess]:
     """An engine process for the tests that leave it as they found it."""
-    with EngineProcess("stand_ins.plain", "build") as process:
+    with EngineProcess("stand_in_engines.plain", "build") as process:
         yield process
 
 
 @pytest.fixture
 def own() -> Iterator[EngineProcess]:
     """An engine process to do harm to."""
-    with EngineProcess("stand_ins.plain", "build") as process:
+    with EngineProcess("stand_in_engines.plain", "build") as process:
         yield process
 
 
@@ -305,7 +305,9 @@ def test_services_run_on_while_paused(shared: EngineProcess) -> None:
 
 def test_a_service_that_ends_by_itself_is_reported_with_the_reason(eventually: Eventually) -> None:
     ended: list[tuple[str, str]] = []
-    with EngineProcess("stand_ins.plain", "build", on_exit=lambda *what: ended.append(what)) as process:
+    with EngineProcess(
+        "stand_in_engines.plain", "build", on_exit=lambda *what: ended.append(what)
+    ) as process:
         assert process.spawn("brief", "serve_briefly", 0.1, timeout_s=10) == "up"
         eventually(lambda: ended, "its end is reported")
         _, pid = process.spawn("killed", "serve", "x", timeout_s=10)
@@ -319,7 +321,9 @@ def test_a_service_that_was_ended_on_purpose_is_not_reported(
     eventually: Eventually, running: Running
 ) -> None:
     ended: list[tuple[str, str]] = []
-    with EngineProcess("stand_ins.plain", "build", on_exit=lambda *what: ended.append(what)) as process:
+    with EngineProcess(
+        "stand_in_engines.plain", "build", on_exit=lambda *what: ended.append(what)
+    ) as process:
         _, pid = process.spawn("service", "serve", "x", timeout_s=10)
         process.end("service")
         eventually(lambda: not running(pid), "the service is gone")
@@ -337,7 +341,7 @@ def test_a_service_that_does_not_come_up_is_killed_at_its_limit(shared: EnginePr
 
 
 def test_an_engine_that_cannot_be_imported_says_what_is_missing() -> None:
-    process = EngineProcess("stand_ins.broken", "build")
+    process = EngineProcess("stand_in_engines.broken", "build")
     with pytest.raises(EngineError, match="No module named 'a_tvm_that_is_not_installed'"):
         process.call("add", 1)
     assert process.pid is None
@@ -350,7 +354,7 @@ def test_an_engine_that_does_not_exist_is_named() -> None:
 
 def test_an_engine_that_dies_while_it_starts_is_quoted() -> None:
     with pytest.raises(EngineLostError, match="the library said its last words"):
-        EngineProcess("stand_ins.dying", "build").call("add", 1)
+        EngineProcess("stand_in_engines.dying", "build").call("add", 1)
 
 
 def test_after_its_process_was_killed_calls_fail_and_the_next_one_starts_another(own: EngineProcess) -> None:
@@ -408,7 +412,7 @@ def test_a_stopped_process_does_not_start_again(own: EngineProcess) -> None:
 _OWNER = """
 import sys, time
 from workers.process import EngineProcess
-process = EngineProcess("stand_ins.plain", "build")
+process = EngineProcess("stand_in_engines.plain", "build")
 process.open("s", "counter", 0)
 process.submit("sleep", 600)
 process.submit("with_grandchild", sys.argv[1])

@@ -1,0 +1,125 @@
+"""Building a library: what is refused before the work, and what a refusal leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_models import save
+
+from orchestrator.builds import build_model
+from orchestrator.builds.coverage import coverage_of
+from orchestrator.campaigns.extraction import extract_model
+from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.errors import EngineError, IncompleteError, UsageError
+from orchestrator.fleet import Toolbox
+from orchestrator.storage import NewTrial, Storage
+from workers.messages import Candidate, Measurement, TrialState
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[Toolbox]:
+    with Toolbox("metaschedule") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Storage]:
+    with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> ModelRequest:
+    return ModelRequest(path=str(save(tmp_path / "tiny.onnx")))
+
+
+def record(store: Storage, workload: str, device_class: str, name: str, *times: float) -> None:
+    state = TrialState.OK if times else TrialState.RUN_ERROR
+    measured = Measurement(state, times, "" if times else "it crashed")
+    store.record_trials([NewTrial(workload, device_class, Candidate(name, "[[],[]]"), measured)])
+
+
+def test_a_build_without_records_is_whole_and_says_what_is_untuned(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    report = build_model(store, tools, request_, tmp_path / "lib.so", params=tmp_path / "weights.npz")
+    assert report.library.read_bytes()[:4] == b"\x7fELF"
+    assert (tmp_path / "weights.npz").stat().st_size > 4 * 64 * 5 * 4
+    assert report.coverage.tuned == 0
+    assert len(report.coverage.missing) == 3
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_a_build_that_must_be_complete_names_what_is_missing_and_writes_nothing(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    old = tmp_path / "lib.so"
+    old.write_text("the library of last week")
+    with pytest.raises(IncompleteError, match="3 of 3 tasks") as caught:
+        build_model(store, tools, request_, old, require_complete=True)
+    assert "fused_conv2d" in str(caught.value)
+    assert old.read_text() == "the library of last week"
+
+
+@pytest.mark.parametrize(("output", "said"), [("nowhere/lib.so", "nowhere"), (".", "is a folder")])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    store: Storage, request_: ModelRequest, tmp_path: Path, output: str, said: str
+) -> None:
+    untouched = Toolbox("metaschedule")
+    with pytest.raises(UsageError, match=said):
+        build_model(store, untouched, request_, tmp_path / output)
+    assert untouched._engine.pid is None
+
+
+def test_coverage_counts_trials_and_takes_the_fastest_of_this_device_class_alone(
+    store: Storage, tools: Toolbox, request_: ModelRequest
+) -> None:
+    device = tools.resolve_target("auto")
+    model = extract_model(store, tools, request_, device)
+    workload = model.tasks[0].workload.hash
+    store.put_device_class("metaschedule", type(device)(device.target, "another-class", "Other", 2, "cpu"))
+    record(store, workload, device.device_class, "slow", 3.0, 3.0)
+    record(store, workload, device.device_class, "fast", 1.0, 2.0)
+    record(store, workload, device.device_class, "crashing")
+    record(store, workload, "another-class", "fastest", 0.1)
+    coverage = coverage_of(store, model, tools.engine_version())
+    (task,) = (task for task in coverage.tasks if task.workload_hash == workload)
+    assert (task.trials, task.failures, task.best_s) == (3, 1, 1.5)
+    assert coverage.candidates == {workload: Candidate("fast", "[[],[]]")}
+    assert coverage.tuned == 1
+    assert coverage.expected_s == 1.5 * task.weight
+
+
+def test_the_key_of_a_coverage_changes_with_the_records_it_would_apply(
+    store: Storage, tools: Toolbox, request_: ModelRequest
+) -> None:
+    device = tools.resolve_target("auto")
+    model = extract_model(store, tools, request_, device)
+    workload = model.tasks[0].workload.hash
+    version = tools.engine_version()
+    keys = [coverage_of(store, model, version).key]
+    for name, seconds in (("first", 2.0), ("slower", 3.0), ("faster", 1.0)):
+        record(store, workload, device.device_class, name, seconds)
+        keys.append(coverage_of(store, model, version).key)
+    assert keys[1] == keys[2]
+    assert len(set(keys)) == 3
+
+
+def test_a_record_that_cannot_be_applied_stops_the_build_with_its_reason(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    device = tools.resolve_target("auto")
+    model = extract_model(store, tools, request_, device)
+    trace = '[[["NoSuchInstruction",[],[],[]]],[]]'
+    trial = NewTrial(
+        model.tasks[0].workload.hash,
+        device.device_class,
+        Candidate("broken", trace),
+        Measurement(TrialState.OK, (1.0,)),
+    )
+    store.record_trials([trial])
+    with pytest.raises(EngineError, match="NoSuchInstruction"):
+        build_model(store, tools, request_, tmp_path / "lib.so")
+    assert not (tmp_path / "lib.so").exists()
