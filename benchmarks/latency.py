@@ -1,9 +1,9 @@
 """The tuned model's latency as a multiple of onnxruntime's, same threads, after a named number of trials.
 
-Each model is tuned into the store given (so that a second run only measures), then its library runs beside the
-untuned one and onnxruntime, in turns::
+Each model is tuned into the store given (so that a second run only measures), then its library runs beside
+the untuned one and onnxruntime, in turns::
 
-    python benchmarks/latency.py --trials 400 --db bench.db ppocr_cls silero_vad_ifless minilm
+    python -m benchmarks.latency --trials 400 --db bench.db ppocr_cls silero_vad_ifless minilm
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Trials per hour: this project against stock ``tune_relax``, on the same tasks, in one run, in turns.
 
 Both get the same kernels (lowered by the engine's own passes), the same target, seed, evaluator settings and
-number of trials for each task. Stock gets ``LocalBuilder(timeout_sec=900)``: with its default of 30 s a slow machine
-kills every build, since each worker process of each batch imports TVM's tensor intrinsics first. The clock runs from
-the start of the tuning to its end, with all that either starts for it (Ray, the actors, worker processes), without
-the import of the model, which is the same for both. Only trials that succeeded count::
+number of trials for each task. Stock gets ``LocalBuilder(timeout_sec=900)``: with its default of 30 s a slow
+machine kills every build, since each worker process of each batch imports TVM's tensor intrinsics first. The
+clock runs from the start of the tuning to its end, with all that either starts for it (Ray, the actors, the
+worker processes), without the import of the model, which is the same for both. Only good trials count::
 
-    python benchmarks/trials_per_hour.py --model ppocr_cls --tasks 6 --trials 32 --rounds 1
+    python -m benchmarks.trials_per_hour --model ppocr_cls --tasks 6 --trials 32 --rounds 1
 """
 
 from __future__ import annotations
