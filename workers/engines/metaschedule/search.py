@@ -22,7 +22,8 @@ __all__ = ["MetaScheduleSearch", "train"]
 
 # A failed candidate teaches the model that its like score zero; MetaSchedule's own value for it.
 _FAILED_COST = 1e10
-# Rounds without a candidate that was not tried before, after which the space counts as used up.
+# Rounds without a candidate that was not tried before, after which the space counts as used up; and one more
+# for each round's worth of known candidates, for an evolution may pick those first, each of them once.
 _BARREN_ROUNDS = 3
 # What SearchOptions.population is meant for, and the least that still evolves.
 _FULL_ROUND, _LEAST_POPULATION = 16, 32
@@ -41,6 +42,9 @@ class MetaScheduleSearch:
         self._workload, self._target, self._options = workload, target, options
         self._tried = set(options.exclude)
         self._pending: dict[str, ms.MeasureCandidate] = {}
+        self._spare: list[
+            tuple[Candidate, ms.MeasureCandidate]
+        ] = []  # of a round wider than what was asked for
         self._extractor = PerStoreFeature()
         self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
         self._database = ms.database.MemoryDatabase()
@@ -55,14 +59,18 @@ class MetaScheduleSearch:
         if cost_model is not None:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
-        if count != self._round:
+        if not self._spare and count != self._round:
             self._evolve_for(count)
-        for _ in range(_BARREN_ROUNDS):
-            fresh = self._generate()
-            if fresh:
-                self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
-                return tuple(candidate for candidate, _ in fresh)
-        return ()
+        for _ in range(_BARREN_ROUNDS + len(self._tried) // _FULL_ROUND):
+            if self._spare:
+                break
+            self._spare = self._generate()
+            if not self._spare and self._round < _FULL_ROUND:
+                # The best are known: a wider round looks past them sooner.
+                self._evolve_for(_FULL_ROUND)
+        fresh, self._spare = self._spare[:count], self._spare[count:]
+        self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
+        return tuple(candidate for candidate, _ in fresh)
 
     def _evolve_for(self, count: int) -> None:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
