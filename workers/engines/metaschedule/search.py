@@ -84,8 +84,6 @@ class MetaScheduleSearch:
             space_generator="post-order-apply",
             search_strategy=ms.search_strategy.EvolutionarySearch(
                 population_size=population,
-                # Its default, 50 newly sampled ones in each round, would be more than the population.
-                init_min_unmeasured=population // 4,
                 genetic_num_iters=self._options.generations,
             ),
             task_name=self._workload.name,
