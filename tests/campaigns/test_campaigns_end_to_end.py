@@ -217,7 +217,7 @@ def test_workers_that_are_killed_cost_time_and_no_trial(place: Place, roles: tup
     for role in roles:
         (actor,) = followed.named(f"ray::{role.capitalize()}Actor")
         actor.kill()
-    assert followed.end(180)["state"] == "done"
+    assert followed.end(180).get("state") == "done", followed.said
     exact(place, campaign)
     everything_is_gone(followed)
 
@@ -249,19 +249,25 @@ def test_an_interrupt_pauses_the_campaign_within_seconds_and_leaves_no_process(
     assert set(place.candidates(campaign).values()) <= {1}
 
 
-def test_another_process_may_pause_resume_and_cancel(place: Place, eventually: Callable[..., None]) -> None:
+def test_another_process_may_pause_resume_and_cancel_but_not_run_what_is_run(
+    place: Place, eventually: Callable[..., None]
+) -> None:
     campaign = place.submit()
     first = place.follow(campaign)
+    first.wait_until(lambda: first.activities, "it is run")
+    name, text = place.follow(campaign).end(30)["error"]
+    assert name == "UsageError"
+    assert f"is run by process {first.process.pid}" in text
     first.wait_until(lambda: any("warming up" in text for text in first.activities), "it warms up")
     place.store.request(campaign, CampaignRequest.PAUSE)
     asked = time.monotonic()
-    assert first.end(30)["state"] == "paused"
+    assert first.end(30).get("state") == "paused", first.said
     assert time.monotonic() - asked < 15
     everything_is_gone(first, 5)
     second = place.follow(campaign)
     second.wait_until(lambda: second.activities, "it goes on")
     eventually(lambda: place.state(campaign) is not CampaignState.PAUSED, "it goes on")
     place.store.request(campaign, CampaignRequest.CANCEL)
-    assert second.end(30)["state"] == "cancelled"
+    assert second.end(30).get("state") == "cancelled", second.said
     everything_is_gone(second, 5)
     assert place.state(campaign) is CampaignState.CANCELLED

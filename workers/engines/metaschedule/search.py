@@ -59,16 +59,20 @@ class MetaScheduleSearch:
         if cost_model is not None:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
-        if not self._spare and count != self._round:
-            self._evolve_for(count)
+        if count > self._round:
+            # Only for more: an evolution knows what it proposed, and a new one proposes it again.
+            self._evolve_for(count if self._round == 0 else max(count, _FULL_ROUND))
+        fresh: list[tuple[Candidate, ms.MeasureCandidate]] = []
         for _ in range(_BARREN_ROUNDS + len(self._tried) // _FULL_ROUND):
-            if self._spare:
+            fresh = self._generate()
+            if fresh or self._spare:
                 break
-            self._spare = self._generate()
-            if not self._spare and self._round < _FULL_ROUND:
+            if self._round < _FULL_ROUND:
                 # The best are known: a wider round looks past them sooner.
                 self._evolve_for(_FULL_ROUND)
-        fresh, self._spare = self._spare[:count], self._spare[count:]
+        # What an earlier round had over was ranked by an earlier model: it fills up, it does not lead.
+        fresh += self._spare
+        fresh, self._spare = fresh[:count], fresh[count:]
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
 
