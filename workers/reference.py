@@ -42,11 +42,18 @@ class Reference:
 
         return time_reference(onnx, inputs, threads, repeats)
 
-    def compare(self, outputs: Sequence[Any], reference: Sequence[Any], names: Sequence[str]) -> Any:
-        """See :func:`workers.models.compare`."""
-        from workers.models import compare
+    def judge(
+        self,
+        onnx: bytes,
+        inputs: Mapping[str, Any],
+        outputs: Sequence[Any],
+        reference: Sequence[Any],
+        names: Sequence[str],
+    ) -> Any:
+        """See :func:`workers.models.judge`."""
+        from workers.models import judge
 
-        return compare(outputs, reference, names=names)
+        return judge(onnx, inputs, outputs, reference, names)
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""

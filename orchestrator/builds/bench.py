@@ -31,9 +31,11 @@ class BenchReport:
         Largest difference of any output element from the reference's, absolute and as part of that output's
         largest value.
     outputs_agree : bool
-        Within the tolerance of :func:`workers.models.compare`.
+        Within the tolerance of :func:`workers.models.judge`.
     remembered : bool
         Nothing was measured: the same library was measured before.
+    remark : str
+        Why more than the usual difference was allowed, where it was.
     """
 
     model: str
@@ -50,6 +52,7 @@ class BenchReport:
     outputs_agree: bool
     disagreement: str
     remembered: bool = False
+    remark: str = ""
 
     @property
     def speedup(self) -> float:
@@ -120,7 +123,7 @@ def verify(
     inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
     first = tools.run(tuned, ordered, device.target)
-    difference = tools.compare(first.outputs, expected, [spec.name for spec in prepared.outputs])
+    difference = tools.judge(prepared, inputs, first.outputs, expected)
     times: dict[str, list[float]] = {"untuned": [], "tuned": [], "reference": []}
     for turn in range(rounds):
         say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
@@ -145,6 +148,7 @@ def verify(
                 "times_s": times,
                 "agree": difference.ok,
                 "disagreement": difference.reason,
+                "remark": difference.remark,
                 "threads": device.cores,
                 "versions": tools.versions(),
             },
@@ -175,5 +179,6 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         max_rel=row.max_rel,
         outputs_agree=bool(row.details["agree"]),
         disagreement=str(row.details["disagreement"]),
+        remark=str(row.details.get("remark", "")),
         remembered=remembered,
     )

@@ -274,6 +274,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "max_rel": _finite(report.max_rel),
         "outputs_agree": report.outputs_agree,
         "disagreement": report.disagreement,
+        "remark": report.remark,
         "remembered": report.remembered,
     }
 

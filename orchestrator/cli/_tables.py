@@ -245,7 +245,7 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
     """A model's three latencies beside each other, and whether its outputs are right."""
     head = _head(report.model, report.device_class)
     head.append(f", {plural(report.threads, 'thread')}", style="not bold dim")
-    pairs = _outcome(report.outputs_agree, report.disagreement, report.max_abs, report.max_rel)
+    pairs = _outcome(report.outputs_agree, report.disagreement, report.max_abs, report.max_rel, report.remark)
     pairs.append(("tasks tuned", f"{report.tasks_tuned} of {report.tasks_total}"))
     if report.remembered:
         pairs.append(("measured", "earlier, for these same records"))
@@ -262,7 +262,11 @@ def verification_blocks(
     for model, row in rows:
         head = _head(model.model_name or short_path(model.path), row.device_class)
         pairs = _outcome(
-            bool(row.details.get("agree")), str(row.details.get("disagreement", "")), row.max_abs, row.max_rel
+            bool(row.details.get("agree")),
+            str(row.details.get("disagreement", "")),
+            row.max_abs,
+            row.max_rel,
+            str(row.details.get("remark", "")),
         )
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
         pairs.append(("compared", when(row.created_at)))
@@ -289,7 +293,7 @@ def _latencies(untuned_s: float | None, tuned_s: float | None, reference_s: floa
 
 
 def _outcome(
-    agree: bool, disagreement: str, max_abs: float | None, max_rel: float | None
+    agree: bool, disagreement: str, max_abs: float | None, max_rel: float | None, remark: str
 ) -> list[tuple[str, RenderableType]]:
     outputs = Text("agree with onnxruntime", style="green")
     if not agree:
@@ -298,4 +302,6 @@ def _outcome(
     if max_abs is not None and max_rel is not None:
         text = f"{max_abs:.2g}, or {max_rel:.2g} of that output's largest value"
         found.append(("largest difference", text))
+    if remark:
+        found.append(("allowed, because", remark))
     return found

@@ -121,6 +121,9 @@ class Toolbox:
         )
         return timing
 
-    def compare(self, outputs: Any, reference: Any, names: list[str]) -> Any:
-        """Compare outputs; see :class:`workers.models.OutputDifference`."""
-        return self._reference.call("compare", outputs, reference, names, timeout_s=_RUN_SECONDS)
+    def judge(self, model: PreparedModel, inputs: dict[str, Any], outputs: Any, reference: Any) -> Any:
+        """Compare a model's outputs with the reference's; see :class:`workers.models.OutputDifference`."""
+        names = [spec.name for spec in model.outputs]
+        return self._reference.call(
+            "judge", model.onnx, inputs, outputs, reference, names, timeout_s=_RUN_SECONDS
+        )

@@ -4,6 +4,7 @@ Knows ONNX and onnxruntime and nothing of TVM or Ray.
 """
 
 from workers.models._compare import OutputDifference, compare
+from workers.models._exact import judge
 from workers.models._inputs import random_inputs
 from workers.models._prepare import input_specs, prepare
 from workers.models._reference import run_reference, time_reference
@@ -15,6 +16,7 @@ __all__ = [
     "OutputDifference",
     "compare",
     "input_specs",
+    "judge",
     "parse_input_shape",
     "prepare",
     "random_inputs",

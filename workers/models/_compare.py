@@ -41,6 +41,8 @@ class OutputDifference:
         Every output is within the tolerance.
     reason : str
         What is wrong with the worst output; empty where ``ok``.
+    remark : str
+        Why more than the usual tolerance was allowed, where it was; see :func:`workers.models.judge`.
     """
 
     max_abs: float
@@ -49,6 +51,7 @@ class OutputDifference:
     worst_name: str
     ok: bool
     reason: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""The judge between float32 results: double precision."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from workers.models import judge, run_reference
+from workers.models._exact import run_exact
+
+
+def model(nodes, inputs, outputs, constants=()):
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs],
+        [onnx.numpy_helper.from_array(v, n) for n, v in constants],
+    )
+    return helper.make_model(
+        graph, ir_version=9, opset_imports=[helper.make_opsetid("", 17)]
+    ).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def variance():
+    """A variance as the difference of two large, nearly equal numbers."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1]),
+        helper.make_node("Mul", ["mean", "mean"], ["square"]),
+        helper.make_node("Mul", ["x", "x"], ["xx"]),
+        helper.make_node("ReduceMean", ["xx"], ["squares"], axes=[1]),
+        helper.make_node("Sub", ["squares", "square"], ["y"]),
+    ]
+    data = model(nodes, [("x", [1, 512])], [("y", [1, 1])])
+    x = (100 + np.random.default_rng(1).normal(size=(1, 512))).astype("float32")
+    return data, {"x": x}
+
+
+def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance):
+    data, inputs = variance
+    (want,) = run_reference(data, inputs, 1)
+    (true,) = run_exact(data, inputs)
+    assert true.dtype == np.float64
+    assert true[0, 0] == pytest.approx(np.var(inputs["x"].astype("float64")), rel=1e-9)
+    off = float(want[0, 0] - true[0, 0])
+    assert abs(off) > 1e-3 * true[0, 0], "or this test shows nothing"
+    other = (true - off).astype("float32")
+    found = judge(data, inputs, [other], [want], ["y"])
+    assert found.ok
+    assert found.max_rel > 1e-3
+    assert "amplifies rounding" in found.remark
+    farther = judge(data, inputs, [(true + 3 * off).astype("float32")], [want], ["y"])
+    assert not farther.ok
+    assert "differs by" in farther.reason
+
+
+def test_a_wrong_result_of_a_well_behaved_model_stays_wrong():
+    data = model(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        [("x", [4])],
+        [("y", [4])],
+    )
+    inputs = {"x": np.arange(4, dtype="float32")}
+    (want,) = run_reference(data, inputs, 1)
+    assert judge(data, inputs, [want], [want]).ok
+    for wrong in (want * 1.01, want * np.nan, want[:3]):
+        found = judge(data, inputs, [wrong.astype("float32")], [want], ["y"])
+        assert not found.ok
+        assert found.remark == ""
+
+
+def test_what_cannot_be_evaluated_exactly_keeps_its_verdict():
+    data = model([helper.make_node("Gelu", ["x"], ["y"], domain="nobody")], [("x", [4])], [("y", [4])])
+    ones = np.ones(4, dtype="float32")
+    assert not judge(data, {"x": ones}, [ones], [2 * ones]).ok
+
+
+def test_the_reference_evaluators_global_max_pool_is_mended():
+    data = model([helper.make_node("GlobalMaxPool", ["x"], ["y"])], [("x", [1, 3, 5])], [("y", [1, 3, 1])])
+    x = np.random.default_rng(1).normal(size=(1, 3, 5)).astype("float32")
+    (true,) = run_exact(data, {"x": x})
+    np.testing.assert_allclose(true, run_reference(data, {"x": x}, 1)[0])
