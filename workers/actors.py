@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 import threading
 import time
 
@@ -44,7 +43,7 @@ class _EngineActor:
 
     role = ""
 
-    def __init__(self, engine: str, python: str = sys.executable) -> None:
+    def __init__(self, engine: str, python: str | None = None) -> None:
         self._process = EngineProcess(engine, self.role, python, on_exit=self._service_ended)
 
     def start(self) -> tuple[str, int | None, dict[str, str]]:
@@ -159,7 +158,7 @@ class MeasureActor(_EngineActor):
         self,
         engine: str,
         devices: tuple[DeviceInfo, ...],
-        python: str = sys.executable,
+        python: str | None = None,
         host: str = "127.0.0.1",
     ) -> None:
         super().__init__(engine, python)

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
-from workers import errors
+from workers import environments, errors
 from workers.errors import EngineError, EngineLostError, EngineTimeoutError
 
 __all__ = ["EngineProcess"]
@@ -37,7 +37,8 @@ class EngineProcess:
     role : {'search', 'build', 'measure', 'model'}
         What it imports ahead.
     python : str, optional
-        Interpreter of the engine's environment.
+        Interpreter of the engine's environment. Left out, :func:`workers.environments.interpreter` says
+        which, each time the process starts and on the machine where it does.
     on_exit : callable, optional
         Called with a service's name and the reason when a service ends by itself.
 
@@ -50,7 +51,7 @@ class EngineProcess:
         self,
         engine: str,
         role: str,
-        python: str = sys.executable,
+        python: str | None = None,
         on_exit: Callable[[str, str], None] | None = None,
     ) -> None:
         self._engine, self._role, self._python = engine, role, python
@@ -134,30 +135,31 @@ class EngineProcess:
         Raises
         ------
         EngineError
-            Where its environment lacks something, with what it said.
+            Where its environment is missing or lacks something, with what it said.
         """
         with self._lock:
             if self._connection is not None:
                 return
             if self._stopping:
                 raise EngineLostError(f"the {self._engine} engine was stopped")
+            python = self._python or environments.interpreter(self._engine)
             ours, theirs = socket.socketpair()
             self._log = tempfile.TemporaryFile(prefix="tunefleet-engine-")  # noqa: SIM115
-            command = [self._python, "-m", "workers.host", "--engine", self._engine, "--role", self._role]
+            command = [*_host(python), "--engine", self._engine, "--role", self._role]
             self._process = subprocess.Popen(
                 [*command, "--fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(),
+                env=_environment(python),
                 # A Ctrl-C at the terminal is for whoever started this: that one ends the engine in order.
                 start_new_session=True,
             )
             theirs.close()
             connection = Connection(ours.detach())
             try:
-                self._greet(connection)
+                self._greet(connection, python)
             except BaseException:
                 connection.close()
                 self._kill()
@@ -165,7 +167,7 @@ class EngineProcess:
             self._connection = connection
             threading.Thread(target=self._listen, args=(connection,), daemon=True).start()
 
-    def _greet(self, connection: Connection) -> None:
+    def _greet(self, connection: Connection, python: str) -> None:
         """Wait until a new engine process is warm."""
         try:
             if not connection.poll(_START_SECONDS):
@@ -179,9 +181,10 @@ class EngineProcess:
             ) from None
         if answer[0] == "failed":
             name, text = answer[3]
+            option = "" if "." in self._engine else f" --engine {self._engine}"
             raise EngineError(
-                f"the {self._engine} engine can't start with {self._python}: {name}: {text}. "
-                "`tunefleet doctor` says what is missing"
+                f"the {self._engine} engine can't start with {python}: {name}: {text}. "
+                f"`tunefleet doctor{option}` says what is missing"
             )
 
     def stop(self) -> None:
@@ -295,11 +298,36 @@ class EngineProcess:
         return self._log.read().decode(errors="replace").strip()
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment of an engine process, where any interpreter finds this package."""
-    root = str(pathlib.Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Of the folder this package lies in, another interpreter may see this package alone: where it was installed,
+# the rest are libraries for this interpreter, which would be found before its own.
+_ELSEWHERE = """
+import importlib.util as util, sys
+folder = sys.argv[1]
+init = folder + "/__init__.py"
+spec = util.spec_from_file_location("workers", init, submodule_search_locations=[folder])
+sys.modules["workers"] = module = util.module_from_spec(spec)
+spec.loader.exec_module(module)
+from workers.host import main
+main(sys.argv[2:])
+"""
+
+
+def _host(python: str) -> list[str]:
+    """Return the command that starts :mod:`workers.host`."""
+    if python == sys.executable:
+        return [python, "-m", "workers.host"]
+    return [python, "-c", _ELSEWHERE, str(_ROOT / "workers")]
+
+
+def _environment(python: str) -> dict[str, str]:
+    """Return the environment variables of an engine process."""
+    found = environments.variables(python)
+    if python == sys.executable:
+        paths = [str(_ROOT), *filter(None, [found.get("PYTHONPATH")])]
+        found["PYTHONPATH"] = os.pathsep.join(paths)
+    return found
 
 
 def _error(kind: str, text: Any, at: str, *, limit: float | None) -> errors.TunefleetError:
