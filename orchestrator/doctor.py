@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.errors import StorageError, TunefleetError
+from workers import environments
 
 __all__ = ["Check", "Status", "examine"]
 
@@ -93,9 +94,15 @@ def examine(
         Told what is being looked at.
     """
     checks = [check_python(), *check_packages(), check_compiler()]
-    say(f"starting the {engine} engine")
-    checks.append(check_engine(engine))
+    own = check_environment(engine)
+    checks += [own] if own is not None else []
+    # It would fail of what was found already.
+    if own is None or own.status is Status.OK:
+        say(f"starting the {engine} engine")
+        checks.append(check_engine(engine))
     say("looking around")
+    others = [check_environment(name, optional=True) for name in environments.names() if name != engine]
+    checks += [check for check in others if check is not None]
     checks += [
         check_gpu(),
         check_database(db),
@@ -187,6 +194,26 @@ def check_compiler() -> Check:
             "C compiler", Status.FAIL, f"{path} doesn't run", "install it anew, or name another with CXX"
         )
     return Check("C compiler", Status.OK, f"{path}: {text.splitlines()[0] if text else 'no version'}")
+
+
+def check_environment(engine: str, *, optional: bool = False) -> Check | None:
+    """Is the environment there that an engine needs? None where it runs in this one.
+
+    Parameters
+    ----------
+    optional : bool
+        Without it other engines work: that is no fault.
+    """
+    name = f"{engine} environment"
+    found = environments.status(engine)
+    if not found.ready:
+        if optional and found.python is None:
+            return Check(name, Status.OK, "not installed (optional)", found.mend)
+        return Check(name, Status.WARN if optional else Status.FAIL, found.missing, found.mend)
+    if not found.own:
+        return None
+    versions = "".join(f", {library} {version}" for library, version in found.versions.items())
+    return Check(name, Status.OK, f"Python {found.python_version} ({found.python}){versions}")
 
 
 def check_engine(engine: str, *, timeout_s: float = _ENGINE_SECONDS) -> Check:

@@ -51,7 +51,13 @@ Function = Callable[..., int | None]
 
 
 def command(
-    app: typer.Typer, name: str, *, panel: str | None = None, examples: tuple[str, ...], document: str = ""
+    app: typer.Typer,
+    name: str,
+    *,
+    panel: str | None = None,
+    examples: tuple[str, ...],
+    document: str = "",
+    of_group: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function a command.
 
@@ -66,6 +72,8 @@ def command(
         Command lines for its help, without the program's name.
     document : str, optional
         Name of its JSON document where that isn't its own.
+    of_group : bool
+        It is what the group `app` does where none of its commands is named.
     """
 
     def register(function: Function) -> Function:
@@ -78,15 +86,25 @@ def command(
 
         @functools.wraps(function)
         def run(**values: Any) -> None:
+            context = values.pop("context", None)
+            if context is not None and context.invoked_subcommand is not None:
+                return
             chosen = {key: values.pop(key) for key in _COMMON_OPTIONS}
             raise typer.Exit(_guarded(Session(document or name, **chosen), function, values))
 
         # typer reads a signature: the function's own, with the session out and the common options in.
         parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+        if of_group:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(inspect.Parameter("context", kind, annotation=typer.Context))
         run.__signature__ = inspect.Signature([*parameters, *common])  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in [*parameters, *common]}
         del run.__wrapped__
-        app.command(name, help=_help(function, examples), rich_help_panel=panel)(run)
+        text = _help(function, examples)
+        if of_group:
+            app.callback(invoke_without_command=True, help=text)(run)
+        else:
+            app.command(name, help=text, rich_help_panel=panel)(run)
         return function
 
     return register

@@ -29,7 +29,7 @@ def doctor(session: Session, engine: options.Engine = "metaschedule") -> int:
     from orchestrator.cli._documents import check_document
     from orchestrator.doctor import Status, examine
 
-    require_engine(engine)
+    require_engine(engine, installed=False)
     with session.steps() as steps:
         checks = examine(session.db, engine, say=steps)
     failed = [check for check in checks if check.status is Status.FAIL]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TrialRow,
         VerificationRow,
     )
+    from workers.environments import EngineEnvironment
 
 __all__ = [
     "bench_document",
@@ -35,6 +36,7 @@ __all__ = [
     "check_document",
     "coverage_documents",
     "details_document",
+    "environment_document",
     "listed_document",
     "plan_document",
     "tasks_document",
@@ -282,6 +284,20 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
 def check_document(check: Check) -> dict[str, Any]:
     """One of the doctor's findings."""
     return {"name": check.name, "status": check.status.value, "found": check.found, "mend": check.mend}
+
+
+def environment_document(environment: EngineEnvironment) -> dict[str, Any]:
+    """What runs an engine on this machine."""
+    return {
+        "name": environment.engine,
+        "ready": environment.ready,
+        "own_environment": environment.own,
+        "python": environment.python,
+        "python_version": environment.python_version,
+        "versions": environment.versions,
+        "missing": environment.missing,
+        "mend": environment.mend,
+    }
 
 
 def _limit(trials: int) -> int | None:

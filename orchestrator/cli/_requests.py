@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.errors import ModelError, UsageError
+from orchestrator.errors import EngineError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import ModelRequest
@@ -57,20 +57,29 @@ def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def require_engine(name: str) -> None:
+def require_engine(name: str, *, installed: bool = True) -> None:
     """Refuse an engine that isn't there, before a process is started for it.
+
+    Parameters
+    ----------
+    installed : bool
+        Refuse one whose environment is missing, too.
 
     Raises
     ------
     UsageError
+        With what installs it, where that would help.
     """
-    import workers
+    from workers import environments
 
-    # By the folders: nothing of an engine may be imported into this process.
-    folder = Path(next(iter(workers.__path__))) / "engines"
-    names = sorted(path.parent.name for path in folder.glob("*/__init__.py"))
+    names = environments.names()
     if name not in names:
         raise UsageError(f"there is no engine {name!r}; there are: {', '.join(names)}")
+    if installed:
+        try:
+            environments.interpreter(name)
+        except EngineError as error:
+            raise UsageError(str(error)) from None
 
 
 def spec_values(**values: Any) -> dict[str, Any]:
