@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from workers import environments
+
 # Engine processes inherit this, and so find the stand-in engines of the tests.
 _STAND_INS = str(Path(__file__).parent / "workers")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.get("PYTHONPATH")]))
@@ -26,6 +28,18 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def autotvm_environment() -> environments.EngineEnvironment:
+    """What runs the AutoTVM engine here. A test that asks for it is skipped where there is none."""
+    found = environments.status("autotvm")
+    if not found.ready:
+        why = f"{found.missing}: {found.mend}"
+        if os.environ.get("TUNEFLEET_TEST_AUTOTVM") == "1":
+            pytest.fail(f"TUNEFLEET_TEST_AUTOTVM=1 asks for the tests of AutoTVM, but {why}")
+        pytest.skip(why)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workers.errors import EngineError, UsageError
-from workers.host import die_with_parent
+from workers.lifeline import die_with_parent
 
 __all__ = ["EngineEnvironment", "folder", "install", "interpreter", "names", "status", "use", "variables"]
 
@@ -45,11 +45,16 @@ _CHECK_SECONDS = 300.0
 _VENV_SECONDS = 300.0
 _PIP_SECONDS = 3600.0
 
-# The distributions have other names than the modules: hhb-tvm and apache-tvm both install `tvm`.
+# Distributions by what they install: several install a module `tvm`.
+_TOLD = {"apache-tvm": "tvm", "hhb-tvm": "tvm", "numpy": "numpy", "xgboost": "xgboost"}
 _ASK = """
-import importlib.metadata as metadata, json, sys
-names = metadata.packages_distributions()
-found = {m: metadata.version(names[m][0]) for m in ("tvm", "numpy", "xgboost") if m in names}
+import importlib.metadata, json, sys
+found = {}
+for name, module in json.loads(sys.argv[1]).items():
+    try:
+        found[module] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
 print(json.dumps(["%d.%d.%d" % sys.version_info[:3], found]))
 """
 
@@ -123,7 +128,9 @@ def status(engine: str) -> EngineEnvironment:
     if python is None:
         return EngineEnvironment(engine, False, own, missing=missing, mend=mend)
     try:
-        version, versions = json.loads(_run([python, "-c", _ASK], _ASK_SECONDS, variables(python)))
+        version, versions = json.loads(
+            _run([python, "-c", _ASK, json.dumps(_TOLD)], _ASK_SECONDS, variables(python))
+        )
     except (EngineError, ValueError) as error:
         missing = f"the Python of the {engine} engine, {python}, doesn't run: {error}"
         return EngineEnvironment(engine, False, own, python, missing=missing, mend=_mend(engine, anew=True))

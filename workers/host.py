@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import functools
 import importlib
 import os
@@ -42,10 +41,9 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
-__all__ = ["die_with_parent", "main", "ready", "stage"]
+from workers.lifeline import die_with_parent
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+__all__ = ["die_with_parent", "main", "ready", "stage"]
 
 # Set in a child: the way to its parent.
 _up: Connection | None = None
@@ -61,11 +59,6 @@ def ready(value: Any) -> None:
     """Say that this service is up; `value` answers the request that started it."""
     if _up is not None:
         _up.send_bytes(pickle.dumps(("ready", value)))
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies, however that dies (Linux)."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,18 @@ def test_an_error_is_a_document_too(cli: Cli, store: Storage) -> None:
     assert answer.code == 3
     assert_documented(answer.document)
     assert answer.document["error"]["exit_code"] == 3
+
+
+def test_engines_commands_write_what_is_documented(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.environments.install", lambda *_, **__: None)
+    for words in (
+        ["engines"],
+        ["engines", "install", "metaschedule"],
+        ["engines", "use", "metaschedule", "--python", sys.executable],
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
 
 
 def test_a_document_without_a_limit_says_null(cli: Cli, model: Path, toolbox: type[CannedToolbox]) -> None:
