@@ -21,6 +21,7 @@ import yaml  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from orchestrator.fleet import Toolbox
+from workers.messages import Plan
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "run_library.py"
@@ -75,8 +76,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     with Toolbox("metaschedule") as tools:
         model = tools.prepare(str(path), {})
         target = tools.resolve_target("auto").target
-        inside = tools.compile(model, target, {}).result()
-        beside = tools.compile(model, target, {}, params_beside=True).result()
+        inside = tools.compile(model, target, Plan("untuned")).result()
+        beside = tools.compile(model, target, Plan("untuned"), params_beside=True).result()
     assert inside.params is None
     assert beside.params is not None
     (folder / "inside.so").write_bytes(inside.library)

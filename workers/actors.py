@@ -80,10 +80,19 @@ class SearchActor(_EngineActor):
         target: str,
         options: SearchOptions,
         history: tuple[Record, ...],
+        related: tuple[tuple[Workload, Record], ...],
         timeout_s: float,
     ) -> bytes:
-        """Open a search, teach it what is stored, and return the samples of that for the cost model."""
+        """Open a search, teach it what is stored, and return the samples of that for the cost model.
+
+        Parameters
+        ----------
+        history, related : tuple
+            Records of this workload, and of others of its kind.
+        """
         self._process.open(session, "open_search", workload, target, options, timeout_s=timeout_s)
+        if related:
+            self._process.use(session, "transfer", related, timeout_s=timeout_s)
         if not history:
             return b""
         samples: bytes = self._process.use(session, "learn", history, timeout_s=timeout_s)

@@ -22,6 +22,7 @@ __all__ = [
     "Measurement",
     "ModelRun",
     "ModelTiming",
+    "Plan",
     "PreparedModel",
     "Record",
     "SearchOptions",
@@ -165,6 +166,26 @@ class Record:
     candidate: Candidate
     times: tuple[float, ...]
     state: TrialState = TrialState.OK
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which records a model is compiled with.
+
+    Attributes
+    ----------
+    name : str
+        One or two words for people.
+    records : dict of str to Record
+        By the hash of the workload; those that are not there are compiled untuned.
+    sequence : tuple of (Workload, Record)
+        For an engine that chooses for each node of the model by itself: a record for each of those nodes, in
+        the engine's order of them. They go before ``records``.
+    """
+
+    name: str
+    records: dict[str, Record] = field(default_factory=dict)
+    sequence: tuple[tuple[Workload, Record], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -312,12 +333,19 @@ class SearchOptions:
         how often it mutates them.
     exclude : frozenset of str
         Hashes of candidates that were tried before and need no measuring again.
+    tuner, loss : str
+        Of an engine that has several; empty for its own choice.
+    plan_size : int
+        Candidates such a tuner chooses at once, from one state of its cost model; 0 for its own choice.
     """
 
     seed: int = 1
     population: int = 64
     generations: int = 3
     exclude: frozenset[str] = frozenset()
+    tuner: str = ""
+    loss: str = ""
+    plan_size: int = 0
 
 
 @dataclass(frozen=True)

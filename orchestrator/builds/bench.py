@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.builds.coverage import coverage_of
+from orchestrator.builds.plans import choose_plan
 from orchestrator.campaigns.extraction import ExtractedModel, extract_model
 from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import TargetError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewVerification, Storage, VerificationRow
+from workers.messages import Plan
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
@@ -36,6 +38,8 @@ class BenchReport:
         Nothing was measured: the same library was measured before.
     remark : str
         Why more than the usual difference was allowed, where it was.
+    plan, why : str
+        Which records the tuned library was compiled with, and why those.
     """
 
     model: str
@@ -53,6 +57,8 @@ class BenchReport:
     disagreement: str
     remembered: bool = False
     remark: str = ""
+    plan: str = ""
+    why: str = ""
 
     @property
     def speedup(self) -> float:
@@ -73,6 +79,7 @@ def bench_model(
     target: str = "auto",
     rounds: int = ROUNDS,
     seed: int = 1,
+    together: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Build a model untuned and tuned, run both beside onnxruntime, and store what came out.
@@ -84,7 +91,7 @@ def bench_model(
     """
     device = tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say)
-    return verify(store, tools, model, rounds=rounds, seed=seed, say=say)
+    return verify(store, tools, model, rounds=rounds, seed=seed, together=together, say=say)
 
 
 def verify(
@@ -96,6 +103,7 @@ def verify(
     seed: int = 1,
     campaign_id: int | None = None,
     remember: bool = False,
+    together: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Compare a model's tuned library with the untuned one and the reference, and store the comparison.
@@ -104,6 +112,8 @@ def verify(
     ----------
     remember : bool, optional
         Take the stored comparison where there is one of the same records.
+    together : bool, optional
+        See :func:`.plans.choose_plan`.
     """
     device, prepared = model.device, model.prepared
     coverage = coverage_of(store, model, tools.engine_version())
@@ -113,12 +123,11 @@ def verify(
             return _report(model, known, remembered=True)
     if device.unfit:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
+    choice = choose_plan(store, tools, model, coverage, together=together, say=say)
     say(f"compiling {prepared.name}, tuned and untuned")
-    builds = [
-        tools.compile(prepared, device.target, coverage.candidates),
-        tools.compile(prepared, device.target, {}),
-    ]
-    tuned, untuned = (build.result() for build in builds)
+    untuned_build = tools.compile(prepared, device.target, Plan("untuned"))
+    tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
+    untuned = untuned_build.result()
     say(f"comparing {prepared.name} with onnxruntime")
     inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
@@ -149,6 +158,9 @@ def verify(
                 "agree": difference.ok,
                 "disagreement": difference.reason,
                 "remark": difference.remark,
+                "plan": choice.plan.name,
+                "why": choice.why,
+                "plans_s": choice.times_s,
                 "threads": device.cores,
                 "versions": tools.versions(),
             },
@@ -180,5 +192,7 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         outputs_agree=bool(row.details["agree"]),
         disagreement=str(row.details["disagreement"]),
         remark=str(row.details.get("remark", "")),
+        plan=str(row.details.get("plan", "")),
+        why=str(row.details.get("why", "")),
         remembered=remembered,
     )

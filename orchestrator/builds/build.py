@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.builds.coverage import Coverage, coverage_of
+from orchestrator.builds.plans import choose_plan
 from orchestrator.campaigns.extraction import extract_model
 from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, IncompleteError, UsageError
@@ -27,6 +28,10 @@ class BuildReport:
         The files written; weights are in the library where `params` is None.
     changes : tuple of str
         What was changed in the model to import it.
+    plan, why : str
+        Which records were applied: each task's best, or what the engine chose; and why.
+    plans_s : dict of str to float
+        Seconds of one inference after each plan that was compared, by its name.
     """
 
     model: str
@@ -36,6 +41,9 @@ class BuildReport:
     device_class: str
     coverage: Coverage
     changes: tuple[str, ...]
+    plan: str = ""
+    why: str = ""
+    plans_s: dict[str, float] = field(default_factory=dict)
 
 
 def build_model(
@@ -47,6 +55,7 @@ def build_model(
     target: str = "auto",
     params: str | os.PathLike[str] | None = None,
     require_complete: bool = False,
+    together: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
     """Compile a model with the best stored record of each of its tasks.
@@ -59,6 +68,8 @@ def build_model(
         Write the weights there (``.npz``) instead of into the library.
     require_complete : bool, optional
         Refuse to build where a task has no record.
+    together : bool, optional
+        Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
 
     Raises
     ------
@@ -79,10 +90,13 @@ def build_model(
             f"on {device.device_class}:\n{names}"
         )
     say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
-    compiled = tools.compile(
-        model.prepared, device.target, coverage.candidates, params_beside=weights is not None
-    ).result()
-    lost = set(coverage.candidates) - set(compiled.tuned)
+    choice = choose_plan(store, tools, model, coverage, together=together, say=say)
+    compiled = choice.compiled
+    if compiled is None or weights is not None:
+        compiled = tools.compile(
+            model.prepared, device.target, choice.plan, params_beside=weights is not None
+        ).result()
+    lost = set(choice.plan.records) - set(compiled.tuned)
     if lost:
         # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM
         # #19385).
@@ -103,6 +117,9 @@ def build_model(
         device.device_class,
         coverage,
         model.prepared.changes,
+        choice.plan.name,
+        choice.why,
+        choice.times_s,
     )
 
 

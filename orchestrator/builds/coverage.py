@@ -7,7 +7,7 @@ from datetime import datetime
 
 from orchestrator.campaigns.extraction import ExtractedModel
 from orchestrator.storage import Storage, records_key
-from workers.messages import Candidate
+from workers.messages import Candidate, Record
 
 __all__ = ["Coverage", "TaskCoverage", "coverage_of"]
 
@@ -44,11 +44,11 @@ class TaskCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """All tasks of a model on one device class, and the candidates a build would apply."""
+    """All tasks of a model on one device class, and the best record of each, by the workload's hash."""
 
     device_class: str
     tasks: tuple[TaskCoverage, ...]
-    candidates: dict[str, Candidate]
+    records: dict[str, Record]
     key: str
 
     @property
@@ -70,12 +70,12 @@ class Coverage:
 def coverage_of(store: Storage, model: ExtractedModel, engine_version: str) -> Coverage:
     """Look up the best record of each task of a model, on the model's device class and no other."""
     rows = store.best_for_model(model.id, model.device.device_class, engine_version)
-    tasks, candidates, used = [], {}, []
+    tasks, records, used = [], {}, []
     for row in rows:
         best = row.best
         if best is not None:
             assert best.trace is not None
-            candidates[row.workload_hash] = Candidate(best.candidate, best.trace)
+            records[row.workload_hash] = Record(Candidate(best.candidate, best.trace), best.times)
             used.append(best.id)
         tasks.append(
             TaskCoverage(
@@ -90,4 +90,4 @@ def coverage_of(store: Storage, model: ExtractedModel, engine_version: str) -> C
                 recorded_at=best.created_at if best else None,
             )
         )
-    return Coverage(model.device.device_class, tuple(tasks), candidates, records_key(used))
+    return Coverage(model.device.device_class, tuple(tasks), records, records_key(used))

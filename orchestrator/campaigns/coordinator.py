@@ -248,7 +248,7 @@ class _Run:
                     with self._long_wait():
                         store.transition(self._id, CampaignState.VERIFYING, owner=me)
                         self._changed()
-                        reports = self._verify(tools, plan, remember=not self._measured)
+                        reports = self._verify(tools, spec, plan, remember=not self._measured)
         except _StopError:
             pass
         except LeaseLostError:
@@ -337,7 +337,9 @@ class _Run:
             self._say("stopping the workers")
             fleet.stop()
 
-    def _verify(self, tools: Toolbox, plan: CampaignPlan, *, remember: bool) -> list[BenchReport]:
+    def _verify(
+        self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, *, remember: bool
+    ) -> list[BenchReport]:
         reports = []
         for model in plan.models:
             if model.device.kind != "cpu":
@@ -349,6 +351,7 @@ class _Run:
                     model,
                     campaign_id=self._id,
                     remember=remember,
+                    together=spec.layout_tuning == "auto",
                     say=self._say,
                 )
             )

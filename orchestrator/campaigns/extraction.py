@@ -112,6 +112,7 @@ def make_plan(
     ModelError, TargetError, UsageError
         Where a model, a target or the task pattern can't be used.
     """
+    tools.check_options(spec.search)
     say("looking for the target")
     devices = resolve_targets(tools, spec.targets)
     extracted: list[ExtractedModel] = []

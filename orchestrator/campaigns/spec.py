@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,6 +59,8 @@ class CampaignSpec(BaseModel):
     seed : int
     evaluator : EvaluatorConfig
     search : SearchOptions
+    layout_tuning : {'auto', 'none'}
+        Whether the final build weighs layouts between the tasks, where the engine can.
     build_timeout_s : float
         A candidate's build that takes longer is killed (seconds).
     search_timeout_s : float
@@ -78,6 +80,7 @@ class CampaignSpec(BaseModel):
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
     search: SearchOptions = SearchOptions()
+    layout_tuning: Literal["auto", "none"] = "auto"
     build_timeout_s: float = Field(default=20.0, gt=0)
     search_timeout_s: float = Field(default=300.0, gt=0)
 

@@ -44,6 +44,8 @@ TURN = 16
 WINDOW = 64
 #: Records a search is seeded with, the fastest first.
 HISTORY = 128
+#: Records of other workloads of the same kind, which a cost model may start from.
+RELATED = 512
 # The cost model is trained anew when there is this much more to learn from, and never for less than a
 # handful: MetaSchedule's own rule (adaptive_training).
 _TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
@@ -218,6 +220,7 @@ class Tuning:
                     exclude=frozenset(self._patiently(lambda: self._store.known_candidates(*pair))),
                 )
                 history = tuple(self._patiently(lambda: self._store.history(*pair, limit=HISTORY)))
+                related = tuple(self._patiently(lambda: self._store.related(*pair, limit=RELATED)))
                 subject.model_seen = 0
                 fleet.search(
                     action,
@@ -227,6 +230,7 @@ class Tuning:
                     subject.device.target,
                     options,
                     history,
+                    related,
                     limit,
                 )
             case Propose(_, count):

@@ -254,6 +254,9 @@ def build_document(report: BuildReport) -> dict[str, Any]:
         "tasks_total": len(report.coverage.tasks),
         "tasks_tuned": report.coverage.tuned,
         "expected_s": report.coverage.expected_s,
+        "plan": report.plan,
+        "why": report.why,
+        "plans_s": report.plans_s,
         "tasks": coverage_documents(report.coverage),
     }
 
@@ -277,6 +280,8 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "outputs_agree": report.outputs_agree,
         "disagreement": report.disagreement,
         "remark": report.remark,
+        "plan": report.plan,
+        "why": report.why,
         "remembered": report.remembered,
     }
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from orchestrator.cli import _options as options
 from orchestrator.cli._command import FAILED, command
-from orchestrator.cli._requests import model_request, require_engine
+from orchestrator.cli._requests import model_request, require_engine, weighs_layouts
 from orchestrator.cli._session import Session
 from orchestrator.errors import NotFoundError, UsageError
 
@@ -272,6 +272,7 @@ def build(
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     engine: options.Engine = "metaschedule",
+    layout_tuning: options.LayoutTuning = "auto",
 ) -> None:
     """Build a library from the best that is stored.
 
@@ -295,11 +296,14 @@ def build(
             target=target,
             params=params,
             require_complete=require_complete,
+            together=weighs_layouts(layout_tuning),
             say=steps,
         )
     session.emit(build_document(report))
     session.show(build_table(report.coverage), Text(f"\n{_coverage_line(report.coverage)}", style="bold"))
     session.write(*(Text(f"on import: {change}") for change in report.changes))
+    if report.plans_s:
+        session.write(Text(f"kept {report.why}"))
     session.write(Text(f"wrote {short_path(str(report.library))}"))
     if report.params is not None:
         session.write(Text(f"wrote {short_path(str(report.params))}"))
@@ -320,6 +324,7 @@ def bench(
         int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
     ] = 1,
     engine: options.Engine = "metaschedule",
+    layout_tuning: options.LayoutTuning = "auto",
 ) -> int:
     """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
 
@@ -333,7 +338,16 @@ def bench(
     require_engine(engine)
     request = model_request(model, input_shape)
     with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
-        report = bench_model(store, tools, request, target=target, rounds=rounds, seed=seed, say=steps)
+        report = bench_model(
+            store,
+            tools,
+            request,
+            target=target,
+            rounds=rounds,
+            seed=seed,
+            together=weighs_layouts(layout_tuning),
+            say=steps,
+        )
     session.emit({"report": bench_document(report)})
     session.show(bench_table(report))
     if not report.outputs_agree:

@@ -12,6 +12,7 @@ __all__ = [
     "Campaign",
     "Engine",
     "InputShapes",
+    "LayoutTuning",
     "Model",
     "Models",
     "RayAddress",
@@ -35,6 +36,7 @@ class PANELS:
 BUDGET = "Budget"
 WHAT = "What is tuned"
 HOW = "How it is measured"
+SEARCH = "How it is searched"
 WHERE = "Where it runs"
 
 Campaign = Annotated[
@@ -70,6 +72,16 @@ Targets = Annotated[
         help="'auto' (the default) for this machine's CPU, or a TVM target. Repeat it for several.",
         rich_help_panel=WHAT,
         show_default=False,
+    ),
+]
+LayoutTuning = Annotated[
+    str,
+    typer.Option(
+        "--layout-tuning",
+        metavar="auto|none",
+        help="Whether a build weighs layouts between the tasks against each other, where the engine can "
+        "(autotvm's graph tuner), or takes each task's best.",
+        rich_help_panel=HOW,
     ),
 ]
 TaskPattern = Annotated[

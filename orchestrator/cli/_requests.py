@@ -12,7 +12,7 @@ from orchestrator.errors import EngineError, ModelError, UsageError
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import ModelRequest
 
-__all__ = ["model_request", "model_requests", "require_engine", "shapes_of", "spec_values"]
+__all__ = ["model_request", "model_requests", "require_engine", "shapes_of", "spec_values", "weighs_layouts"]
 
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
@@ -80,6 +80,18 @@ def require_engine(name: str, *, installed: bool = True) -> None:
             environments.interpreter(name)
         except EngineError as error:
             raise UsageError(str(error)) from None
+
+
+def weighs_layouts(choice: str) -> bool:
+    """Read ``--layout-tuning``.
+
+    Raises
+    ------
+    UsageError
+    """
+    if choice not in ("auto", "none"):
+        raise UsageError(f"--layout-tuning is auto or none, not {choice!r}")
+    return choice == "auto"
 
 
 def spec_values(**values: Any) -> dict[str, Any]:

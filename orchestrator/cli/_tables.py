@@ -247,6 +247,10 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
     head.append(f", {plural(report.threads, 'thread')}", style="not bold dim")
     pairs = _outcome(report.outputs_agree, report.disagreement, report.max_abs, report.max_rel, report.remark)
     pairs.append(("tasks tuned", f"{report.tasks_tuned} of {report.tasks_total}"))
+    if report.why and report.plan != "each task's best":
+        pairs.append(("records", report.why))
+    elif report.plan:
+        pairs.append(("records", report.plan))
     if report.remembered:
         pairs.append(("measured", "earlier, for these same records"))
     if changes:

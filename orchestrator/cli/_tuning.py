@@ -54,6 +54,7 @@ _Plateau = Annotated[
     int | None,
     typer.Option(
         "--plateau",
+        "--early-stopping",
         min=1,
         metavar="N",
         rich_help_panel=options.BUDGET,
@@ -121,6 +122,38 @@ _Timeout = Annotated[
         help="A measurement that takes longer is killed; 20s if left out.",
     ),
 ]
+_Tuner = Annotated[
+    str | None,
+    typer.Option(
+        "--tuner",
+        metavar="NAME",
+        rich_help_panel=options.SEARCH,
+        show_default=False,
+        help="Of an engine that has several. autotvm: xgb (the default), xgb_knob, xgb_itervar, xgb_curve, "
+        "ga, random, gridsearch.",
+    ),
+]
+_Loss = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        metavar="NAME",
+        rich_help_panel=options.SEARCH,
+        show_default=False,
+        help="Of such a tuner's cost model. autotvm: reg (the default), rank-binary.",
+    ),
+]
+_PlanSize = Annotated[
+    int | None,
+    typer.Option(
+        "--plan-size",
+        min=1,
+        metavar="N",
+        rich_help_panel=options.SEARCH,
+        show_default=False,
+        help="Candidates such a tuner chooses at once, and results after which it learns; 32 if left out.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -158,6 +191,9 @@ def _spec(
     number: int | None,
     repeat: int | None,
     min_repeat_ms: int | None,
+    tuner: str | None,
+    loss: str | None,
+    plan_size: int | None,
     **others: Any,
 ) -> CampaignSpec:
     from orchestrator.campaigns.spec import CampaignSpec, parse_duration
@@ -175,6 +211,7 @@ def _spec(
         engine=engine,
         time_s=None if time_limit is None else parse_duration(time_limit),
         evaluator=evaluator or None,
+        search=spec_values(tuner=tuner, loss=loss, plan_size=plan_size) or None,
         **others,
     )
     return CampaignSpec.of(values)
@@ -197,6 +234,10 @@ def tune(
     repeat: _Repeat = None,
     min_repeat_ms: _MinRepeat = None,
     timeout: _Timeout = None,
+    tuner: _Tuner = None,
+    loss: _Loss = None,
+    plan_size: _PlanSize = None,
+    layout_tuning: options.LayoutTuning = "auto",
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
     dry_run: Annotated[
@@ -219,6 +260,10 @@ def tune(
         number=number,
         repeat=repeat,
         min_repeat_ms=min_repeat_ms,
+        tuner=tuner,
+        loss=loss,
+        plan_size=plan_size,
+        layout_tuning=layout_tuning,
         trials=trials,
         trials_per_task=trials_per_task,
         plateau=plateau,
@@ -252,6 +297,10 @@ def submit(
     repeat: _Repeat = None,
     min_repeat_ms: _MinRepeat = None,
     timeout: _Timeout = None,
+    tuner: _Tuner = None,
+    loss: _Loss = None,
+    plan_size: _PlanSize = None,
+    layout_tuning: options.LayoutTuning = "auto",
 ) -> None:
     """Leave a campaign to a coordinator.
 
@@ -269,6 +318,10 @@ def submit(
         number=number,
         repeat=repeat,
         min_repeat_ms=min_repeat_ms,
+        tuner=tuner,
+        loss=loss,
+        plan_size=plan_size,
+        layout_tuning=layout_tuning,
         trials=trials,
         trials_per_task=trials_per_task,
         plateau=plateau,

@@ -12,7 +12,10 @@ from workers.messages import (
     Extraction,
     ModelRun,
     ModelTiming,
+    Plan,
     PreparedModel,
+    Record,
+    SearchOptions,
     Workload,
 )
 from workers.process import EngineProcess
@@ -80,13 +83,46 @@ class Toolbox:
         """Return a workload, or a candidate's schedule, as text for people."""
         return str(self._engine.call("describe", workload, candidate, timeout_s=_ASK_SECONDS))
 
+    def check_options(self, options: SearchOptions) -> None:
+        """Refuse search options that mean nothing to the engine."""
+        self._engine.call("check_options", options, timeout_s=_ASK_SECONDS)
+
+    def alternatives(self) -> int:
+        """Say how many records of a workload the engine's plans choose from."""
+        return int(self._engine.call("alternatives", timeout_s=_ASK_SECONDS))
+
+    def transforms(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+    ) -> tuple[tuple[Workload, Candidate], ...]:
+        """Return what has to be measured before :meth:`plans`."""
+        found: tuple[tuple[Workload, Candidate], ...] = self._engine.call(
+            "transforms", model, target, workloads, history, timeout_s=_EXTRACT_SECONDS
+        )
+        return found
+
+    def plans(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+        measured: dict[str, tuple[Record, ...]],
+    ) -> tuple[Plan, ...]:
+        """Return the plans worth compiling, the most promising first."""
+        plans: tuple[Plan, ...] = self._engine.call(
+            "plans", model, target, workloads, history, measured, timeout_s=_EXTRACT_SECONDS
+        )
+        return plans
+
     def compile(
-        self, model: PreparedModel, target: str, records: dict[str, Candidate], *, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False
     ) -> Future[CompiledModel]:
         """Start to compile a model; several may be under way."""
-        return self._engine.submit(
-            "compile", model, target, records, params_beside, timeout_s=_COMPILE_SECONDS
-        )
+        return self._engine.submit("compile", model, target, plan, params_beside, timeout_s=_COMPILE_SECONDS)
 
     def run(
         self,

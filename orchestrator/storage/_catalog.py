@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, select, update
@@ -190,11 +191,14 @@ class Catalog(Database):
 
         return self._write(work)
 
-    def _put_tasks(self, connection: Connection, extraction_id: int, tasks: tuple[TaskSpec, ...]) -> None:
-        if not tasks:
-            return
+    def put_workloads(self, workloads: Sequence[WorkloadMessage]) -> None:
+        """Store workloads that belong to no model's tasks."""
+        if workloads:
+            self._write(lambda connection: self._insert_workloads(connection, workloads))
+
+    def _insert_workloads(self, connection: Connection, workloads: Iterable[WorkloadMessage]) -> None:
         # In the order of the hashes, so that two who insert the same workloads can't lock each other out.
-        workloads = {task.workload.hash: task.workload for task in tasks}
+        distinct = {w.hash: w for w in workloads}
         table: Any = Workload.__table__
         connection.execute(
             insert_unless_there(table, self._dialect, ("hash",)),
@@ -206,10 +210,15 @@ class Catalog(Database):
                     "flops": w.flops,
                     "module": w.module,
                 }
-                for _, w in sorted(workloads.items())
+                for _, w in sorted(distinct.items())
             ],
         )
-        ids = ids_of_workloads(connection, workloads)
+
+    def _put_tasks(self, connection: Connection, extraction_id: int, tasks: tuple[TaskSpec, ...]) -> None:
+        if not tasks:
+            return
+        self._insert_workloads(connection, [task.workload for task in tasks])
+        ids = ids_of_workloads(connection, [task.workload.hash for task in tasks])
         tasks_table: Any = ModelTask.__table__
         connection.execute(
             insert_unless_there(tasks_table, self._dialect, ("extraction_id", "workload_id")),

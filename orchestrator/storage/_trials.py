@@ -24,6 +24,7 @@ from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Tri
 from orchestrator.storage._types import insert_unless_there
 from orchestrator.storage.records import ModelTaskRow, NewTrial, TrialRow
 from workers.messages import Candidate, Record, TrialState
+from workers.messages import Workload as WorkloadMessage
 
 __all__ = ["Trials"]
 
@@ -116,6 +117,46 @@ class Trials(Database):
         )
         return [
             Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
+            for row in self._read(lambda c: c.execute(query).all())
+        ]
+
+    def related(
+        self, workload_hash: str, device_class: str, limit: int = 512
+    ) -> list[tuple[WorkloadMessage, Record]]:
+        """Return the latest successful trials of other workloads of the same engine and name.
+
+        They are what a cost model can learn from before its own workload has a trial. Never those of another
+        device class.
+        """
+        own = select(Workload.engine, Workload.name).where(Workload.hash == workload_hash).subquery()
+        query = (
+            select(
+                Workload.hash,
+                Workload.engine,
+                Workload.name,
+                Workload.flops,
+                Workload.module,
+                Trial.candidate,
+                Trial.trace,
+                Trial.times,
+            )
+            .select_from(Trial)
+            .join(Workload, Workload.id == Trial.workload_id)
+            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+            .join(own, and_(own.c.engine == Workload.engine, own.c.name == Workload.name))
+            .where(
+                Workload.hash != workload_hash,
+                DeviceClass.name == device_class,
+                Trial.cost_s.is_not(None),
+            )
+            .order_by(Trial.id.desc())
+            .limit(limit)
+        )
+        return [
+            (
+                WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module),
+                Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)),
+            )
             for row in self._read(lambda c: c.execute(query).all())
         ]
 

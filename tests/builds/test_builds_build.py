@@ -87,7 +87,9 @@ def test_coverage_counts_trials_and_takes_the_fastest_of_this_device_class_alone
     coverage = coverage_of(store, model, tools.engine_version())
     (task,) = (task for task in coverage.tasks if task.workload_hash == workload)
     assert (task.trials, task.failures, task.best_s) == (3, 1, 1.5)
-    assert coverage.candidates == {workload: Candidate("fast", "[[],[]]")}
+    assert {key: record.candidate for key, record in coverage.records.items()} == {
+        workload: Candidate("fast", "[[],[]]")
+    }
     assert coverage.tuned == 1
     assert coverage.expected_s == 1.5 * task.weight
 

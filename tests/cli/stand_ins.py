@@ -17,7 +17,9 @@ from workers.messages import (
     Extraction,
     ModelRun,
     ModelTiming,
+    Plan,
     PreparedModel,
+    SearchOptions,
     Workload,
 )
 from workers.models import OutputDifference
@@ -61,10 +63,16 @@ class CannedToolbox:
         assert candidate is not None
         return f"# schedule of {workload.name}\nsch.split(l1, factors=[2, 4])\n"
 
+    def check_options(self, options: SearchOptions) -> None:
+        pass
+
+    def alternatives(self) -> int:
+        return 1
+
     def compile(
-        self, model: PreparedModel, target: str, records: dict[str, Candidate], *, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False
     ) -> Future[CompiledModel]:
-        tuned = tuple(records)
+        tuned = tuple(plan.records)
         untuned = tuple({build.workload(n).hash for n in range(TASKS)} - set(tuned))
         future: Future[CompiledModel] = Future()
         future.set_result(CompiledModel(b"library", b"params" if params_beside else None, tuned, untuned))

@@ -11,6 +11,7 @@ from tiny_models import save
 
 from orchestrator.errors import ModelError, TargetError
 from orchestrator.fleet import Toolbox
+from workers.messages import Plan
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,10 @@ def tools() -> Iterator[Toolbox]:
 def test_a_model_is_imported_compiled_run_and_compared(tools: Toolbox, tmp_path: Path) -> None:
     model = tools.prepare(str(save(tmp_path / "tiny.onnx")), {})
     target = tools.resolve_target("auto").target
-    builds = [tools.compile(model, target, {}), tools.compile(model, target, {}, params_beside=True)]
+    builds = [
+        tools.compile(model, target, Plan("untuned")),
+        tools.compile(model, target, Plan("untuned"), params_beside=True),
+    ]
     inputs, expected = tools.reference_outputs(model, 1, 1)
     for build in builds:
         run = tools.run(build.result(120), inputs, target, repeats=2)

@@ -77,7 +77,9 @@ def builder() -> Iterator[BuildActor]:
 @pytest.fixture(scope="session")
 def candidates(searcher: SearchActor, convolution: Workload, device: DeviceInfo) -> tuple[Candidate, ...]:
     """What a search proposes for the heaviest workload."""
-    searcher.open("candidates", convolution, device.target, SearchOptions(population=128), (), timeout_s=120)
+    searcher.open(
+        "candidates", convolution, device.target, SearchOptions(population=128), (), (), timeout_s=120
+    )
     found = searcher.propose("candidates", 4, None, timeout_s=120)
     searcher.close("candidates")
     return found

@@ -102,7 +102,7 @@ def test_a_search_proposes_different_candidates(candidates: tuple[Candidate, ...
 def test_a_search_with_the_same_seed_proposes_the_same(
     searcher: SearchActor, convolution: Workload, device: DeviceInfo, candidates: tuple[Candidate, ...]
 ) -> None:
-    searcher.open("same", convolution, device.target, SMALL, (), 120)
+    searcher.open("same", convolution, device.target, SMALL, (), (), 120)
     assert searcher.propose("same", 4, None, 120) == candidates
     searcher.close("same")
 
@@ -112,7 +112,7 @@ def test_a_search_never_proposes_what_was_tried_before(
 ) -> None:
     tried = frozenset(candidate.hash for candidate in candidates)
     options = SearchOptions(population=128, exclude=tried)
-    searcher.open("more", convolution, device.target, options, (), 120)
+    searcher.open("more", convolution, device.target, options, (), (), 120)
     more = searcher.propose("more", 4, None, 120)
     again = searcher.propose("more", 4, None, 120)
     searcher.close("more")
@@ -126,7 +126,7 @@ def test_results_train_a_cost_model_that_the_search_goes_on_with(
 ) -> None:
     history = tuple(Record(c, (1e-6 * (n + 1),)) for n, c in enumerate(candidates))
     failed = Record(candidates[0], (), TrialState.RUN_ERROR)
-    seeded = searcher.open("learns", convolution, device.target, SMALL, history, 120)
+    seeded = searcher.open("learns", convolution, device.target, SMALL, history, (), 120)
     samples = searcher.learn("learns", (failed,), 120)
     assert seeded
     assert samples
@@ -141,7 +141,7 @@ def test_a_history_that_does_not_apply_any_more_teaches_nothing_and_harms_nothin
     searcher: SearchActor, convolution: Workload, device: DeviceInfo
 ) -> None:
     stale = Record(Candidate("stale", '[[["NoSuchInstruction",[],[],[]]],[]]'), (1e-6,))
-    assert searcher.open("stale", convolution, device.target, SMALL, (stale,), 120) == b""
+    assert searcher.open("stale", convolution, device.target, SMALL, (stale,), (), 120) == b""
     assert searcher.propose("stale", 2, None, 120)
     searcher.close("stale")
 
@@ -150,7 +150,7 @@ def test_a_space_of_one_candidate_is_used_up_after_it(
     searcher: SearchActor, extraction: Extraction, device: DeviceInfo
 ) -> None:
     reshape = min(extraction.tasks, key=lambda task: task.workload.flops).workload
-    searcher.open("reshape", reshape, device.target, SMALL, (), 120)
+    searcher.open("reshape", reshape, device.target, SMALL, (), (), 120)
     assert len(searcher.propose("reshape", 16, None, 120)) == 1
     assert searcher.propose("reshape", 16, None, 120) == ()
     searcher.close("reshape")
@@ -261,7 +261,7 @@ def records(searcher: SearchActor, extraction: Extraction, device: DeviceInfo) -
     """A candidate for every workload of the tiny model."""
     found = {}
     for task in extraction.tasks:
-        searcher.open("records", task.workload, device.target, SMALL, (), 120)
+        searcher.open("records", task.workload, device.target, SMALL, (), (), 120)
         (found[task.workload.hash],) = searcher.propose("records", 1, None, 120)
         searcher.close("records")
     return found

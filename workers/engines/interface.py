@@ -13,6 +13,7 @@ from workers.messages import (
     EvaluatorConfig,
     Extraction,
     ModelRun,
+    Plan,
     PreparedModel,
     Record,
     SearchOptions,
@@ -39,6 +40,9 @@ class Search(Protocol):
             What :meth:`Engine.train` returned last, where that is newer than what this search was given
             before.
         """
+
+    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Start from records of other workloads of the same kind, before anything is proposed."""
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
         """Take the results of candidates and return what the cost model is to be trained on.
@@ -89,6 +93,15 @@ class Engine(Protocol):
             Where TVM's frontend refuses the model: the operator, the node and the reason.
         """
 
+    def check_options(self, options: SearchOptions) -> None:
+        """Refuse options that mean nothing to this engine's searches.
+
+        Raises
+        ------
+        UsageError
+            Naming what it has instead.
+        """
+
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Search:
         """Open the search of one workload; :meth:`Search.learn` seeds it with what is known."""
 
@@ -109,10 +122,45 @@ class Engine(Protocol):
             Seconds of one call, one value a repeat.
         """
 
+    def alternatives(self) -> int:
+        """Say from how many records of a workload, the fastest first, :meth:`plans` chooses.
+
+        One, where the best of each workload makes the best model. Nothing is asked of the next two methods
+        then.
+        """
+
+    def transforms(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+    ) -> tuple[tuple[Workload, Candidate], ...]:
+        """Return what lies between the tasks, layout transforms say, whose time :meth:`plans` weighs as well.
+
+        Each with the one way of doing it. They are measured and stored like any trial.
+        """
+
+    def plans(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+        measured: dict[str, tuple[Record, ...]],
+    ) -> tuple[Plan, ...]:
+        """Return the plans worth compiling, the most promising first; the last one applies no record.
+
+        Parameters
+        ----------
+        history, measured : dict of str to tuple of Record
+            Records of the tasks and of the :meth:`transforms`, by the hash of the workload.
+        """
+
     def compile(
-        self, model: PreparedModel, target: str, records: dict[str, Candidate], params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
     ) -> CompiledModel:
-        """Compile a model, applying to each of its workloads (by hash) the candidate given for it."""
+        """Compile a model after a plan."""
 
     def run(
         self,

@@ -14,7 +14,9 @@ from workers.messages import (
     EvaluatorConfig,
     Extraction,
     ModelRun,
+    Plan,
     PreparedModel,
+    Record,
     SearchOptions,
     Workload,
 )
@@ -44,7 +46,8 @@ class MetaScheduleEngine:
 
             register_intrinsics(tvm.target.Target("llvm"))
         if role == "measure":
-            from workers.engines.metaschedule import measure, serve  # noqa: F401
+            from workers.engines import rpc  # noqa: F401
+            from workers.engines.metaschedule import measure  # noqa: F401
 
     def version(self) -> str:
         """Return the version tasks are bound to."""
@@ -77,6 +80,17 @@ class MetaScheduleEngine:
 
         return extract_tasks(model, _target(target), self.name, self.version())
 
+    def check_options(self, options: SearchOptions) -> None:
+        """Refuse a choice of tuners: there is the one."""
+        from workers.errors import UsageError
+
+        for name in ("tuner", "loss", "plan_size"):
+            if getattr(options, name):
+                raise UsageError(
+                    f"the metaschedule engine has no --{name.replace('_', '-')}: "
+                    "its search is evolutionary, its cost model XGBoost's"
+                )
+
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
         """Open the search of one workload."""
         from workers.engines.metaschedule.search import MetaScheduleSearch
@@ -103,12 +117,34 @@ class MetaScheduleEngine:
 
         return measure_artifact(artifact, endpoint, evaluator)
 
+    def alternatives(self) -> int:
+        """Say that each workload's best is chosen: activations keep their layout whatever is chosen."""
+        return 1
+
+    def transforms(self, *_: Any) -> tuple[tuple[Workload, Candidate], ...]:
+        """Return nothing: see :meth:`alternatives`."""
+        return ()
+
+    def plans(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+        measured: dict[str, tuple[Record, ...]],
+    ) -> tuple[Plan, ...]:
+        """Return each workload's best, and nothing applied."""
+        del model, target, workloads, measured
+        best = {key: records[0] for key, records in history.items() if records}
+        return (Plan("each task's best", best), Plan("untuned"))
+
     def compile(
-        self, model: PreparedModel, target: str, records: dict[str, Candidate], params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
     ) -> CompiledModel:
         """Compile a model."""
         from workers.engines.metaschedule.model import compile_model
 
+        records = {key: record.candidate for key, record in plan.records.items()}
         return compile_model(model, _target(target), records, params_beside=params_beside)
 
     def run(
@@ -142,13 +178,13 @@ class MetaScheduleEngine:
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""
-        from workers.engines.metaschedule.serve import serve_tracker
+        from workers.engines.rpc import serve_tracker
 
         serve_tracker(host)
 
     def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
         """Run an RPC server for one device until killed."""
-        from workers.engines.metaschedule.serve import serve_device
+        from workers.engines.rpc import serve_device
 
         environment = {"TVM_NUM_THREADS": str(device.cores)} if device.cores else {}
         serve_device(host, tracker, key, environment)

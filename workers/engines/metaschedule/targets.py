@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pathlib
 import platform
 import re
 import shlex
@@ -14,6 +12,7 @@ from typing import Any
 import tvm
 from tvm.target import Target, codegen
 
+from workers.engines.machine import cpu_model, slug, usable_cores
 from workers.errors import TargetError
 from workers.messages import DeviceInfo
 
@@ -82,28 +81,13 @@ def resolve_target(spec: str) -> DeviceInfo:
     digest = hashlib.sha256(text.encode()).hexdigest()[:6]
     return DeviceInfo(
         target=text,
-        device_class=f"{short}-{digest}@{_slug(model)}",
+        device_class=f"{short}-{digest}@{slug(model)}",
         model=model,
         cores=cores,
         kind=device,
         unfit=unfit,
         versions={"tvm": tvm.__version__},
     )
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def cpu_model() -> str:
-    """Return the CPU's name as the operating system has it."""
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
 
 
 def _unfit_cpu(target: Target, cores: int) -> str:
@@ -163,7 +147,3 @@ def _from_options(text: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

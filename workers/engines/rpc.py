@@ -1,4 +1,4 @@
-"""TVM's RPC tracker and RPC server, each as the whole work of one process.
+"""TVM's RPC tracker and RPC server, each as the whole work of one process; classic TVM has the same.
 
 ``tvm.rpc.Tracker`` and ``tvm.rpc.Server`` start a process of their own, which outlives its parent when that
 is killed. Here their states run in a process that the engine process forks, watches, and takes with it.

@@ -1,0 +1,176 @@
+"""Which records a model is built with: each task's best, or what the engine chooses for all of them together.
+
+The best of each task need not make the best model: on classic TVM its neighbours may want other layouts, and
+the transforms in between cost more than was gained. An engine that knows such things offers several plans;
+they are compiled, timed in turns, and the fastest is kept. Never one that measured slower than no record at
+all.
+"""
+
+from __future__ import annotations
+
+import statistics
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from orchestrator.builds.coverage import Coverage
+from orchestrator.campaigns.extraction import ExtractedModel
+from orchestrator.fleet import Toolbox
+from orchestrator.storage import NewTrial, Storage
+from workers.actors import BuildActor, MeasureActor
+from workers.messages import (
+    Candidate,
+    CompiledModel,
+    DeviceInfo,
+    EvaluatorConfig,
+    Measurement,
+    Plan,
+    Record,
+    TrialState,
+    Workload,
+)
+
+__all__ = ["Choice", "choose_plan"]
+
+# A transform moves data once: it needs no long timing, and there may be hundreds.
+_EVALUATOR = EvaluatorConfig(number=3, repeat=1, min_repeat_ms=20)
+_BUILD_SECONDS = 30.0
+_TURNS = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The plan that was kept, and against what.
+
+    Attributes
+    ----------
+    compiled : CompiledModel or None
+        The model compiled after it, where it was compiled to be timed.
+    times_s : dict of str to float
+        Median seconds of one inference after each plan, by its name; empty where there was nothing to choose
+        or this machine can't run it.
+    why : str
+        One sentence for people.
+    """
+
+    plan: Plan
+    why: str
+    compiled: CompiledModel | None = None
+    times_s: dict[str, float] = field(default_factory=dict)
+
+
+def choose_plan(
+    store: Storage,
+    tools: Toolbox,
+    model: ExtractedModel,
+    coverage: Coverage,
+    *,
+    together: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> Choice:
+    """Choose the records a model is compiled with.
+
+    Parameters
+    ----------
+    together : bool, optional
+        Weigh layouts between the tasks, where the engine can. Without, each task's best is taken, unless it
+        measures slower than the untuned model.
+    """
+    device = model.device
+    best = Plan("each task's best", coverage.records)
+    width = tools.alternatives()
+    if width == 1 or not coverage.tuned:
+        return Choice(best, "each task's best record")
+    workloads = tuple(task.workload for task in model.tasks)
+    history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
+    if not together:
+        history = {key: records[:1] for key, records in history.items()}
+    if device.unfit:
+        return Choice(best, f"each task's best record; nothing was compared, for here {device.unfit}")
+    measured: dict[str, tuple[Record, ...]] = {}
+    if together:
+        say(f"looking for layout transforms in {model.prepared.name}")
+        needed = tools.transforms(model.prepared, device.target, workloads, history)
+        _measure_missing(store, tools.engine, device, needed, say)
+        for workload, _ in needed:
+            measured[workload.hash] = tuple(store.history(workload.hash, device.device_class, limit=1))
+    say("choosing the records together")
+    plans = tools.plans(model.prepared, device.target, workloads, history, measured)
+    return _fastest(tools, model, plans, say)
+
+
+def _fastest(
+    tools: Toolbox, model: ExtractedModel, plans: Sequence[Plan], say: Callable[[str], None]
+) -> Choice:
+    prepared, device = model.prepared, model.device
+    say(f"compiling {prepared.name} after {len(plans)} plans")
+    builds = [tools.compile(prepared, device.target, plan) for plan in plans]
+    compiled = [build.result() for build in builds]
+    inputs, _ = tools.reference_outputs(prepared, 1, device.cores)
+    ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
+    times: dict[str, list[float]] = {plan.name: [] for plan in plans}
+    for turn in range(_TURNS):
+        say(f"timing the plans, turn {turn + 1} of {_TURNS}")
+        for plan, library in zip(plans, compiled, strict=True):
+            times[plan.name] += tools.run(library, ordered, device.target, repeats=5).times
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    kept = min(range(len(plans)), key=lambda i: middle[plans[i].name])
+    others = ", ".join(
+        f"{plan.name} {middle[plan.name] * 1e3:.3g} ms" for plan in plans if plan is not plans[kept]
+    )
+    name = plans[kept].name
+    why = f"{name}: {middle[name] * 1e3:.3g} ms, measured in turns with {others}"
+    return Choice(plans[kept], why, compiled[kept], middle)
+
+
+def _measure_missing(
+    store: Storage,
+    engine: str,
+    device: DeviceInfo,
+    needed: Sequence[tuple[Workload, Candidate]],
+    say: Callable[[str], None],
+) -> None:
+    """Measure what was not measured before, on this machine, and store it like any trial."""
+    known = store.trial_counts([(workload.hash, device.device_class) for workload, _ in needed])
+    missing = [item for item in needed if not known.get((item[0].hash, device.device_class))]
+    if not missing:
+        return
+    store.put_workloads([workload for workload, _ in missing])
+    builder, measurer = BuildActor(engine), MeasureActor(engine, (device,))
+    try:
+        _, _, versions = measurer.start()
+        builder.start()
+        with ThreadPoolExecutor(device.cores or 1) as pool:
+            say(f"building {len(missing)} layout transforms")
+            built = list(
+                pool.map(lambda item: builder.build(item[0], device.target, item[1], _BUILD_SECONDS), missing)
+            )
+        for position, ((workload, candidate), (result, artifact)) in enumerate(
+            zip(missing, built, strict=True), 1
+        ):
+            if position % 10 == 1:
+                say(f"measuring layout transforms, {position} of {len(missing)}")
+            if artifact is None:
+                measurement = Measurement(result.state, message=result.message)
+            else:
+                measurement = measurer.measure(artifact, device.device_class, _EVALUATOR)
+            if measurement.state is TrialState.DEVICE_LOST:
+                continue  # it says nothing about the candidate: the next build asks again
+            store.record_trials(
+                [
+                    NewTrial(
+                        workload_hash=workload.hash,
+                        device_class=device.device_class,
+                        candidate=candidate,
+                        measurement=measurement,
+                        campaign_id=None,
+                        build_s=result.build_s,
+                        token=uuid.uuid4().hex,
+                        versions=versions,
+                    )
+                ]
+            )
+    finally:
+        builder.stop()
+        measurer.stop()

@@ -1,0 +1,188 @@
+"""The engine's face: plain data in, plain data out; see :class:`workers.engines.interface.Engine`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from workers.messages import (
+    Artifact,
+    Candidate,
+    CompiledModel,
+    DeviceInfo,
+    Endpoint,
+    EvaluatorConfig,
+    Extraction,
+    ModelRun,
+    Plan,
+    PreparedModel,
+    Record,
+    SearchOptions,
+    Workload,
+)
+
+__all__ = ["AutoTVMEngine"]
+
+
+class AutoTVMEngine:
+    """AutoTVM on classic TVM."""
+
+    name = "autotvm"
+
+    def warm(self, role: str) -> None:
+        """Import what the forks of `role` need. Imports start no thread here."""
+        # First: nothing may import tvm before it does.
+        from workers.engines.autotvm import classic  # noqa: F401, I001
+        from workers.engines import rpc  # noqa: F401
+        from workers.engines.autotvm import build, measure, tasks  # noqa: F401
+
+        if role == "search":
+            from workers.engines.autotvm import search  # noqa: F401
+        if role == "model":
+            from workers.engines.autotvm import layouts, model  # noqa: F401
+
+    def version(self) -> str:
+        """Return the version tasks are bound to."""
+        from workers.engines.autotvm.classic import tvm
+
+        # The number after the dash is this engine's own: raise it when the import or the canonical form
+        # changes.
+        return f"tvm-{tvm.__version__}-1"
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what decides about a measurement."""
+        from workers.engines.autotvm.classic import tvm
+
+        return {
+            "tvm": str(tvm.__version__),
+            "llvm": str(tvm.support.libinfo().get("LLVM_VERSION", "unknown")),
+            "engine": self.version(),
+        }
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target."""
+        from workers.engines.autotvm.targets import resolve_target
+
+        return resolve_target(spec)
+
+    def check_options(self, options: SearchOptions) -> None:
+        """Refuse search options that mean nothing here."""
+        from workers.engines.autotvm.search import check_options
+
+        check_options(options)
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tasks of a model."""
+        from workers.engines.autotvm.model import extract_tasks
+
+        return extract_tasks(model, _target(target), self.name, self.version())
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
+        """Open the search of one workload."""
+        from workers.engines.autotvm.search import AutoTVMSearch
+
+        return AutoTVMSearch(workload, _target(target), options)
+
+    def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
+        """Do nothing: each tuner trains its own cost model, and gives no samples."""
+        del samples, threads
+        return b""
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate."""
+        from workers.engines.autotvm.build import build_candidate
+
+        return build_candidate(workload, _target(target), candidate)
+
+    def measure(
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
+    ) -> tuple[float, ...]:
+        """Time an artifact on a device."""
+        from workers.engines.autotvm.measure import measure_artifact
+
+        return measure_artifact(artifact, endpoint, evaluator)
+
+    def alternatives(self) -> int:
+        """Say how many records of a task the graph tuner gets: what has the layouts it weighs."""
+        return 64
+
+    def transforms(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+    ) -> tuple[tuple[Workload, Candidate], ...]:
+        """Return the layout transforms that the graph tuner has to know the time of."""
+        from workers.engines.autotvm.layouts import transforms
+
+        return transforms(model, _target(target), workloads, history, self.name)
+
+    def plans(
+        self,
+        model: PreparedModel,
+        target: str,
+        workloads: tuple[Workload, ...],
+        history: dict[str, tuple[Record, ...]],
+        measured: dict[str, tuple[Record, ...]],
+    ) -> tuple[Plan, ...]:
+        """Return the graph tuner's plan, each workload's best, and the fallback."""
+        from workers.engines.autotvm.layouts import plans
+
+        return plans(model, _target(target), workloads, history, measured)
+
+    def compile(
+        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model."""
+        from workers.engines.autotvm.model import compile_model
+
+        return compile_model(model, _target(target), plan, params_beside=params_beside)
+
+    def run(
+        self,
+        library: bytes,
+        params: bytes | None,
+        inputs: dict[str, Any],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+    ) -> ModelRun:
+        """Run a compiled model here."""
+        from workers.engines.autotvm.model import run_model
+        from workers.engines.autotvm.targets import cores_of
+
+        parsed = _target(target)
+        # TVM reads it when its thread pool starts, which is with the first kernel.
+        if cores_of(parsed):
+            os.environ["TVM_NUM_THREADS"] = str(cores_of(parsed))
+        return run_model(library, params, inputs, parsed, repeats, number)
+
+    def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
+        """Return the workload, or the candidate's choices, a line each."""
+        from workers.engines.autotvm.tasks import config_of, tvm_workload
+
+        if candidate is None:
+            name, *args = tvm_workload(workload)
+            return "\n".join([name, *(f"    {arg}" for arg in args)])
+        described = config_of(candidate).to_json_dict()["entity"]
+        return "\n".join(f"{name}: {value} ({kind})" for name, kind, value in described)
+
+    def serve_tracker(self, host: str) -> None:
+        """Run an RPC tracker until killed."""
+        from workers.engines.rpc import serve_tracker
+
+        serve_tracker(host)
+
+    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
+        """Run an RPC server for one device until killed."""
+        from workers.engines.rpc import serve_device
+
+        environment = {"TVM_NUM_THREADS": str(device.cores)} if device.cores else {}
+        serve_device(host, tracker, key, environment)
+
+
+def _target(text: str) -> Any:
+    from workers.engines.autotvm.targets import parse_target
+
+    return parse_target(text)

@@ -1,0 +1,49 @@
+"""Timing a candidate on a device, through the RPC tracker."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import tempfile
+
+from tvm import rpc
+
+from workers.engines.autotvm.classic import tvm
+from workers.engines.interface import WAITING
+from workers.host import stage
+from workers.messages import Artifact, Endpoint, EvaluatorConfig
+
+__all__ = ["measure_artifact"]
+
+
+def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+    """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`."""
+    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
+    session = rpc.connect_tracker(endpoint.host, endpoint.port).request(
+        endpoint.key, session_timeout=evaluator.timeout_s
+    )
+    device = session.device(endpoint.kind, 0)
+    stage("loading the candidate on the device")
+    name = f"candidate{artifact.suffix}"
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / name
+        path.write_bytes(artifact.data)
+        session.upload(str(path), name)
+    # Session.load_module of the tested wheel hands this function three arguments, and the server's takes one.
+    module = session.get_function("tvm.rpc.server.load_module")(name)
+    described = json.loads(artifact.args)
+    arguments = [tvm.nd.empty(shape, dtype, device) for dtype, shape in described["tensors"]]
+    if described["random"]:  # random indices to scatter to would lie outside of the tensor
+        fill = session.get_function("tvm.contrib.random.random_fill_for_measure")
+        for tensor in arguments:
+            fill(tensor)
+    stage("running the candidate")
+    timer = module.time_evaluator(
+        described["entry"],
+        device,
+        number=evaluator.number,
+        repeat=evaluator.repeat,
+        min_repeat_ms=evaluator.min_repeat_ms,
+    )
+    device.sync()
+    return tuple(float(seconds) for seconds in timer(*arguments).results)

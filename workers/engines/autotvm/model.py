@@ -1,0 +1,220 @@
+"""Whole models: from ONNX to tasks, and from a plan to a library."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import tempfile
+from typing import Any
+
+import numpy as np
+import onnx
+from tvm import relay
+from tvm.autotvm.task import ApplyGraphBest
+from tvm.autotvm.task.space import FallbackConfigEntity
+from tvm.contrib import graph_executor
+from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
+
+from workers.engines.autotvm.classic import autotvm, tvm
+from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
+from workers.errors import ModelError
+from workers.host import stage
+from workers.messages import CompiledModel, Extraction, ModelRun, Plan, PreparedModel, Record, TaskSpec
+
+__all__ = ["compile_model", "extract_tasks", "import_model", "run_model"]
+
+# Operators AutoTVM has templates for, as Relay names them.
+_TUNABLE = ("nn.conv", "nn.dense", "nn.batch_matmul", "nn.contrib_dense", "nn.deformable")
+
+
+def import_model(model: PreparedModel) -> tuple[tvm.IRModule, dict[str, Any]]:
+    """Return a model in Relay, and its weights.
+
+    Raises
+    ------
+    ModelError
+        Where the frontend refuses it, with the reason.
+    """
+    stage("importing the model into TVM")
+    graph = onnx.load_from_string(model.onnx)
+    shapes = {spec.name: spec.shape for spec in model.inputs}
+    try:
+        module, params = relay.frontend.from_onnx(graph, shapes, freeze_params=True)
+        module = relay.transform.DynamicToStatic()(module)
+    except Exception as error:  # the frontend raises what it likes
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ModelError(
+            f"classic TVM's ONNX frontend refused {model.name}: {type(error).__name__}: "
+            f"{lines[-1] if lines else 'no message'}"
+        ) from error
+    return relay.transform.InferType()(module), params
+
+
+def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, version: str) -> Extraction:
+    """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
+    module, params = import_model(model)
+    stage("extracting the tasks")
+    tasks = autotvm.task.extract_from_program(module["main"], target=target, params=params)
+    stage("counting the calls")
+    calls = _calls(module, target, params)
+    specs: dict[str, TaskSpec] = {}
+    for task in tasks:
+        workload = workload_of(task, engine)
+        weight = max(1, calls.get(_signature(task.args), 0))
+        specs.setdefault(workload.hash, TaskSpec(_readable(task), weight, workload))
+    return Extraction(tuple(specs.values()), version)
+
+
+def compile_model(
+    model: PreparedModel, target: tvm.target.Target, plan: Plan, *, params_beside: bool
+) -> CompiledModel:
+    """Compile a model after a plan; see :meth:`workers.engines.interface.Engine.compile`."""
+    module, params = import_model(model)
+    stage("compiling the model")
+    chosen = _ChosenTogether(plan) if plan.sequence else _Chosen(plan)
+    with chosen, tvm.transform.PassContext(opt_level=3):
+        built = relay.build(module, target=target, params=params)
+    stage("linking the model")
+    archive = None
+    if params_beside:
+        buffer = io.BytesIO()
+        np.savez(buffer, **{name: value.numpy() for name, value in built.get_params().items()})
+        archive = buffer.getvalue()
+        built = GraphExecutorFactoryModule(
+            built.ir_mod,
+            built.target,
+            built.executor,
+            built.get_graph_json(),
+            built.lib,
+            "default",
+            {},
+            built.function_metadata,
+        )
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / "model.so"
+        built.export_library(str(path))
+        library = path.read_bytes()
+    return CompiledModel(library, archive, tuple(chosen.used), tuple(chosen.missed))
+
+
+def run_model(
+    library: bytes,
+    params: bytes | None,
+    inputs: dict[str, Any],
+    target: tvm.target.Target,
+    repeats: int,
+    number: int,
+) -> ModelRun:
+    """Run a compiled model in this process; see :meth:`workers.engines.interface.Engine.run`."""
+    device = tvm.device(target.kind.name if target.kind.name != "llvm" else "cpu", 0)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / "model.so"
+        path.write_bytes(library)
+        executor = graph_executor.GraphModule(tvm.runtime.load_module(str(path))["default"](device))
+    if params is not None:
+        with np.load(io.BytesIO(params)) as archive:
+            executor.set_input(**{name: tvm.nd.array(archive[name], device) for name in archive.files})
+    executor.set_input(**inputs)
+    stage("running the model")
+    executor.run()
+    outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
+    times: tuple[float, ...] = ()
+    if repeats:
+        timed = executor.module.time_evaluator("run", device, number=number, repeat=repeats)()
+        times = tuple(float(seconds) for seconds in timed.results)
+    return ModelRun(outputs, times)
+
+
+class _Chosen(autotvm.task.DispatchContext):  # type: ignore[misc]
+    """The records of a plan, where TVM asks for configurations.
+
+    Attributes
+    ----------
+    used, missed : dict of str to None
+        Hashes of the workloads that were asked for and had a record, and of those that had none.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        # By name: of the class below, the next in line is one that wants records as a log has them.
+        autotvm.task.DispatchContext.__init__(self)
+        self._configs = {key: _costed(record) for key, record in plan.records.items()}
+        self._given: dict[Any, Any] = {}
+        self.used: dict[str, None] = {}
+        self.missed: dict[str, None] = {}
+
+    def _query_inside(self, target: Any, workload: Any) -> Any:
+        known = self._given.get((str(target), workload))
+        if known is None:
+            key = workload_hash(workload)
+            known = self._configs.get(key)
+            (self.missed if known is None else self.used)[key] = None
+            known = known or FallbackConfigEntity()
+            self._given[str(target), workload] = known
+        return known
+
+    def update(self, target: Any, workload: Any, config: Any) -> None:
+        """Take the configuration of a workload in the layout it was given."""
+        self._given[str(target), workload] = config
+
+
+class _ChosenTogether(_Chosen, ApplyGraphBest):  # type: ignore[misc]
+    """The same, with a configuration of its own for each convolution of the model, in the model's order.
+
+    TVM knows by its base class that it is to be asked once for each of them, without saying for which.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._sequence = iter(plan.sequence)
+
+    def _query_inside(self, target: Any, workload: Any) -> Any:
+        if workload is not None:
+            return super()._query_inside(target, workload)
+        described, record = next(self._sequence)
+        config = _costed(record)
+        config.workload = tvm_workload(described)
+        self.used[described.hash] = None
+        self.update(target, config.workload, config)
+        return config
+
+
+def _costed(record: Record) -> Any:
+    config = config_of(record.candidate)
+    # What TVM compares where several implementations of an operator have records.
+    config.cost = float(np.mean(record.times))
+    return config
+
+
+def _readable(task: Any) -> str:
+    """Name a task by its template and the shapes of its tensors."""
+    shapes = [
+        "x".join(map(str, arg[1])) for arg in task.args if isinstance(arg, tuple) and arg[:1] == ("TENSOR",)
+    ]
+    return f"{task.name} {' '.join(shapes)}"
+
+
+def _signature(args: Any) -> tuple[Any, ...]:
+    """Return what a task and a call of an operator have in common: shapes of data and weights, strides."""
+    tensors = tuple(tuple(arg[1]) for arg in args if isinstance(arg, tuple) and arg[:1] == ("TENSOR",))
+    rest = [arg for arg in args if not (isinstance(arg, tuple) and arg[:1] == ("TENSOR",))]
+    strides = rest[0] if len(tensors[0]) == 4 and rest and isinstance(rest[0], tuple) else ()
+    return (tensors[:2], tuple(strides))
+
+
+def _calls(module: tvm.IRModule, target: tvm.target.Target, params: dict[str, Any]) -> dict[Any, int]:
+    """Count the calls of tunable operators by what :func:`_signature` tells of them."""
+    with tvm.transform.PassContext(opt_level=3, disabled_pass={"AlterOpLayout"}):
+        optimized, _ = relay.optimize(module, target=target, params=params)
+    counts: dict[Any, int] = {}
+
+    def visit(expr: Any) -> None:
+        if not isinstance(expr, relay.Call) or not str(getattr(expr.op, "name", "")).startswith(_TUNABLE):
+            return
+        shapes = tuple(tuple(int(n) for n in arg.checked_type.shape) for arg in expr.args[:2])
+        strides = getattr(expr.attrs, "strides", None)
+        key = (shapes, tuple(map(int, strides)) if strides is not None and len(shapes[0]) == 4 else ())
+        counts[key] = counts.get(key, 0) + 1
+
+    for function in optimized.functions.values():
+        relay.analysis.post_order_visit(function, visit)
+    return counts

@@ -1,0 +1,170 @@
+"""The search of one task: one of AutoTVM's own tuners, asked for configurations instead of being let loop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from typing import Any
+
+import numpy as np
+from tvm.autotvm import tuner as tuners
+
+from workers.engines.autotvm.classic import autotvm, tvm
+from workers.engines.autotvm.tasks import candidate_of, config_of, fallback_of, make_task, result_of
+from workers.errors import UsageError
+from workers.messages import Candidate, Record, SearchOptions, TrialState, Workload
+
+__all__ = ["DEFAULT_TUNER", "AutoTVMSearch", "check_options"]
+
+DEFAULT_TUNER = "xgb"
+#: The kinds of features of AutoTVM's cost model, by the name of the tuner.
+_FEATURES = {"xgb": "itervar", "xgb_itervar": "itervar", "xgb_knob": "knob", "xgb_curve": "curve"}
+_TUNERS = (*_FEATURES, "ga", "random", "gridsearch")
+_LOSSES = ("reg", "rank-binary")
+# AutoTVM's own is 64: a budget of fewer trials would never train its model.
+_PLAN_SIZE = 32
+# AutoTVM's own is 500; a model of a few hundred records of the same template is a start all the same.
+_LEAST_HISTORY = 64
+# Configurations a tuner may offer in a row that are known already.
+_KNOWN_IN_A_ROW = 2000
+
+
+def check_options(options: SearchOptions) -> None:
+    """Refuse what no tuner here understands.
+
+    Raises
+    ------
+    UsageError
+    """
+    if options.tuner and options.tuner not in _TUNERS:
+        raise UsageError(f"the autotvm engine has no tuner {options.tuner!r}; it has {', '.join(_TUNERS)}")
+    if options.loss and options.loss not in _LOSSES:
+        raise UsageError(
+            f"the autotvm engine has no loss {options.loss!r}; it has {' and '.join(_LOSSES)} "
+            "(`rank` fails on xgboost 2 and later)"
+        )
+    if options.loss and (options.tuner or DEFAULT_TUNER) not in _FEATURES:
+        raise UsageError(f"the tuner {options.tuner} has no cost model, and so no loss")
+
+
+class AutoTVMSearch:
+    """See :class:`workers.engines.interface.Search`."""
+
+    def __init__(self, workload: Workload, target: tvm.target.Target, options: SearchOptions) -> None:
+        seed = int(hashlib.sha256(f"{options.seed}:{workload.hash}".encode()).hexdigest()[:8], 16)
+        # Its tuners and spaces draw from both.
+        np.random.seed(seed)
+        random.seed(seed)
+        # For the features of candidates to be those of what is built.
+        autotvm.GLOBAL_SCOPE.in_tuning = True
+        self._target = target
+        self._task = make_task(workload, target)
+        self._tuner = _tuner(self._task, options)
+        # Tried before all others: what a build has without records is what they have to beat, and its layouts
+        # are those that neighbours share.
+        self._first = fallback_of(self._task)
+        self._tried = set(options.exclude)  # stored before, proposed, or learned
+        self._results: dict[str, Record] = {}
+        self._under_way: set[str] = set()
+        # What the tuner offered, in its order, and how far it was told the results: the genetic tuner takes
+        # them for its genes, one after the other.
+        self._offered: list[tuple[str, Any]] = []
+        self._told = 0
+
+    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Start the cost model from records of other workloads of the same template."""
+        if not isinstance(self._tuner, tuners.XGBTuner):
+            return
+        pairs = []
+        for workload, record in records:
+            task = make_task(workload, self._target)
+            pairs.append(
+                (autotvm.MeasureInput(self._target, task, config_of(record.candidate)), result_of(record))
+            )
+        self._tuner.load_history(pairs, min_seed_records=_LEAST_HISTORY)
+        # It sets this to False at its end.
+        autotvm.GLOBAL_SCOPE.in_tuning = True
+
+    def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
+        """Return up to `count` candidates that were not tried before; none where the space is used up."""
+        del cost_model  # the tuner trains its own
+        fresh: dict[str, Candidate] = {}
+        if self._first is not None:
+            first, self._first = candidate_of(self._first), None
+            if first.hash not in self._tried:
+                self._tried.add(first.hash)
+                fresh[first.hash] = first
+        known_in_a_row = 0
+        while len(fresh) < count and known_in_a_row < _KNOWN_IN_A_ROW and self._tuner.has_next():
+            configs = self._tuner.next_batch(1)
+            if not configs:
+                break
+            candidate = candidate_of(configs[0])
+            self._offered.append((candidate.hash, configs[0]))
+            if candidate.hash in self._tried:
+                known_in_a_row += 1
+                # With this it may have what it waits for to go on.
+                self._tell()
+            else:
+                known_in_a_row = 0
+                self._tried.add(candidate.hash)
+                self._under_way.add(candidate.hash)
+                fresh[candidate.hash] = candidate
+        return tuple(fresh.values())
+
+    def learn(self, records: tuple[Record, ...]) -> bytes:
+        """Tell the tuner the results; it trains its own cost model when it has enough of them."""
+        for record in records:
+            key = record.candidate.hash
+            self._tried.add(key)
+            self._results[key] = record
+            if key in self._under_way:
+                self._under_way.discard(key)
+            elif not isinstance(self._tuner, tuners.GATuner):  # which takes the results of its genes alone
+                # Of an earlier campaign, or of a log.
+                config = self._in_this_space(record.candidate)
+                if config is not None:
+                    self._update(config, record)
+        self._tell()
+        return b""
+
+    def _tell(self) -> None:
+        """Tell the tuner what is known of what it offered, up to the first that is still under way."""
+        while self._told < len(self._offered) and self._offered[self._told][0] not in self._under_way:
+            key, config = self._offered[self._told]
+            self._told += 1
+            # One that was tried without a record that reached this search counts as a failure.
+            self._update(
+                config, self._results.get(key) or Record(Candidate(key, ""), (), TrialState.RUN_ERROR)
+            )
+
+    def _update(self, config: Any, record: Record) -> None:
+        self._tuner.update([autotvm.MeasureInput(self._target, self._task, config)], [result_of(record)])
+
+    def _in_this_space(self, candidate: Candidate) -> Any:
+        """Return a stored candidate's configuration as this space has it; None where it has none such."""
+        described = json.loads(candidate.trace)
+        index, space = described["index"], self._task.config_space
+        if isinstance(index, int) and 0 <= index < space.range_length and space.is_index_valid(index):
+            config = space.get(index)
+            if candidate_of(config).hash == candidate.hash:
+                return config
+        return None
+
+
+def _tuner(task: Any, options: SearchOptions) -> Any:
+    check_options(options)
+    name = options.tuner or DEFAULT_TUNER
+    if name in _FEATURES:
+        return tuners.XGBTuner(
+            task,
+            plan_size=options.plan_size or _PLAN_SIZE,
+            feature_type=_FEATURES[name],
+            loss_type=options.loss or "reg",
+            num_threads=1,
+            log_interval=0,
+        )
+    if name == "ga":
+        return tuners.GATuner(task, pop_size=options.plan_size or _PLAN_SIZE)
+    return {"random": tuners.RandomTuner, "gridsearch": tuners.GridSearchTuner}[name](task)
