@@ -1,13 +1,13 @@
 """Both engines on the same models, machine and wall-clock budget: latency against time, and trials per hour.
 
-Each engine gets a store of its own and the same seconds; at each checkpoint the campaign ends, its library is built
-and timed beside onnxruntime, and a campaign with the next budget goes on from the store. The engines take turns within
-each checkpoint. Building and comparing are not part of the budget::
+Each engine gets a store of its own and the same seconds; at each checkpoint the campaign ends, its library is
+built and timed beside onnxruntime, and a campaign with the next budget goes on from the store. The engines
+take turns within each checkpoint. Building and comparing are not part of the budget::
 
     python -m benchmarks.engines --seconds 60,120,240 light_squeezenet ppocr_cls light_resnet50
 
-With ``--stock`` AutoTVM's own ``tuner.tune`` runs as well, with its LocalBuilder, on the tasks of the first model,
-for the cost of the orchestrator itself.
+With ``--stock`` AutoTVM's own ``tuner.tune`` runs as well, with its LocalBuilder, on the tasks of the first
+model with most arithmetic, for the cost of the orchestrator itself.
 """
 
 from __future__ import annotations
