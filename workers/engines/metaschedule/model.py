@@ -40,8 +40,11 @@ __all__ = ["compile_model", "extract_tasks", "run_model"]
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
     """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
-    module = _fused(_imported(model), target)
+    lowered = _lowered(_imported(model), target)
+    module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
+    # The pass names the kernels it touches anew, and so all of them end in a digit that says nothing.
+    given = {name for name, _ in _kernels(lowered)}
     tasks: dict[str, TaskSpec] = {}
     stage("naming the workloads")
     for name, func in _kernels(module):
@@ -53,8 +56,9 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
             tasks[key] = TaskSpec(known.name, known.weight + weight, known.workload)
         elif weight:
             flops = float(tvm.s_tir.analysis.estimate_tir_flops(canonical))
-            workload = Workload(key, engine, name, flops, save_module(canonical))
-            tasks[key] = TaskSpec(name, weight, workload)
+            readable = name if name in given or name[:-1] not in given else name[:-1]
+            workload = Workload(key, engine, readable, flops, save_module(canonical))
+            tasks[key] = TaskSpec(readable, weight, workload)
     return Extraction(tuple(tasks.values()), version)
 
 
@@ -154,6 +158,10 @@ def _node_name(node: onnx.NodeProto) -> str:
 
 def _fused(module: IRModule, target: Target) -> IRModule:
     """Run the passes before tuning. Extraction and compilation must see the same kernels (TVM #19385)."""
+    return _with_free_layouts(_lowered(module, target), target)
+
+
+def _lowered(module: IRModule, target: Target) -> IRModule:
     stage("lowering the model to kernels")
     passes = [
         relax.backend.DispatchSampling(),
@@ -165,11 +173,15 @@ def _fused(module: IRModule, target: Target) -> IRModule:
         relax.transform.FoldConstant(),
         relax.transform.FuseOps(),
         relax.transform.FuseTIR(),
-        # Constants as the weights are: a candidate may have them in whatever layout it likes (see _compiled).
-        relax.transform.AttachAttrLayoutFreeBuffers(),
     ]
     with target, tvm.transform.PassContext(opt_level=3):
         return tvm.transform.Sequential(passes)(module)
+
+
+def _with_free_layouts(module: IRModule, target: Target) -> IRModule:
+    """Let a candidate have constants, as the weights are, in whatever layout it likes (see _packed)."""
+    with target, tvm.transform.PassContext(opt_level=3):
+        return relax.transform.AttachAttrLayoutFreeBuffers()(module)
 
 
 def _packed(module: IRModule, target: Target) -> IRModule:
