@@ -19,6 +19,7 @@ from workers.messages import (
     DeviceInfo,
     Extraction,
     Measurement,
+    Plan,
     PreparedModel,
     Record,
     SearchOptions,
@@ -29,6 +30,10 @@ from workers.models import compare, prepare, random_inputs, run_reference
 from workers.process import EngineProcess
 
 SMALL = SearchOptions(population=128)
+
+
+def plan(candidates: dict[str, Candidate]) -> Plan:
+    return Plan("these", {key: Record(candidate, (1e-3,)) for key, candidate in candidates.items()})
 
 
 def hashes(extraction: Extraction) -> list[str]:
@@ -278,7 +283,7 @@ def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
     tuned: bool,
     beside: bool,
 ) -> None:
-    applied = records if tuned else {}
+    applied = plan(records if tuned else {})
     compiled = engine.call("compile", model, device.target, applied, beside, timeout_s=120)
     everything = set(hashes(extraction))
     assert set(compiled.tuned) == (everything if tuned else set())
@@ -301,7 +306,7 @@ def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
 def test_a_record_of_a_kernel_the_model_has_not_is_not_called_applied(
     engine: EngineProcess, model: PreparedModel, device: DeviceInfo, records: dict[str, Candidate]
 ) -> None:
-    strange = {"0" * 32: next(iter(records.values()))}
+    strange = plan({"0" * 32: next(iter(records.values()))})
     compiled = engine.call("compile", model, device.target, strange, timeout_s=120)
     assert compiled.tuned == ()
 
