@@ -82,19 +82,16 @@ def choose_plan(
     width = tools.alternatives()
     if width == 1 or not coverage.tuned:
         return Choice(best, "each task's best record")
-    workloads = tuple(task.workload for task in model.tasks)
-    history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
-    if not together:
-        history = {key: records[:1] for key, records in history.items()}
     if device.unfit:
         return Choice(best, f"each task's best record; nothing was compared, for here {device.unfit}")
-    measured: dict[str, tuple[Record, ...]] = {}
-    if together:
-        say(f"looking for layout transforms in {model.prepared.name}")
-        needed = tools.transforms(model.prepared, device.target, workloads, history)
-        _measure_missing(store, tools.engine, device, needed, say)
-        for workload, _ in needed:
-            measured[workload.hash] = tuple(store.history(workload.hash, device.device_class, limit=1))
+    if not together:
+        return _fastest(tools, model, (best, Plan("untuned")), say)
+    workloads = tuple(task.workload for task in model.tasks)
+    history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
+    say(f"looking for layout transforms in {model.prepared.name}")
+    needed = tools.transforms(model.prepared, device.target, workloads, history)
+    _measure_missing(store, tools.engine, device, needed, say)
+    measured = {w.hash: tuple(store.history(w.hash, device.device_class, limit=1)) for w, _ in needed}
     say("choosing the records together")
     plans = tools.plans(model.prepared, device.target, workloads, history, measured)
     return _fastest(tools, model, plans, say)
