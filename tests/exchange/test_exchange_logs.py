@@ -210,6 +210,14 @@ def test_broken_lines_are_named_by_number_and_reason(
     assert (report.imported, len(stored(store, device))) == (1, 1)
 
 
+def test_a_log_of_one_kind_of_device_is_not_filed_under_another(
+    store: Storage, tools: Toolbox, log: Path
+) -> None:
+    with pytest.raises(UsageError, match="5 of 5 lines") as caught:
+        import_log(store, tools, log, target="cuda -arch=sm_80")
+    assert "line 1: it was measured for cpu (llvm" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "there is no file"), (b"# nothing\n\n", "holds no record"), (b"\xff\xfe\x00", "is no text")],
