@@ -19,6 +19,7 @@ __all__ = [
     "Endpoint",
     "EvaluatorConfig",
     "Extraction",
+    "LogLine",
     "Measurement",
     "ModelRun",
     "ModelTiming",
@@ -166,6 +167,37 @@ class Record:
     candidate: Candidate
     times: tuple[float, ...]
     state: TrialState = TrialState.OK
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of an engine's own log of measurements: what it says, or why it can't be used.
+
+    Attributes
+    ----------
+    number : int
+        Of the line in the file, from 1.
+    workload, record : Workload and Record, or None
+        What was measured; None where the line can't be used.
+    message : str
+        Why the candidate failed, where it did.
+    error : str
+        What is wrong with the line; empty where it can be used.
+    target, kind : str
+        The target as the line has it, and its device type as in :class:`DeviceInfo`; empty as far as the line
+        couldn't be read.
+    tvm : str
+        Version of the TVM that wrote the line; empty where it doesn't say.
+    """
+
+    number: int
+    workload: Workload | None = None
+    record: Record | None = None
+    message: str = ""
+    error: str = ""
+    target: str = ""
+    kind: str = ""
+    tvm: str = ""
 
 
 @dataclass(frozen=True)

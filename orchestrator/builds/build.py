@@ -11,7 +11,8 @@ from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.plans import choose_plan
 from orchestrator.campaigns.extraction import extract_model
 from orchestrator.campaigns.spec import ModelRequest
-from orchestrator.errors import EngineError, IncompleteError, UsageError
+from orchestrator.errors import EngineError, IncompleteError
+from orchestrator.files import writable, write
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import Storage
 
@@ -78,8 +79,8 @@ def build_model(
     ModelError, TargetError, UsageError, EngineError
         Where the model, the target or an output path can't be used, or TVM can't compile the model.
     """
-    library = _writable(output)
-    weights = None if params is None else _writable(params)
+    library = writable(output)
+    weights = None if params is None else writable(params)
     device = tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say)
     coverage = coverage_of(store, model, tools.engine_version())
@@ -105,10 +106,10 @@ def build_model(
             f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
             "Nothing was written; please report this."
         )
-    _write(library, compiled.library)
+    write(library, compiled.library)
     if weights is not None:
         assert compiled.params is not None
-        _write(weights, compiled.params)
+        write(weights, compiled.params)
     return BuildReport(
         model.prepared.name,
         library,
@@ -121,26 +122,3 @@ def build_model(
         choice.why,
         choice.times_s,
     )
-
-
-def _writable(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Find out before the work, not after it, that a file can't be written."""
-    result = pathlib.Path(path).absolute()
-    if result.is_dir():
-        raise UsageError(f"{path} is a folder; name the file to write")
-    if not result.parent.is_dir():
-        raise UsageError(f"there is no folder {result.parent}; make it first")
-    if not os.access(result if result.exists() else result.parent, os.W_OK):
-        raise UsageError(f"{path} can't be written: permission denied")
-    return result
-
-
-def _write(path: pathlib.Path, data: bytes) -> None:
-    # A build that is interrupted leaves the old library, never half of a new one.
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UsageError(f"{path} can't be written: {error.strerror}") from None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.campaigns.extraction import CampaignPlan, ExtractedModel
     from orchestrator.cli._snapshot import Snapshot
     from orchestrator.doctor import Check
+    from orchestrator.exchange import ExportReport, ImportReport
     from orchestrator.storage import (
         CampaignModelRow,
         CampaignRow,
@@ -37,6 +38,8 @@ __all__ = [
     "coverage_documents",
     "details_document",
     "environment_document",
+    "export_document",
+    "import_document",
     "listed_document",
     "plan_document",
     "tasks_document",
@@ -302,6 +305,36 @@ def environment_document(environment: EngineEnvironment) -> dict[str, Any]:
         "versions": environment.versions,
         "missing": environment.missing,
         "mend": environment.mend,
+    }
+
+
+def import_document(report: ImportReport) -> dict[str, Any]:
+    """What became of the lines of a log."""
+    return {
+        "file": str(report.path),
+        "device_class": report.device_class,
+        "targets": list(report.targets),
+        "dry_run": report.dry_run,
+        "lines": report.lines,
+        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
+        "lines_repeated": report.repeated,
+        "trials_imported": report.imported,
+        "trials_failed": report.failed,
+        "trials_stored_before": report.stored_before,
+        "workloads": report.workloads,
+    }
+
+
+def export_document(report: ExportReport) -> dict[str, Any]:
+    """A log that was written."""
+    return {
+        "file": str(report.path),
+        "target": report.target,
+        "device_class": report.device_class,
+        "trials": report.trials,
+        "trials_failed": report.failed,
+        "workloads": report.workloads,
+        "tasks_missing": list(report.missing),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import _campaigns, _database, _doctor, _engines, _models, _tuning
+from orchestrator.cli import _campaigns, _database, _doctor, _engines, _models, _records, _tuning
 from orchestrator.cli._command import INTERRUPTED
 
 __all__ = ["app", "main"]
@@ -53,6 +53,7 @@ def _program(
 _tuning.register(app)
 _campaigns.register(app)
 _models.register(app)
+_records.register(app)
 _database.register(app)
 _engines.register(app)
 _doctor.register(app)

@@ -10,6 +10,7 @@ from workers.messages import (
     CompiledModel,
     DeviceInfo,
     Extraction,
+    LogLine,
     ModelRun,
     ModelTiming,
     Plan,
@@ -28,6 +29,7 @@ _EXTRACT_SECONDS = 1800.0
 _COMPILE_SECONDS = 3600.0
 _RUN_SECONDS = 600.0
 _ASK_SECONDS = 60.0
+_LOG_SECONDS = 1800.0
 
 
 class Toolbox:
@@ -117,6 +119,15 @@ class Toolbox:
             "plans", model, target, workloads, history, measured, timeout_s=_EXTRACT_SECONDS
         )
         return plans
+
+    def read_log(self, text: str) -> tuple[LogLine, ...]:
+        """Read a log in the engine's own format."""
+        lines: tuple[LogLine, ...] = self._engine.call("read_log", text, timeout_s=_LOG_SECONDS)
+        return lines
+
+    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+        """Return a log in the engine's own format, of workloads, records and why those failed that did."""
+        return str(self._engine.call("write_log", target, records, timeout_s=_LOG_SECONDS))
 
     def compile(
         self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False

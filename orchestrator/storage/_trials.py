@@ -195,6 +195,18 @@ class Trials(Database):
             query = query.where(Trial.state == state.value)
         return [trial_row(row, trace=False) for row in self._read(lambda c: c.execute(query).all())]
 
+    def trials_of(self, workload_hash: str, device_class: str) -> list[TrialRow]:
+        """Return all trials of a workload on a device class, failures too, with their traces.
+
+        In the order they were recorded, whoever measured them.
+        """
+        query = (
+            trials_joined(trace=True)
+            .where(Workload.hash == workload_hash, DeviceClass.name == device_class)
+            .order_by(Trial.id)
+        )
+        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
+
     def get_trial(self, trial_id: int) -> TrialRow:
         """Return a trial with its trace; :class:`NotFoundError` where there is none of that id."""
         query = trials_joined(trace=True).where(Trial.id == trial_id)

@@ -15,11 +15,14 @@ from workers.messages import (
     CompiledModel,
     DeviceInfo,
     Extraction,
+    LogLine,
     ModelRun,
     ModelTiming,
     Plan,
     PreparedModel,
+    Record,
     SearchOptions,
+    TrialState,
     Workload,
 )
 from workers.models import OutputDifference
@@ -68,6 +71,34 @@ class CannedToolbox:
 
     def alternatives(self) -> int:
         return 1
+
+    def read_log(self, text: str) -> tuple[LogLine, ...]:
+        """Take lines of a workload, a candidate, seconds or ``-`` for a failure, and a kind of device."""
+        lines = []
+        for number, line in enumerate(text.splitlines(), 1):
+            if line == "broken":
+                lines.append(LogLine(number, error="it is broken"))
+                continue
+            workload, candidate, seconds, kind = line.split()
+            times = () if seconds == "-" else (float(seconds),)
+            record = Record(
+                Candidate(candidate, f'[["trace", "{candidate}"]]'),
+                times,
+                TrialState.OK if times else TrialState.RUN_ERROR,
+            )
+            message = "" if times else "it crashed"
+            target = f"{kind} -old"
+            lines.append(
+                LogLine(number, build.workload(int(workload)), record, message, "", target, kind, "0.18.0")
+            )
+        return tuple(lines)
+
+    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+        lines = []
+        for workload, record, _ in records:
+            seconds = record.times[0] if record.times else "-"
+            lines.append(f"{int(workload.hash[:4], 16)} {record.candidate.hash} {seconds} cpu\n")
+        return "".join(lines)
 
     def compile(
         self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False

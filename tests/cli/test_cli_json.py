@@ -104,6 +104,22 @@ def test_models_commands_write_what_is_documented(cli: Cli, model: Path) -> None
         assert_documented(answer.document)
 
 
+@pytest.mark.usefixtures("toolbox")
+def test_records_commands_write_what_is_documented(
+    cli: Cli, store: Storage, model: Path, tmp_path: Path
+) -> None:
+    tuned(store)
+    log = tmp_path / "tuning.log"
+    log.write_text("0 first 0.002 cpu\nbroken\n")
+    for words in (
+        ["records", "import", str(log), "--engine", "metaschedule", "--skip-bad"],
+        ["records", "export", str(model), "-o", "m.log", "--engine", "metaschedule"],
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+
+
 def test_an_error_is_a_document_too(cli: Cli, store: Storage) -> None:
     answer = cli("show", "9", "--json")
     assert answer.code == 3

@@ -17,7 +17,7 @@ from orchestrator.storage import Storage
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
     *("tasks", "best", "build", "bench", "doctor", "db upgrade", "db check"),
-    *("engines", "engines install", "engines use"),
+    *("engines", "engines install", "engines use", "records import", "records export"),
 )
 
 

@@ -80,6 +80,19 @@ def test_times_that_are_no_times_are_refused(
     assert storage.known_candidates(workload().hash, CPU.device_class) == set()
 
 
+def test_all_trials_of_a_workload_come_with_failures_and_traces(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    storage.record_trials([ok(3, 2.0), failed(5)])
+    storage.record_trials([ok(1, 1.0), ok(1, 1.0, of=1), ok(2, 1.0, on=GPU)])
+    found = storage.trials_of(workload().hash, CPU.device_class)
+    assert [(trial.candidate, trial.state, trial.trace) for trial in found] == [
+        ("candidate-3", TrialState.OK, '[["trace", 3]]'),
+        ("candidate-5", TrialState.BUILD_ERROR, '[["trace", 5]]'),
+        ("candidate-1", TrialState.OK, '[["trace", 1]]'),
+    ]
+    assert storage.trials_of("nothing", CPU.device_class) == []
+
+
 def test_one_unknown_name_stores_nothing_of_the_batch(storage: Storage) -> None:
     stock(storage)
     with pytest.raises(NotFoundError, match="no workload 0007"):

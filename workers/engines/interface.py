@@ -12,6 +12,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogLine,
     ModelRun,
     Plan,
     PreparedModel,
@@ -175,6 +176,35 @@ class Engine(Protocol):
 
     def describe(self, workload: Workload, candidate: Candidate | None) -> str:
         """Return a text for people: the workload, or the schedule of a candidate as a readable trace."""
+
+    def read_log(self, text: str) -> tuple[LogLine, ...]:
+        """Read a log of measurements in the engine's own format.
+
+        Returns
+        -------
+        tuple of LogLine
+            One for each line that holds something, in their order, those that can't be used as well.
+            Workloads have the hash that :meth:`extract` gives them.
+
+        Raises
+        ------
+        UsageError
+            Where the engine has no such format.
+        """
+
+    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+        """Write records as a log that the engine's own tools read.
+
+        Parameters
+        ----------
+        records : tuple of (Workload, Record, str)
+            The last one is why it failed, where it did.
+
+        Raises
+        ------
+        UsageError
+            Where the engine has no such format.
+        """
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed; its port is announced with :func:`workers.host.ready`."""

@@ -13,6 +13,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogLine,
     ModelRun,
     Plan,
     PreparedModel,
@@ -167,6 +168,18 @@ class AutoTVMEngine:
             return "\n".join([name, *(f"    {arg}" for arg in args)])
         described = config_of(candidate).to_json_dict()["entity"]
         return "\n".join(f"{name}: {value} ({kind})" for name, kind, value in described)
+
+    def read_log(self, text: str) -> tuple[LogLine, ...]:
+        """Read AutoTVM's log of JSON lines."""
+        from workers.engines.autotvm.logs import read_log
+
+        return read_log(text, self.name)
+
+    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+        """Write records as AutoTVM does."""
+        from workers.engines.autotvm.logs import write_log
+
+        return write_log(_target(target), records)
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""

@@ -42,7 +42,8 @@ def resolve_target(spec: str) -> DeviceInfo:
     else:
         text = spec
     target = parse_target(text)
-    kind = target.kind.name
+    # As plain text: TVM's own kind of string can't be read where that TVM isn't.
+    kind = str(target.kind.name)
     if kind == "llvm":
         cores = cores_of(target) or usable_cores()
         if not cores_of(target):

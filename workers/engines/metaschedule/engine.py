@@ -13,6 +13,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogLine,
     ModelRun,
     Plan,
     PreparedModel,
@@ -175,6 +176,20 @@ class MetaScheduleEngine:
         trace = scheduled(workload, candidate).trace
         assert trace is not None
         return str(trace)
+
+    def read_log(self, text: str) -> tuple[LogLine, ...]:
+        """Refuse: MetaSchedule keeps a database."""
+        from workers.errors import UsageError
+
+        del text
+        raise UsageError("the metaschedule engine has no log of lines")
+
+    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+        """Refuse: MetaSchedule keeps a database."""
+        from workers.errors import UsageError
+
+        del target, records
+        raise UsageError("the metaschedule engine has no log of lines")
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""
