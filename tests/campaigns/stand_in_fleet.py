@@ -72,7 +72,7 @@ class StandInFleet:
         def work() -> Any:
             if method == "open":
                 self.sessions.add(session)
-                workload, _, options, history, _ = args
+                workload, _, options, history, _related, _ = args
                 self.histories.append(len(history))
                 self._workload = workload
                 self._excluded = options.exclude
