@@ -26,7 +26,6 @@ from workers.messages import (
     EvaluatorConfig,
     Measurement,
     Plan,
-    Record,
     TrialState,
     Workload,
 )
