@@ -10,7 +10,8 @@ from tvm.autotvm.measure import measure_methods
 from tvm.contrib import tar
 
 from workers.engines.autotvm.classic import autotvm, tvm
-from workers.engines.autotvm.tasks import config_of, make_task
+from workers.engines.autotvm.tasks import config_of, make_task, why_unfit
+from workers.errors import EngineError
 from workers.host import stage
 from workers.messages import Artifact, Candidate, Workload
 
@@ -21,7 +22,11 @@ def build_candidate(workload: Workload, target: tvm.target.Target, candidate: Ca
     """Compile one candidate; see :meth:`workers.engines.interface.Engine.build`."""
     stage("applying the configuration")
     task = make_task(workload, target)
-    inputs = autotvm.MeasureInput(target, task, config_of(candidate))
+    config = config_of(candidate)
+    unfit = why_unfit(task, config)
+    if unfit:
+        raise EngineError(unfit)
+    inputs = autotvm.MeasureInput(target, task, config)
     stage("compiling")
     # Otherwise templates rewrite what they were given, and another kernel than the candidate is built.
     autotvm.GLOBAL_SCOPE.in_tuning = True

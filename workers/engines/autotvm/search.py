@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from tvm.autotvm import tuner as tuners
+from tvm.autotvm.tuner import xgboost_cost_model
 
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.tasks import candidate_of, config_of, fallback_of, make_task, result_of
@@ -26,6 +27,12 @@ _LOSSES = ("reg", "rank-binary")
 _PLAN_SIZE = 32
 # AutoTVM's own is 500; a model of a few hundred records of the same template is a start all the same.
 _LEAST_HISTORY = 64
+# As AutoTVM's cost model takes the features of records that are not its task's own.
+_EXTRACTED = {
+    "itervar": xgboost_cost_model._extract_itervar_feature_log,
+    "knob": xgboost_cost_model._extract_knob_feature_log,
+    "curve": xgboost_cost_model._extract_curve_feature_log,
+}
 # Configurations a tuner may offer in a row that are known already.
 _KNOWN_IN_A_ROW = 2000
 
@@ -46,6 +53,10 @@ def check_options(options: SearchOptions) -> None:
         )
     if options.loss and (options.tuner or DEFAULT_TUNER) not in _FEATURES:
         raise UsageError(f"the tuner {options.tuner} has no cost model, and so no loss")
+    if options.plan_size < 0:
+        raise UsageError(
+            f"the plan size must be positive, or 0 for the engine's own, not {options.plan_size}"
+        )
 
 
 class AutoTVMSearch:
@@ -70,18 +81,28 @@ class AutoTVMSearch:
         # What the tuner offered, in its order, and how far it was told the results: the genetic tuner takes
         # them for its genes, one after the other.
         self._offered: list[tuple[str, Any]] = []
+        self._offered_keys: set[str] = set()
         self._told = 0
 
     def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
-        """Start the cost model from records of other workloads of the same template."""
+        """Start the cost model from records of other workloads of the same template.
+
+        Of those whose schedule has as many features as this one's. One template may have several: that of
+        convolutions has fewer loops where the kernel is 1x1, and a model of these alone refuses all others.
+        """
         if not isinstance(self._tuner, tuners.XGBTuner):
             return
+        own = self._features(self._input(self._task, self._task.config_space.get(self._some_index())))
+        # By workload; None for those that are not alike.
+        tasks: dict[str, Any] = {}
         pairs = []
         for workload, record in records:
-            task = make_task(workload, self._target)
-            pairs.append(
-                (autotvm.MeasureInput(self._target, task, config_of(record.candidate)), result_of(record))
-            )
+            config = config_of(record.candidate)
+            if workload.hash not in tasks:
+                task = make_task(workload, self._target)
+                tasks[workload.hash] = task if self._features(self._input(task, config)) == own else None
+            if tasks[workload.hash] is not None:
+                pairs.append((self._input(tasks[workload.hash], config), result_of(record)))
         self._tuner.load_history(pairs, min_seed_records=_LEAST_HISTORY)
         # It sets this to False at its end.
         autotvm.GLOBAL_SCOPE.in_tuning = True
@@ -94,14 +115,21 @@ class AutoTVMSearch:
             first, self._first = candidate_of(self._first), None
             if first.hash not in self._tried:
                 self._tried.add(first.hash)
+                self._under_way.add(first.hash)
                 fresh[first.hash] = first
         known_in_a_row = 0
-        while len(fresh) < count and known_in_a_row < _KNOWN_IN_A_ROW and self._tuner.has_next():
+        while (
+            len(fresh) < count
+            and known_in_a_row < _KNOWN_IN_A_ROW
+            and self._tuner.has_next()
+            and not self._waits()
+        ):
             configs = self._tuner.next_batch(1)
             if not configs:
                 break
             candidate = candidate_of(configs[0])
             self._offered.append((candidate.hash, configs[0]))
+            self._offered_keys.add(candidate.hash)
             if candidate.hash in self._tried:
                 known_in_a_row += 1
                 # With this it may have what it waits for to go on.
@@ -119,10 +147,10 @@ class AutoTVMSearch:
             key = record.candidate.hash
             self._tried.add(key)
             self._results[key] = record
-            if key in self._under_way:
-                self._under_way.discard(key)
-            elif not isinstance(self._tuner, tuners.GATuner):  # which takes the results of its genes alone
-                # Of an earlier campaign, or of a log.
+            self._under_way.discard(key)
+            # The genetic tuner takes the results of its genes alone.
+            if key not in self._offered_keys and not isinstance(self._tuner, tuners.GATuner):
+                # The fallback, or one of an earlier campaign, or of a log.
                 config = self._in_this_space(record.candidate)
                 if config is not None:
                     self._update(config, record)
@@ -134,13 +162,39 @@ class AutoTVMSearch:
         while self._told < len(self._offered) and self._offered[self._told][0] not in self._under_way:
             key, config = self._offered[self._told]
             self._told += 1
-            # One that was tried without a record that reached this search counts as a failure.
-            self._update(
-                config, self._results.get(key) or Record(Candidate(key, ""), (), TrialState.RUN_ERROR)
-            )
+            record = self._results.get(key)
+            if record is None and isinstance(self._tuner, tuners.GATuner):
+                # It needs a score for each gene: one that was tried without a record that reached this search
+                # counts as a failure. A cost model is not to learn that.
+                record = Record(Candidate(key, ""), (), TrialState.RUN_ERROR)
+            if record is not None:
+                self._update(config, record)
+
+    def _waits(self) -> bool:
+        """Say whether the tuner has nothing new before it knows the results of what it offered.
+
+        The genetic tuner offers its generation again then, and takes the results for those of the next one.
+        """
+        return isinstance(self._tuner, tuners.GATuner) and self._tuner.trial_pt >= len(self._tuner.genes)
 
     def _update(self, config: Any, record: Record) -> None:
-        self._tuner.update([autotvm.MeasureInput(self._target, self._task, config)], [result_of(record)])
+        self._tuner.update([self._input(self._task, config)], [result_of(record)])
+
+    def _input(self, task: Any, config: Any) -> Any:
+        return autotvm.MeasureInput(self._target, task, config)
+
+    def _features(self, given: Any) -> int:
+        """Return how many features the cost model has of a configuration; 0 where it can't be built."""
+        extract = _EXTRACTED[self._tuner.cost_model.fea_type]
+        try:
+            features, _ = extract((given, result_of(Record(Candidate("", ""), (), TrialState.RUN_ERROR))))
+        except Exception:  # templates raise what they like
+            return 0
+        return len(features)
+
+    def _some_index(self) -> int:
+        space = self._task.config_space
+        return next(index for index in range(space.range_length) if space.is_index_valid(index))
 
     def _in_this_space(self, candidate: Candidate) -> Any:
         """Return a stored candidate's configuration as this space has it; None where it has none such."""
@@ -166,5 +220,7 @@ def _tuner(task: Any, options: SearchOptions) -> Any:
             log_interval=0,
         )
     if name == "ga":
-        return tuners.GATuner(task, pop_size=options.plan_size or _PLAN_SIZE)
+        # Two parents at least, and no more survivors than there are.
+        population = max(2, options.plan_size or _PLAN_SIZE)
+        return tuners.GATuner(task, pop_size=population, elite_num=min(3, population))
     return {"random": tuners.RandomTuner, "gridsearch": tuners.GridSearchTuner}[name](task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Any
 
 from workers.engines.autotvm.classic import autotvm, tvm
@@ -16,6 +17,7 @@ __all__ = [
     "make_task",
     "result_of",
     "tvm_workload",
+    "why_unfit",
     "workload_hash",
     "workload_of",
 ]
@@ -91,6 +93,24 @@ def fallback_of(task: autotvm.task.Task) -> Any:
         index += position * step
         step *= len(space.entities)
     return task.config_space.get(index) if task.config_space.is_index_valid(index) else None
+
+
+def why_unfit(task: autotvm.task.Task, config: Any) -> str:
+    """Say why a configuration is none of a task; nothing where it is one.
+
+    Templates don't look: with 7 of 16 channels in a block they make a kernel that computes 14 of them.
+    """
+    for name, space in task.config_space.space_map.items():
+        chosen = config._entity_map.get(name)
+        if chosen is None:
+            return f"the configuration has no {name}"
+        if any(_same(entity, chosen) for entity in space.entities):
+            continue
+        # One that another TVM's space holds, say, is one all the same.
+        if not hasattr(chosen, "size") or space.product % math.prod(int(n) for n in chosen.size[1:]):
+            value = chosen.size if hasattr(chosen, "size") else chosen
+            return f"the configuration does not fit the workload: {name}: {value}"
+    return ""
 
 
 def _same(entity: Any, chosen: Any) -> bool:
