@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 from typing import Any
@@ -139,6 +140,8 @@ class AutoTVMSearch:
                 self._tried.add(candidate.hash)
                 self._under_way.add(candidate.hash)
                 fresh[candidate.hash] = candidate
+        if not fresh and known_in_a_row:
+            fresh = self._next_of_the_space(count)
         return tuple(fresh.values())
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
@@ -169,6 +172,23 @@ class AutoTVMSearch:
                 record = Record(Candidate(key, ""), (), TrialState.RUN_ERROR)
             if record is not None:
                 self._update(config, record)
+
+    def _next_of_the_space(self, count: int) -> dict[str, Candidate]:
+        """Take untried candidates from anywhere: a population may be too uniform to find the rest."""
+        space = self._task.config_space
+        start = random.randrange(space.range_length)
+        fresh: dict[str, Candidate] = {}
+        around = itertools.chain(range(start, space.range_length), range(start))
+        for index in around:
+            if len(fresh) == count:
+                break
+            if space.is_index_valid(index):
+                candidate = candidate_of(space.get(index))
+                if candidate.hash not in self._tried:
+                    self._tried.add(candidate.hash)
+                    self._under_way.add(candidate.hash)
+                    fresh[candidate.hash] = candidate
+        return fresh
 
     def _waits(self) -> bool:
         """Say whether the tuner has nothing new before it knows the results of what it offered.
