@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.builds.coverage import Coverage
 from orchestrator.campaigns.extraction import ExtractedModel
+from orchestrator.errors import EngineError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewTrial, Storage
 from workers.actors import BuildActor, MeasureActor
@@ -102,7 +103,16 @@ def _fastest(
     prepared, device = model.prepared, model.device
     say(f"compiling {prepared.name} after {len(plans)} plans")
     builds = [tools.compile(prepared, device.target, plan) for plan in plans]
-    compiled = [build.result() for build in builds]
+    compiled: list[CompiledModel] = []
+    refused: dict[str, EngineError] = {}
+    for plan, build in zip(plans, builds, strict=True):
+        try:
+            compiled.append(build.result())
+        except EngineError as error:  # what one plan asks for may not compile: the others may
+            refused[plan.name] = error
+    if not compiled:
+        raise next(iter(refused.values()))
+    plans = tuple(plan for plan in plans if plan.name not in refused)
     inputs, _ = tools.reference_outputs(prepared, 1, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
     times: dict[str, list[float]] = {plan.name: [] for plan in plans}
@@ -116,7 +126,9 @@ def _fastest(
         f"{plan.name} {middle[plan.name] * 1e3:.3g} ms" for plan in plans if plan is not plans[kept]
     )
     name = plans[kept].name
-    why = f"{name}: {middle[name] * 1e3:.3g} ms, measured in turns with {others}"
+    why = f"{name}: {middle[name] * 1e3:.3g} ms, measured in turns with {others or 'nothing else'}"
+    for failed, error in refused.items():
+        why += f"; {failed} did not compile: {str(error).splitlines()[0]}"
     return Choice(plans[kept], why, compiled[kept], middle)
 
 

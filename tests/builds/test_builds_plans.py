@@ -10,6 +10,7 @@ import pytest
 from orchestrator.builds.plans import Choice, _fastest
 from orchestrator.campaigns.extraction import ExtractedModel
 from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.errors import EngineError
 from workers.messages import CompiledModel, DeviceInfo, ModelRun, Plan, PreparedModel, TensorSpec
 
 TOGETHER, EACH, UNTUNED = "layouts chosen together", "each task's best", "untuned"
@@ -28,11 +29,15 @@ class Timed:
     """A toolbox whose libraries take the times it was given, turn after turn."""
 
     def __init__(self, times: dict[str, list[tuple[float, ...]]]) -> None:
+        self.refused: set[str] = set()
         self.turns = {name: iter(turns) for name, turns in times.items()}
         self.order: list[str] = []
 
     def compile(self, _model: PreparedModel, _target: str, plan: Plan) -> Future[CompiledModel]:
         done: Future[CompiledModel] = Future()
+        if plan.name in self.refused:
+            done.set_exception(EngineError("no such layout\nand a long story"))
+            return done
         done.set_result(CompiledModel(plan.name.encode(), None, (), ()))
         return done
 
@@ -95,3 +100,15 @@ def test_where_two_are_as_fast_the_more_promising_is_kept() -> None:
 def test_people_are_told_what_it_was_compared_with() -> None:
     choice, _ = choose(each=steady(0.002), untuned=steady(0.003))
     assert choice.why == "each task's best: 2 ms, measured in turns with untuned 3 ms"
+
+
+def test_a_plan_that_does_not_compile_is_dropped_and_named() -> None:
+    plans = [Plan(TOGETHER), Plan(UNTUNED)]
+    tools = Timed({UNTUNED: steady(1.0)})
+    tools.refused = {TOGETHER}
+    choice = _fastest(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]
+    assert choice.plan.name == UNTUNED
+    assert choice.why.endswith(f"{TOGETHER} did not compile: no such layout")
+    tools.refused = {TOGETHER, UNTUNED}
+    with pytest.raises(EngineError, match="no such layout"):
+        _fastest(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]
