@@ -127,8 +127,8 @@ def _fastest(
     )
     name = plans[kept].name
     why = f"{name}: {middle[name] * 1e3:.3g} ms, measured in turns with {others or 'nothing else'}"
-    for failed, error in refused.items():
-        why += f"; {failed} did not compile: {str(error).splitlines()[0]}"
+    for failed, reason in refused.items():
+        why += f"; {failed} did not compile: {str(reason).splitlines()[0]}"
     return Choice(plans[kept], why, compiled[kept], middle)
 
 
