@@ -42,13 +42,13 @@ def register(app: typer.Typer) -> None:
         group,
         "install",
         document="engines-install",
-        examples=("engines install autotvm", "engines install autotvm --python /opt/python3.10/bin/python3"),
+        examples=("engines install NAME", "engines install NAME --python /opt/python3.10/bin/python3"),
     )(install)
     command(
         group,
         "use",
         document="engines-use",
-        examples=("engines use autotvm --python ~/tvm-0.18/venv/bin/python",),
+        examples=("engines use NAME --python ~/tvm-0.18/venv/bin/python",),
     )(use)
     app.add_typer(group, name="engines", rich_help_panel=options.PANELS.SETUP)
 

@@ -80,7 +80,7 @@ LayoutTuning = Annotated[
         "--layout-tuning",
         metavar="auto|none",
         help="Whether a build weighs layouts between the tasks against each other, where the engine can "
-        "(autotvm's graph tuner), or takes each task's best.",
+        "(with a graph tuner), or takes each task's best.",
         rich_help_panel=HOW,
     ),
 ]

@@ -43,8 +43,8 @@ def register(app: typer.Typer) -> None:
         "import",
         document="records-import",
         examples=(
-            "records import tuning.log --engine autotvm",
-            "records import tuning.log --engine autotvm --skip-bad --dry-run",
+            "records import tuning.log --engine NAME",
+            "records import tuning.log --engine NAME --skip-bad --dry-run",
         ),
     )(import_)
     command(
@@ -52,8 +52,8 @@ def register(app: typer.Typer) -> None:
         "export",
         document="records-export",
         examples=(
-            "records export model.onnx -o model.log --engine autotvm --best",
-            "records export --workload 3f0a91 -o conv.log --engine autotvm",
+            "records export model.onnx -o model.log --engine NAME --best",
+            "records export --workload 3f0a91 -o conv.log --engine NAME",
         ),
     )(export)
     app.add_typer(group, name="records", rich_help_panel=options.PANELS.MODELS)

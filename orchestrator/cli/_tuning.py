@@ -129,8 +129,7 @@ _Tuner = Annotated[
         metavar="NAME",
         rich_help_panel=options.SEARCH,
         show_default=False,
-        help="Of an engine that has several. autotvm: xgb (the default), xgb_knob, xgb_itervar, xgb_curve, "
-        "ga, random, gridsearch.",
+        help="Of an engine that has several, such as xgb, ga or random; a wrong name is answered with the list.",
     ),
 ]
 _Loss = Annotated[
@@ -140,7 +139,7 @@ _Loss = Annotated[
         metavar="NAME",
         rich_help_panel=options.SEARCH,
         show_default=False,
-        help="Of such a tuner's cost model. autotvm: reg (the default), rank-binary.",
+        help="Of such a tuner's cost model, such as reg or rank-binary.",
     ),
 ]
 _PlanSize = Annotated[
