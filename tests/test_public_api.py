@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import orchestrator
 import workers.errors
+from workers import environments
 
 NAMES = [
     "BenchReport",
@@ -72,3 +74,11 @@ def test_the_errors_are_the_workers_own_and_drawn_where_they_are_defined() -> No
         digits = [word for word in line.split() if word.isdigit()]
         if digits:
             assert error.exit_code == int(digits[0])
+
+
+def test_the_orchestrator_names_no_engine_but_the_default() -> None:
+    others = [name for name in environments.names() if name != "metaschedule"]
+    assert others
+    for path in Path(orchestrator.__file__).parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8").lower()
+        assert not [name for name in others if name in text], path

@@ -129,7 +129,7 @@ _Tuner = Annotated[
         metavar="NAME",
         rich_help_panel=options.SEARCH,
         show_default=False,
-        help="Of an engine that has several, such as xgb, ga or random; a wrong name is answered with the list.",
+        help="Of an engine that has several: xgb, ga, random; a wrong name is answered with the list.",
     ),
 ]
 _Loss = Annotated[
