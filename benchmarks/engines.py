@@ -68,6 +68,24 @@ print(json.dumps({"seconds": time.monotonic() - started, "good": good}))
 """
 
 
+class Phases:
+    """Notes when each activity of a campaign was first told of; ``start`` is when Ray was to start."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, float] = {}
+
+    def activity(self, text: str) -> None:
+        self.at.setdefault("start" if text.startswith("starting Ray") else text, time.monotonic())
+
+    def changed(self, campaign_id: int) -> None:
+        pass
+
+    @property
+    def tuning_s(self) -> float:
+        """Seconds of tuning, the start of Ray among them."""
+        return self.at["stopping the workers"] - self.at["start"]
+
+
 def step(store: Storage, name: str, engine: str, seconds: float) -> dict[str, Any]:
     """Go on with a model for some seconds, and return how it stands."""
     spec = CampaignSpec.of(
@@ -78,23 +96,12 @@ def step(store: Storage, name: str, engine: str, seconds: float) -> dict[str, An
         }
     )
     row = submit(store, spec, hold=True)
-    phases: dict[str, float] = {}
-
-    class Listener:
-        """Notes when tuning begins and ends."""
-
-        def activity(self, text: str) -> None:
-            phases.setdefault("start" if text.startswith("starting Ray") else text, time.monotonic())
-
-        def changed(self, campaign_id: int) -> None:
-            pass
-
-    outcome = follow(store, row.id, listener=Listener())
+    phases = Phases()
+    outcome = follow(store, row.id, listener=phases)
     report = outcome.reports[0]
-    tuning = phases["stopping the workers"] - phases["start"]
     return {
         "measured": outcome.measured,
-        "tuning_s": tuning,
+        "tuning_s": phases.tuning_s,
         "untuned_s": report.untuned_s,
         "tuned_s": report.tuned_s,
         "reference_s": report.reference_s,
@@ -135,22 +142,11 @@ def stock(name: str, trials: int, count: int) -> tuple[float, float]:
                 "layout_tuning": "none",
             }
         )
-        times: dict[str, float] = {}
-
-        class Listener:
-            """Notes when tuning begins and ends."""
-
-            def activity(self, text: str) -> None:
-                times.setdefault("start" if text.startswith("starting Ray") else text, time.monotonic())
-
-            def changed(self, campaign_id: int) -> None:
-                pass
-
+        phases = Phases()
         row = submit(store, spec, hold=True)
-        follow(store, row.id, listener=Listener())
+        follow(store, row.id, listener=phases)
         good = sum(task.measured - task.measured_failures for task in store.campaign_tasks(row.id))
-    seconds = times["stopping the workers"] - times["start"]
-    return theirs["good"] / theirs["seconds"] * 3600, good / seconds * 3600
+    return theirs["good"] / theirs["seconds"] * 3600, good / phases.tuning_s * 3600
 
 
 def main() -> None:

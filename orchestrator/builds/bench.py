@@ -125,9 +125,11 @@ def verify(
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
     choice = choose_plan(store, tools, model, coverage, together=together, say=say)
     say(f"compiling {prepared.name}, tuned and untuned")
-    untuned_build = tools.compile(prepared, device.target, Plan("untuned"))
+    # Side by side, where the choice did not need them already.
+    untuned_build = None if choice.untuned else tools.compile(prepared, device.target, Plan("untuned"))
     tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
-    untuned = untuned_build.result()
+    untuned = choice.untuned if untuned_build is None else untuned_build.result()
+    assert untuned is not None
     say(f"comparing {prepared.name} with onnxruntime")
     inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}

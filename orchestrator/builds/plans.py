@@ -45,8 +45,8 @@ class Choice:
 
     Attributes
     ----------
-    compiled : CompiledModel or None
-        The model compiled after it, where it was compiled to be timed.
+    compiled, untuned : CompiledModel or None
+        The model compiled after it, and without any record, where they were compiled to be timed.
     times_s : dict of str to float
         Median seconds of one inference after each plan, by its name; empty where there was nothing to choose
         or this machine can't run it.
@@ -57,6 +57,7 @@ class Choice:
     plan: Plan
     why: str
     compiled: CompiledModel | None = None
+    untuned: CompiledModel | None = None
     times_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -129,7 +130,10 @@ def _fastest(
     why = f"{name}: {middle[name] * 1e3:.3g} ms, measured in turns with {others or 'nothing else'}"
     for failed, reason in refused.items():
         why += f"; {failed} did not compile: {str(reason).splitlines()[0]}"
-    return Choice(plans[kept], why, compiled[kept], middle)
+    untuned = next(
+        (c for p, c in zip(plans, compiled, strict=True) if not p.records and not p.sequence), None
+    )
+    return Choice(plans[kept], why, compiled[kept], untuned, middle)
 
 
 def _measure_missing(

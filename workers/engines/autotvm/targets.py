@@ -85,14 +85,10 @@ def _triple() -> str:
 
 
 def _system_cpu() -> str:
-    """Return LLVM's name of this CPU.
-
-    Classic TVM can't be asked for it, and its LLVM may be older than the CPU.
-    """
-    for name in ("target.llvm_get_system_cpu",):
-        function = tvm.get_global_func(name, allow_missing=True)
-        if function is not None:
-            return str(function())
+    """Return LLVM's name of this CPU, from what it can do where this TVM can't be asked."""
+    function = tvm.get_global_func("target.llvm_get_system_cpu", allow_missing=True)
+    if function is not None:
+        return str(function())
     flags = _flags()
     for name, needed in _X86_CPUS:
         if needed <= flags:
