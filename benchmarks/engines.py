@@ -154,6 +154,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", nargs="+", choices=sorted(ZOO))
     parser.add_argument("--seconds", default="60,120,240", help="checkpoints, of tuning in all")
+    parser.add_argument(
+        "--engines", nargs="+", choices=ENGINES, default=ENGINES, help="which take turns; both, if left out"
+    )
     parser.add_argument("--stock", action="store_true", help="AutoTVM's own loop beside this engine")
     parser.add_argument("--trials", type=int, default=32, help="for each task, with --stock")
     parser.add_argument("--tasks", type=int, default=4, help="how many, with --stock")
@@ -167,7 +170,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             trials = dict.fromkeys(ENGINES, 0)
             for turn, (before, until) in enumerate(zip([0.0, *checkpoints], checkpoints, strict=False)):
-                for engine in ENGINES if turn % 2 == 0 else ENGINES[::-1]:
+                for engine in options.engines if turn % 2 == 0 else options.engines[::-1]:
                     with Storage.open(f"{folder}/{engine}.db") as store:
                         row = step(store, name, engine, until - before)
                     trials[engine] += row["measured"]

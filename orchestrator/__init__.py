@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.builds import BenchReport, BuildReport, bench_model, build_model
+    from orchestrator.builds import BenchReport, BuildReport, RunReport, bench_model, build_model, run_library
     from orchestrator.campaigns.coordinator import FleetOptions, Outcome, coordinate, follow, submit
     from orchestrator.campaigns.extraction import CampaignPlan, make_plan
     from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
@@ -32,6 +32,7 @@ __all__ = [
     "FleetOptions",
     "ModelRequest",
     "Outcome",
+    "RunReport",
     "Storage",
     "Toolbox",
     "TunefleetError",
@@ -40,6 +41,7 @@ __all__ = [
     "coordinate",
     "follow",
     "make_plan",
+    "run_library",
     "submit",
 ]
 
@@ -52,6 +54,7 @@ _HOMES = {
     "FleetOptions": "orchestrator.campaigns.coordinator",
     "ModelRequest": "orchestrator.campaigns.spec",
     "Outcome": "orchestrator.campaigns.coordinator",
+    "RunReport": "orchestrator.builds",
     "Storage": "orchestrator.storage",
     "Toolbox": "orchestrator.fleet",
     "TunefleetError": "orchestrator.errors",
@@ -60,6 +63,7 @@ _HOMES = {
     "coordinate": "orchestrator.campaigns.coordinator",
     "follow": "orchestrator.campaigns.coordinator",
     "make_plan": "orchestrator.campaigns.extraction",
+    "run_library": "orchestrator.builds",
     "submit": "orchestrator.campaigns.coordinator",
 }
 

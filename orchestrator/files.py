@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from orchestrator.errors import UsageError
 
-__all__ = ["writable", "write"]
+__all__ = ["writable", "write", "writing"]
 
 
 def writable(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -27,12 +30,27 @@ def writable(path: str | os.PathLike[str]) -> pathlib.Path:
     return result
 
 
-def write(path: pathlib.Path, data: bytes) -> None:
-    """Write a file, whole or not at all: who is interrupted leaves the old one."""
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """Open a file to be written, whole or not at all: who is interrupted leaves the old one.
+
+    Raises
+    ------
+    UsageError
+        It can't be written: permission, space.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(data)
+        with partial.open("wb") as file:
+            yield file
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UsageError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write(path: pathlib.Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    with writing(path) as file:
+        file.write(data)

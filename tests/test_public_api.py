@@ -20,6 +20,7 @@ NAMES = [
     "FleetOptions",
     "ModelRequest",
     "Outcome",
+    "RunReport",
     "Storage",
     "Toolbox",
     "TunefleetError",
@@ -28,6 +29,7 @@ NAMES = [
     "coordinate",
     "follow",
     "make_plan",
+    "run_library",
     "submit",
 ]
 

@@ -29,12 +29,17 @@ class Reference:
 
         return prepare(path, shapes)
 
-    def run(self, onnx: bytes, seed: int, inputs: Sequence[TensorSpec], threads: int) -> tuple[Any, Any]:
-        """Return random inputs and the reference's outputs for them."""
-        from workers.models import random_inputs, run_reference
+    def draw(self, inputs: Sequence[TensorSpec], seed: int) -> dict[str, Any]:
+        """See :func:`workers.models.random_inputs`."""
+        from workers.models import random_inputs
 
-        drawn = random_inputs(inputs, seed)
-        return drawn, run_reference(onnx, drawn, threads)
+        return random_inputs(inputs, seed)
+
+    def evaluate(self, onnx: bytes, inputs: Mapping[str, Any], threads: int) -> list[Any]:
+        """See :func:`workers.models.run_reference`."""
+        from workers.models import run_reference
+
+        return run_reference(onnx, inputs, threads)
 
     def time(self, onnx: bytes, inputs: Mapping[str, Any], threads: int, repeats: int) -> ModelTiming:
         """See :func:`workers.models.time_reference`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.builds.coverage import coverage_of
@@ -80,6 +80,7 @@ def bench_model(
     rounds: int = ROUNDS,
     seed: int = 1,
     together: bool = True,
+    allowed: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Build a model untuned and tuned, run both beside onnxruntime, and store what came out.
@@ -91,7 +92,7 @@ def bench_model(
     """
     device = tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say)
-    return verify(store, tools, model, rounds=rounds, seed=seed, together=together, say=say)
+    return verify(store, tools, model, rounds=rounds, seed=seed, together=together, allowed=allowed, say=say)
 
 
 def verify(
@@ -104,6 +105,7 @@ def verify(
     campaign_id: int | None = None,
     remember: bool = False,
     together: bool = True,
+    allowed: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Compare a model's tuned library with the untuned one and the reference, and store the comparison.
@@ -114,9 +116,11 @@ def verify(
         Take the stored comparison where there is one of the same records.
     together : bool, optional
         See :func:`.plans.choose_plan`.
+    allowed : sequence of str, optional
+        See :func:`.coverage.coverage_of`.
     """
     device, prepared = model.device, model.prepared
-    coverage = coverage_of(store, model, tools.engine_version())
+    coverage = coverage_of(store, model, tools.engine_version(), allowed)
     if remember:
         known = store.verification_for(model.id, device.device_class, coverage.key)
         if known is not None:

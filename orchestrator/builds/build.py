@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.builds.coverage import Coverage, coverage_of
+from orchestrator.builds.label import Label, labelled
 from orchestrator.builds.plans import choose_plan
 from orchestrator.campaigns.extraction import extract_model
 from orchestrator.campaigns.spec import ModelRequest
@@ -57,6 +58,7 @@ def build_model(
     params: str | os.PathLike[str] | None = None,
     require_complete: bool = False,
     together: bool = True,
+    allowed: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
     """Compile a model with the best stored record of each of its tasks.
@@ -71,6 +73,8 @@ def build_model(
         Refuse to build where a task has no record.
     together : bool, optional
         Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
+    allowed : sequence of str, optional
+        Device classes to borrow records from; see :func:`.coverage.coverage_of`.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def build_model(
     weights = None if params is None else writable(params)
     device = tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say)
-    coverage = coverage_of(store, model, tools.engine_version())
+    coverage = coverage_of(store, model, tools.engine_version(), allowed)
     if require_complete and coverage.missing:
         names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
         raise IncompleteError(
@@ -106,7 +110,22 @@ def build_model(
             f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
             "Nothing was written; please report this."
         )
-    write(library, compiled.library)
+    label = Label(
+        model=model.prepared.name,
+        model_sha256=model.prepared.sha256,
+        engine=tools.engine,
+        target=device.target,
+        device_class=device.device_class,
+        inputs=model.prepared.inputs,
+        outputs=model.prepared.outputs,
+        params_beside=weights is not None,
+        tasks_total=len(coverage.tasks),
+        tasks_tuned=coverage.tuned,
+        plan=choice.plan.name,
+        records_key=coverage.key,
+        versions=tools.versions(),
+    )
+    write(library, labelled(compiled.library, label))
     if weights is not None:
         assert compiled.params is not None
         write(weights, compiled.params)

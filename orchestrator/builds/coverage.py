@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from orchestrator.campaigns.extraction import ExtractedModel
-from orchestrator.storage import Storage, records_key
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.storage import Storage, TrialRow, records_key
 from workers.messages import Candidate, Record
 
 __all__ = ["Coverage", "TaskCoverage", "coverage_of"]
@@ -24,6 +26,9 @@ class TaskCoverage:
         Seconds of one call; None where the task is untuned.
     recorded_at : datetime or None
         When the best was measured.
+    borrowed_from : str
+        The device class that the record is of, where it is another than the model's; `best_s` is a time
+        there. Empty otherwise.
     """
 
     name: str
@@ -35,11 +40,12 @@ class TaskCoverage:
     best_s: float | None
     trial_id: int | None
     recorded_at: datetime | None
+    borrowed_from: str = ""
 
     @property
     def expected_s(self) -> float | None:
-        """Seconds of all calls of this task in one inference."""
-        return None if self.best_s is None else self.best_s * self.weight
+        """Seconds of all calls of this task in one inference; None where no time here is known."""
+        return None if self.best_s is None or self.borrowed_from else self.best_s * self.weight
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Coverage:
         return sum(task.best_s is not None for task in self.tasks)
 
     @property
+    def borrowed(self) -> int:
+        """Those of them whose record is another device class's."""
+        return sum(bool(task.borrowed_from) for task in self.tasks)
+
+    @property
     def missing(self) -> tuple[TaskCoverage, ...]:
         """Tasks that have none."""
         return tuple(task for task in self.tasks if task.best_s is None)
@@ -67,12 +78,30 @@ class Coverage:
         return sum(task.expected_s or 0.0 for task in self.tasks)
 
 
-def coverage_of(store: Storage, model: ExtractedModel, engine_version: str) -> Coverage:
-    """Look up the best record of each task of a model, on the model's device class and no other."""
-    rows = store.best_for_model(model.id, model.device.device_class, engine_version)
+def coverage_of(
+    store: Storage, model: ExtractedModel, engine_version: str, allowed: Sequence[str] = ()
+) -> Coverage:
+    """Look up the best record of each task of a model, on the model's device class.
+
+    Parameters
+    ----------
+    allowed : sequence of str, optional
+        Other device classes, the first choice first, from which the record of a task is borrowed that has
+        none on its own. Nothing says that it is a good one here, or that it can be compiled.
+
+    Raises
+    ------
+    NotFoundError
+        An allowed device class isn't stored.
+    UsageError
+        It is another engine's.
+    """
+    own = model.device.device_class
+    _require_same_engine(store, own, allowed)
+    rows = store.best_for_model(model.id, own, engine_version)
     tasks, records, used = [], {}, []
     for row in rows:
-        best = row.best
+        best = row.best or _borrowed(store, row.workload_hash, allowed)
         if best is not None:
             assert best.trace is not None
             records[row.workload_hash] = Record(Candidate(best.candidate, best.trace), best.times)
@@ -88,6 +117,26 @@ def coverage_of(store: Storage, model: ExtractedModel, engine_version: str) -> C
                 best_s=best.cost_s if best else None,
                 trial_id=best.id if best else None,
                 recorded_at=best.created_at if best else None,
+                borrowed_from=best.device_class if best and best.device_class != own else "",
             )
         )
-    return Coverage(model.device.device_class, tuple(tasks), records, records_key(used))
+    return Coverage(own, tuple(tasks), records, records_key(used))
+
+
+def _borrowed(store: Storage, workload: str, allowed: Sequence[str]) -> TrialRow | None:
+    found = (trial for name in allowed for trial in store.best(workload, name, 1))
+    return next(found, None)
+
+
+def _require_same_engine(store: Storage, own: str, allowed: Sequence[str]) -> None:
+    if not allowed:
+        return
+    known = {row.name: row.engine for row in store.device_classes()}
+    for name in allowed:
+        if name not in known:
+            raise NotFoundError(f"no device class {name} is stored; there are: {', '.join(known) or 'none'}")
+        if known[name] != known[own]:
+            raise UsageError(
+                f"device class {name} is one of the {known[name]} engine: the {known[own]} engine can't use "
+                "its records"
+            )

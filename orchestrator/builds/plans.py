@@ -89,6 +89,8 @@ def choose_plan(
         return _fastest(tools, model, (best, Plan("untuned")), say)
     workloads = tuple(task.workload for task in model.tasks)
     history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
+    # What a task has none of, it may have been allowed to borrow.
+    history |= {key: (record,) for key, record in coverage.records.items() if not history.get(key)}
     say(f"looking for layout transforms in {model.prepared.name}")
     needed = tools.transforms(model.prepared, device.target, workloads, history)
     _measure_missing(store, tools.engine, device, needed, say)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +30,8 @@ from orchestrator.campaigns.machine import (
     Task,
 )
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.errors import LeaseLostError, StorageError, UsageError
+from orchestrator.jsonl import save_unstored, unstored_path
 from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
 from workers.messages import DeviceInfo, Measurement, TrialState, Workload
 
@@ -147,7 +149,7 @@ class Tuning:
         Raises
         ------
         StorageError
-            Where the store would not take results for a minute, with the number of those it never took.
+            Where the store would not take results for a minute: where those it never took are kept.
         LeaseLostError
             Where another coordinator has the campaign.
         """
@@ -357,11 +359,7 @@ class Tuning:
                 now = time.monotonic()
                 self._unsaved_since = self._unsaved_since or now
                 if now - self._unsaved_since > STORE_PATIENCE_SECONDS:
-                    raise StorageError(
-                        f"{error}\n{len(self._unsaved)} measured trials could not be stored for "
-                        f"{STORE_PATIENCE_SECONDS:.0f} s and are lost; all before them are safe. "
-                        f"Mend the database, then: tunefleet resume {self._id}"
-                    ) from None
+                    raise StorageError(f"{error}\n{self._set_aside()}") from None
                 self._say(f"{len(self._unsaved)} results wait for the database: {error}")
                 time.sleep(_STORE_PAUSE_SECONDS)
                 if not final:
@@ -369,6 +367,28 @@ class Tuning:
             else:
                 self._unsaved, self._unsaved_since = [], 0.0
                 self._changed()
+
+    def _set_aside(self) -> str:
+        """Write what no store takes to a file of its own, and say where it is and what to do."""
+        count = len(self._unsaved)
+        told = f"{count} measured trials could not be stored for {STORE_PATIENCE_SECONDS:.0f} s"
+        subjects = self._subjects.values()
+        workloads = {s.workload.hash: s.workload for s in subjects}
+        devices = {s.device.device_class: s.device for s in subjects}
+        # Whatever becomes of them now, they are not tried again on the way out.
+        unsaved, self._unsaved = self._unsaved, []
+        try:
+            path = unstored_path(self._id)
+            save_unstored(path, unsaved, list(workloads.values()), devices.values())
+        except (OSError, UsageError) as error:
+            return (
+                f"{told} and are lost, for they could not be written to a file either ({error}); all before "
+                f"them are safe. Mend the database, then: tunefleet resume {self._id}"
+            )
+        return (
+            f"{told}; they are in {path}. Mend the database, then: "
+            f"tunefleet records import {shlex.quote(str(path))} && tunefleet resume {self._id}"
+        )
 
     def _last_words(self) -> None:
         """Let a measurement under way end: it is nearly paid for."""

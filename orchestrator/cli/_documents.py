@@ -15,7 +15,7 @@ from orchestrator.cli._snapshot import NO_LIMIT
 from orchestrator.cli._text import gflops, instant
 
 if TYPE_CHECKING:
-    from orchestrator.builds import BenchReport, BuildReport, Coverage
+    from orchestrator.builds import BenchReport, BuildReport, Coverage, RunReport
     from orchestrator.campaigns.extraction import CampaignPlan, ExtractedModel
     from orchestrator.cli._snapshot import Snapshot
     from orchestrator.doctor import Check
@@ -42,6 +42,7 @@ __all__ = [
     "import_document",
     "listed_document",
     "plan_document",
+    "run_document",
     "tasks_document",
     "trial_document",
 ]
@@ -193,6 +194,7 @@ def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
             "gflops": gflops(task.flops, task.best_s),
             "trial_id": task.trial_id,
             "recorded_at": instant(task.recorded_at),
+            "borrowed_from": task.borrowed_from or None,
         }
         for task in coverage.tasks
     ]
@@ -286,6 +288,51 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "plan": report.plan,
         "why": report.why,
         "remembered": report.remembered,
+    }
+
+
+def run_document(report: RunReport) -> dict[str, Any]:
+    """A run of a library."""
+    label, check = report.label, report.check
+    return {
+        "library": str(report.library),
+        "model": label.model,
+        "engine": label.engine,
+        "target": label.target,
+        "device_class": label.device_class,
+        "tasks_total": label.tasks_total,
+        "tasks_tuned": label.tasks_tuned,
+        "plan": label.plan,
+        "threads": report.threads,
+        "inputs": [
+            {"name": s.name, "shape": list(s.shape), "dtype": s.dtype, "random": s.name not in report.given}
+            for s in label.inputs
+        ],
+        "outputs": [
+            {
+                "name": o.name,
+                "shape": list(o.shape),
+                "dtype": o.dtype,
+                "least": _finite(o.least),
+                "mean": _finite(o.mean),
+                "largest": _finite(o.largest),
+            }
+            for o in report.outputs
+        ],
+        "median_s": report.median_s,
+        "times_s": list(report.times_s),
+        "check": None
+        if check is None
+        else {
+            "path": check.path,
+            "same_model": check.same_model,
+            "outputs_agree": check.agree,
+            "disagreement": check.reason,
+            "remark": check.remark,
+            "max_abs": _finite(check.max_abs),
+            "max_rel": _finite(check.max_rel),
+        },
+        "saved": None if report.saved is None else str(report.saved),
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import re
+import shlex
 import sys
 from typing import Annotated
 
@@ -59,10 +61,25 @@ _engines.register(app)
 _doctor.register(app)
 
 
+def _hide_passwords() -> None:
+    """Take passwords out of the command line that ``ps`` shows to everyone on this machine."""
+    if not any("://" in word and ("@" in word or "password" in word) for word in sys.argv):
+        return
+    import setproctitle
+
+    from orchestrator.storage import safe_url
+
+    # sys.argv keeps its words: they are what the command works with.
+    setproctitle.setproctitle(
+        shlex.join(re.sub(r"\w[\w+]*://.*", lambda found: safe_url(found[0]), word) for word in sys.argv)
+    )
+
+
 def main() -> None:
     """Run the program with this process's arguments."""
     # Imports make many objects that stay: looking through them for garbage is a fifth of a query's time.
     gc.set_threshold(50_000, 20, 20)
+    _hide_passwords()
     try:
         app()
     except KeyboardInterrupt:

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_AllowDevice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-device",
+        metavar="CLASS",
+        help="Borrow the records of this device class for tasks that have none on their own. Repeat it for "
+        "several, the first choice first.",
+        show_default=False,
+    ),
+]
 _TopK = Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")]
 
 
@@ -51,6 +61,15 @@ def register(app: typer.Typer) -> None:
         ),
     )(build)
     command(app, "bench", panel=panel, examples=("bench model.onnx", "bench model.onnx --json"))(bench)
+    command(
+        app,
+        "run",
+        panel=panel,
+        examples=(
+            "run model.so --check model.onnx",
+            "run model.so --input x=image.npy -o outputs.npz --repeat 100",
+        ),
+    )(run)
 
 
 def tasks(
@@ -178,7 +197,7 @@ def _best_of_model(
         if not any(found for *_, found in groups):
             raise NotFoundError(
                 f"nothing is stored for {extracted.prepared.name} on {device.device_class}; "
-                f"`{_tune(session, model, shapes, target)}` finds something"
+                f"`{_tune(session, model, shapes, target, engine)}` finds something"
             )
         _show_best(session, store, tools, groups, no_trace)
 
@@ -273,6 +292,7 @@ def build(
     target: options.Target = "auto",
     engine: options.Engine = "metaschedule",
     layout_tuning: options.LayoutTuning = "auto",
+    allow_device: _AllowDevice = None,
 ) -> None:
     """Build a library from the best that is stored.
 
@@ -282,7 +302,7 @@ def build(
     from orchestrator.builds import build_model
     from orchestrator.cli._documents import build_document
     from orchestrator.cli._tables import build_table
-    from orchestrator.cli._text import short_path
+    from orchestrator.cli._text import plural, short_path
     from orchestrator.fleet import Toolbox
 
     require_engine(engine)
@@ -297,10 +317,16 @@ def build(
             params=params,
             require_complete=require_complete,
             together=weighs_layouts(layout_tuning),
+            allowed=allow_device or (),
             say=steps,
         )
     session.emit(build_document(report))
     session.show(build_table(report.coverage), Text(f"\n{_coverage_line(report.coverage)}", style="bold"))
+    if report.coverage.borrowed:
+        session.say(
+            f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
+            style="yellow",
+        )
     session.write(*(Text(f"on import: {change}") for change in report.changes))
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
@@ -309,7 +335,8 @@ def build(
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
         few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
-        session.say(f"{few}; to tune them:\n  {_tune(session, model, input_shape, target)}", style="yellow")
+        how = _tune(session, model, input_shape, target, engine)
+        session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
 
 def bench(
@@ -325,6 +352,7 @@ def bench(
     ] = 1,
     engine: options.Engine = "metaschedule",
     layout_tuning: options.LayoutTuning = "auto",
+    allow_device: _AllowDevice = None,
 ) -> int:
     """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
 
@@ -346,6 +374,7 @@ def bench(
             rounds=rounds,
             seed=seed,
             together=weighs_layouts(layout_tuning),
+            allowed=allow_device or (),
             say=steps,
         )
     session.emit({"report": bench_document(report)})
@@ -356,15 +385,116 @@ def bench(
         )
         return FAILED
     if not report.tasks_tuned:
-        session.say(
-            f"nothing of it is tuned yet: {_tune(session, model, input_shape, target)}", style="yellow"
-        )
+        how = _tune(session, model, input_shape, target, engine)
+        session.say(f"nothing of it is tuned yet: {how}", style="yellow")
     return 0
 
 
-def _tune(session: Session, model: Path, shapes: list[str] | None, target: str) -> str:
+def run(
+    session: Session,
+    library: Annotated[
+        Path, typer.Argument(metavar="LIB.so", help="What `tunefleet build` wrote.", show_default=False)
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=FILE.npy",
+            help="Values of an input; random ones, if left out. Repeat it for several.",
+            show_default=False,
+        ),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--inputs", metavar="FILE.npz", help="Inputs by name.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE.npz", help="Keep the outputs.", show_default=False),
+    ] = None,
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            "--params",
+            metavar="FILE.npz",
+            help="The weights, where `build` wrote them beside the library.",
+            show_default=False,
+        ),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            "--check",
+            metavar="MODEL.onnx",
+            help="Compare with what onnxruntime makes of the same inputs.",
+            show_default=False,
+        ),
+    ] = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=0, metavar="N", help="Times measured; 0 for none.")
+    ] = 10,
+    number: Annotated[
+        int, typer.Option("--number", min=1, metavar="N", help="Inferences that make one time, its mean.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
+    ] = 1,
+) -> int:
+    """Run a built library on this machine: its outputs, its latency, and whether they are right.
+
+    Exit code 1 says that the outputs are not onnxruntime's.
+    """
+    from orchestrator.builds import read_label, run_library
+    from orchestrator.cli._documents import run_document
+    from orchestrator.cli._tables import run_table
+    from orchestrator.fleet import Toolbox
+
+    files = dict(_named_file(text) for text in inputs or ())
+    if len(files) < len(inputs or ()):
+        raise UsageError("--input names an input twice")
+    engine = read_label(library).engine
+    require_engine(engine)
+    with Toolbox(engine) as tools, session.steps() as steps:
+        report = run_library(
+            tools,
+            library,
+            params=params,
+            inputs=files,
+            archive=archive,
+            seed=seed,
+            repeats=repeat,
+            number=number,
+            check=check,
+            output=output,
+            say=steps,
+        )
+    session.emit(run_document(report))
+    session.show(run_table(report))
+    if report.saved is not None:
+        session.write(Text(f"wrote {report.saved}"))
+    if report.check is not None and not report.check.same_model:
+        session.say(
+            f"{library.name} was not built from this {Path(report.check.path).name}: the file is another",
+            style="yellow",
+        )
+    if report.check is not None and not report.check.agree:
+        session.error(f"{library.name} computes something else than onnxruntime: {report.check.reason}")
+        return FAILED
+    return 0
+
+
+def _named_file(text: str) -> tuple[str, str]:
+    name, equals, file = text.partition("=")
+    if not (name and equals and file):
+        raise UsageError(f"--input {text!r} is not of the form NAME=FILE.npy")
+    return name, file
+
+
+def _tune(session: Session, model: Path, shapes: list[str] | None, target: str, engine: str) -> str:
     """Write the command that tunes what was asked about."""
     how = [part for shape in shapes or () for part in ("--input-shape", shape)]
+    if engine != "metaschedule":
+        how += ["--engine", engine]
     if target != "auto":
         how += ["--target", target]
     return session.command_line("tune", str(model), *how)

@@ -27,7 +27,7 @@ from orchestrator.cli._text import (
 )
 
 if TYPE_CHECKING:
-    from orchestrator.builds import BenchReport, Coverage
+    from orchestrator.builds import BenchReport, Coverage, RunReport
     from orchestrator.campaigns.extraction import CampaignPlan
     from orchestrator.cli._snapshot import Snapshot
     from orchestrator.storage import CampaignModelRow, TrialRow, VerificationRow
@@ -40,6 +40,7 @@ __all__ = [
     "coverage_table",
     "facts",
     "plan_table",
+    "run_table",
     "task_table",
     "trial_lines",
     "verification_blocks",
@@ -190,7 +191,8 @@ def coverage_table(coverage: Coverage) -> Table:
 def build_table(coverage: Coverage) -> Table:
     """A model's tasks as a build takes them: from which record, and what that promises."""
     right = ("calls", "trials", "best", "a run")
-    grid = Grid("task", *right, "record", right=right, flexible=("task",))
+    lent = ("of",) if coverage.borrowed else ()
+    grid = Grid("task", *right, "record", *lent, right=right, flexible=("task", "of"))
     now = datetime.now(timezone.utc)
     for task in coverage.tasks:
         grid.add(
@@ -200,6 +202,7 @@ def build_table(coverage: Coverage) -> Table:
             latency(task.best_s),
             latency(task.expected_s),
             Text("untuned", style="yellow") if task.best_s is None else age(task.recorded_at, now),
+            *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
         )
     return grid.table()
 
@@ -257,6 +260,33 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
         pairs.append(("on import", "\n".join(changes)))
     times = _latencies(report.untuned_s, report.tuned_s, report.reference_s)
     return Group(head, "", times, "", facts(pairs), "")
+
+
+def run_table(report: RunReport) -> RenderableType:
+    """What a library returned, how fast, and whether it is right."""
+    label, check = report.label, report.check
+    head = _head(label.model, label.device_class)
+    head.append(f", {plural(report.threads, 'thread')}, {label.engine}", style="not bold dim")
+    right = ("least", "mean", "largest")
+    grid = Grid("output", "shape", "type", *right, right=right, flexible=("output",))
+    for output in report.outputs:
+        numbers = ("-" if n is None else f"{n:.6g}" for n in (output.least, output.mean, output.largest))
+        grid.add(output.name, "x".join(map(str, output.shape)) or "scalar", output.dtype, *numbers)
+    pairs: list[tuple[str, RenderableType]] = []
+    if report.median_s is not None:
+        spread = f"from {latency(min(report.times_s))} to {latency(max(report.times_s))}"
+        pairs.append(
+            ("one run", f"{latency(report.median_s)}, median of {len(report.times_s)} times {spread}")
+        )
+    if check is not None:
+        pairs += _outcome(check.agree, check.reason, check.max_abs, check.max_rel, check.remark)
+    random = [spec.name for spec in label.inputs if spec.name not in report.given]
+    if random:
+        pairs.append(("random inputs", ", ".join(random)))
+    pairs.append(("tasks tuned", f"{label.tasks_tuned} of {label.tasks_total}"))
+    if label.tasks_tuned:
+        pairs.append(("records", label.plan))
+    return Group(head, "", grid.table(), "", facts(pairs), "")
 
 
 def verification_blocks(

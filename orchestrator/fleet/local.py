@@ -17,6 +17,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    TensorSpec,
     Workload,
 )
 from workers.process import EngineProcess
@@ -154,10 +155,20 @@ class Toolbox:
         self, model: PreparedModel, seed: int, threads: int
     ) -> tuple[dict[str, Any], list[Any]]:
         """Return random inputs for a model, and what onnxruntime makes of them."""
-        inputs, outputs = self._reference.call(
-            "run", model.onnx, seed, model.inputs, threads, timeout_s=_RUN_SECONDS
+        inputs = self.random_inputs(model.inputs, seed)
+        return inputs, self.reference_run(model, inputs, threads)
+
+    def random_inputs(self, inputs: tuple[TensorSpec, ...], seed: int) -> dict[str, Any]:
+        """Draw values that any model takes; see :func:`workers.models.random_inputs`."""
+        drawn: dict[str, Any] = self._reference.call("draw", inputs, seed, timeout_s=_ASK_SECONDS)
+        return drawn
+
+    def reference_run(self, model: PreparedModel, inputs: dict[str, Any], threads: int) -> list[Any]:
+        """Return what onnxruntime makes of a model's inputs."""
+        outputs: list[Any] = self._reference.call(
+            "evaluate", model.onnx, inputs, threads, timeout_s=_RUN_SECONDS
         )
-        return inputs, outputs
+        return outputs
 
     def reference_timing(
         self, model: PreparedModel, inputs: dict[str, Any], threads: int, repeats: int

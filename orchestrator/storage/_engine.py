@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from orchestrator.errors import StorageError
 from orchestrator.storage._url import sqlite_path
 
-__all__ = ["WRITES", "FileWatch", "make_engine", "use_wal"]
+__all__ = ["WRITES", "FileWatch", "make_engine", "use_wal", "vacuum"]
 
 WRITES = "tunefleet_writes"
 """Execution option of a connection whose transactions write."""
@@ -79,6 +80,18 @@ def use_wal(path: Path, busy_s: float) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+
+
+def vacuum(path: Path, busy_s: float) -> None:
+    """Write a SQLite file anew without its gaps; does nothing where it is held or the disk has no room."""
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None)
+        ) as connection,
+    ):
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 class FileWatch:

@@ -20,6 +20,7 @@ __all__ = [
     "CampaignRow",
     "CampaignState",
     "CampaignTaskRow",
+    "ClassStatistics",
     "DeviceClassRow",
     "DeviceRow",
     "ModelRow",
@@ -28,6 +29,8 @@ __all__ = [
     "NewTask",
     "NewTrial",
     "NewVerification",
+    "PruneCounts",
+    "StoreStatistics",
     "TaskStanding",
     "TaskState",
     "TrialRow",
@@ -393,6 +396,62 @@ class VerificationRow:
     tasks_tuned: int
     details: dict[str, Any]
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """How much is stored for a device class.
+
+    Attributes
+    ----------
+    device : str
+        Its model, for people.
+    trials, failures : int
+        Trials, and how many of them failed.
+    first_at, last_at : datetime
+        When the first and the last of those still stored were recorded.
+    """
+
+    device_class: str
+    engine: str
+    device: str
+    workloads: int
+    trials: int
+    failures: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class StoreStatistics:
+    """How much is stored; `size_bytes` is what the whole database takes."""
+
+    classes: tuple[ClassStatistics, ...]
+    workloads: int
+    models: int
+    campaigns: int
+    verifications: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PruneCounts:
+    """What a pruning deleted, or would delete.
+
+    Attributes
+    ----------
+    before : int
+        Trials stored before.
+    trials, failures : int
+        Trials deleted, and how many of them were failures.
+    workloads : int
+        Workloads deleted, because nothing referred to them any more; not counted beforehand.
+    """
+
+    before: int
+    trials: int
+    failures: int
+    workloads: int
 
 
 def records_key(trial_ids: Iterable[int]) -> str:

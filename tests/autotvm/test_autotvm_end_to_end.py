@@ -167,6 +167,12 @@ def test_a_library_built_from_the_records_agrees_with_onnxruntime(
         run.outputs, run_reference(model.onnx, inputs, 1), names=[spec.name for spec in model.outputs]
     )
     assert difference.ok, difference.reason
+    # And as its user runs it.
+    ran = tf.run_library(tools, report.library, params=weights, check=place.model, seed=7, repeats=2)
+    assert ran.label.engine == "autotvm"
+    assert ran.check is not None
+    assert (ran.check.agree, ran.check.same_model) == (True, True)
+    assert len(ran.times_s) == 2
 
 
 @pytest.mark.usefixtures("nothing_is_measured", "tuned")

@@ -12,10 +12,10 @@ from orchestrator.builds import build_model
 from orchestrator.builds.coverage import coverage_of
 from orchestrator.campaigns.extraction import extract_model
 from orchestrator.campaigns.spec import ModelRequest
-from orchestrator.errors import EngineError, IncompleteError, UsageError
+from orchestrator.errors import EngineError, IncompleteError, NotFoundError, UsageError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewTrial, Storage
-from workers.messages import Candidate, Measurement, TrialState
+from workers.messages import Candidate, DeviceInfo, Measurement, TrialState
 
 
 @pytest.fixture(scope="module")
@@ -124,4 +124,46 @@ def test_a_record_that_cannot_be_applied_stops_the_build_with_its_reason(
     store.record_trials([trial])
     with pytest.raises(EngineError, match="NoSuchInstruction"):
         build_model(store, tools, request_, tmp_path / "lib.so")
+    assert not (tmp_path / "lib.so").exists()
+
+
+def test_a_faster_record_of_another_device_class_is_taken_only_where_that_is_allowed(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    device = tools.resolve_target("auto")
+    model = extract_model(store, tools, request_, device)
+    own, lent = (task.workload.hash for task in model.tasks[:2])
+    store.put_device_class("metaschedule", DeviceInfo(device.target, "another-class", "Other", 2, "cpu"))
+    record(store, own, device.device_class, "ours", 3.0)
+    record(store, own, "another-class", "faster", 0.1)
+    record(store, lent, "another-class", "theirs", 0.1)
+
+    strict = build_model(store, tools, request_, tmp_path / "strict.so").coverage
+    assert {key: found.candidate.hash for key, found in strict.records.items()} == {own: "ours"}
+    assert (strict.tuned, strict.borrowed) == (1, 0)
+
+    allowed = build_model(store, tools, request_, tmp_path / "lent.so", allowed=("another-class",)).coverage
+    assert {key: found.candidate.hash for key, found in allowed.records.items()} == {
+        own: "ours",
+        lent: "theirs",
+    }
+    tasks = {task.workload_hash: task for task in allowed.tasks}
+    assert (tasks[own].borrowed_from, tasks[lent].borrowed_from) == ("", "another-class")
+    # A time of another device promises nothing here.
+    assert tasks[lent].expected_s is None
+    assert allowed.expected_s == 3.0 * tasks[own].weight
+    assert allowed.key != strict.key
+
+
+def test_what_can_be_borrowed_from_is_a_known_class_of_the_same_engine(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    device = tools.resolve_target("auto")
+    with pytest.raises(
+        NotFoundError, match=rf"no device class tpu is stored; there are: {device.device_class}"
+    ):
+        build_model(store, tools, request_, tmp_path / "lib.so", allowed=("tpu",))
+    store.put_device_class("another", DeviceInfo("llvm", "classic-class", "Some CPU", 2, "cpu"))
+    with pytest.raises(UsageError, match="one of the another engine"):
+        build_model(store, tools, request_, tmp_path / "lib.so", allowed=("classic-class",))
     assert not (tmp_path / "lib.so").exists()

@@ -16,6 +16,7 @@ from orchestrator.campaigns import tuning
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
+from orchestrator.jsonl import import_records
 from orchestrator.storage import Storage, TaskState
 from workers.messages import Measurement, TrialState
 
@@ -187,9 +188,10 @@ def test_results_wait_for_a_database_that_is_locked_for_a_while(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_database_that_stays_away_ends_the_run_with_the_number_of_lost_results(
-    store: Storage, path: Path
+def test_a_database_that_stays_away_ends_the_run_and_keeps_the_results_in_a_file(
+    store: Storage, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     other, fleet = Locked(path), StandInFleet()
     campaign = Campaign(store, fleet, spec(), 1)
 
@@ -199,10 +201,33 @@ def test_a_database_that_stays_away_ends_the_run_with_the_number_of_lost_results
         return Measurement(TrialState.OK, (1.0,))
 
     fleet.measurement = measured
-    with pytest.raises(StorageError, match=r"measured trials could not be stored .* tunefleet resume \d+"):
+    with pytest.raises(StorageError, match=r"trials could not be stored .* && tunefleet resume \d+") as told:
         campaign.run()
     other.unlock()
     assert campaign.stored() == {"task1": 2}
+    (kept,) = (tmp_path / "tunefleet").glob("unstored-*.jsonl")
+    assert str(kept) in str(told.value)
+    taken = import_records(store, kept)
+    assert taken.imported == taken.trials == fleet.counts["measure"] - 2 > 0
+    assert campaign.stored() == {"task1": fleet.counts["measure"]}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_results_that_go_nowhere_are_counted(
+    store: Storage, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tunefleet").write_text("a file where the folder would be")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    other, fleet = Locked(path), StandInFleet()
+
+    def measured(number: int) -> Measurement:
+        other.lock()
+        return Measurement(TrialState.OK, (1.0,))
+
+    fleet.measurement = measured
+    with pytest.raises(StorageError, match=r"\d+ measured trials .* are lost"):
+        Campaign(store, fleet, spec(), 1).run()
+    other.unlock()
 
 
 def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> None:

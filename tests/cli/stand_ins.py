@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import cli_builders as build
+import numpy as np
 
 from orchestrator.builds import BenchReport
 from orchestrator.campaigns.coordinator import FleetOptions, Listener, Outcome
@@ -22,6 +23,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    TensorSpec,
     TrialState,
     Workload,
 )
@@ -118,12 +120,18 @@ class CannedToolbox:
         repeats: int = 0,
         number: int = 1,
     ) -> ModelRun:
-        return ModelRun((0.0,), ((0.01 if compiled.tuned else 0.04),) * max(1, repeats))
+        return ModelRun((np.zeros((1, 4)),), ((0.01 if compiled.tuned else 0.04),) * max(1, repeats))
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int
     ) -> tuple[dict[str, Any], list[Any]]:
         return {spec.name: 0.0 for spec in model.inputs}, [0.0]
+
+    def random_inputs(self, inputs: tuple[TensorSpec, ...], seed: int) -> dict[str, Any]:
+        return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}
+
+    def reference_run(self, model: PreparedModel, inputs: dict[str, Any], threads: int) -> list[Any]:
+        return [np.zeros((1, 4))]
 
     def reference_timing(
         self, model: PreparedModel, inputs: dict[str, Any], threads: int, repeats: int

@@ -98,6 +98,7 @@ def test_models_commands_write_what_is_documented(cli: Cli, model: Path) -> None
         ["best", str(model)],
         ["build", str(model), "-o", "m.so"],
         ["bench", str(model)],
+        ["run", "m.so", "--check", str(model)],
     ):
         answer = cli(*words, "--json")
         assert answer.code == 0, answer.err
@@ -118,6 +119,22 @@ def test_records_commands_write_what_is_documented(
         answer = cli(*words, "--json")
         assert answer.code == 0, answer.err
         assert_documented(answer.document)
+
+
+def test_store_commands_write_what_is_documented(cli: Cli, store: Storage, tmp_path: Path) -> None:
+    tuned(store)
+    with Storage.open(str(tmp_path / "other.db")):
+        pass
+    for words, example in (
+        (["records", "stats"], ""),
+        (["records", "export", "-o", "all.jsonl.gz"], ""),
+        (["records", "import", "all.jsonl.gz"], "records-merge"),
+        (["records", "merge", "other.db"], ""),
+        (["records", "prune", "--failed", "--dry-run"], ""),
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document, example=example)
 
 
 def test_an_error_is_a_document_too(cli: Cli, store: Storage) -> None:
@@ -149,4 +166,5 @@ def test_a_document_without_a_limit_says_null(cli: Cli, model: Path, toolbox: ty
 def test_every_documented_schema_has_one_example() -> None:
     titles = re.findall(r"^## (.+)$", _DOCUMENT.read_text(), re.MULTILINE)
     named = {name.strip() for title in titles for name in title.split(",")}
-    assert {schema.split("/")[1] for schema in _EXAMPLES} == named - {"cancel"}
+    shared = {"cancel", "records-import-jsonl"}
+    assert {schema.split("/")[1] for schema in _EXAMPLES} == named - shared

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from cli_builders import Cli, tuned
 
@@ -16,8 +18,9 @@ from orchestrator.storage import Storage
 
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
-    *("tasks", "best", "build", "bench", "doctor", "db upgrade", "db check"),
+    *("tasks", "best", "build", "bench", "run", "doctor", "db upgrade", "db check"),
     *("engines", "engines install", "engines use", "records import", "records export"),
+    *("records merge", "records prune", "records stats"),
 )
 
 
@@ -177,3 +180,21 @@ def test_a_query_imports_neither_tvm_nor_ray_nor_models(cli: Cli, store: Storage
     )
     assert done.returncode == 0, done.stderr
     assert "fused_conv2d0" in done.stdout
+
+
+def test_a_password_in_the_url_is_not_left_for_ps_to_show() -> None:
+    # A server that takes the connection and never says a word holds the command in its start.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://me:hunter2@127.0.0.1:{server.getsockname()[1]}/records?connect_timeout=30"
+        program = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+        command = subprocess.Popen([*program, "list", f"--db={url}"], stderr=subprocess.PIPE)
+        try:
+            server.settimeout(60)
+            connection, _ = server.accept()
+            shown = psutil.Process(command.pid).cmdline()
+            connection.close()
+        finally:
+            command.kill()
+            command.communicate()
+    assert any("postgresql://me:***@127.0.0.1" in word for word in shown), shown
+    assert not any("hunter2" in word for word in shown)

@@ -1,0 +1,98 @@
+"""What a library says of itself: which model it is, for what it was compiled, and what it takes.
+
+The label is a ZIP archive with one JSON file behind the library's own bytes. Loaders of shared libraries
+never look there, and any unzip does: ``unzip -p lib.so tunefleet.json``.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+import zipfile
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.errors import UsageError
+from workers.messages import TensorSpec
+
+__all__ = ["Label", "labelled", "read_label"]
+
+_NAME = "tunefleet.json"
+_VERSION = 1
+# A ZIP needs a date; the same build is to give the same bytes.
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is known of a library when it is built.
+
+    Attributes
+    ----------
+    model, model_sha256 : str
+        Name and hash of the ONNX file, see :class:`workers.messages.PreparedModel`.
+    engine, target, device_class : str
+    inputs, outputs : tuple of TensorSpec
+        In the order of the model, under its names.
+    params_beside : bool
+        The weights are in a file of their own.
+    tasks_total, tasks_tuned : int
+    plan : str
+        Which records were applied.
+    records_key : str
+        :func:`orchestrator.storage.records_key` of the stored records.
+    versions : dict of str to str
+        Of the engine and its TVM.
+    """
+
+    model: str
+    model_sha256: str
+    engine: str
+    target: str
+    device_class: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    params_beside: bool
+    tasks_total: int
+    tasks_tuned: int
+    plan: str
+    records_key: str
+    versions: dict[str, str]
+
+
+def labelled(library: bytes, label: Label) -> bytes:
+    """Return a library with its label."""
+    whole = io.BytesIO(library)
+    with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
+        text = json.dumps({"version": _VERSION, **asdict(label)}, indent=1)
+        archive.writestr(zipfile.ZipInfo(_NAME, _DATE), text)
+    return whole.getvalue()
+
+
+def read_label(path: pathlib.Path) -> Label:
+    """Read the label of a library.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, or no label that this version can read in it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found: dict[str, Any] = json.loads(archive.read(_NAME))
+    except FileNotFoundError:
+        raise UsageError(f"there is no library {path}") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
+    except (zipfile.BadZipFile, KeyError, ValueError):
+        raise UsageError(
+            f"{path} says nothing of itself: it was not written by `tunefleet build`, or what `build` put "
+            "at its end was stripped; build it anew"
+        ) from None
+    version = found.pop("version", None)
+    if version != _VERSION:
+        raise UsageError(f"{path} has a label of version {version}; this tunefleet reads {_VERSION}")
+    for name in ("inputs", "outputs"):
+        found[name] = tuple(TensorSpec(s["name"], tuple(s["shape"]), s["dtype"]) for s in found[name])
+    return Label(**found)

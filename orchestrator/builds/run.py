@@ -1,0 +1,272 @@
+"""A built library, run: on given or random inputs, timed, and held against onnxruntime where asked."""
+
+from __future__ import annotations
+
+import io
+import os
+import pathlib
+import statistics
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.builds.label import Label, read_label
+from orchestrator.errors import TargetError, UsageError
+from orchestrator.files import writable, write
+from orchestrator.fleet import Toolbox
+from workers.messages import CompiledModel, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+__all__ = ["Check", "OutputFacts", "RunReport", "run_library"]
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """One output in short; `least`, `mean` and `largest` are None where it is empty or not of numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    least: float | None
+    mean: float | None
+    largest: float | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the outputs compare with onnxruntime's; see :class:`workers.models.OutputDifference`.
+
+    Attributes
+    ----------
+    same_model : bool
+        The library was built from this very file.
+    """
+
+    path: str
+    same_model: bool
+    agree: bool
+    reason: str
+    remark: str
+    max_abs: float
+    max_rel: float
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run of a library.
+
+    Attributes
+    ----------
+    threads : int
+        Cores it was run on.
+    given : tuple of str
+        Inputs whose values came from files; the others were random.
+    times_s : tuple of float
+        Seconds of one inference, one value a repeat.
+    saved : pathlib.Path or None
+        Where the outputs were written.
+    """
+
+    library: pathlib.Path
+    label: Label
+    threads: int
+    given: tuple[str, ...]
+    outputs: tuple[OutputFacts, ...]
+    times_s: tuple[float, ...]
+    check: Check | None
+    saved: pathlib.Path | None
+
+    @property
+    def median_s(self) -> float | None:
+        """Median seconds of one inference; None where nothing was timed."""
+        return statistics.median(self.times_s) if self.times_s else None
+
+
+def run_library(
+    tools: Toolbox,
+    library: str | os.PathLike[str],
+    *,
+    params: str | os.PathLike[str] | None = None,
+    inputs: Mapping[str, str | os.PathLike[str]] | None = None,
+    archive: str | os.PathLike[str] | None = None,
+    seed: int = 1,
+    repeats: int = 10,
+    number: int = 1,
+    check: str | os.PathLike[str] | None = None,
+    output: str | os.PathLike[str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> RunReport:
+    """Run a library that ``tunefleet build`` wrote, on this machine.
+
+    Parameters
+    ----------
+    tools : Toolbox
+        Of the engine that the library's label names.
+    params : path, optional
+        The weights (``.npz``), where they were written beside the library.
+    inputs : mapping of str to path, optional
+        ``.npy`` files by input name. Inputs without one get random values.
+    archive : path, optional
+        A ``.npz`` of inputs under their names.
+    seed : int, optional
+        Of the random values.
+    repeats, number : int, optional
+        Times measured, each the mean of `number` inferences; 0 repeats measure none.
+    check : path, optional
+        The ONNX file: onnxruntime runs it on the same inputs, and the outputs are compared.
+    output : path, optional
+        Write the outputs there (``.npz``), under their names.
+
+    Raises
+    ------
+    UsageError, ModelError
+        A file is missing or does not fit the library.
+    TargetError
+        This machine can't run the library.
+    EngineError
+        It failed or crashed.
+    """
+    path = pathlib.Path(library).absolute()
+    label = read_label(path)
+    saved = None if output is None else writable(output)
+    if label.params_beside and params is None:
+        raise UsageError(f"the weights of {path.name} are in a file of their own: name it with --params")
+    if params is not None and not label.params_beside:
+        raise UsageError(f"the weights of {path.name} are inside it: leave --params out")
+    weights = None if params is None else _bytes(params)
+    given = _given(label, inputs or {}, archive)
+    say("looking for the target")
+    device = tools.resolve_target(label.target)
+    if device.unfit:
+        raise TargetError(f"{path.name} was built for {label.target}, which can't run here: {device.unfit}")
+    drawn = tools.random_inputs(label.inputs, seed)
+    values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.inputs}
+    say(f"running {path.name}")
+    compiled = CompiledModel(_bytes(path), weights, (), ())
+    run = tools.run(compiled, values, label.target, repeats=repeats, number=number)
+    found = None
+    if check is not None:
+        say(f"running {pathlib.Path(check).name} in onnxruntime")
+        found = _checked(tools, label, pathlib.Path(check), values, run.outputs, device.cores)
+    if saved is not None:
+        write(saved, _archive({spec.name: o for spec, o in zip(label.outputs, run.outputs, strict=True)}))
+    return RunReport(
+        library=path,
+        label=label,
+        threads=device.cores,
+        given=tuple(given),
+        outputs=tuple(_facts(spec.name, o) for spec, o in zip(label.outputs, run.outputs, strict=True)),
+        times_s=run.times,
+        check=found,
+        saved=saved,
+    )
+
+
+def _checked(
+    tools: Toolbox,
+    label: Label,
+    path: pathlib.Path,
+    inputs: dict[str, Array],
+    outputs: Sequence[Array],
+    threads: int,
+) -> Check:
+    model = tools.prepare(str(path), {spec.name: spec.shape for spec in label.inputs})
+    if model.inputs != label.inputs or [o.name for o in model.outputs] != [o.name for o in label.outputs]:
+        raise UsageError(
+            f"{path.name} is another model than the library's {label.model}: it takes {_named(model.inputs)} "
+            f"and returns {_named(model.outputs)}, the library takes {_named(label.inputs)} and returns "
+            f"{_named(label.outputs)}"
+        )
+    difference = tools.judge(model, inputs, outputs, tools.reference_run(model, inputs, threads))
+    return Check(
+        path=str(path),
+        same_model=model.sha256 == label.model_sha256,
+        agree=difference.ok,
+        reason=difference.reason,
+        remark=difference.remark,
+        max_abs=difference.max_abs,
+        max_rel=difference.max_rel,
+    )
+
+
+def _given(
+    label: Label, files: Mapping[str, str | os.PathLike[str]], archive: str | os.PathLike[str] | None
+) -> dict[str, Array]:
+    """Read the inputs that were given, and hold them against what the library takes."""
+    specs = {spec.name: spec for spec in label.inputs}
+    found: dict[str, Array] = {}
+    if archive is not None:
+        found.update(_loaded(archive))
+    for name, file in files.items():
+        if name in found:
+            raise UsageError(f"input {name} is given twice: in {archive} and in {file}")
+        found[name] = _loaded(file)
+    for name, value in found.items():
+        spec = specs.get(name)
+        if spec is None:
+            raise UsageError(f"the library has no input {name!r}; it takes {_named(label.inputs)}")
+        if not hasattr(value, "dtype"):
+            raise UsageError(f"input {name} is an archive (.npz); name a file of one array (.npy)")
+        if (value.shape, str(value.dtype)) != (spec.shape, spec.dtype):
+            # Never cast or reshaped: what is run is to be what was given.
+            raise UsageError(
+                f"input {name} has shape {list(value.shape)} and type {value.dtype}; the library takes "
+                f"{list(spec.shape)} of {spec.dtype}"
+            )
+    return found
+
+
+def _loaded(file: str | os.PathLike[str]) -> Any:
+    """Read an array, or the arrays of an archive by name."""
+    import numpy as np
+
+    try:
+        with open(file, "rb") as opened:
+            found = np.load(opened, allow_pickle=False)
+            return dict(found) if hasattr(found, "files") else found
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {file}") from None
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror or error}") from None
+    except (ValueError, EOFError):
+        raise UsageError(f"{file} holds no numpy array (.npy, .npz)") from None
+
+
+def _bytes(file: str | os.PathLike[str]) -> bytes:
+    try:
+        return pathlib.Path(file).read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {file}") from None
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from None
+
+
+def _archive(outputs: Mapping[str, Array]) -> bytes:
+    import numpy as np
+
+    buffer = io.BytesIO()
+    # numpy.savez takes names as keywords, and a model may call an output "file".
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, value in outputs.items():
+            with archive.open(f"{name}.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.asanyarray(value), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _facts(name: str, value: Array) -> OutputFacts:
+    import numpy as np
+
+    least = mean = largest = None
+    if value.size and value.dtype.kind in "biuf":
+        wide = value.astype(np.float64)
+        least, mean, largest = float(wide.min()), float(wide.mean()), float(wide.max())
+    return OutputFacts(name, tuple(value.shape), str(value.dtype), least, mean, largest)
+
+
+def _named(specs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"{s.name} {list(s.shape)} of {s.dtype}" for s in specs) or "nothing"

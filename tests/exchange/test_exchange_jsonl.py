@@ -1,0 +1,246 @@
+"""Records as JSON Lines, from store to store: nothing lost, nothing doubled, nothing taken on trust."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import NotFoundError, StorageError, UsageError
+from orchestrator.jsonl import export_records, import_records, is_records, merge_store
+from orchestrator.storage import NewTrial, Storage, TrialRow
+from workers.messages import Candidate, DeviceInfo, Measurement, TrialState, Workload
+
+CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu")
+GPU = DeviceInfo("cuda -arch=sm_90", "gpu-b", "Some GPU", 0, "cuda")
+
+
+def workload(number: int) -> Workload:
+    # A module need not be text.
+    module = b"\xff\x00module" if number % 2 else '{"text": "µ"}'.encode()
+    return Workload(f"{number:04x}" + "ab" * 14, "metaschedule", f"conv{number}", 1e6, module)
+
+
+def trial(number: int, of: int, on: DeviceInfo, seconds: float | None) -> NewTrial:
+    times = () if seconds is None else (seconds * 0.9, seconds, seconds * 3)
+    state = TrialState.RUN_ERROR if seconds is None else TrialState.OK
+    measured = Measurement(state, times, "" if times else 'it\ncrashed "here"', "cpu:0", "host-a", 0.5)
+    candidate = Candidate(f"candidate-{number}", f'[["trace", {number}, "µ"]]')
+    return NewTrial(
+        workload(of).hash, on.device_class, candidate, measured, None, 0.2, f"token-{number}", {"tvm": "0.27"}
+    )
+
+
+def fill(store: Storage, *numbers: int) -> None:
+    store.put_device_class("metaschedule", CPU)
+    store.put_device_class("metaschedule", GPU)
+    store.put_workloads([workload(n) for n in range(3)])
+    store.record_trials(
+        [trial(n, n % 3, GPU if n % 5 == 4 else CPU, None if n % 4 == 3 else 1e-3 / (n + 1)) for n in numbers]
+    )
+
+
+def content(store: Storage) -> list[TrialRow]:
+    """All trials without what is a store's own: their numbers, their order, their campaigns."""
+    rows = [replace(row, id=0, campaign_id=None) for page in store.all_trials(page=7) for row in page]
+    return sorted(rows, key=lambda row: (row.workload_hash, row.device_class, row.candidate))
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[[str], Storage]]:
+    stores: list[Storage] = []
+
+    def open_(name: str) -> Storage:
+        stores.append(Storage.open(str(tmp_path / f"{name}.db")))
+        return stores[-1]
+
+    yield open_
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(opened: Callable[[str], Storage]) -> Storage:
+    found = opened("one")
+    fill(found, *range(20))
+    return found
+
+
+@pytest.fixture
+def other(opened: Callable[[str], Storage]) -> Storage:
+    return opened("other")
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def rewritten(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
+    found = lines(path)
+    change(found)
+    path.write_text("".join(json.dumps(line) + "\n" for line in found))
+    return path
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
+def test_what_is_exported_and_imported_is_the_same_to_the_last_field(
+    store: Storage, other: Storage, tmp_path: Path, name: str
+) -> None:
+    wrote = export_records(store, tmp_path / name)
+    assert (wrote.trials, wrote.failed, wrote.workloads) == (20, 5, 3)
+    assert wrote.device_classes == ("cpu-a-2", "gpu-b")
+    assert is_records(wrote.path)
+    assert (wrote.path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
+    took = import_records(other, wrote.path)
+    assert (took.trials, took.imported, took.failed, took.workloads) == (20, 20, 5, 3)
+    assert content(other) == content(store)
+    hashes = [workload(n).hash for n in range(3)]
+    assert other.get_workloads(hashes) == store.get_workloads(hashes)
+    assert [replace(row, id=0) for row in other.device_classes()] == [
+        replace(row, id=0) for row in store.device_classes()
+    ]
+
+
+def test_the_second_import_changes_nothing(store: Storage, other: Storage, tmp_path: Path) -> None:
+    path = export_records(store, tmp_path / "all.jsonl").path
+    import_records(other, path)
+    before = content(other)
+    again = import_records(other, path)
+    assert (again.imported, again.stored_before) == (0, 20)
+    assert content(other) == before
+
+
+def test_an_export_can_be_narrowed(store: Storage, tmp_path: Path) -> None:
+    one = export_records(store, tmp_path / "gpu.jsonl", device_class="gpu-b")
+    assert (one.trials, one.device_classes) == (4, ("gpu-b",))
+    two = export_records(store, tmp_path / "conv.jsonl", workloads=[workload(1).hash])
+    assert {line["trial"]["workload"] for line in lines(two.path) if "trial" in line} == {workload(1).hash}
+    with pytest.raises(NotFoundError, match=r"no device class tpu .* cpu-a-2, gpu-b"):
+        export_records(store, tmp_path / "tpu.jsonl", device_class="tpu")
+    with pytest.raises(NotFoundError, match="nothing was written"):
+        export_records(store, tmp_path / "none.jsonl", engine="another")
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def _infinite(found: list[dict[str, Any]]) -> None:
+    trial = next(line["trial"] for line in found if line.get("trial", {}).get("state") == "ok")
+    trial["times_s"][0] = float("inf")
+
+
+def _timeless(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if line.get("trial", {}).get("state") == "ok")["times_s"] = []
+
+
+def _of_nothing(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if "trial" in line)["workload"] = "ffff"
+
+
+def _of_another_shape(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if "trial" in line)["cost_s"] = 1.0
+
+
+def _of_no_time_zone(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if "trial" in line)["recorded_at"] = "2026-01-01T00:00:00"
+
+
+def _ended_unknown(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if "trial" in line)["state"] = "fine"
+
+
+def _two_in_one(found: list[dict[str, Any]]) -> None:
+    trial = next(line for line in found if "trial" in line)
+    trial["workload"] = next(line["workload"] for line in found if "workload" in line)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_infinite, "trial.times_s"),
+        (_timeless, "called ok and has no times_s"),
+        (_of_nothing, "about its workload ffff"),
+        (_of_another_shape, "trial.cost_s: Extra"),
+        (_of_no_time_zone, "trial.recorded_at"),
+        (_ended_unknown, "trial.state"),
+        (_two_in_one, "one of them"),
+    ],
+)
+def test_a_bad_line_stops_the_import_with_its_number_and_can_be_left_out(
+    store: Storage, other: Storage, tmp_path: Path, spoil: Callable[[list[dict[str, Any]]], None], said: str
+) -> None:
+    path = rewritten(export_records(store, tmp_path / "all.jsonl").path, spoil)
+    with pytest.raises(UsageError, match=r"1 of \d+ lines .* nothing was") as told:
+        import_records(other, path)
+    assert said in str(told.value)
+    assert content(other) == []
+    taken = import_records(other, path, skip_bad=True)
+    assert (taken.imported, len(taken.bad)) == (19, 1)
+    assert f"line {taken.bad[0].number}: " in str(told.value)
+
+
+def test_a_file_that_was_cut_off_stores_nothing(store: Storage, other: Storage, tmp_path: Path) -> None:
+    whole = export_records(store, tmp_path / "all.jsonl.gz").path.read_bytes()
+    (tmp_path / "cut.jsonl.gz").write_bytes(whole[:-40])
+    with pytest.raises(UsageError, match="cut off or damaged"):
+        import_records(other, tmp_path / "cut.jsonl.gz")
+    half = gzip.decompress(whole)[:-40]
+    (tmp_path / "cut.jsonl").write_bytes(half)
+    with pytest.raises(UsageError, match="1 of"):
+        import_records(other, tmp_path / "cut.jsonl")
+    assert content(other) == []
+
+
+def test_a_file_of_another_kind_or_version_is_refused(other: Storage, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text('{"input": []}\n')
+    assert not is_records(tmp_path / "log")
+    with pytest.raises(UsageError, match="does not begin as a file of records does"):
+        import_records(other, tmp_path / "log")
+    (tmp_path / "new.jsonl").write_text('{"format": "tunefleet-records", "version": 2}\n')
+    assert is_records(tmp_path / "new.jsonl")
+    with pytest.raises(UsageError, match="version 2 of its format, this tunefleet reads 1"):
+        import_records(other, tmp_path / "new.jsonl")
+    with pytest.raises(UsageError, match="there is no file"):
+        import_records(other, tmp_path / "nowhere.jsonl")
+
+
+def test_a_device_class_that_is_another_here_is_a_bad_line(
+    store: Storage, other: Storage, tmp_path: Path
+) -> None:
+    path = export_records(store, tmp_path / "all.jsonl").path
+    other.put_device_class("metaschedule", replace(CPU, cores=4))
+    with pytest.raises(UsageError, match="stored with cores 4, and this has 2"):
+        import_records(other, path)
+    # Its trials have no device class then, and the others' have.
+    assert import_records(other, path, skip_bad=True).device_classes == ("gpu-b",)
+
+
+def test_a_dry_run_counts_and_stores_nothing(store: Storage, other: Storage, tmp_path: Path) -> None:
+    path = export_records(store, tmp_path / "all.jsonl").path
+    fill(other, 0, 1)
+    told = import_records(other, path, dry_run=True)
+    assert (told.imported, told.stored_before, told.dry_run) == (18, 2, True)
+    assert len(content(other)) == 2
+
+
+def test_merging_twice_changes_nothing_the_second_time(store: Storage, other: Storage) -> None:
+    fill(other, 0, 1, 30, 31)
+    kept = {row.candidate: row for row in content(other)}
+    first = merge_store(other, store)
+    assert (first.trials, first.imported, first.stored_before) == (20, 18, 2)
+    merged = content(other)
+    assert {row.candidate for row in merged} == {f"candidate-{n}" for n in (*range(20), 30, 31)}
+    assert all(row == kept.get(row.candidate, row) for row in merged)
+    second = merge_store(other, store)
+    assert (second.imported, second.stored_before) == (0, 20)
+    assert content(other) == merged
+
+
+def test_stores_with_one_name_for_two_devices_are_not_merged(store: Storage, other: Storage) -> None:
+    other.put_device_class("metaschedule", replace(GPU, model="Another GPU"))
+    with pytest.raises(StorageError, match=r"can't be merged: device class gpu-b .* 'Another GPU'"):
+        merge_store(other, store)
+    assert content(other) == []
