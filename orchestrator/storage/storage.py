@@ -7,8 +7,10 @@ from typing import Self
 
 from orchestrator.storage._campaigns import Campaigns
 from orchestrator.storage._catalog import Catalog
+from orchestrator.storage._comparisons import Comparisons
 from orchestrator.storage._copies import Copies
 from orchestrator.storage._database import Database
+from orchestrator.storage._questions import Questions
 from orchestrator.storage._tasks import Tasks
 from orchestrator.storage._trials import Trials
 from orchestrator.storage._verifications import Verifications
@@ -16,7 +18,7 @@ from orchestrator.storage._verifications import Verifications
 __all__ = ["Storage"]
 
 
-class Storage(Catalog, Campaigns, Copies, Tasks, Trials, Verifications):
+class Storage(Catalog, Campaigns, Copies, Tasks, Trials, Verifications, Questions, Comparisons):
     """Tuning campaigns and their trials in a SQL database. Made by :meth:`open`.
 
     The contract:

@@ -59,8 +59,20 @@ def filled(storage: Storage) -> Storage:
         (lambda s: s.best(workload().hash), BEST),
         (lambda s: s.known_candidates(workload().hash, CPU.device_class), "trials USING COVERING INDEX"),
         (lambda s: s.trials(1, limit=10), "ix_trials_campaign_id_id"),
+        (lambda s: s.improvements(workload().hash, CPU.device_class), "trials USING COVERING INDEX"),
+        (lambda s: s.model_improvements(1, CPU.device_class, "0.27.0"), "trials USING COVERING INDEX"),
+        (lambda s: s.slowest_tasks(1, CPU.device_class, "0.27.0"), BEST),
+        (lambda s: s.failures(workload_hash=workload().hash), BEST),
+        (lambda s: s.failures(campaign_id=1), "ix_trials_campaign_id_id"),
+        (lambda s: s.compare_tasks(1, 2), BEST),
+        (lambda s: s.workload_devices(workload().hash), BEST),
+        (lambda s: s.model_devices(1), BEST),
     ],
-    ids=["best", "history", "counts", "model", "progress", "all-classes", "known", "campaign"],
+    ids=[
+        *("best", "history", "counts", "model", "progress", "all-classes", "known", "campaign"),
+        *("improvements", "model-improvements", "slowest", "failures", "campaign-failures", "compare"),
+        *("workload-devices", "model-devices"),
+    ],
 )
 def test_a_hot_query_uses_its_index_and_scans_nothing(
     filled: Storage, call: Callable[[Storage], object], index: str
@@ -90,3 +102,16 @@ def test_a_models_best_is_one_statement(filled: Storage) -> None:
     filled.best_for_model(1, CPU.device_class, "0.27.0")
     filled.campaign_tasks(1)
     assert len(statements) == 2
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda s: s.stored_best(), lambda s: s.failures(), lambda s: s.failures(device_class=CPU.device_class)],
+    ids=["stored-best", "failures", "failures-of-a-class"],
+)
+def test_a_question_to_all_workloads_looks_each_of_them_up(
+    filled: Storage, call: Callable[[Storage], object]
+) -> None:
+    plan = plan_of(filled, lambda: call(filled))
+    assert [step for step in plan if step.startswith("SEARCH trials") and BEST in step], plan
+    assert not [step for step in plan if step.startswith("SCAN trials")], plan

@@ -1,0 +1,304 @@
+"""What people ask of the trials: each answer is worked out by hand beside it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from storage_builders import CPU, GPU, campaign, extraction, failed, model, ok, stock, task, workload
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage import (
+    BestOrder,
+    CampaignState,
+    NewCampaignModel,
+    NewTrial,
+    NewVerification,
+    Storage,
+)
+from workers.messages import Candidate, DeviceInfo, Measurement, TrialState
+
+OTHER = DeviceInfo("llvm -num-cores 2", "other-cpu", "Some CPU", 2, "cpu", versions={"tvm": "0.16"})
+
+
+def end(storage: Storage, campaign_id: int) -> None:
+    """Let a campaign be done, at an instant that no trial shares."""
+    time.sleep(0.005)
+    storage.transition(campaign_id, CampaignState.EXTRACTING)
+    storage.transition(campaign_id, CampaignState.DONE)
+    time.sleep(0.005)
+
+
+def test_the_best_of_everything_is_one_row_for_each_workload_and_class(storage: Storage) -> None:
+    stock(storage, 0, 1, 2)
+    storage.record_trials([ok(1, 3.0), ok(2, 2.0), failed(3)])
+    storage.record_trials([ok(4, 5.0, of=1), ok(5, 0.5, on=GPU), failed(6, of=2)])
+    rows = storage.stored_best(order=BestOrder.NAME)
+    assert [(r.name, r.device_class, r.best_s, r.trials, r.failures) for r in rows] == [
+        ("conv0", "cpu-a-2", 2.0, 3, 1),
+        ("conv0", "gpu-b", 0.5, 1, 0),
+        ("conv1", "cpu-a-2", 5.0, 1, 0),
+    ]
+    best = storage.best(workload().hash, CPU.device_class)[0]
+    assert (rows[0].trial_id, rows[0].recorded_at, rows[0].flops) == (best.id, best.created_at, 1e6)
+    assert (rows[0].engine, rows[0].workload_hash) == ("metaschedule", workload().hash)
+
+
+def test_the_best_of_everything_is_ordered_and_limited(storage: Storage) -> None:
+    stock(storage, 0, 1, 2)
+    for number, seconds in ((1, 3.0), (2, 1.0), (0, 2.0)):
+        storage.record_trials([ok(number, seconds, of=number)])
+    asked = {order: [row.name for row in storage.stored_best(order=order)] for order in BestOrder}
+    assert asked == {
+        BestOrder.LATEST: ["conv0", "conv2", "conv1"],
+        BestOrder.NAME: ["conv0", "conv1", "conv2"],
+        BestOrder.SLOWEST: ["conv1", "conv0", "conv2"],
+    }
+    assert [row.name for row in storage.stored_best(limit=2)] == ["conv0", "conv2"]
+
+
+def test_the_best_of_everything_is_narrowed_by_what_it_is_asked_for(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    storage.put_device_class("another", OTHER)
+    storage.record_trials([ok(1, 3.0), ok(2, 1.0, of=1), ok(3, 2.0, on=GPU)])
+
+    def names(**wanted: str) -> list[tuple[str, str]]:
+        rows = storage.stored_best(order=BestOrder.NAME, **wanted)  # type: ignore[arg-type]
+        return [(row.name, row.device_class) for row in rows]
+
+    assert names(device_class="gpu-b") == [("conv0", "gpu-b")]
+    assert names(device_class="other-cpu") == names(engine="another") == names(name_pattern="dense") == []
+    assert len(names(engine="metaschedule")) == 3
+    assert names(workload_prefix="0001") == names(name_pattern="v1$") == [("conv1", "cpu-a-2")]
+    # By a task's name in a model, too.
+    assert names(name_pattern="^task1") == [("conv1", "cpu-a-2")]
+
+
+def test_the_history_of_a_workload_has_each_trial_that_was_the_best(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    campaign_id = campaign(storage)
+    storage.record_trials([failed(0), ok(9, 0.1, on=GPU), ok(9, 0.1, of=1)])
+    for number, seconds in enumerate((5.0, 6.0, 4.0, 4.0, 1.0), 1):
+        storage.record_trials([ok(number, seconds, campaign=campaign_id if number > 2 else None)])
+    rows = storage.improvements(workload().hash, CPU.device_class)
+    # The first of all failed; 6 and the second 4 bettered nothing.
+    assert [(r.cost_s, r.before_s, r.trials, r.campaign_id) for r in rows] == [
+        (5.0, None, 2, None),
+        (4.0, 5.0, 4, campaign_id),
+        (1.0, 4.0, 6, campaign_id),
+    ]
+    assert [(r.expected_s, r.tasks_timed, r.name, r.weight) for r in rows] == [
+        (5.0, 1, "conv0", 1),
+        (4.0, 1, "conv0", 1),
+        (1.0, 1, "conv0", 1),
+    ]
+    assert rows[-1].recorded_at == storage.get_trial(rows[-1].trial_id).created_at
+    assert storage.improvements(workload().hash, CPU.device_class, last=2) == rows[1:]
+    assert storage.improvements(workload(1).hash, GPU.device_class) == []
+    with pytest.raises(NotFoundError, match="no device class"):
+        storage.improvements(workload().hash, "nothing")
+    with pytest.raises(NotFoundError, match="no workload"):
+        storage.improvements("ffff", CPU.device_class)
+
+
+def test_the_history_of_a_model_adds_its_tasks_up(storage: Storage) -> None:
+    # One call of task 0 in a run, two of task 1, three of task 2.
+    model_id = stock(storage, 0, 1, 2)
+    for number, of, seconds in ((1, 0, 8.0), (2, 1, 4.0), (3, 0, 9.0), (4, 0, 2.0), (5, 1, 1.5)):
+        storage.record_trials([ok(number, seconds, of=of)])
+    storage.record_trials([failed(6, of=2), ok(7, 0.25, of=1), ok(1, 0.001, on=GPU), ok(8, 1.0, of=2)])
+    rows = storage.model_improvements(model_id, CPU.device_class, "0.27.0")
+    assert [
+        (r.name, r.weight, r.cost_s, r.before_s, r.trials, r.tasks_timed, r.expected_s) for r in rows
+    ] == [
+        ("task0", 1, 8.0, None, 1, 1, 8.0),
+        ("task1", 2, 4.0, None, 2, 2, 8.0 + 2 * 4.0),
+        ("task0", 1, 2.0, 8.0, 4, 2, 2.0 + 2 * 4.0),
+        ("task1", 2, 1.5, 4.0, 5, 2, 2.0 + 2 * 1.5),
+        # Trials of one batch are recorded in the order of their workloads.
+        ("task1", 2, 0.25, 1.5, 6, 2, 2.0 + 2 * 0.25),
+        ("task2", 3, 1.0, None, 8, 3, 2.0 + 2 * 0.25 + 3 * 1.0),
+    ]
+    assert storage.model_improvements(model_id, CPU.device_class, "0.27.0", last=1) == rows[-1:]
+    with pytest.raises(NotFoundError, match="was not extracted"):
+        storage.model_improvements(model_id, CPU.device_class, "0.28.0")
+
+
+def test_the_slowest_tasks_are_shares_of_the_whole(storage: Storage) -> None:
+    model_id = stock(storage, 0, 1, 2, 3)
+    storage.record_trials([ok(1, 5.0), ok(2, 2.0), ok(3, 1.0, of=1), ok(4, 2.0, of=2), failed(5, of=3)])
+    found = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0")
+    # 1 x 2 s, 2 x 1 s and 3 x 2 s are 10 s; of equals, the earlier in the model.
+    assert (found.tasks_total, found.tasks_timed, found.expected_s) == (4, 3, 10.0)
+    assert [(t.name, t.weight, t.best_s, t.expected_s, t.share, t.trials) for t in found.tasks] == [
+        ("task2", 3, 2.0, 6.0, pytest.approx(0.6), 1),
+        ("task0", 1, 2.0, 2.0, pytest.approx(0.2), 2),
+        ("task1", 2, 1.0, 2.0, pytest.approx(0.2), 1),
+        ("task3", 4, None, None, None, 1),
+    ]
+    assert [t.cumulative for t in found.tasks] == [*map(pytest.approx, (0.6, 0.8, 1.0)), None]
+    assert found.tasks[3].trial_id is None
+    few = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0", limit=1)
+    assert (few.tasks, few.tasks_total, few.expected_s) == (found.tasks[:1], 4, 10.0)
+
+
+def test_a_model_without_tasks_or_without_times_has_no_shares(storage: Storage) -> None:
+    model_id = stock(storage, 0)
+    found = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0")
+    assert (found.tasks_total, found.tasks_timed, found.expected_s) == (1, 0, 0.0)
+    assert (found.tasks[0].share, found.tasks[0].cumulative) == (None, None)
+    empty = storage.put_model(model(1), "/b.onnx")
+    storage.put_extraction(empty, "metaschedule", CPU.target, extraction())
+    assert storage.slowest_tasks(empty, CPU.device_class, "0.27.0").tasks == ()
+
+
+def test_a_model_is_known_on_the_devices_it_was_extracted_for(storage: Storage) -> None:
+    model_id = stock(storage, 0, 1)
+    storage.record_trials([ok(1, 1.0), ok(2, 1.0), failed(3, of=1)])
+    found = storage.model_devices(model_id)
+    assert [(d.device_class, d.engine, d.engine_version, d.tasks, d.tasks_timed) for d in found] == [
+        ("cpu-a-2", "metaschedule", "0.27.0", 2, 1),
+        ("gpu-b", "metaschedule", "0.27.0", 2, 0),
+    ]
+    # The last extraction counts.
+    newer = extraction(1, 2, 3)
+    storage.put_extraction(
+        model_id, "metaschedule", CPU.target, type(newer)(newer.tasks, engine_version="0.28.0")
+    )
+    assert [(d.engine_version, d.tasks) for d in storage.model_devices(model_id)] == [
+        ("0.28.0", 3),
+        ("0.27.0", 2),
+    ]
+    assert storage.model_devices(99) == []
+    assert storage.workload_devices(workload().hash) == ["cpu-a-2"]
+    assert storage.workload_devices(workload(1).hash) == ["cpu-a-2"]
+    assert storage.workload_devices(workload(2).hash) == []
+
+
+def crashed(n: int, message: str, *, of: int = 0) -> NewTrial:
+    measured = Measurement(TrialState.RUN_ERROR, (), message, "cpu:0", "host-a", 0.1)
+    return NewTrial(workload(of).hash, CPU.device_class, Candidate(f"candidate-{n}", "t"), measured)
+
+
+def test_failures_are_counted_by_device_and_class(storage: Storage) -> None:
+    stock(storage, 0, 1)
+    storage.record_trials([ok(1, 1.0), ok(2, 1.0), ok(3, 1.0, of=1), ok(1, 1.0, on=GPU)])
+    storage.record_trials([crashed(4, "out of memory"), crashed(5, "segfault", of=1)])
+    storage.record_trials([crashed(6, "segfault"), failed(7, TrialState.BUILD_TIMEOUT)])
+    cpu, gpu = storage.failures()
+    assert (cpu.device_class, cpu.trials, cpu.failed) == ("cpu-a-2", 7, 4)
+    assert (gpu.device_class, gpu.trials, gpu.failed, gpu.classes) == ("gpu-b", 1, 0, ())
+    crashes, timeouts = cpu.classes
+    assert (crashes.state, crashes.trials, crashes.workloads) == (TrialState.RUN_ERROR, 3, 2)
+    assert (crashes.message, crashes.message_trials) == ("segfault", 2)
+    assert crashes.share == pytest.approx(3 / 7)
+    assert (timeouts.state, timeouts.trials, timeouts.message) == (
+        TrialState.BUILD_TIMEOUT,
+        1,
+        "it failed: 7",
+    )
+    last = storage.trials_of(workload().hash, CPU.device_class)[-1]
+    assert timeouts.last_at == last.created_at
+
+
+def test_failures_are_narrowed_by_what_they_are_asked_for(storage: Storage) -> None:
+    model_id = stock(storage, 0)
+    storage.put_workloads([workload(1)])
+    mine, other = campaign(storage), campaign(storage)
+    storage.record_trials(
+        [ok(1, 1.0, campaign=mine), failed(2, campaign=mine), failed(2, on=GPU, campaign=mine)]
+    )
+    storage.record_trials([failed(3, campaign=other), failed(4, of=1, campaign=other), failed(5, of=1)])
+
+    def counts(**wanted: object) -> list[tuple[str, int, int]]:
+        found = storage.failures(**wanted)  # type: ignore[arg-type]
+        return [(one.device_class, one.failed, one.trials) for one in found]
+
+    assert counts() == [("cpu-a-2", 4, 5), ("gpu-b", 1, 1)]
+    assert counts(campaign_id=mine) == [("cpu-a-2", 1, 2), ("gpu-b", 1, 1)]
+    assert counts(campaign_id=mine, device_class="gpu-b") == [("gpu-b", 1, 1)]
+    assert counts(campaign_id=other, workload_hash=workload(1).hash) == [("cpu-a-2", 1, 1)]
+    assert counts(workload_hash=workload(1).hash) == [("cpu-a-2", 2, 2)]
+    assert counts(model_id=model_id) == [("cpu-a-2", 2, 3), ("gpu-b", 1, 1)]
+    assert counts(model_id=model_id, campaign_id=other) == [("cpu-a-2", 1, 1)]
+    assert counts(engine="metaschedule") == counts()
+    assert counts(engine="another") == counts(device_class="nothing") == []
+
+
+def test_two_campaigns_are_compared_as_each_left_the_store(storage: Storage) -> None:
+    stock(storage, 0, 1, 2)
+    first = campaign(storage)
+    storage.record_trials([ok(1, 7.0), ok(2, 6.0, of=1)])
+    storage.set_tasks(first, [task(0), task(1)])
+    storage.record_trials([ok(3, 8.0, campaign=first), ok(4, 5.0, campaign=first), failed(5, campaign=first)])
+    end(storage, first)
+    # Between the two, somebody else finds something.
+    storage.record_trials([ok(6, 3.0, of=1)])
+    second = campaign(storage)
+    storage.set_tasks(second, [task(2, budget=4), task(0, budget=64), task(1)])
+    storage.record_trials([ok(7, 2.0, campaign=second), ok(8, 9.0, of=2, campaign=second)])
+    end(storage, second)
+    storage.record_trials([ok(9, 0.125), ok(10, 0.125, of=1)])
+
+    conv0, conv1, conv2 = storage.compare_tasks(first, second)
+    assert [(row.name, row.device_class) for row in (conv0, conv1, conv2)] == [
+        ("task0", "cpu-a-2"),
+        ("task1", "cpu-a-2"),
+        ("task2", "cpu-a-2"),
+    ]
+    assert conv0.first is not None
+    assert conv0.second is not None
+    assert (conv0.first.measured, conv0.first.failures, conv0.first.budget) == (3, 1, 32)
+    assert (conv0.first.own_best_s, conv0.first.best_s) == (5.0, 5.0)
+    assert (conv0.second.measured, conv0.second.failures, conv0.second.budget) == (1, 0, 64)
+    assert (conv0.second.own_best_s, conv0.second.best_s) == (2.0, 2.0)
+    assert conv1.first is not None
+    assert conv1.second is not None
+    assert (conv1.first.measured, conv1.first.own_best_s, conv1.first.best_s) == (0, None, 6.0)
+    assert (conv1.second.own_best_s, conv1.second.best_s, conv1.second.weight) == (None, 3.0, 2)
+    assert conv2.first is None
+    assert conv2.second is not None
+    assert conv2.second.best_s == 9.0
+    turned = storage.compare_tasks(second, first)
+    assert [(row.name, row.first, row.second) for row in turned] == [
+        (row.name, row.second, row.first) for row in (conv0, conv1, conv2)
+    ]
+
+
+def test_a_campaign_that_goes_on_is_compared_with_what_is_there_now(storage: Storage) -> None:
+    stock(storage)
+    first, second = campaign(storage), campaign(storage)
+    for campaign_id in (first, second):
+        storage.set_tasks(campaign_id, [task(0)])
+    storage.record_trials([ok(1, 2.0, campaign=first)])
+    end(storage, first)
+    storage.record_trials([ok(2, 1.0, campaign=second)])
+    (row,) = storage.compare_tasks(first, second)
+    assert row.first is not None
+    assert row.second is not None
+    assert (row.first.best_s, row.second.best_s) == (2.0, 1.0)
+
+
+def test_a_campaigns_models_are_as_they_were_last_compared_until_its_end(storage: Storage) -> None:
+    model_id = stock(storage)
+    first = campaign(
+        storage, models=[NewCampaignModel("/models/model0.onnx"), NewCampaignModel("/unread.onnx")]
+    )
+    second = campaign(storage)
+    for campaign_id in (first, second):
+        storage.set_campaign_model(campaign_id, 0, model_id)
+        storage.set_tasks(campaign_id, [task(0), task(0, on=GPU)])
+
+    def verify(seconds: float, campaign_id: int | None) -> None:
+        storage.put_verification(
+            NewVerification(model_id, CPU.device_class, "key", tuned_s=seconds, campaign_id=campaign_id)
+        )
+
+    assert storage.verifications_after(first) == []
+    verify(3.0, None)
+    verify(2.0, first)
+    end(storage, first)
+    verify(1.0, None)
+    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications_after(first)] == [(2.0, first)]
+    # It goes on, and has none of its own: the last there is.
+    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications_after(second)] == [(1.0, None)]
