@@ -78,6 +78,7 @@ def progress_document(snapshot: Snapshot) -> dict[str, Any]:
         "trials_budget": snapshot.total,
         "trials_measured": snapshot.measured,
         "trials_failed": snapshot.failures,
+        "trials_saved": snapshot.saved,
         "expected_s": snapshot.expected_s,
     }
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import _campaigns, _database, _doctor, _engines, _models, _records, _tuning
+from orchestrator.cli import _campaigns, _database, _doctor, _engines, _models, _questions, _records, _tuning
 from orchestrator.cli._command import INTERRUPTED
 
 __all__ = ["app", "main"]
@@ -55,6 +55,7 @@ def _program(
 _tuning.register(app)
 _campaigns.register(app)
 _models.register(app)
+_questions.register(app)
 _records.register(app)
 _database.register(app)
 _engines.register(app)

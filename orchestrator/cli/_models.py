@@ -12,8 +12,10 @@ from rich.text import Text
 
 from orchestrator.cli import _options as options
 from orchestrator.cli._command import FAILED, command
+from orchestrator.cli._questions import stored_best
 from orchestrator.cli._requests import model_request, require_engine, weighs_layouts
 from orchestrator.cli._session import Session
+from orchestrator.cli._stored import DEFAULT_ENGINE, device_class_named, device_info, tune_command
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def register(app: typer.Typer) -> None:
             "best model.onnx --no-trace",
             "best model.onnx --tasks conv2d --top 3",
             "best --workload 3f0a91 --json",
+            "best --device znver4 --sort slowest --limit 0",
         ),
     )(best)
     command(
@@ -109,15 +112,7 @@ def best(
         Path | None,
         typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
     ] = None,
-    workload: Annotated[
-        str | None,
-        typer.Option(
-            "--workload",
-            metavar="HASH",
-            help="A workload by the first digits of its hash.",
-            show_default=False,
-        ),
-    ] = None,
+    workload: options.Workload = None,
     top: _TopK = 1,
     no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
     input_shape: options.InputShapes = None,
@@ -130,25 +125,39 @@ def best(
             show_default=False,
         ),
     ] = None,
+    device: options.Device = None,
     pattern: options.TaskPattern = None,
-    engine: options.Engine = "metaschedule",
+    engine: options.StoredEngine = None,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="latest|name|slowest", help="Without a model or workload.")
+    ] = "latest",
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="N", help="Without a model or workload: N; 0 for all.")
+    ] = 20,
 ) -> None:
     """Show the best configurations found, with their schedules as readable traces.
 
-    The fastest stored ones of each task of a model, or of one workload, whoever measured them.
+    The fastest stored ones of each task of a model, or of one workload, whoever measured them. With
+    neither: the best time of every workload that is stored, without schedules.
     """
-    if (model is None) == (workload is None):
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    if model is not None and workload is not None:
+        raise UsageError("name a MODEL.onnx or a --workload, not both")
+    if target is not None and device is not None:
+        raise UsageError("--target and --device both choose the device; give one of them")
     wants = _wanted(pattern)
-    require_engine(engine)
     if workload is not None:
-        _best_of_workload(session, workload, target, top, no_trace)
+        _best_of_workload(session, workload, target, device, top, no_trace)
+    elif model is not None:
+        _best_of_model(session, model, input_shape, target, device, wants, engine, top, no_trace)
     else:
-        assert model is not None
-        _best_of_model(session, model, input_shape, target or "auto", wants, engine, top, no_trace)
+        if target is not None or input_shape or top != 1:
+            raise UsageError("--target, --input-shape and --top are for a model or a workload; name one")
+        stored_best(session, device, engine, pattern, sort, limit)
 
 
-def _best_of_workload(session: Session, prefix: str, target: str | None, top: int, no_trace: bool) -> None:
+def _best_of_workload(
+    session: Session, prefix: str, target: str | None, device: str | None, top: int, no_trace: bool
+) -> None:
     from orchestrator.fleet import Toolbox
 
     with session.storage(create=False) as store:
@@ -156,6 +165,8 @@ def _best_of_workload(session: Session, prefix: str, target: str | None, top: in
         # It starts a process only when it is asked something.
         with Toolbox(row.engine) as tools:
             device_class = None if target is None else tools.resolve_target(target).device_class
+            if device is not None:
+                device_class = device_class_named(store, device, row.engine).name
             found = store.best(row.hash, device_class, top)
             if not found:
                 where = f" on {device_class}" if device_class else ""
@@ -167,9 +178,10 @@ def _best_of_model(
     session: Session,
     model: Path,
     shapes: list[str] | None,
-    target: str,
+    target: str | None,
+    device: str | None,
     wants: Callable[[str], bool],
-    engine: str,
+    engine: str | None,
     top: int,
     no_trace: bool,
 ) -> None:
@@ -178,28 +190,34 @@ def _best_of_model(
     from orchestrator.fleet import Toolbox
 
     request = model_request(model, shapes)
-    with session.storage() as store, Toolbox(engine) as tools:
-        with session.steps() as steps:
-            steps("looking for the target")
-            device = tools.resolve_target(target)
-            extracted = extract_model(store, tools, request, device, say=steps)
-        coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
-        groups = [
-            (
-                task.workload_hash,
-                task.name,
-                task.weight,
-                task.flops,
-                store.best(task.workload_hash, device.device_class, top),
-            )
-            for task in coverage.tasks
-        ]
-        if not any(found for *_, found in groups):
-            raise NotFoundError(
-                f"nothing is stored for {extracted.prepared.name} on {device.device_class}; "
-                f"`{_tune(session, model, shapes, target, engine)}` finds something"
-            )
-        _show_best(session, store, tools, groups, no_trace)
+    if engine is not None:
+        require_engine(engine)
+    with session.storage() as store:
+        named = None if device is None else device_class_named(store, device, engine)
+        engine = named.engine if named else engine or DEFAULT_ENGINE
+        require_engine(engine)
+        with Toolbox(engine) as tools:
+            with session.steps() as steps:
+                steps("looking for the target")
+                place = device_info(named) if named else tools.resolve_target(target or "auto")
+                extracted = extract_model(store, tools, request, place, say=steps)
+            coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
+            groups = [
+                (
+                    task.workload_hash,
+                    task.name,
+                    task.weight,
+                    task.flops,
+                    store.best(task.workload_hash, place.device_class, top),
+                )
+                for task in coverage.tasks
+            ]
+            if not any(found for *_, found in groups):
+                raise NotFoundError(
+                    f"nothing is stored for {extracted.prepared.name} on {place.device_class}; "
+                    f"`{tune_command(session, model, shapes, target or 'auto', engine)}` finds something"
+                )
+            _show_best(session, store, tools, groups, no_trace)
 
 
 def _show_best(
@@ -335,7 +353,7 @@ def build(
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
         few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
-        how = _tune(session, model, input_shape, target, engine)
+        how = tune_command(session, model, input_shape, target, engine)
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
 
@@ -385,7 +403,7 @@ def bench(
         )
         return FAILED
     if not report.tasks_tuned:
-        how = _tune(session, model, input_shape, target, engine)
+        how = tune_command(session, model, input_shape, target, engine)
         session.say(f"nothing of it is tuned yet: {how}", style="yellow")
     return 0
 
@@ -488,16 +506,6 @@ def _named_file(text: str) -> tuple[str, str]:
     if not (name and equals and file):
         raise UsageError(f"--input {text!r} is not of the form NAME=FILE.npy")
     return name, file
-
-
-def _tune(session: Session, model: Path, shapes: list[str] | None, target: str, engine: str) -> str:
-    """Write the command that tunes what was asked about."""
-    how = [part for shape in shapes or () for part in ("--input-shape", shape)]
-    if engine != "metaschedule":
-        how += ["--engine", engine]
-    if target != "auto":
-        how += ["--target", target]
-    return session.command_line("tune", str(model), *how)
 
 
 def _wanted(pattern: str | None) -> Callable[[str], bool]:

@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "PANELS",
     "Campaign",
+    "Device",
     "Engine",
     "InputShapes",
     "LayoutTuning",
@@ -17,9 +18,11 @@ __all__ = [
     "Models",
     "RayAddress",
     "Slots",
+    "StoredEngine",
     "Target",
     "Targets",
     "TaskPattern",
+    "Workload",
 ]
 
 
@@ -45,6 +48,35 @@ Campaign = Annotated[
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)]
 Models = Annotated[list[Path], typer.Argument(metavar="MODEL.onnx", help="ONNX files.", show_default=False)]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="The tuner.", rich_help_panel=WHAT)]
+StoredEngine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="Only what this engine found.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="CLASS",
+        help="Only this device class: its name, or a part of it that no other has.",
+        rich_help_panel=WHAT,
+        show_default=False,
+    ),
+]
+Workload = Annotated[
+    str | None,
+    typer.Option(
+        "--workload",
+        metavar="HASH",
+        help="A workload by the first digits of its hash.",
+        show_default=False,
+    ),
+]
 InputShapes = Annotated[
     list[str] | None,
     typer.Option(

@@ -84,6 +84,11 @@ class Snapshot:
         return sum(task.measured for task in self.tasks)
 
     @property
+    def saved(self) -> int:
+        """Trials that counted toward the budget and that it found stored: those it need not measure."""
+        return sum(min(task.stored_before, task.budget) for task in self.tasks)
+
+    @property
     def failures(self) -> int:
         """Those of them that failed."""
         return sum(task.measured_failures for task in self.tasks)

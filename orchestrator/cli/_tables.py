@@ -125,7 +125,8 @@ def campaign_facts(snapshot: Snapshot, changes: Sequence[tuple[str, Sequence[str
         ("budget", _budget(row.spec)),
         (
             "trials",
-            f"{_trials(snapshot)}, {amount(snapshot.measured)} measured, {amount(snapshot.failures)} failed",
+            f"{_trials(snapshot)}, {amount(snapshot.measured)} measured, {amount(snapshot.failures)} failed, "
+            f"{amount(snapshot.saved)} saved (stored before)",
         ),
         ("time", f"{duration(row.active_s)} of work"),
         ("created", when(row.created_at)),

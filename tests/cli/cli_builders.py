@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +99,15 @@ def put_model(store: Storage, *, tasks: int = 3, path: str = "/models/squeezenet
     return model_id
 
 
+def put_known_model(store: Storage, file: Path, *, tasks: int = 3, device: DeviceInfo = CPU) -> int:
+    """A model that is stored as what it is: its file need not be read to find it."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    store.put_device_class("metaschedule", device)
+    model_id = store.put_model(dataclasses.replace(prepared(tasks), sha256=digest), str(file))
+    store.put_extraction(model_id, "metaschedule", device.target, extraction(tasks))
+    return model_id
+
+
 def put_campaign(store: Storage, *, name: str | None = None, **spec: Any) -> int:
     """A campaign that waits for a coordinator, and no more."""
     return store.create_campaign(
@@ -120,8 +132,10 @@ def begin(store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUD
 def plan(
     store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET, owner: str = OWNER
 ) -> None:
+    stored = [s.stored for s in store.standings([(workload(n).hash, CPU.device_class) for n in range(tasks)])]
     planned = [
-        NewTask(workload(n).hash, CPU.device_class, task_name(n), 1 + n % 4, budget) for n in range(tasks)
+        NewTask(workload(n).hash, CPU.device_class, task_name(n), 1 + n % 4, budget, stored[n])
+        for n in range(tasks)
     ]
     store.set_tasks(campaign_id, planned, owner=owner)
 
@@ -152,17 +166,19 @@ def verify(store: Storage, campaign_id: int, *, agree: bool = True) -> None:
     )
 
 
-def tuned(store: Storage, *, name: str | None = None) -> int:
+def tuned(store: Storage, *, name: str | None = None, budget: int = BUDGET) -> int:
     """A campaign that is done: three tasks, all trials of their budgets, a verification."""
-    campaign_id = put_campaign(store, name=name, trials_per_task=BUDGET)
-    begin(store, campaign_id)
-    for number in range(3):
-        measure(store, campaign_id, of=number, trials=range(BUDGET))
+    campaign_id = put_campaign(store, name=name, trials_per_task=budget)
+    begin(store, campaign_id, budget=budget)
     for row in store.campaign_tasks(campaign_id):
-        store.update_task(row.id, state=TaskState.SATISFIED, note="32 trials")
+        measure(store, campaign_id, of=int(row.workload_hash[:4], 16), trials=range(row.stored, budget))
+        store.update_task(row.id, state=TaskState.SATISFIED, note=f"{budget} trials")
     verify(store, campaign_id)
     store.add_active_time(campaign_id, 192.0)
-    store.transition(campaign_id, CampaignState.DONE, message="measured 96 trials", owner=OWNER)
+    measured = sum(row.measured for row in store.campaign_tasks(campaign_id))
+    store.transition(campaign_id, CampaignState.DONE, message=f"measured {measured} trials", owner=OWNER)
+    # An instant has milliseconds: what comes next is later.
+    time.sleep(0.002)
     return campaign_id
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_builders import Cli, put_campaign, tuned
+from cli_builders import Cli, put_campaign, put_known_model, tuned
 from stand_ins import CannedToolbox
 
 from orchestrator.storage import Storage
@@ -58,6 +58,23 @@ def assert_documented(document: dict[str, Any], *, example: str = "") -> None:
 def test_queries_write_what_is_documented(cli: Cli, store: Storage) -> None:
     tuned(store)
     for words in (["list"], ["show", "1"], ["trials", "1"], ["db", "check"], ["db", "upgrade"]):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+
+
+def test_questions_write_what_is_documented(cli: Cli, store: Storage, model: Path) -> None:
+    tuned(store)
+    tuned(store, budget=48)
+    put_known_model(store, model)
+    for words in (
+        ["best"],
+        ["history", str(model)],
+        ["history", "--workload", "0001"],
+        ["slowest", str(model)],
+        ["failures"],
+        ["compare", "1", "2"],
+    ):
         answer = cli(*words, "--json")
         assert answer.code == 0, answer.err
         assert_documented(answer.document)

@@ -6,7 +6,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from cli_builders import Cli, tuned
+from cli_builders import CPU, Cli, tuned
 from stand_ins import CannedToolbox
 
 from orchestrator.fleet import Toolbox
@@ -68,9 +68,22 @@ def test_best_of_nothing_is_not_found(cli: Cli, model: Path, store: Storage) -> 
     assert "nothing is stored for squeezenet" in answer.err
 
 
-def test_best_wants_a_model_or_a_workload(cli: Cli, model: Path) -> None:
-    assert cli("best").code == 2
+def test_best_wants_a_model_or_a_workload_or_neither(cli: Cli, model: Path) -> None:
     assert cli("best", str(model), "--workload", "00").code == 2
+    assert cli("best", str(model), "--device", "x", "--target", "auto").code == 2
+    for option in (["--top", "2"], ["--target", "auto"], ["--input-shape", "x:1"]):
+        answer = cli("best", *option)
+        assert answer.code == 2
+        assert "are for a model or a workload; name one" in answer.err
+
+
+def test_best_of_a_model_on_a_device_that_is_stored(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("best", str(model), "--device", "amd-epyc", "--no-trace", "--json")
+    assert [task["best"][0]["device_class"] for task in answer.document["tasks"]] == [CPU.device_class] * 3
+    answer = cli("best", "--workload", "0001", "--device", "h100")
+    assert answer.code == 3
+    assert f"no device class 'h100' is stored; there are: {CPU.device_class}" in answer.err
 
 
 def test_build_says_what_it_is_built_from(cli: Cli, model: Path, store: Storage, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from orchestrator.storage import Storage
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
     *("tasks", "best", "build", "bench", "run", "doctor", "db upgrade", "db check"),
+    *("history", "slowest", "failures", "compare"),
     *("engines", "engines install", "engines use", "records import", "records export"),
     *("records merge", "records prune", "records stats"),
 )
