@@ -62,6 +62,11 @@ class Catalog(Database):
         row = self._read(lambda c: c.execute(query).one_or_none())
         return None if row is None else _model_row(row)
 
+    def models_of_file(self, sha256: str) -> list[ModelRow]:
+        """Return what a file was stored as: a model for each of the input shapes that were asked for."""
+        query = _models().where(Model.sha256 == sha256).order_by(Model.id)
+        return [_model_row(row) for row in self._read(lambda c: c.execute(query).all())]
+
     def get_model(self, model_id: int) -> ModelRow:
         """Return a model; :class:`NotFoundError` where there is none of that id."""
         row = self._read(lambda c: c.execute(_models().where(Model.id == model_id)).one_or_none())

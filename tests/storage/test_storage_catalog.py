@@ -103,3 +103,15 @@ def test_a_device_is_known_by_key_and_host(storage: Storage) -> None:
     assert set(after) == {"host-a", "host-b"}
     assert after["host-a"].versions == {"tvm": "0.28"}
     assert after["host-a"].last_seen_at >= before[0].last_seen_at
+
+
+def test_a_file_is_stored_once_for_each_of_its_input_shapes(storage: Storage) -> None:
+    ids = [storage.put_model(model(), "/m.onnx", shapes) for shapes in ("x:1,3,8,8", "", "x:2,3,8,8")]
+    storage.put_model(model(1), "/other.onnx")
+    found = storage.models_of_file(model().sha256)
+    assert [(row.id, row.shapes_key) for row in found] == [
+        (ids[0], "x:1,3,8,8"),
+        (ids[1], ""),
+        (ids[2], "x:2,3,8,8"),
+    ]
+    assert storage.models_of_file("0") == []
