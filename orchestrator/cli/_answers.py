@@ -376,7 +376,7 @@ def compare_blocks(comparison: Comparison) -> Iterable[RenderableType]:
         if sums is not None:
             better = sum(_change(before, after) > 0 for _, before, after in common)
             yield Text(
-                f"\n{better} of {plural(len(common), 'common task')} got better; they all add up to "
+                f"\n{plural(len(common), 'common task')}, {better} faster: "
                 f"{latency(sums[0])}, then {latency(sums[1])} a run ({_ratio(*sums)})",
                 style="bold",
             )
@@ -399,7 +399,7 @@ def _campaign_line(side: Snapshot) -> Text:
     line = Text(f"{row.id}  {row.name}", style="bold")
     line.append(
         f"  {row.state.value}, {names}, {plural(side.measured, 'trial')} measured, "
-        f"{amount(side.saved)} saved, {when(row.created_at)}",
+        f"{amount(side.saved)} saved, {age(row.created_at)}",
         style="not bold",
     )
     return line
@@ -452,7 +452,9 @@ def _models_table(
             (ids[1], after, "the same" if same else _ratio(_tuned_s(before), _tuned_s(after))),
         )
         for which, row, ratio in sides:
-            seconds = _tuned_s(row)
+            if row is None:
+                continue
+            seconds = row.tuned_s
             grid.add(
                 short_path(name),
                 which,

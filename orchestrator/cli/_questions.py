@@ -89,9 +89,7 @@ def stored_best(
             else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
         )
     if len(rows) > len(shown):
-        session.say(
-            f"there are more; `{session.command_line('best', '--limit', '0')}` lists all", style="dim"
-        )
+        session.say("there are more; --limit 0 lists all of them", style="dim")
 
 
 def history(

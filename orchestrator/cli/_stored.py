@@ -15,7 +15,7 @@ from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import ModelRequest
-    from orchestrator.storage import DeviceClassRow, Storage
+    from orchestrator.storage import DeviceClassRow, ModelRow, Storage
     from workers.messages import DeviceInfo
 
 __all__ = [
@@ -115,7 +115,8 @@ def stored_model(
     """Find a model in the store, and the device class whose times are meant.
 
     A file that is known is not read by an engine again: its tasks are those that were last extracted. Without
-    a device it is the one where they have times, or this machine.
+    input shapes it is what it was stored as; without a device it is the one where its tasks have times, or
+    this machine.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def stored_model(
     """
     request = model_request(model, shapes)
     wanted = None if device is None else device_class_named(store, device, engine)
-    known = store.find_model(_sha256(model), request.shapes_key)
+    known = _known(store, model, request)
     if known is not None:
         places = [
             place
@@ -148,6 +149,20 @@ def stored_model(
                     known.id, known.name, place.device_class, place.engine, place.engine_version
                 )
     return _extracted(session, store, request, wanted, engine)
+
+
+def _known(store: Storage, model: Path, request: ModelRequest) -> ModelRow | None:
+    """Find a file in the store; where no input shapes are asked for, those it was stored with will do."""
+    stored = store.models_of_file(_sha256(model))
+    exact = [row for row in stored if row.shapes_key == request.shapes_key]
+    if exact or request.shapes or not stored:
+        return exact[0] if exact else None
+    if len(stored) == 1:
+        return stored[0]
+    several = " or ".join(
+        f"--input-shape {' --input-shape '.join(row.shapes_key.split(';'))}" for row in stored
+    )
+    raise UsageError(f"{model} is stored with several input shapes; choose {several}")
 
 
 def _extracted(

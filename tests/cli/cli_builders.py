@@ -99,12 +99,12 @@ def put_model(store: Storage, *, tasks: int = 3, path: str = "/models/squeezenet
     return model_id
 
 
-def put_known_model(store: Storage, file: Path, *, tasks: int = 3, device: DeviceInfo = CPU) -> int:
+def put_known_model(store: Storage, file: Path, *, device: DeviceInfo = CPU, shapes_key: str = "") -> int:
     """A model that is stored as what it is: its file need not be read to find it."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     store.put_device_class("metaschedule", device)
-    model_id = store.put_model(dataclasses.replace(prepared(tasks), sha256=digest), str(file))
-    store.put_extraction(model_id, "metaschedule", device.target, extraction(tasks))
+    model_id = store.put_model(dataclasses.replace(prepared(), sha256=digest), str(file), shapes_key)
+    store.put_extraction(model_id, "metaschedule", device.target, extraction(3))
     return model_id
 
 

@@ -52,7 +52,7 @@ def test_best_is_narrowed_ordered_and_cut(cli: Cli, store: Storage, model: Path)
     assert names("--tasks", "conv2d$") == ["conv2d"]
     assert len(names("--engine", "metaschedule")) == 4
     answer = cli("best", "--limit", "1")
-    assert "there are more; `tunefleet best --limit 0" in answer.err
+    assert "there are more; --limit 0 lists all of them" in answer.err
     assert cli("best", "--limit", "1", "--json").document["more"] is True
     assert "device" in cli("best").out.splitlines()[0]
 
@@ -131,6 +131,22 @@ def test_a_model_of_two_devices_wants_one_named(cli: Cli, store: Storage, known:
     assert len(cli("failures", str(known), "--json").document["device_classes"]) == 2
 
 
+def test_a_model_is_known_by_the_input_shapes_it_was_stored_with(
+    cli: Cli, store: Storage, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.fleet.Toolbox", None)
+    tuned(store)
+    put_known_model(store, model, shapes_key="x:1,3,224,224")
+    assert cli("slowest", str(model)).code == 0
+    put_known_model(store, model, shapes_key="x:4,3,224,224;y:1")
+    answer = cli("slowest", str(model))
+    assert answer.code == 2
+    assert "choose --input-shape x:1,3,224,224 or --input-shape x:4,3,224,224 --input-shape y:1" in answer.err
+    assert cli("slowest", str(model), "--input-shape", "x:1,3,224,224").code == 0
+    put_known_model(store, model)
+    assert cli("slowest", str(model)).code == 0
+
+
 @pytest.mark.usefixtures("toolbox")
 def test_a_model_that_is_not_known_is_read_by_an_engine(cli: Cli, store: Storage, model: Path) -> None:
     for command in ("slowest", "history"):
@@ -206,7 +222,7 @@ def test_compare_says_what_got_better(cli: Cli, store: Storage) -> None:
     # The 32nd of the first, the 48th of the second; most is gained where most of the time is.
     assert lines[4].split()[:6] == ["fused_depthwise_conv2d_add_clip2", "32", "16", "309", "µs", "306"]
     assert lines[4].split()[-1] == "1.01x"
-    assert "3 of 3 common tasks got better; they all add up to 1.44 ms, then 1.43 ms a run (1.01x)" in lines
+    assert "3 common tasks, 3 faster: 1.44 ms, then 1.43 ms a run (1.01x)" in lines
     models = [line.split() for line in lines if line.startswith("squeezenet")]
     assert models == [
         ["squeezenet", "1", "10.10", "ms", "1.35x"],
