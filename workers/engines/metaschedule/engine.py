@@ -145,8 +145,7 @@ class MetaScheduleEngine:
         """Compile a model."""
         from workers.engines.metaschedule.model import compile_model
 
-        records = {key: record.candidate for key, record in plan.records.items()}
-        return compile_model(model, _target(target), records, params_beside=params_beside)
+        return compile_model(model, _target(target), plan.records, params_beside=params_beside)
 
     def run(
         self,

@@ -20,22 +20,21 @@ from tvm.s_tir import dlight
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from workers.engines.metaschedule._intrinsics import register_intrinsics
-from workers.engines.metaschedule.records import scheduled
-from workers.engines.metaschedule.workload import canonical_module, save_module, workload_hash
+from workers.engines.metaschedule.database import RecordDatabase
+from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
 from workers.errors import ModelError
 from workers.host import stage
 from workers.messages import (
-    Candidate,
     CompiledModel,
     Extraction,
     ModelRun,
     PreparedModel,
+    Record,
     TaskSpec,
     Workload,
 )
 
-__all__ = ["compile_model", "extract_tasks", "run_model"]
+__all__ = ["compile_model", "extract_tasks", "run_model", "stock_kernels"]
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
@@ -62,26 +61,37 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
     return Extraction(tuple(tasks.values()), version)
 
 
-def compile_model(
-    model: PreparedModel, target: Target, records: dict[str, Candidate], *, params_beside: bool
-) -> CompiledModel:
-    """Compile a model with the candidates given; see :meth:`workers.engines.interface.Engine.compile`."""
-    if any("Tensorize" in candidate.trace for candidate in records.values()):
-        register_intrinsics(target)
-    module = _fused(_imported(model), target)
-    tuned, untuned = [], []
-    stage("applying the records")
-    for name, func in _kernels(module):
+def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, tuple[str, ...]]]:
+    """Return the kernels of a model as TVM's own passes look them up, each with the hashes of its tasks.
+
+    First as they are tuned here, then as stock lowers them by default: there they don't say which of their
+    arguments are constants, so that one may be several tasks.
+    """
+    normalized = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
+    lowered = _lowered(_imported(model), target)
+    kernels: list[tuple[IRModule, tuple[str, ...]]] = []
+    tasks: dict[str, list[str]] = {}
+    for _, func in _kernels(_with_free_layouts(lowered, target)):
         canonical = canonical_module(func)
         key = workload_hash(canonical)
-        candidate = records.get(key)
-        if candidate is None:
-            untuned.append(key)
-            continue
-        workload = Workload(key, "", name, 0.0, save_module(canonical))
-        replaced = scheduled(workload, candidate).mod["main"]
-        module[name] = _marked(replaced, func)
-        tuned.append(key)
+        tasks.setdefault(plain_hash(canonical), []).append(key)
+        kernels.append((normalized(func), (key,)))
+    for _, func in _kernels(lowered):
+        kernels.append((normalized(func), tuple(tasks.get(workload_hash(canonical_module(func)), ()))))
+    return kernels
+
+
+def compile_model(
+    model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
+) -> CompiledModel:
+    """Compile a model with the records given; see :meth:`workers.engines.interface.Engine.compile`."""
+    module = _fused(_imported(model), target)
+    stage("applying the records")
+    database = RecordDatabase(lambda key, _: [records[key]] if key in records else [], target, "")
+    with target, database:
+        module = relax.transform.MetaScheduleApplyDatabase()(module)
+    tuned = tuple(sorted(key for key, found in database.asked.items() if found))
+    untuned = tuple(sorted(key for key, found in database.asked.items() if not found))
     stage("compiling the model")
     module = _packed(module, target)
     params = None
@@ -97,7 +107,7 @@ def compile_model(
         buffer = io.BytesIO()
         np.savez(buffer, **params)
         archive = buffer.getvalue()
-    return CompiledModel(library, archive, tuple(dict.fromkeys(tuned)), tuple(dict.fromkeys(untuned)))
+    return CompiledModel(library, archive, tuned, untuned)
 
 
 def run_model(
@@ -269,14 +279,6 @@ def _call_counts(module: IRModule) -> dict[str, int]:
         if isinstance(func, relax.Function):
             relax.analysis.post_order_visit(func, visit)
     return counts
-
-
-def _marked(func: PrimFunc, original: PrimFunc) -> PrimFunc:
-    for name in ("global_symbol", "op_pattern"):
-        if original.attrs is not None and name in original.attrs:
-            func = func.with_attr(name, original.attrs[name])
-    # DLight leaves what is scheduled alone.
-    return func.with_attr("tirx.is_scheduled", True)
 
 
 def _flat(result: Any) -> list[Any]:

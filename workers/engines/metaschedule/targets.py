@@ -16,7 +16,7 @@ from workers.engines.machine import cpu_model, slug, usable_cores
 from workers.errors import TargetError
 from workers.messages import DeviceInfo
 
-__all__ = ["parse_target", "resolve_target"]
+__all__ = ["parse_target", "resolve_target", "same_device"]
 
 
 def parse_target(spec: str) -> Target:
@@ -88,6 +88,15 @@ def resolve_target(spec: str) -> DeviceInfo:
         unfit=unfit,
         versions={"tvm": tvm.__version__},
     )
+
+
+def same_device(one: Target, other: Target) -> bool:
+    """Say whether two targets mean the same device, whatever host and name (tag) they carry."""
+    first, second = (
+        {key: value for key, value in _exported(target).items() if key not in ("host", "tag")}
+        for target in (one, other)
+    )
+    return first == second
 
 
 def _unfit_cpu(target: Target, cores: int) -> str:

@@ -17,12 +17,51 @@ import tvm
 from tvm.ir import IRModule
 from tvm.tirx import PrimFunc
 
-__all__ = ["canonical_module", "load_module", "save_module", "workload_hash"]
+__all__ = [
+    "FREE_LAYOUTS",
+    "canonical_module",
+    "canonical_names",
+    "load_module",
+    "only_function",
+    "plain_hash",
+    "renamed",
+    "save_module",
+    "workload_hash",
+]
+
+#: The attribute by which a kernel says which of its arguments are constants, whose layout is free.
+FREE_LAYOUTS = "layout_free_buffers"
+
+
+def canonical_names(func: PrimFunc) -> dict[str, str]:
+    """Return what the canonical form calls each argument of `func`, by the name it has."""
+    return {str(param.name): f"arg{index}" for index, param in enumerate(func.params)}
+
+
+def renamed(name: str, names: dict[str, str]) -> str:
+    """Return a name with the argument's name it is, or begins with, changed as `names` says."""
+    fitting = (old for old in names if name == old or name.startswith(old + "_"))
+    base = max(fitting, key=len, default=None)
+    return name if base is None else names[base] + name[len(base) :]
+
+
+def only_function(module: IRModule) -> PrimFunc:
+    """Return the one kernel of a module.
+
+    Raises
+    ------
+    ValueError
+        It holds anything else.
+    """
+    functions = list(module.functions.values())
+    if len(functions) != 1 or not isinstance(functions[0], PrimFunc):
+        raise ValueError(f"a workload is one kernel, and this module holds {len(functions)} functions")
+    return functions[0]
 
 
 def canonical_module(func: PrimFunc) -> IRModule:
     """Return a module that holds `func` alone, as ``main``, without any name that came from the model."""
-    names = {str(param.name): f"arg{index}" for index, param in enumerate(func.params)}
+    names = canonical_names(func)
     # The pattern kind is what fusion concluded; a kernel is the same with and without it.
     func = func.without_attr("op_pattern") if "op_pattern" in func.attrs else func
     func = func.with_attr("global_symbol", "main").with_attr("tirx.noalias", True)
@@ -34,6 +73,17 @@ def workload_hash(module: IRModule) -> str:
     lines = module.script(show_meta=True).splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def plain_hash(module: IRModule) -> str:
+    """Return the hash of a canonical module as it were if nothing were known about its constants.
+
+    What TVM lowers and tunes by default says nothing about them.
+    """
+    func = module["main"]
+    if FREE_LAYOUTS not in func.attrs:
+        return workload_hash(module)
+    return workload_hash(IRModule({"main": func.without_attr(FREE_LAYOUTS)}))
 
 
 def save_module(module: IRModule) -> bytes:
@@ -55,12 +105,9 @@ def _renamed(module: IRModule, names: dict[str, str]) -> IRModule:
 
     def rename(index: int) -> int:
         old = nodes[index]["data"]
-        base = max(
-            (name for name in names if old == name or old.startswith(name + "_")), key=len, default=None
-        )
-        if base is None:
+        new = renamed(old, names)
+        if new == old:
             return index
-        new = names[base] + old[len(base) :]
         if new not in added:
             nodes.append({"type": "ffi.String", "data": new})
             added[new] = len(nodes) - 1
