@@ -5,16 +5,26 @@ from __future__ import annotations
 import os
 import pathlib
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.campaigns.extraction import extract_model
 from orchestrator.campaigns.spec import ModelRequest
-from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.files import writable, write
+from orchestrator.errors import EngineError, NotFoundError, UsageError
+from orchestrator.files import writable, writable_folder, write, write_folder
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewTrial, Storage, TrialRow
-from workers.messages import Candidate, DeviceInfo, LogLine, Measurement, Record, TrialState, Workload
+from workers.messages import (
+    Candidate,
+    DeviceInfo,
+    LogLine,
+    Measurement,
+    PreparedModel,
+    Record,
+    TrialState,
+    Workload,
+)
 
 __all__ = ["BadLine", "ExportReport", "ImportReport", "export_log", "import_log"]
 
@@ -24,10 +34,16 @@ _BAD_LISTED = 50
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that can't be imported, and why."""
+    """A line that can't be imported, and why; of which file, where a log has several."""
 
     number: int
     reason: str
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        """The line, for people."""
+        return f"{self.file} line {self.number}" if self.file else f"line {self.number}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class ImportReport:
     lines : int
         Those that hold something, good and bad.
     bad : tuple of BadLine
+    notes : dict of str to int
+        What is to be known about good lines, and of how many.
     repeated : int
         Lines whose candidate is in another line as well; one that succeeded counts, else the first.
     stored_before : int
@@ -58,6 +76,7 @@ class ImportReport:
     targets: tuple[str, ...]
     lines: int
     bad: tuple[BadLine, ...]
+    notes: dict[str, int]
     repeated: int
     stored_before: int
     imported: int
@@ -76,6 +95,8 @@ class ExportReport:
         Trials written, how many of them are failures, and of how many workloads they are.
     missing : tuple of str
         Names of the tasks of which nothing is stored.
+    left_out : tuple of str
+        Which other trials are not in it, and why the engine couldn't write them.
     """
 
     path: pathlib.Path
@@ -85,6 +106,7 @@ class ExportReport:
     failed: int
     workloads: int
     missing: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def import_log(
@@ -93,6 +115,7 @@ def import_log(
     path: str | os.PathLike[str],
     *,
     target: str = "auto",
+    request: ModelRequest | None = None,
     skip_bad: bool = False,
     dry_run: bool = False,
     say: Callable[[str], None] = lambda _: None,
@@ -101,6 +124,10 @@ def import_log(
 
     Parameters
     ----------
+    path : path
+        A file, or a folder where that is what the engine's tools write.
+    request : ModelRequest, optional
+        The model that was tuned: a log need not say which arguments of a kernel are its weights.
     target : str, optional
         A log doesn't say on which device it was measured: its trials are filed under this target's.
     skip_bad : bool, optional
@@ -111,23 +138,27 @@ def import_log(
     Raises
     ------
     UsageError
-        The file can't be read, the engine has no log, or, without `skip_bad`, there are bad lines: the text
-        has their numbers.
-    TargetError, StorageError, EngineError
+        The log can't be read, or, without `skip_bad`, there are bad lines: the text has their numbers.
+    ModelError, TargetError, StorageError, EngineError
     """
     file = pathlib.Path(path).absolute()
-    text = _text(file)
+    texts = _texts(file, tools)
     say("looking for the target")
     device = tools.resolve_target(target)
+    tasks: tuple[Workload, ...] = ()
+    if request is not None:
+        tasks = tuple(t.workload for t in extract_model(store, tools, request, device, say=say).tasks)
     say(f"reading {file.name}")
-    lines = tools.read_log(text)
+    lines = tools.read_log(texts, device.target, tasks)
     if not lines:
         raise UsageError(f"{path} holds no record")
-    bad = tuple(BadLine(line.number, why) for line in lines if (why := _unfit(line, device)))
+    bad = tuple(BadLine(line.number, why, line.file) for line in lines if (why := _unfit(line, device)))
+    # A line may be good for several workloads.
+    total = len({(line.file, line.number) for line in lines})
     if bad and not skip_bad:
-        raise UsageError(_refusal(file.name, bad, len(lines)))
-    numbers = {line.number for line in bad}
-    good = [line for line in lines if line.number not in numbers]
+        raise UsageError(_refusal(file.name, bad, total))
+    broken = {(line.file, line.number) for line in bad}
+    good = [line for line in lines if (line.file, line.number) not in broken]
     chosen = _distinct(good)
     new = _unknown(store, chosen, device)
     if not dry_run and new:
@@ -139,8 +170,9 @@ def import_log(
         path=file,
         device_class=device.device_class,
         targets=tuple(dict.fromkeys(line.target for line in good)),
-        lines=len(lines),
+        lines=total,
         bad=bad,
+        notes=dict(Counter(line.note for line in good if line.note)),
         repeated=len(good) - len(chosen),
         stored_before=len(chosen) - len(new),
         imported=len(new),
@@ -161,7 +193,7 @@ def export_log(
     best: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> ExportReport:
-    """Write the stored trials of a model's tasks, or of a workload, as a log.
+    """Write the stored trials of a model's tasks, or of a workload, as a log: a file, or the engine's folder.
 
     Parameters
     ----------
@@ -178,13 +210,15 @@ def export_log(
     NotFoundError
         There is no such workload, or nothing to write.
     UsageError
-        The file can't be written, the workload is another engine's, or the engine has no log.
+        The file or folder can't be written, or the workload is another engine's.
     ModelError, TargetError, EngineError
     """
     if (request is None) == (workload is None):
         raise UsageError("name a model or a workload, one of them")
-    file = writable(output)
+    parts = tools.log_format()
+    file = writable_folder(output, {*parts.files, *parts.beside}) if parts.files else writable(output)
     tasks: list[tuple[str, Workload]]
+    prepared: PreparedModel | None = None
     if workload is not None:
         row = store.find_workload(workload)
         if row.engine != tools.engine:
@@ -196,23 +230,51 @@ def export_log(
     device = tools.resolve_target(target)
     if request is not None:
         model = extract_model(store, tools, request, device, say=say)
-        what, tasks = model.prepared.name, [(task.name, task.workload) for task in model.tasks]
+        prepared = model.prepared
+        what, tasks = prepared.name, [(task.name, task.workload) for task in model.tasks]
     found = {w.hash: _stored(store, w, device, best) for _, w in tasks}
     records = [(w, *_exported(trial)) for _, w in tasks for trial in found[w.hash]]
     if not records:
         kind = "successful trial" if best else "trial"
         raise NotFoundError(f"no {kind} of {what} is stored for {device.device_class}; nothing was written")
     say(f"writing {len(records)} records")
-    write(file, tools.write_log(device.target, tuple(records)).encode())
+    log = tools.write_log(device.target, tuple(records), prepared)
+    left_out = tuple(f"candidate {key[1][:12]}: {why}" for key, why in log.left_out.items())
+    written = [item for item in records if (item[0].hash, item[1].candidate.hash) not in log.left_out]
+    if not written:
+        raise EngineError(f"no record of {what} can be written; {left_out[0]}")
+    if parts.files:
+        write_folder(file, log.files, {*parts.files, *parts.beside})
+    else:
+        write(file, log.files[""])
     return ExportReport(
         path=file,
         target=device.target,
         device_class=device.device_class,
-        trials=len(records),
-        failed=sum(record.state is not TrialState.OK for _, record, _ in records),
-        workloads=sum(bool(trials) for trials in found.values()),
+        trials=len(written),
+        failed=sum(record.state is not TrialState.OK for _, record, _ in written),
+        workloads=len({w.hash for w, *_ in written}),
         missing=tuple(name for name, w in tasks if not found[w.hash]),
+        left_out=left_out,
     )
+
+
+def _texts(path: pathlib.Path, tools: Toolbox) -> dict[str, str]:
+    """Read the files of a log, by name."""
+    names = tools.log_format().files
+    if not names:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder; a log of the {tools.engine} engine is a file: name that")
+        return {"": _text(path)}
+    needed = f"a log of the {tools.engine} engine is a folder with {' and '.join(names)}"
+    if not path.exists():
+        raise UsageError(f"there is no folder {path}; {needed}")
+    if not path.is_dir():
+        raise UsageError(f"{path} is a file, and {needed}: name that folder")
+    missing = [name for name in names if not (path / name).exists()]
+    if missing:
+        raise UsageError(f"there is no {' and no '.join(missing)} in {path}; {needed}")
+    return {name: _text(path / name) for name in names}
 
 
 def _text(path: pathlib.Path) -> str:
@@ -237,7 +299,7 @@ def _unfit(line: LogLine, device: DeviceInfo) -> str:
 
 
 def _refusal(name: str, bad: Sequence[BadLine], lines: int) -> str:
-    listed = "".join(f"\n  line {line.number}: {line.reason}" for line in bad[:_BAD_LISTED])
+    listed = "".join(f"\n  {line.where}: {line.reason}" for line in bad[:_BAD_LISTED])
     if len(bad) > _BAD_LISTED:
         listed += f"\n  and {len(bad) - _BAD_LISTED} more"
     return (

@@ -364,7 +364,10 @@ def import_document(report: ImportReport) -> dict[str, Any]:
         "targets": list(report.targets),
         "dry_run": report.dry_run,
         "lines": report.lines,
-        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
+        "lines_bad": [
+            {"file": bad.file or None, "line": bad.number, "reason": bad.reason} for bad in report.bad
+        ],
+        "notes": [{"lines": count, "note": note} for note, count in report.notes.items()],
         "lines_repeated": report.repeated,
         "trials_imported": report.imported,
         "trials_failed": report.failed,
@@ -383,6 +386,7 @@ def export_document(report: ExportReport) -> dict[str, Any]:
         "trials_failed": report.failed,
         "workloads": report.workloads,
         "tasks_missing": list(report.missing),
+        "left_out": list(report.left_out),
     }
 
 

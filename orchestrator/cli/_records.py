@@ -59,6 +59,7 @@ def register(app: typer.Typer) -> None:
         examples=(
             "records import records.jsonl",
             "records import tuning.log --engine NAME",
+            "records import work_dir --engine metaschedule --model model.onnx",
             "records import tuning.log --engine NAME --skip-bad --dry-run",
         ),
     )(import_)
@@ -69,6 +70,7 @@ def register(app: typer.Typer) -> None:
         examples=(
             "records export -o records.jsonl.gz",
             "records export model.onnx -o model.log --engine NAME --best",
+            "records export model.onnx -o database --engine metaschedule",
             "records export --workload 3f0a91 -o conv.log --engine NAME",
         ),
     )(export)
@@ -81,10 +83,22 @@ def import_(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="JSON Lines of `export`, or what an engine wrote.", show_default=False
+            metavar="FILE",
+            help="JSON Lines of `export`, or what an engine wrote: a file or a folder.",
+            show_default=False,
         ),
     ],
     engine: _OwnEngine = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL.onnx",
+            help="The model that was tuned, where the log doesn't say which arguments are weights.",
+            show_default=False,
+        ),
+    ] = None,
+    input_shape: options.InputShapes = None,
     target: _Target = "auto",
     skip_bad: _SkipBad = False,
     dry_run: _DryRun = False,
@@ -102,9 +116,9 @@ def import_(
     from orchestrator.jsonl import is_records
 
     if is_records(file):
-        if engine is not None or target != "auto":
+        if engine is not None or target != "auto" or model is not None:
             raise UsageError(
-                f"{file.name} names its engine and devices itself: leave --engine and --target out"
+                f"{file.name} names its engine and devices itself: leave --engine, --target and --model out"
             )
         import_jsonl(session, file, skip_bad, dry_run)
         return
@@ -112,12 +126,26 @@ def import_(
         raise UsageError(
             f"{file} is no file of `records export`; if an engine's tools wrote it, name --engine"
         )
+    if model is None and input_shape:
+        raise UsageError("--input-shape is for a --model, and none is named")
     require_engine(engine)
+    request = None if model is None else model_request(model, input_shape)
     with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
-        report = import_log(store, tools, file, target=target, skip_bad=skip_bad, dry_run=dry_run, say=steps)
+        report = import_log(
+            store,
+            tools,
+            file,
+            target=target,
+            request=request,
+            skip_bad=skip_bad,
+            dry_run=dry_run,
+            say=steps,
+        )
     session.emit({**import_document(report), "database": session.database})
     for bad in report.bad:
-        session.say(f"left out line {bad.number}: {bad.reason}", style="yellow")
+        session.say(f"left out {bad.where}: {bad.reason}", style="yellow")
+    for note, count in report.notes.items():
+        session.say(f"{plural(count, 'line')}: {note}", style="yellow")
     under = f"under {report.device_class}"
     before = f"{plural(report.stored_before, 'trial')} of it {_were(report.stored_before)} stored before"
     if len(report.bad) == report.lines:
@@ -140,7 +168,14 @@ def import_(
 def export(
     session: Session,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The log to write.", show_default=False)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The log to write; a folder, where the engine's tools read one.",
+            show_default=False,
+        ),
     ],
     engine: _OwnEngine = None,
     format_: _Format = "auto",
@@ -207,6 +242,8 @@ def export(
         Text(f"wrote {what} on {report.device_class}{failed}"),
         Text(f"wrote {short_path(str(report.path))}"),
     )
+    for reason in report.left_out:
+        session.say(f"left out {reason}", style="yellow")
     if report.missing:
         session.say(f"nothing is stored of {', '.join(report.missing)}", style="yellow")
 

@@ -10,6 +10,7 @@ from workers.messages import (
     CompiledModel,
     DeviceInfo,
     Extraction,
+    LogFormat,
     LogLine,
     ModelRun,
     ModelTiming,
@@ -19,6 +20,7 @@ from workers.messages import (
     SearchOptions,
     TensorSpec,
     Workload,
+    WrittenLog,
 )
 from workers.process import EngineProcess
 
@@ -121,14 +123,29 @@ class Toolbox:
         )
         return plans
 
-    def read_log(self, text: str) -> tuple[LogLine, ...]:
+    def log_format(self) -> LogFormat:
+        """Say what a log in the engine's own format consists of."""
+        found: LogFormat = self._engine.call("log_format", timeout_s=_ASK_SECONDS)
+        return found
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
         """Read a log in the engine's own format."""
-        lines: tuple[LogLine, ...] = self._engine.call("read_log", text, timeout_s=_LOG_SECONDS)
+        lines: tuple[LogLine, ...] = self._engine.call(
+            "read_log", files, target, tasks, timeout_s=_LOG_SECONDS
+        )
         return lines
 
-    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
         """Return a log in the engine's own format, of workloads, records and why those failed that did."""
-        return str(self._engine.call("write_log", target, records, timeout_s=_LOG_SECONDS))
+        log: WrittenLog = self._engine.call("write_log", target, records, model, timeout_s=_LOG_SECONDS)
+        return log
 
     def compile(
         self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False

@@ -16,6 +16,7 @@ from workers.messages import (
     CompiledModel,
     DeviceInfo,
     Extraction,
+    LogFormat,
     LogLine,
     ModelRun,
     ModelTiming,
@@ -26,6 +27,7 @@ from workers.messages import (
     TensorSpec,
     TrialState,
     Workload,
+    WrittenLog,
 )
 from workers.models import OutputDifference
 
@@ -74,10 +76,15 @@ class CannedToolbox:
     def alternatives(self) -> int:
         return 1
 
-    def read_log(self, text: str) -> tuple[LogLine, ...]:
+    def log_format(self) -> LogFormat:
+        return LogFormat()
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
         """Take lines of a workload, a candidate, seconds or ``-`` for a failure, and a kind of device."""
         lines = []
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(files[""].splitlines(), 1):
             if line == "broken":
                 lines.append(LogLine(number, error="it is broken"))
                 continue
@@ -95,12 +102,17 @@ class CannedToolbox:
             )
         return tuple(lines)
 
-    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
         lines = []
         for workload, record, _ in records:
             seconds = record.times[0] if record.times else "-"
             lines.append(f"{int(workload.hash[:4], 16)} {record.candidate.hash} {seconds} cpu\n")
-        return "".join(lines)
+        return WrittenLog({"": "".join(lines).encode()})
 
     def compile(
         self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False

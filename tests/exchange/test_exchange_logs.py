@@ -300,7 +300,7 @@ def test_failures_keep_number_and_message_both_ways(
     own = [(third, TrialState.DEVICE_LOST, "it is gone"), (fourth, TrialState.BUILD_TIMEOUT, "killed")]
     spare = tmp_path / "spare.log"
     save(spare, [line for line, *_ in own])
-    records = tools.read_log(spare.read_text())
+    records = tools.read_log({"": spare.read_text()}, device.target)
     for line, (_, state, message) in zip(records, own, strict=True):
         assert line.record is not None
         failed = Measurement(state, (), message)
@@ -337,6 +337,6 @@ def test_an_export_of_nothing_writes_nothing(
     assert not path.exists()
 
 
-def test_an_engine_without_a_log_says_so(store: Storage, log: Path) -> None:
-    with Toolbox("metaschedule") as other, pytest.raises(UsageError, match="has no log of lines"):
-        import_log(store, other, log)
+def test_a_folder_is_no_log_of_a_single_file(store: Storage, tools: Toolbox, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder; a log of the autotvm engine is a file"):
+        import_log(store, tools, tmp_path)

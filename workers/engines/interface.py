@@ -12,6 +12,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogFormat,
     LogLine,
     ModelRun,
     Plan,
@@ -19,6 +20,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Workload,
+    WrittenLog,
 )
 
 __all__ = ["WAITING", "Engine", "Search"]
@@ -177,33 +179,44 @@ class Engine(Protocol):
     def describe(self, workload: Workload, candidate: Candidate | None) -> str:
         """Return a text for people: the workload, or the schedule of a candidate as a readable trace."""
 
-    def read_log(self, text: str) -> tuple[LogLine, ...]:
+    def log_format(self) -> LogFormat:
+        """Say what the log of the engine's own tools consists of: a file, or a folder of some."""
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
         """Read a log of measurements in the engine's own format.
+
+        Parameters
+        ----------
+        files : dict of str to str
+            Their text by name, as :meth:`log_format` has them; a log of a single file has the name ``""``.
+        target : str
+            Of the device that the records are to be filed under.
+        tasks : tuple of Workload
+            Those of the model that was tuned, where it is known.
 
         Returns
         -------
         tuple of LogLine
             One for each line that holds something, in their order, those that can't be used as well.
             Workloads have the hash that :meth:`extract` gives them.
-
-        Raises
-        ------
-        UsageError
-            Where the engine has no such format.
         """
 
-    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
         """Write records as a log that the engine's own tools read.
 
         Parameters
         ----------
         records : tuple of (Workload, Record, str)
             The last one is why it failed, where it did.
-
-        Raises
-        ------
-        UsageError
-            Where the engine has no such format.
+        model : PreparedModel or None
+            The model whose tasks they are, where they are those of a model.
         """
 
     def serve_tracker(self, host: str) -> None:

@@ -13,6 +13,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogFormat,
     LogLine,
     ModelRun,
     Plan,
@@ -20,6 +21,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Workload,
+    WrittenLog,
 )
 
 __all__ = ["AutoTVMEngine"]
@@ -169,17 +171,32 @@ class AutoTVMEngine:
         described = config_of(candidate).to_json_dict()["entity"]
         return "\n".join(f"{name}: {value} ({kind})" for name, kind, value in described)
 
-    def read_log(self, text: str) -> tuple[LogLine, ...]:
+    def log_format(self) -> LogFormat:
+        """Say that it is a single file."""
+        return LogFormat()
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
         """Read AutoTVM's log of JSON lines."""
         from workers.engines.autotvm.logs import read_log
 
-        return read_log(text, self.name)
+        # A line names its task in full. And logs write one target in many ways, so that the kind alone is
+        # compared.
+        del target, tasks
+        return read_log(files[""], self.name)
 
-    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
         """Write records as AutoTVM does."""
         from workers.engines.autotvm.logs import write_log
 
-        return write_log(_target(target), records)
+        del model
+        return WrittenLog({"": write_log(_target(target), records).encode()})
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""

@@ -13,6 +13,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Extraction,
+    LogFormat,
     LogLine,
     ModelRun,
     Plan,
@@ -20,6 +21,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Workload,
+    WrittenLog,
 )
 
 __all__ = ["MetaScheduleEngine"]
@@ -176,19 +178,30 @@ class MetaScheduleEngine:
         assert trace is not None
         return str(trace)
 
-    def read_log(self, text: str) -> tuple[LogLine, ...]:
-        """Refuse: MetaSchedule keeps a database."""
-        from workers.errors import UsageError
+    def log_format(self) -> LogFormat:
+        """Say that it is the two files of a JSONDatabase, and the model beside them."""
+        from workers.engines.metaschedule.logs import MODEL, RECORDS, WORKLOADS
 
-        del text
-        raise UsageError("the metaschedule engine has no log of lines")
+        return LogFormat((WORKLOADS, RECORDS), (MODEL,))
 
-    def write_log(self, target: str, records: tuple[tuple[Workload, Record, str], ...]) -> str:
-        """Refuse: MetaSchedule keeps a database."""
-        from workers.errors import UsageError
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
+        """Read a JSONDatabase."""
+        from workers.engines.metaschedule.logs import read_log
 
-        del target, records
-        raise UsageError("the metaschedule engine has no log of lines")
+        return read_log(files, target, tasks, self.name)
+
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
+        """Write records as a JSONDatabase."""
+        from workers.engines.metaschedule.logs import write_log
+
+        return write_log(_target(target), records, model)
 
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""
