@@ -125,6 +125,8 @@ def test_an_export_of_nothing_is_not_found(cli: Cli, store: Storage, model: Path
         (["import", "missing.log", *ENGINE], "there is no file"),
         (["import", "tuning.log"], "--engine"),
         (["import", "tuning.log", "--engine", "tuna"], "there is no engine 'tuna'"),
+        (["import", "tuning.log", *ENGINE, "--input-shape", "x:1"], "is for a --model"),
+        (["import", "tuning.log", *ENGINE, "--model", "missing.onnx"], "there is no file missing.onnx"),
         (["export", "-o", "out.log", *ENGINE], "name a MODEL.onnx or a --workload"),
         (["export", "squeezenet.onnx", "--workload", "00", "-o", "out.log", *ENGINE], "one of them"),
         (["export", "squeezenet.onnx", "-o", "nowhere/out.log", *ENGINE], "there is no folder"),
