@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.postgres_server import PostgresMissingError, PostgresServer
 from workers import environments
 
 # Engine processes inherit this, and so find the stand-in engines of the tests.
@@ -28,6 +32,22 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def own_postgres() -> Callable[..., PostgresServer]:
+    """Prepares a PostgreSQL of a test's own. A test that asks for it is skipped where none is installed."""
+
+    def prepare(settings: dict[str, str] | None = None, *, password: str = "") -> PostgresServer:
+        try:
+            # What a test stores need not survive the machine.
+            return PostgresServer({"fsync": "off", **(settings or {})}, password=password)
+        except PostgresMissingError as error:
+            if os.environ.get("CI"):
+                pytest.fail(f"CI runs the storage tests on PostgreSQL too, but {error}")
+            pytest.skip(f"not run on PostgreSQL: {error}")
+
+    return prepare
 
 
 @pytest.fixture(scope="session")
