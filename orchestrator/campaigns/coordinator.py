@@ -243,7 +243,7 @@ class _Run:
                 if missing and not self._stopped():
                     store.transition(self._id, CampaignState.TUNING, owner=me)
                     self._changed()
-                    self._tune(spec, plan, store.get_campaign(self._id).active_s)
+                    self._tune(tools, spec, plan, store.get_campaign(self._id).active_s)
                 if not self._stopped():
                     with self._long_wait():
                         store.transition(self._id, CampaignState.VERIFYING, owner=me)
@@ -316,7 +316,7 @@ class _Run:
             if note is not None and row.state is TaskState.OPEN:
                 self._store.update_task(row.id, state=TaskState.SATISFIED, note=note)
 
-    def _tune(self, spec: CampaignSpec, plan: CampaignPlan, active_s: float) -> None:
+    def _tune(self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, active_s: float) -> None:
         # Imported here: what only reads the store never waits for Ray's import.
         from orchestrator.fleet.ray_fleet import RayFleet
 
@@ -327,7 +327,17 @@ class _Run:
             self._take_signals()
             if not fleet.start(self._say, self._stopped):
                 return
-            tuning = Tuning(self._store, fleet, self._id, _owner(), spec, plan, self._say, self._changed)
+            tuning = Tuning(
+                self._store,
+                fleet,
+                self._id,
+                _owner(),
+                spec,
+                plan,
+                self._say,
+                self._changed,
+                transfers=tools.transfers(spec.search),
+            )
             deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
             try:
                 tuning.run(lambda: self._stopped() or (deadline is not None and time.monotonic() >= deadline))

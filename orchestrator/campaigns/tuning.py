@@ -33,7 +33,7 @@ from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import LeaseLostError, StorageError, UsageError
 from orchestrator.jsonl import save_unstored, unstored_path
 from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
-from workers.messages import DeviceInfo, Measurement, TrialState, Workload
+from workers.messages import DeviceInfo, Measurement, Record, TrialState, Workload
 
 __all__ = ["Tuning"]
 
@@ -102,6 +102,8 @@ class Tuning:
     ----------
     say, changed
         Told what is going on, and that the store has news.
+    transfers : bool, optional
+        The engine's searches learn from records of other workloads.
     """
 
     def __init__(
@@ -114,9 +116,12 @@ class Tuning:
         plan: CampaignPlan,
         say: Callable[[str], None],
         changed: Callable[[], None],
+        *,
+        transfers: bool = False,
     ) -> None:
         self._store, self._fleet, self._id, self._owner = store, fleet, campaign_id, owner
         self._spec, self._say, self._changed = spec, say, changed
+        self._transfers = transfers
         workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
         devices = {device.device_class: device for device in plan.devices}
         rows = [row for row in store.campaign_tasks(campaign_id) if row.state is TaskState.OPEN]
@@ -222,7 +227,9 @@ class Tuning:
                     exclude=frozenset(self._patiently(lambda: self._store.known_candidates(*pair))),
                 )
                 history = tuple(self._patiently(lambda: self._store.history(*pair, limit=HISTORY)))
-                related = tuple(self._patiently(lambda: self._store.related(*pair, limit=RELATED)))
+                related: tuple[tuple[Workload, Record], ...] = ()
+                if self._transfers:
+                    related = tuple(self._patiently(lambda: self._store.related(*pair, limit=RELATED)))
                 subject.model_seen = 0
                 fleet.search(
                     action,

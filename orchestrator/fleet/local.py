@@ -92,6 +92,10 @@ class Toolbox:
         """Refuse search options that mean nothing to the engine."""
         self._engine.call("check_options", options, timeout_s=_ASK_SECONDS)
 
+    def transfers(self, options: SearchOptions) -> bool:
+        """Say whether the engine's searches learn from records of other workloads."""
+        return bool(self._engine.call("transfers", options, timeout_s=_ASK_SECONDS))
+
     def alternatives(self) -> int:
         """Say how many records of a workload the engine's plans choose from."""
         return int(self._engine.call("alternatives", timeout_s=_ASK_SECONDS))

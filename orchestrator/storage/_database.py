@@ -17,7 +17,13 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from orchestrator.errors import StorageError
 from orchestrator.storage._engine import WRITES, FileWatch, make_engine, use_wal
 from orchestrator.storage._faults import explain, is_transient
-from orchestrator.storage._schema import is_empty, require_current, require_known, run_migrations
+from orchestrator.storage._schema import (
+    is_empty,
+    missing_of,
+    require_current,
+    require_known,
+    run_migrations,
+)
 from orchestrator.storage._url import default_path, parse_url, safe_url, secrets_of, sqlite_path
 
 __all__ = ["Database", "chunks"]
@@ -104,10 +110,21 @@ class Database:
             if self._dialect == "sqlite":
                 found = self._read(lambda c: c.exec_driver_sql("PRAGMA quick_check(1)").scalar())
                 if found != "ok":
-                    raise StorageError(f"the database {self._where} is damaged: {found}")
+                    raise self._damaged(str(found))
+                orphan = self._read(lambda c: c.exec_driver_sql("PRAGMA foreign_key_check").first())
+                if orphan is not None:
+                    raise self._damaged(
+                        f"a row of {orphan[0]} belongs to one of {orphan[2]} that isn't there"
+                    )
+            missing = self._read(missing_of)
+            if missing:
+                raise self._damaged(f"it lacks {', '.join(missing)}")
             return revision
         finally:
             self._dispose()
+
+    def _damaged(self, how: str) -> StorageError:
+        return StorageError(f"the database {self._where} is damaged: {how}; restore a copy")
 
     def _upgrade(self) -> tuple[str, str]:
         """Migrate to the current revision; return the one before and the one after."""

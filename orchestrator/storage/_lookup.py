@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage._database import chunks
@@ -18,6 +18,7 @@ __all__ = [
     "device_class_id",
     "device_class_ids",
     "insert_row",
+    "of_pair",
     "put_row",
     "put_target",
     "storable",
@@ -84,6 +85,19 @@ def device_class_id(connection: Connection, name: str) -> int:
 
 def _and_more(missing: list[str]) -> str:
     return f" (nor {len(missing) - 1} more)" if len(missing) > 1 else ""
+
+
+def of_pair(workload_hash: str, device_class: str) -> ColumnElement[bool]:
+    """Match the trials of a workload on a device class.
+
+    By subqueries: that a join gives one of each, PostgreSQL doesn't see, and sorts all trials of the pair
+    where an index has them in their order.
+    """
+    return and_(
+        Trial.workload_id == select(Workload.id).where(Workload.hash == workload_hash).scalar_subquery(),
+        Trial.device_class_id
+        == select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery(),
+    )
 
 
 def trial_columns(*, trace: bool) -> list[Any]:

@@ -118,6 +118,8 @@ class Workload(Base):
     """A computation, whatever models it occurs in."""
 
     __tablename__ = "workloads"
+    # Those of one name, the latest first.
+    __table_args__ = (Index(None, "engine", "name", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     hash: Mapped[str] = mapped_column(unique=True)

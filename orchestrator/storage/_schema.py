@@ -8,18 +8,20 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from orchestrator.errors import SchemaError
+from orchestrator.storage._models import Base
 
 __all__ = [
     "HEAD",
     "REVISIONS",
     "is_empty",
+    "missing_of",
     "require_current",
     "require_known",
     "revision_of",
     "run_migrations",
 ]
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every revision, oldest first. Written out so that opening a database needn't load Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -51,7 +53,9 @@ def revision_of(connection: Connection, where: str) -> str:
         )
     revisions = [str(row[0]) for row in connection.execute(text("SELECT version_num FROM alembic_version"))]
     if len(revisions) != 1:
-        raise SchemaError(f"{where} has {len(revisions)} schema revisions where one is expected")
+        raise SchemaError(
+            f"{where} is damaged: it has {len(revisions)} schema revisions, not one; restore a copy"
+        )
     return revisions[0]
 
 
@@ -87,6 +91,22 @@ def require_current(connection: Connection, where: str) -> str:
             f"run `tunefleet db upgrade --db {shlex.quote(where)}`"
         )
     return found
+
+
+def missing_of(connection: Connection) -> list[str]:
+    """Name what a database lacks of this release's tables, columns, indexes and constraints."""
+    # Alembic loads slowly, and only a check needs this.
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    missing = []
+    for change in compare_metadata(MigrationContext.configure(connection), Base.metadata):
+        # Others are of what is there, in a list each, or of what somebody put beside ours.
+        if isinstance(change, tuple) and change[0].startswith("add_"):
+            what = change[0].removeprefix("add_")
+            name = f"{change[2]}.{change[3].name}" if what == "column" else change[1].name
+            missing.append(f"the {what} {name}")
+    return missing
 
 
 def run_migrations(connection: Connection) -> None:

@@ -14,6 +14,7 @@ from orchestrator.storage._campaigns import require_lease
 from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._lookup import (
     device_class_ids,
+    of_pair,
     storable,
     trial_columns,
     trial_row,
@@ -27,6 +28,9 @@ from workers.messages import Candidate, Record, TrialState
 from workers.messages import Workload as WorkloadMessage
 
 __all__ = ["Trials"]
+
+#: Other workloads whose trials :meth:`Trials.related` looks at.
+_RELATED_WORKLOADS = 64
 
 
 class Trials(Database):
@@ -106,12 +110,7 @@ class Trials(Database):
         """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
         query = (
             select(Trial.candidate, Trial.trace, Trial.times)
-            .select_from(Trial)
-            .join(Workload, Workload.id == Trial.workload_id)
-            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
-            .where(
-                Workload.hash == workload_hash, DeviceClass.name == device_class, Trial.cost_s.is_not(None)
-            )
+            .where(of_pair(workload_hash, device_class), Trial.cost_s.is_not(None))
             .order_by(Trial.cost_s, Trial.id)
             .limit(limit)
         )
@@ -125,50 +124,67 @@ class Trials(Database):
     ) -> list[tuple[WorkloadMessage, Record]]:
         """Return the latest successful trials of other workloads of the same engine and name.
 
-        They are what a cost model can learn from before its own workload has a trial. Never those of another
-        device class.
+        Of the 64 such workloads that were stored last, so that it takes as long in a large
+        store as in a small one. They are what a cost model can learn from before its own workload has a
+        trial. Never those of another device class.
         """
-        own = select(Workload.engine, Workload.name).where(Workload.hash == workload_hash).subquery()
-        query = (
-            select(
-                Workload.hash,
-                Workload.engine,
-                Workload.name,
-                Workload.flops,
-                Workload.module,
-                Trial.candidate,
-                Trial.trace,
-                Trial.times,
-            )
-            .select_from(Trial)
-            .join(Workload, Workload.id == Trial.workload_id)
-            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+        own = select(Workload.engine, Workload.name).where(Workload.hash == workload_hash).subquery("own")
+        class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
+        succeeded = and_(Trial.device_class_id == class_id, Trial.cost_s.is_not(None))
+        alike = (
+            select(Workload.id)
             .join(own, and_(own.c.engine == Workload.engine, own.c.name == Workload.name))
             .where(
                 Workload.hash != workload_hash,
-                DeviceClass.name == device_class,
-                Trial.cost_s.is_not(None),
+                # Not EXISTS: PostgreSQL would make a join of that, over all trials there are.
+                select(Trial.id)
+                .where(Trial.workload_id == Workload.id, succeeded)
+                .limit(1)
+                .correlate(Workload)
+                .scalar_subquery()
+                .is_not(None),
             )
+            .order_by(Workload.id.desc())
+            .limit(_RELATED_WORKLOADS)
+            .subquery("alike")
+        )
+        # First which ones, from the index alone: traces are large, and sorting would carry them along.
+        latest = (
+            select(Trial.id)
+            .join(alike, alike.c.id == Trial.workload_id)
+            .where(succeeded)
             .order_by(Trial.id.desc())
             .limit(limit)
+            .subquery("latest")
         )
-        return [
-            (
-                WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module),
-                Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)),
-            )
-            for row in self._read(lambda c: c.execute(query).all())
-        ]
+        trials = (
+            select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
+            .join(latest, latest.c.id == Trial.id)
+            .order_by(Trial.id.desc())
+        )
+        workloads = select(*Workload.__table__.c)
+
+        def work(connection: Connection) -> list[tuple[WorkloadMessage, Record]]:
+            rows = connection.execute(trials).all()
+            wanted = {row.workload_id for row in rows}
+            found = {
+                row.id: WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module)
+                for row in connection.execute(workloads.where(Workload.id.in_(wanted)))
+            }
+            return [
+                (
+                    found[row.workload_id],
+                    Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)),
+                )
+                for row in rows
+            ]
+
+        return self._read(work)
 
     def known_candidates(self, workload_hash: str, device_class: str) -> set[str]:
         """Return the hashes of all stored candidates, failed ones too: what a search need not propose
         again."""
-        query = (
-            select(Trial.candidate)
-            .join(Workload, Workload.id == Trial.workload_id)
-            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
-            .where(Workload.hash == workload_hash, DeviceClass.name == device_class)
-        )
+        query = select(Trial.candidate).where(of_pair(workload_hash, device_class))
         return set(self._read(lambda c: c.scalars(query).all()))
 
     def trials(
@@ -200,11 +216,7 @@ class Trials(Database):
 
         In the order they were recorded, whoever measured them.
         """
-        query = (
-            trials_joined(trace=True)
-            .where(Workload.hash == workload_hash, DeviceClass.name == device_class)
-            .order_by(Trial.id)
-        )
+        query = trials_joined(trace=True).where(of_pair(workload_hash, device_class)).order_by(Trial.id)
         return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
 
     def get_trial(self, trial_id: int) -> TrialRow:
@@ -220,9 +232,11 @@ class Trials(Database):
 
         Without a device class: the ``k`` fastest of each, class by class, since times of two don't compare.
         """
-        query = trials_joined(trace=True).where(Workload.hash == workload_hash, Trial.cost_s.is_not(None))
+        query = trials_joined(trace=True).where(Trial.cost_s.is_not(None))
         if device_class is not None:
-            query = query.where(DeviceClass.name == device_class).order_by(Trial.cost_s, Trial.id).limit(k)
+            query = (
+                query.where(of_pair(workload_hash, device_class)).order_by(Trial.cost_s, Trial.id).limit(k)
+            )
         else:
             place = func.row_number().over(
                 partition_by=Trial.device_class_id, order_by=(Trial.cost_s, Trial.id)

@@ -234,6 +234,15 @@ def test_records_of_other_shapes_start_a_search_or_harm_nothing(search, workload
 
 
 @pytest.mark.parametrize(
+    ("tuner", "wanted"), [("", True), ("xgb_knob", True), ("ga", False), ("random", False)]
+)
+def test_records_of_other_workloads_are_wanted_by_tuners_with_a_cost_model(
+    engine: EngineProcess, tuner: str, wanted: bool
+) -> None:
+    assert engine.call("transfers", SearchOptions(tuner=tuner), timeout_s=60) is wanted
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (SearchOptions(tuner="annealing"), TUNERS),

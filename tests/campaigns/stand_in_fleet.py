@@ -48,6 +48,7 @@ class StandInFleet:
         self.diary: list[str] = []
         self.sessions: set[str] = set()
         self.histories: list[int] = []
+        self.related: list[int] = []
         self.fails: Callable[[str, int], EngineLostError | None] = lambda kind, number: None
         self.measurement: Callable[[int], Measurement] = lambda number: Measurement(
             TrialState.OK, (1.0 / number,), device="cpu:0", host="here"
@@ -72,8 +73,9 @@ class StandInFleet:
         def work() -> Any:
             if method == "open":
                 self.sessions.add(session)
-                workload, _, options, history, _related, _ = args
+                workload, _, options, history, related, _ = args
                 self.histories.append(len(history))
+                self.related.append(len(related))
                 self._workload = workload
                 self._excluded = options.exclude
                 return b""

@@ -6,6 +6,7 @@ import itertools
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,28 @@ def spec(**changes: Any) -> CampaignSpec:
 class Campaign:
     """A campaign and its loop."""
 
-    def __init__(self, store: Storage, fleet: StandInFleet, spec: CampaignSpec, *numbers: int) -> None:
+    def __init__(
+        self,
+        store: Storage,
+        fleet: StandInFleet,
+        spec: CampaignSpec,
+        *numbers: int,
+        transfers: bool = False,
+    ) -> None:
         self.id, self.plan = plan(store, spec, numbers)
         self.store, self.fleet = store, fleet
         self.said: list[str] = []
-        self.tuning = Tuning(store, fleet, self.id, OWNER, spec, self.plan, self.said.append, lambda: None)
+        self.tuning = Tuning(
+            store,
+            fleet,
+            self.id,
+            OWNER,
+            spec,
+            self.plan,
+            self.said.append,
+            lambda: None,
+            transfers=transfers,
+        )
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Tuning:
         self.tuning.run(stopped)
@@ -100,6 +118,18 @@ def test_what_is_stored_already_counts_and_seeds_the_search(store: Storage) -> N
     assert more.run().recorded == 8
     assert more.fleet.histories == [12]
     assert more.stored() == {"task1": 20}
+
+
+@pytest.mark.parametrize("transfers", [True, False])
+def test_records_of_other_workloads_go_to_searches_that_learn_from_them(
+    store: Storage, transfers: bool
+) -> None:
+    twin = replace(workload(2), name=workload(1).name)
+    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
+    store.put_workloads([twin])
+    fleet = StandInFleet()
+    Campaign(store, fleet, spec(trials_per_task=12), 2, transfers=transfers).run()
+    assert fleet.related == [12 if transfers else 0]
 
 
 def test_tasks_that_have_enough_are_closed_without_any_work(store: Storage) -> None:

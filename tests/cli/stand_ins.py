@@ -73,6 +73,9 @@ class CannedToolbox:
     def check_options(self, options: SearchOptions) -> None:
         pass
 
+    def transfers(self, options: SearchOptions) -> bool:
+        return False
+
     def alternatives(self) -> int:
         return 1
 

@@ -11,7 +11,7 @@ from tiny_models import save
 
 from orchestrator.errors import ModelError, TargetError
 from orchestrator.fleet import Toolbox
-from workers.messages import Plan
+from workers.messages import Plan, SearchOptions
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,10 @@ def test_a_target_nobody_knows_is_refused(tools: Toolbox) -> None:
 def test_versions_name_what_results_depend_on(tools: Toolbox) -> None:
     assert set(tools.versions()) >= {"tvm", "llvm", "engine", "onnx", "onnxruntime"}
     assert tools.engine_version() == tools.versions()["engine"]
+
+
+def test_searches_that_learn_nothing_from_other_workloads_say_so(tools: Toolbox) -> None:
+    assert not tools.transfers(SearchOptions())
 
 
 def test_after_it_was_left_no_process_is_there(

@@ -45,7 +45,10 @@ class Search(Protocol):
         """
 
     def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
-        """Start from records of other workloads of the same kind, before anything is proposed."""
+        """Start from records of other workloads of the same kind, before anything is proposed.
+
+        Not called where :meth:`Engine.transfers` says that nothing would come of it.
+        """
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
         """Take the results of candidates and return what the cost model is to be trained on.
@@ -104,6 +107,9 @@ class Engine(Protocol):
         UsageError
             Naming what it has instead.
         """
+
+    def transfers(self, options: SearchOptions) -> bool:
+        """Say whether searches with these options learn from records of other workloads."""
 
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Search:
         """Open the search of one workload; :meth:`Search.learn` seeds it with what is known."""

@@ -80,6 +80,12 @@ class AutoTVMEngine:
 
         return extract_tasks(model, _target(target), self.name, self.version())
 
+    def transfers(self, options: SearchOptions) -> bool:
+        """Say whether the tuner has a cost model to start."""
+        from workers.engines.autotvm.search import transfers
+
+        return transfers(options)
+
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
         """Open the search of one workload."""
         from workers.engines.autotvm.search import AutoTVMSearch

@@ -17,7 +17,7 @@ from workers.engines.autotvm.tasks import candidate_of, config_of, fallback_of, 
 from workers.errors import UsageError
 from workers.messages import Candidate, Record, SearchOptions, TrialState, Workload
 
-__all__ = ["DEFAULT_TUNER", "AutoTVMSearch", "check_options"]
+__all__ = ["DEFAULT_TUNER", "AutoTVMSearch", "check_options", "transfers"]
 
 DEFAULT_TUNER = "xgb"
 #: The kinds of features of AutoTVM's cost model, by the name of the tuner.
@@ -58,6 +58,11 @@ def check_options(options: SearchOptions) -> None:
         raise UsageError(
             f"the plan size must be positive, or 0 for the engine's own, not {options.plan_size}"
         )
+
+
+def transfers(options: SearchOptions) -> bool:
+    """Say whether a search has a cost model, which :meth:`AutoTVMSearch.transfer` starts."""
+    return (options.tuner or DEFAULT_TUNER) in _FEATURES
 
 
 class AutoTVMSearch:

@@ -94,6 +94,10 @@ class MetaScheduleEngine:
                     "its search is evolutionary, its cost model XGBoost's"
                 )
 
+    def transfers(self, options: SearchOptions) -> bool:
+        """Say no: the cost model is one for all tasks, and comes with each proposal."""
+        return False
+
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
         """Open the search of one workload."""
         from workers.engines.metaschedule.search import MetaScheduleSearch

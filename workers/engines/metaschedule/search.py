@@ -76,9 +76,6 @@ class MetaScheduleSearch:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
 
-    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
-        """Do nothing: the cost model is one for all tasks, and comes with :meth:`propose`."""
-
     def _evolve_for(self, count: int) -> None:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
         self._round = count
