@@ -68,16 +68,40 @@ def test_processes_that_make_the_database_at_once_make_one(url: str) -> None:
     assert Storage.check(url) == _schema.HEAD
 
 
-def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Storage.open(url).close()
-    monkeypatch.setattr(_schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(_schema, "HEAD", "0002")
-    for refuse in (Storage.open, Storage.check):
-        with pytest.raises(SchemaError, match="run `tunefleet db upgrade --db") as refused:
+def test_a_check_names_what_a_database_lacks(url: str) -> None:
+    with Storage.open(url) as storage:
+        for statement in ("DROP INDEX ix_trials_campaign_id_id", "ALTER TABLE devices DROP COLUMN versions"):
+            storage._write(lambda c, s=statement: c.execute(text(s)))  # type: ignore[misc]
+    with pytest.raises(StorageError, match=r"is damaged: it lacks .*; restore a copy") as refused:
+        Storage.check(url)
+    assert "the column devices.versions" in str(refused.value)
+    assert "the index ix_trials_campaign_id_id" in str(refused.value)
+
+
+def test_tables_of_others_beside_ours_are_no_damage(url: str) -> None:
+    with Storage.open(url) as storage:
+        storage._write(lambda c: c.execute(text("CREATE TABLE notes (id INTEGER)")))
+    assert Storage.check(url) == _schema.HEAD
+
+
+def test_a_check_finds_rows_that_belong_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    with Storage.open(str(path)) as storage:
+        stock(storage)
+    connection = sqlite3.connect(path)
+    connection.execute("DELETE FROM targets")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match=r"is damaged: a row of .* belongs to one of targets"):
+        Storage.check(str(path))
+
+
+def test_a_database_that_lost_its_revision_is_refused(url: str) -> None:
+    with Storage.open(url) as storage:
+        storage._write(lambda c: c.execute(text("DELETE FROM alembic_version")))
+    for refuse in (Storage.open, Storage.check, Storage.upgrade):
+        with pytest.raises(SchemaError, match=r"has 0 schema revisions, not one; restore a copy"):
             refuse(url)
-        assert f"tunefleet db upgrade --db {safe_url(url)}`" in str(refused.value).replace("'", "")
 
 
 def test_a_newer_schema_is_refused_and_left_alone(url: str) -> None:
@@ -135,6 +159,11 @@ def test_sqlite_is_set_to_survive_a_power_cut(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "in-memory"),
         ("", "empty"),
         ("postgresql://u:secret@h:port/d", "not a database URL"),
+        ("postgresql:/u:secret@h/d", "not a database URL"),
+        ("host=h user=u password=secret dbname=d", "not a database URL"),
+        ("dbname=d password = 'my secret'", "not a database URL"),
+        ("postgresql://u:se@secret@h/d", "is written %40"),
+        ("postgresql://u/v:secret@h/d", "is written %40"),
     ],
 )
 def test_a_url_that_cant_be_right_is_refused(url: str, text_of_error: str) -> None:
@@ -149,6 +178,9 @@ def test_a_url_that_cant_be_right_is_refused(url: str, text_of_error: str) -> No
         "postgresql://user:hunter2@127.0.0.1:1/records",
         "postgresql://user@127.0.0.1:1/records?password=hunter2",
         "postgresql://user:hun%74er2@127.0.0.1:1/records",
+        "postgresql://user@127.0.0.1:1/records?PassWord=hunter2",
+        "postgresql://user@127.0.0.1:1/records?p%61ssword=hunter2&password=hunter3",
+        "postgresql://user@127.0.0.1:1/records?sslpassword=hun%74er2",
     ],
 )
 def test_a_password_is_never_shown(url: str) -> None:

@@ -1,0 +1,157 @@
+"""Makes the stored databases of the checkout's schema revision, as this release would write them::
+
+    python -m tests.storage.databases.make
+
+Run once for every revision, before it is released, and never again for that one: what it made is then a
+database of an older release. It takes a PostgreSQL, which it starts itself.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sqlite3
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.postgres_server import PostgresServer, find_binaries
+from orchestrator.storage import CampaignState, NewCampaignModel, NewTask, NewTrial, NewVerification, Storage
+from orchestrator.storage import TaskState as T
+from orchestrator.storage._schema import HEAD
+from workers.messages import (
+    Candidate,
+    DeviceInfo,
+    Extraction,
+    Measurement,
+    PreparedModel,
+    TaskSpec,
+    TensorSpec,
+    TrialState,
+    Workload,
+)
+
+HERE = Path(__file__).parent
+CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu", versions={"tvm": "0.27.0"})
+GPU = DeviceInfo("cuda -arch=sm_90", "gpu-b", "Some GPU", 0, "cuda", versions={"tvm": "0.27.0"})
+CONV = Workload("c0" * 32, "metaschedule", "fused_conv2d_add_relu", 2.3e8, b"conv" * 100)
+DENSE = Workload("de" * 32, "metaschedule", "fused_matmul_add", 4.1e6, b"dense" * 100)
+TRACE = '[[["SampleCategorical", [], [{n}, 64], []]], [[0, {n}]]]'
+
+
+def fill(storage: Storage) -> None:
+    """Store what `test_storage_upgrades.py` looks for."""
+    for device in (CPU, GPU):
+        storage.put_device_class("metaschedule", device)
+        storage.see_device(f"{device.kind}-key", "host-a", device)
+    tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
+    squeezenet = PreparedModel(
+        "ab" * 32, "squeezenet", b"onnx", (tensor,), (tensor,), ("opset raised to 17",)
+    )
+    model_id = storage.put_model(squeezenet, "/models/squeezenet.onnx", "input=1,3,224,224")
+    tasks = (TaskSpec("conv", 3, CONV), TaskSpec("dense", 1, DENSE))
+    for device in (CPU, GPU):
+        storage.put_extraction(model_id, "metaschedule", device.target, Extraction(tasks, "0.27.0-1"))
+
+    nightly = _campaign(storage, "nightly", "somebody")
+    storage.set_campaign_model(nightly, 0, model_id)
+    storage.transition(nightly, CampaignState.EXTRACTING, owner="somebody")
+    plan = [
+        NewTask(CONV.hash, CPU.device_class, "conv", 3, 16),
+        NewTask(DENSE.hash, CPU.device_class, "dense", 1, 8),
+    ]
+    storage.set_tasks(nightly, plan, owner="somebody")
+    storage.transition(nightly, CampaignState.TUNING, owner="somebody")
+    states = list(TrialState)
+    trials = [_trial(n, CONV, CPU, TrialState.OK, nightly) for n in range(8)]
+    trials += [_trial(n, DENSE, CPU, states[n % len(states)], nightly) for n in range(len(states))]
+    storage.record_trials(trials, campaign_id=nightly, owner="somebody")
+    conv, dense = storage.campaign_tasks(nightly)
+    storage.update_task(conv.id, state=T.PLATEAUED, note="the last 8 brought nothing better")
+    storage.update_task(dense.id, state=T.EXHAUSTED, note="its space is used up")
+    storage.add_active_time(nightly, 12.5)
+    storage.transition(nightly, CampaignState.VERIFYING, owner="somebody")
+    storage.put_verification(
+        NewVerification(
+            model_id, CPU.device_class, "key", 0.4, 0.02, 0.01, 1e-5, 2e-6, 2, 2, nightly, {"runs": 5}
+        )
+    )
+    storage.transition(nightly, CampaignState.DONE, message="measured 15 trials", owner="somebody")
+
+    paused = _campaign(storage, "weekly", None)
+    storage.transition(paused, CampaignState.PAUSED, message="paused on request")
+    begun = _campaign(storage, None, "a coordinator that died")
+    storage.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
+    # Imported, say: of no campaign, on the other device class.
+    storage.record_trials([_trial(9, CONV, GPU, TrialState.OK, None)])
+
+
+def _campaign(storage: Storage, name: str | None, owner: str | None) -> int:
+    return storage.create_campaign(
+        engine="metaschedule",
+        spec={"trials": 24, "models": [{"path": "/models/squeezenet.onnx"}]},
+        models=[NewCampaignModel("/models/squeezenet.onnx", {"input": (1, 3, 224, 224)})],
+        name=name,
+        seed=2**40,
+        owner=owner,
+        ttl_s=0.01,
+    )
+
+
+def _trial(
+    n: int, workload: Workload, device: DeviceInfo, state: TrialState, campaign: int | None
+) -> NewTrial:
+    ok = state is TrialState.OK
+    times = (0.001 * (9 - n), 0.002 * (9 - n), 0.003 * (9 - n)) if ok else ()
+    measured = Measurement(state, times, "" if ok else f"it failed: {n}\n  at line 1", "cpu:0", "host-a", 0.5)
+    candidate = Candidate(f"{n:064x}", TRACE.format(n=n))
+    return NewTrial(
+        workload.hash,
+        device.device_class,
+        candidate,
+        measured,
+        campaign,
+        0.25,
+        f"token-{n}",
+        {"tvm": "0.27.0"},
+    )
+
+
+def make_sqlite(target: Path) -> None:
+    """Write a compressed SQLite file, without its write-ahead log."""
+    with tempfile.TemporaryDirectory() as folder:
+        full, compact = Path(folder, "full.db"), Path(folder, "compact.db")
+        with Storage.open(str(full)) as storage:
+            fill(storage)
+        connection = sqlite3.connect(full)
+        connection.execute(f"VACUUM INTO '{compact}'")
+        connection.close()
+        target.write_bytes(gzip.compress(compact.read_bytes(), mtime=0))
+
+
+def make_postgresql(target: Path) -> None:
+    """Write a dump in SQL that a driver can send, psql's own commands left out."""
+    with PostgresServer({"fsync": "off"}) as server:
+        url = server.url
+        with Storage.open(url.render_as_string(hide_password=False)) as storage:
+            fill(storage)
+        dump = subprocess.run(
+            [str(find_binaries() / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", "--no-comments"],
+            env={
+                **os.environ,
+                "PGHOST": str(url.query["host"]),
+                "PGUSER": str(url.username),
+                "PGDATABASE": str(url.database),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+    lines = [line for line in dump.splitlines() if line and not line.startswith(("\\", "--"))]
+    target.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    make_sqlite(HERE / f"{HEAD}.db.gz")
+    make_postgresql(HERE / f"{HEAD}.sql")

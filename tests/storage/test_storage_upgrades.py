@@ -1,0 +1,154 @@
+"""Databases of older releases: one of every revision is kept, and still opens, with all that was in it."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine
+
+from orchestrator.errors import SchemaError
+from orchestrator.storage import CampaignState, Storage, TaskState, _schema, safe_url
+from workers.messages import TrialState
+
+STORED = Path(__file__).parent / "databases"
+CPU, GPU = "cpu-a-2", "gpu-b"
+CONV, DENSE = "c0" * 32, "de" * 32
+
+
+def restore(revision: str, url: str) -> None:
+    """Put a stored database where the URL leads."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).write_bytes(
+            gzip.decompress((STORED / f"{revision}.db.gz").read_bytes())
+        )
+        return
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        # Straight to the driver: the dump's colons and percent signs are no parameters.
+        driver.execute((STORED / f"{revision}.sql").read_text())
+    engine.dispose()
+
+
+@pytest.fixture(params=_schema.REVISIONS)
+def older(request: pytest.FixtureRequest, url: str) -> str:
+    """URL of a database as a release with that revision left it."""
+    restore(request.param, url)
+    return url
+
+
+def test_there_is_a_stored_database_of_every_revision() -> None:
+    found = {path.name for path in STORED.iterdir() if path.suffix in (".gz", ".sql")}
+    assert found == {f"{r}.{kind}" for r in _schema.REVISIONS for kind in ("db.gz", "sql")}
+
+
+@pytest.mark.parametrize("revision", _schema.REVISIONS[:-1])
+def test_an_older_database_is_refused_until_it_is_upgraded(url: str, revision: str) -> None:
+    restore(revision, url)
+    for refuse in (Storage.open, Storage.check):
+        with pytest.raises(SchemaError, match=f"schema {revision}, this release needs") as refused:
+            refuse(url)
+        assert f"run `tunefleet db upgrade --db {safe_url(url)}`" in str(refused.value).replace("'", "")
+    assert Storage.upgrade(url) == (revision, _schema.HEAD)
+    assert Storage.check(url) == _schema.HEAD
+    assert Storage.upgrade(url) == (_schema.HEAD, _schema.HEAD)
+
+
+def test_campaigns_are_as_they_were(older: str) -> None:
+    Storage.upgrade(older)
+    with Storage.open(older, create=False) as storage:
+        begun, weekly, nightly = storage.list_campaigns()
+        assert (nightly.name, nightly.state, nightly.message, nightly.seed, nightly.active_s) == (
+            "nightly",
+            CampaignState.DONE,
+            "measured 15 trials",
+            2**40,
+            12.5,
+        )
+        assert nightly.created_at <= nightly.started_at <= nightly.finished_at  # type: ignore[operator]
+        assert nightly.spec == {"trials": 24, "models": [{"path": "/models/squeezenet.onnx"}]}
+        assert (weekly.state, weekly.message, weekly.started_at) == (
+            CampaignState.PAUSED,
+            "paused on request",
+            None,
+        )
+        (file,) = storage.campaign_models(nightly.id)
+        assert (file.model_name, file.shapes) == ("squeezenet", {"input": (1, 3, 224, 224)})
+        conv, dense = storage.campaign_tasks(nightly.id)
+        assert (conv.state, conv.weight, conv.budget, conv.stored, conv.measured, conv.best_s) == (
+            TaskState.PLATEAUED,
+            3,
+            16,
+            8,
+            8,
+            pytest.approx(0.004),
+        )
+        assert (dense.state, dense.stored_failures) == (TaskState.EXHAUSTED, 6)
+        # The one whose coordinator died is taken up where it stood.
+        assert (begun.name, begun.state, begun.held) == ("campaign-3", CampaignState.EXTRACTING, False)
+        taken = storage.next_queued("me", 60.0)
+        assert taken is not None
+        assert taken.id == begun.id
+
+
+def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
+    Storage.upgrade(older)
+    with Storage.open(older, create=False) as storage:
+        rows = storage.trials(storage.get_campaign("nightly").id)
+        assert [row.state for row in rows[8:]] == list(TrialState)
+        assert [(row.message, row.cost_s) for row in rows[9:11]] == [
+            ("it failed: 1\n  at line 1", None),
+            ("it failed: 2\n  at line 1", None),
+        ]
+        (best,) = storage.best(CONV, CPU)
+        assert (best.candidate, best.token, best.host, best.device, best.versions, best.build_s) == (
+            f"{7:064x}",
+            "token-7",
+            "host-a",
+            "cpu:0",
+            {"tvm": "0.27.0"},
+            0.25,
+        )
+        assert best.times == pytest.approx((0.002, 0.004, 0.006))
+        assert best.trace == '[[["SampleCategorical", [], [7, 64], []]], [[0, 7]]]'
+        assert [row.campaign_id for row in storage.best(CONV, GPU)] == [None]
+        assert len(storage.history(CONV, CPU)) == 8
+        assert storage.trial_counts([(CONV, CPU), (CONV, GPU), (DENSE, CPU)]) == {
+            (CONV, CPU): 8,
+            (CONV, GPU): 1,
+            (DENSE, CPU): 7,
+        }
+
+
+def test_models_and_verifications_are_as_they_were(older: str) -> None:
+    Storage.upgrade(older)
+    with Storage.open(older, create=False) as storage:
+        model = storage.find_model("ab" * 32, "input=1,3,224,224")
+        assert model is not None
+        assert (model.name, model.path, model.changes) == (
+            "squeezenet",
+            "/models/squeezenet.onnx",
+            ("opset raised to 17",),
+        )
+        assert [(t.name, t.shape, t.dtype) for t in model.inputs] == [("input", (1, 3, 224, 224), "float32")]
+        known = storage.get_extraction(model.id, "metaschedule", "llvm -num-cores 2", "0.27.0-1")
+        assert known is not None
+        assert [(t.name, t.weight, t.workload.module) for t in known.tasks] == [
+            ("conv", 3, b"conv" * 100),
+            ("dense", 1, b"dense" * 100),
+        ]
+        rows = storage.best_for_model(model.id, CPU, "0.27.0-1")
+        assert [(row.trials, row.failures, row.best and row.best.cost_s) for row in rows] == [
+            (8, 0, pytest.approx(0.004)),
+            (7, 6, pytest.approx(0.018)),
+        ]
+        verified = storage.latest_verification(model.id, CPU)
+        assert verified is not None
+        assert (verified.tuned_s, verified.max_rel, verified.details) == (0.02, 2e-6, {"runs": 5})
+        assert [(row.key, row.host, row.versions) for row in storage.devices()] == [
+            ("cuda-key", "host-a", {"tvm": "0.27.0"}),
+            ("cpu-key", "host-a", {"tvm": "0.27.0"}),
+        ]
