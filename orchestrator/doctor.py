@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from orchestrator.errors import StorageError, TunefleetError
+from orchestrator.errors import TunefleetError, UsageError
 from workers import environments
 
 __all__ = ["Check", "Status", "examine"]
@@ -286,10 +286,7 @@ def check_database(db: str | None) -> Check:
         revision = Storage.check(db, patience_s=_DATABASE_SECONDS)
     except TunefleetError as error:
         # The text says what to do.
-        mend = (
-            "" if isinstance(error, StorageError) else "write sqlite:///PATH or postgresql://USER@HOST/NAME"
-        )
-        return Check(name, Status.FAIL, str(error), mend)
+        return Check(name, Status.FAIL, str(error))
     if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
         mend = f"give yourself write permission on it and on {path.parent}"
         return Check(name, Status.FAIL, f"{where} can be read only", mend)
@@ -406,16 +403,12 @@ def _output(*command: str | None) -> str | None:
 
 def _database_path(db: str | None) -> pathlib.Path | None:
     """The file of a SQLite database; None for a server, or for a URL that can't be read."""
-    from orchestrator.storage import default_path
+    from orchestrator.storage import Storage
 
-    if db is None:
-        return default_path()
-    scheme, colon, rest = db.partition("://")
-    if not colon:
-        return pathlib.Path(db).expanduser().absolute()
-    if not scheme.startswith("sqlite") or not rest.startswith("/") or rest == "/":
+    try:
+        return Storage(db).path
+    except UsageError:
         return None
-    return pathlib.Path(rest[1:]).expanduser().absolute()
 
 
 def _database_folder(db: str | None) -> pathlib.Path:

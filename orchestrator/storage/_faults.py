@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -10,8 +11,9 @@ from orchestrator.errors import StorageError
 
 __all__ = ["explain", "is_transient"]
 
-# PostgreSQL: serialization_failure, deadlock_detected, lock_not_available.
-_TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+# PostgreSQL: serialization_failure, deadlock_detected, lock_not_available, and those of a server that starts,
+# stops or has no connection left.
+_TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57P03", "53300"})
 
 _SQLITE_TEXTS = (
     # Prefix of SQLite's own name of the (extended) result code, and what to tell a person.
@@ -31,7 +33,17 @@ _SQLSTATE_TEXTS = {
     "42501": "refuses this user: permission is missing",
     "28P01": "refuses the password",
     "3D000": "does not exist on that server: create it with `createdb`",
+    "53300": "has no connection left: end other clients, or raise the server's max_connections",
+    "57P03": "is on a server that is starting up or shutting down",
 }
+# While it connects, libpq passes the server's words on, and the codes not.
+_WHILE_CONNECTING = (
+    (re.compile("password authentication failed"), "28P01"),
+    (re.compile("database .* does not exist"), "3D000"),
+    (re.compile("too many (clients|connections)|remaining connection slots"), "53300"),
+    (re.compile("starting up|shutting down|not yet accepting connections"), "57P03"),
+)
+_UNREACHABLE = re.compile(r"connection (failed|is bad): (connection to server )?")
 
 
 def _sqlite_name(error: DBAPIError) -> str:
@@ -40,7 +52,11 @@ def _sqlite_name(error: DBAPIError) -> str:
 
 
 def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+    known: str = getattr(error.orig, "sqlstate", None) or ""
+    words = str(error.orig)
+    if known or not _UNREACHABLE.match(words):
+        return known
+    return next((state for pattern, state in _WHILE_CONNECTING if pattern.search(words)), "")
 
 
 def is_transient(error: DBAPIError) -> bool:
@@ -63,6 +79,11 @@ def explain(error: SQLAlchemyError, where: str, secrets: tuple[str, ...] = ()) -
         return StorageError(f"the database {where} {text}")
     # The driver's own words, first line: SQLAlchemy's text would add the statement and a link.
     words = (str(error.orig).strip().splitlines() or [type(error.orig).__name__])[0]
+    if _UNREACHABLE.match(words):
+        words = _UNREACHABLE.sub("", words, count=1)
+        return StorageError(_strike(f"the database {where} can't be reached: {words}", secrets))
+    if error.connection_invalidated:
+        return StorageError(_strike(f"the connection to the database {where} was lost: {words}", secrets))
     return StorageError(_strike(f"the database {where} refused: {words}", secrets))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -15,6 +17,7 @@ from cli_builders import Cli, tuned
 
 from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
 from orchestrator.storage import Storage
+from orchestrator.storage._schema import REVISIONS
 
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
@@ -93,6 +96,46 @@ def test_a_newer_schema_is_refused(cli: Cli, store: Storage) -> None:
         answer = cli(*words)
         assert answer.code == 1
         assert "written by a newer tunefleet" in answer.err
+
+
+def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(cli: Cli) -> None:
+    stored = Path(__file__).parents[1] / "storage" / "databases" / "0001.db.gz"
+    cli.db.write_bytes(gzip.decompress(stored.read_bytes()))
+    for words in (["list"], ["show", "1"], ["db", "check"]):
+        answer = cli(*words)
+        assert answer.code == 1
+        assert f"run `tunefleet db upgrade --db sqlite:///{cli.db}`" in answer.err
+    document = cli("db", "upgrade", "--json").document
+    assert (document["before"], document["after"]) == ("0001", REVISIONS[-1])
+    assert "nightly" in cli("list").out
+    assert "is sound and has schema" in cli("db", "check").out
+
+
+def test_a_database_of_something_else_is_refused(cli: Cli) -> None:
+    with sqlite3.connect(cli.db) as connection:
+        connection.execute("CREATE TABLE recipes (id)")
+    for words in (["list"], ["db", "check"], ["db", "upgrade"]):
+        answer = cli(*words)
+        assert answer.code == 1
+        assert "something else (its tables: recipes); name another one with --db" in answer.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@127.0.0.1:1/records",
+        "postgresql://me@127.0.0.1:1/records?password=h%75nter2",
+        "postgresql://me:h@hunter2@host/records",
+        "postgresql:/me:hunter2@host/records",
+        "host=host user=me password=hunter2",
+    ],
+)
+def test_a_password_is_written_nowhere(cli: Cli, url: str) -> None:
+    for words in (["list"], ["db", "check"], ["db", "upgrade"]):
+        for option in ("--json", "--debug"):
+            answer = cli(*words, option, "--db", url, db=False)
+            assert answer.code != 0
+            assert not re.search("hunter2|h%75nter2|h@", answer.out + answer.err)
 
 
 def test_a_url_that_can_not_be_read_is_wrong_usage(cli: Cli) -> None:

@@ -60,6 +60,14 @@ def test_databases_that_can_not_be_used_are_found(tmp_path: Path) -> None:
     assert doctor.check_database("mysql://host/x").status is Status.FAIL
 
 
+@pytest.mark.parametrize("db", ["host=h password=hunter2", "postgresql://u:a@hunter2@h/d"])
+def test_a_database_that_can_not_be_meant_is_named_without_its_password(db: str) -> None:
+    check = doctor.check_database(db)
+    assert check.status is Status.FAIL
+    assert "postgresql://" in check.found
+    assert "hunter2" not in f"{check.found} {check.mend}"
+
+
 def test_a_sound_database_is_named_with_its_schema(store: Storage) -> None:
     check = doctor.check_database(str(store.path))
     assert check.status is Status.OK
