@@ -76,8 +76,10 @@ class Trials(Database):
             # One order for all writers, so that on PostgreSQL two can't wait for each other's rows; stable,
             # so that of two reports of one candidate the first counts.
             ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
-            statement = insert_unless_there(table, self._dialect, unique).returning(table.c.id)
-            return sum(len(connection.execute(statement, part).all()) for part in chunks(ordered))
+            statement = insert_unless_there(table, self._dialect, unique)
+            # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
+            counting = connection.execution_options(preserve_rowcount=True)
+            return sum(counting.execute(statement, part).rowcount for part in chunks(ordered))
 
         return self._write(work) if rows else 0
 
