@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -139,17 +140,50 @@ def test_what_does_not_fit_is_said_in_a_line(built: Built, arguments: list[str],
     assert "Traceback" not in done.stderr
 
 
-def test_the_cluster_file_is_one_that_ray_up_takes() -> None:
+def cluster_file(cloud: bool) -> dict[str, Any]:
+    """Read cluster.yaml; with its commented end in place of what that stands for, where `cloud` says so."""
+    text = (ROOT / "cluster.yaml").read_text()
+    written: dict[str, Any] = yaml.safe_load(text)
+    if cloud:
+        start = text.index("# provider:\n#   type: aws")
+        block = yaml.safe_load(re.sub("(?m)^# ?", "", text[start:]))
+        assert {"provider", "auth", "available_node_types"} <= set(block)
+        written = {**written, **block}
+    return written
+
+
+@pytest.mark.parametrize("cloud", [False, True], ids=["on-premises", "aws"])
+def test_the_cluster_file_is_one_that_ray_up_takes(cloud: bool) -> None:
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    written = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    written = cluster_file(cloud)
     schema = Path(ray.autoscaler.__file__).parent / "ray-schema.json"
     jsonschema.validate(written, json.loads(schema.read_text()))
-    validate_config(prepare_config(written))
+    prepared = prepare_config(written)
+    validate_config(prepared)
+    workers = sum(kind.get("min_workers", 0) for kind in prepared["available_node_types"].values())
+    assert prepared["max_workers"] == workers == 2
 
 
-def test_no_node_of_the_cluster_starts_without_the_token() -> None:
-    written = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+def test_no_node_of_the_cluster_starts_without_the_token(tmp_path: Path) -> None:
+    written = cluster_file(cloud=False)
+    for command in written["setup_commands"]:
+        if "environment" in command or "bashrc" in command:
+            # Twice, as when `ray up` is run again.
+            for _ in range(2):
+                subprocess.run(
+                    ["bash", "-c", command], check=True, env={"HOME": str(tmp_path), "PATH": os.defpath}
+                )
+    assert (tmp_path / ".bashrc").read_text().count("tunefleet-environment") == 1
+    told = subprocess.run(
+        ["bash", "-c", ". ~/.bashrc; echo $RAY_AUTH_MODE; echo $PATH"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"HOME": str(tmp_path), "PATH": os.defpath},
+    ).stdout.splitlines()
+    assert told[0] == "token"
+    assert told[1].startswith(f"{tmp_path}/tunefleet-venv/bin:")
     starts = [
         command
         for role in ("head", "worker")
@@ -157,7 +191,7 @@ def test_no_node_of_the_cluster_starts_without_the_token() -> None:
         if "ray start" in command
     ]
     assert len(starts) == 2
-    assert all("RAY_AUTH_MODE=token" in command for command in starts)
+    assert all(command.startswith(". ~/.tunefleet-environment;") for command in starts)
 
 
 def test_the_constraints_name_versions_and_no_place() -> None:

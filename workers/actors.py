@@ -7,6 +7,7 @@ remote.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from workers.messages import (
     Measurement,
     Record,
     SearchOptions,
+    Station,
     TrialState,
     Workload,
 )
@@ -36,14 +38,27 @@ DEVICE_WAIT_SECONDS = 30.0
 _SERVICE_SECONDS = 60.0
 #: Servers in a row that died without one good measurement between, after which the device is given up.
 MAX_RESTARTS = 10
+_TRACKER = "tracker"
 
 
 class _EngineActor:
-    """What all three have in common."""
+    """What all three have in common.
+
+    Parameters
+    ----------
+    engine : str
+    python : str, optional
+        See :class:`workers.process.EngineProcess`.
+    cores : tuple of int, optional
+        Cores to keep to, this process with all it starts; on the others something is measured.
+    """
 
     role = ""
 
-    def __init__(self, engine: str, python: str | None = None) -> None:
+    def __init__(self, engine: str, python: str | None = None, cores: tuple[int, ...] = ()) -> None:
+        # Given when it is made, so that an actor that Ray starts again keeps to them too.
+        if cores:
+            _keep_to(cores)
         self._process = EngineProcess(engine, self.role, python, on_exit=self._service_ended)
 
     def start(self) -> tuple[str, int | None, dict[str, str]]:
@@ -51,6 +66,10 @@ class _EngineActor:
         self._process.start()
         versions: dict[str, str] = self._process.call("versions", timeout_s=_SERVICE_SECONDS)
         return socket.gethostname(), self._process.pid, versions
+
+    def cores(self) -> tuple[int, ...]:
+        """Return the cores of this machine that this actor may use."""
+        return tuple(sorted(os.sched_getaffinity(0)))
 
     def pause(self) -> None:
         """Stand still: something on this machine is being measured."""
@@ -151,36 +170,63 @@ class BuildActor(_EngineActor):
 
 
 class MeasureActor(_EngineActor):
-    """A node's devices: the tracker where none is named, one RPC server for each device class, measurements.
+    """A node's devices, one RPC server for each, and boards that other trackers know.
 
     Parameters
     ----------
-    devices : tuple of DeviceInfo
-        What this node measures on.
     host : str
-        Address that tracker and servers bind to. They run any code that reaches them.
+        Address that the node's own tracker and servers bind to. They run any code that reaches them.
+
+    Notes
+    -----
+    The tracker is this actor's own, and only this actor asks it: what is measured on a node crosses no
+    network but Ray's.
     """
 
     role = "measure"
 
-    def __init__(
-        self,
-        engine: str,
-        devices: tuple[DeviceInfo, ...],
-        python: str | None = None,
-        host: str = "127.0.0.1",
-    ) -> None:
+    def __init__(self, engine: str, python: str | None = None, host: str = "127.0.0.1") -> None:
         super().__init__(engine, python)
         self._host = host
-        self._devices = {device.device_class: device for device in devices}
+        self._stations: dict[str, Station] = {}
         self._tracker: tuple[str, int] | None = None
         self._serving: set[str] = set()
         self._host_pid: int | None = None  # the engine process that all of it was started in
         self._restarts: dict[str, int] = {}
         self._lock = threading.RLock()
 
-    def serve(self) -> tuple[str, int]:
-        """Start what is missing of the tracker and a server for each device; return the tracker's address.
+    def offer(self, wanted: tuple[DeviceInfo, ...]) -> tuple[Station, ...]:
+        """Find which of the wanted devices this machine has, and take charge of them."""
+        found: list[Station] = []
+        for device in wanted:
+            here: DeviceInfo = self._process.call("resolve_target", device.target, timeout_s=_SERVICE_SECONDS)
+            if here.device_class != device.device_class or here.unfit:
+                continue
+            count = 1 if here.kind == "cpu" else self._count(here.kind)
+            names = [here.device_class] if count == 1 else [f"{here.device_class}.{i}" for i in range(count)]
+            found += [Station(name, here, index) for index, name in enumerate(names)]
+        with self._lock:
+            self._stations = {station.key: station for station in found}
+        return tuple(found)
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Say how many servers are registered at a tracker under each key.
+
+        Raises
+        ------
+        EngineError
+            It does not answer.
+        """
+        found: dict[str, int] = self._process.call("tracked", host, port, timeout_s=DEVICE_WAIT_SECONDS)
+        return found
+
+    def resolve(self, target: str) -> DeviceInfo:
+        """Say which device of this machine a target means."""
+        device: DeviceInfo = self._process.call("resolve_target", target, timeout_s=_SERVICE_SECONDS)
+        return device
+
+    def serve(self) -> None:
+        """Start what is missing of the tracker and a server for each device.
 
         They are gone after the engine process died, and with it all it had forked.
         """
@@ -188,41 +234,40 @@ class MeasureActor(_EngineActor):
             self._process.start()
             if self._process.pid != self._host_pid:
                 self._tracker, self._serving, self._host_pid = None, set(), self._process.pid
-            if self._tracker is None:
+            if self._tracker is None and self._stations:
                 self._tracker = self._process.spawn(
-                    "tracker", "serve_tracker", self._host, timeout_s=_SERVICE_SECONDS
+                    _TRACKER, "serve_tracker", self._host, timeout_s=_SERVICE_SECONDS
                 )
-            for device in self._devices.values():
-                given_up = self._restarts.get(device.device_class, 0) > MAX_RESTARTS
-                if device.device_class not in self._serving and not given_up:
-                    self._serve(device)
-            return self._tracker
+            for station in self._stations.values():
+                given_up = self._restarts.get(station.key, 0) > MAX_RESTARTS
+                if station.key not in self._serving and not given_up:
+                    self._serve(station)
 
-    def measure(self, artifact: Artifact, device_class: str, evaluator: EvaluatorConfig) -> Measurement:
-        """Time an artifact. A candidate that fails is a result.
+    def measure(self, artifact: Artifact, station: Station, evaluator: EvaluatorConfig) -> Measurement:
+        """Time an artifact on a device of this node, or on a board. A candidate that fails is a result.
 
         A result in state ``device_lost`` says nothing about the candidate.
         """
         started = time.monotonic()
+        key = station.key
 
         def result(state: TrialState, message: str = "", times: tuple[float, ...] = ()) -> Measurement:
             return Measurement(
                 state,
                 times,
                 message,
-                device=device_class,
-                host=socket.gethostname(),
+                device=key,
+                host=socket.gethostname() if station.tracker is None else key,
                 run_s=time.monotonic() - started,
             )
 
-        if self._restarts.get(device_class, 0) > MAX_RESTARTS:
+        if self._restarts.get(key, 0) > MAX_RESTARTS:
             return result(
                 TrialState.DEVICE_LOST,
-                f"the RPC server of {device_class} died {MAX_RESTARTS} times in a row; "
-                "the device is given up",
+                f"the RPC server of {key} died {MAX_RESTARTS} times in a row; the device is given up",
             )
         try:
-            endpoint = Endpoint(*self.serve(), device_class, self._devices[device_class].kind)
+            endpoint = self._endpoint(station)
         except EngineError as error:
             return result(TrialState.DEVICE_LOST, str(error))
         # The server ends a session that runs too long; this limit is for all that can hang besides.
@@ -233,30 +278,39 @@ class MeasureActor(_EngineActor):
             state = _state_of(error)
             if state is not TrialState.DEVICE_LOST:
                 # The device was there; that its server died after this is the candidate's doing.
-                self._restarts[device_class] = 0
+                self._restarts[key] = 0
             return result(state, str(error))
-        self._restarts[device_class] = 0
+        self._restarts[key] = 0
         return result(TrialState.OK, times=times)
 
-    def _serve(self, device: DeviceInfo) -> None:
+    def _endpoint(self, station: Station) -> Endpoint:
+        tracker = station.tracker
+        if tracker is None:
+            with self._lock:
+                # An actor that Ray has started again was offered nothing yet.
+                self._stations.setdefault(station.key, station)
+            self.serve()
+            tracker = self._tracker
+            if tracker is None:
+                raise EngineError(f"this node has no device {station.key}")
+        return Endpoint(*tracker, station.key, station.device.kind)
+
+    def _count(self, kind: str) -> int:
+        return int(self._process.call("count_devices", kind, timeout_s=_SERVICE_SECONDS))
+
+    def _serve(self, station: Station) -> None:
         assert self._tracker is not None
         self._process.spawn(
-            device.device_class,
-            "serve_device",
-            self._host,
-            self._tracker,
-            device.device_class,
-            device,
-            timeout_s=_SERVICE_SECONDS,
+            station.key, "serve_device", self._host, self._tracker, station, timeout_s=_SERVICE_SECONDS
         )
-        self._serving.add(device.device_class)
+        self._serving.add(station.key)
 
     def _service_ended(self, service: str, reason: str) -> None:
         with self._lock:
             if self._process.pid is None or self._process.pid != self._host_pid:
                 return  # all of it ended with the process, and starts with the next
-            device = self._devices.get(service)
-            if device is None:
+            station = self._stations.get(service)
+            if station is None:
                 # The servers would ask for the tracker until it is back, but at another port it never is.
                 self._tracker = None
                 for name in self._serving:
@@ -268,7 +322,14 @@ class MeasureActor(_EngineActor):
             if count <= MAX_RESTARTS and self._tracker is not None:
                 # Where this fails, the next measurement tries again.
                 with contextlib.suppress(TunefleetError):
-                    self._serve(device)
+                    self._serve(station)
+
+
+def _keep_to(cores: tuple[int, ...]) -> None:
+    # A process has no cores of its own, its threads have, and what they start inherits theirs.
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread), cores)
 
 
 def _state_of(error: TunefleetError) -> TrialState:

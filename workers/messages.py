@@ -28,6 +28,7 @@ __all__ = [
     "PreparedModel",
     "Record",
     "SearchOptions",
+    "Station",
     "TaskSpec",
     "TensorSpec",
     "TrialState",
@@ -373,6 +374,27 @@ class BuildResult:
     build_s: float
     state: TrialState = TrialState.OK
     message: str = ""
+
+
+@dataclass(frozen=True)
+class Station:
+    """A device as it can be asked for: an RPC server that a tracker knows under a key.
+
+    Attributes
+    ----------
+    key : str
+        Under which the server is registered.
+    device : DeviceInfo
+    index : int
+        Which of a machine's devices of this class it is: the set of cores, the GPU.
+    tracker : tuple of (str, int) or None
+        Where the server registered itself, a board for example; None where the measure actor starts it.
+    """
+
+    key: str
+    device: DeviceInfo
+    index: int = 0
+    tracker: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

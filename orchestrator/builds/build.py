@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.label import Label, labelled
 from orchestrator.builds.plans import choose_plan
-from orchestrator.campaigns.extraction import extract_model
+from orchestrator.campaigns.extraction import extract_model, resolve_boards
 from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, IncompleteError
 from orchestrator.files import writable, write
@@ -59,6 +59,7 @@ def build_model(
     require_complete: bool = False,
     together: bool = True,
     allowed: Sequence[str] = (),
+    board: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
     """Compile a model with the best stored record of each of its tasks.
@@ -75,6 +76,8 @@ def build_model(
         Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
+    board : str, optional
+        Key of the device it is for, where that registered itself at a tracker.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def build_model(
     """
     library = writable(output)
     weights = None if params is None else writable(params)
-    device = tools.resolve_target(target)
+    device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say)
     coverage = coverage_of(store, model, tools.engine_version(), allowed)
     if require_complete and coverage.missing:

@@ -151,9 +151,13 @@ def _measure_missing(
     if not missing:
         return
     store.put_workloads([workload for workload, _ in missing])
-    builder, measurer = BuildActor(engine), MeasureActor(engine, (device,))
+    builder, measurer = BuildActor(engine), MeasureActor(engine)
     try:
         _, _, versions = measurer.start()
+        offered = measurer.offer((device,))
+        if not offered:
+            raise EngineError(f"{device.device_class} is no device of this machine any more")
+        station = offered[0]
         builder.start()
         with ThreadPoolExecutor(device.cores or 1) as pool:
             say(f"building {len(missing)} layout transforms")
@@ -168,7 +172,7 @@ def _measure_missing(
             if artifact is None:
                 measurement = Measurement(result.state, message=result.message)
             else:
-                measurement = measurer.measure(artifact, device.device_class, _EVALUATOR)
+                measurement = measurer.measure(artifact, station, _EVALUATOR)
             if measurement.state is TrialState.DEVICE_LOST:
                 continue  # it says nothing about the candidate: the next build asks again
             store.record_trials(

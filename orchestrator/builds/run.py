@@ -15,14 +15,14 @@ from orchestrator.builds.label import Label, read_label
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
 from orchestrator.fleet import Toolbox
-from workers.messages import CompiledModel, TensorSpec
+from workers.messages import CompiledModel, Endpoint, TensorSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Check", "OutputFacts", "RunReport", "run_library"]
+__all__ = ["Check", "OutputFacts", "RunReport", "reachable", "run_library"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class RunReport:
 
     Attributes
     ----------
+    device : str or None
+        Key of the device it ran on; None where that was this machine.
     threads : int
         Cores it was run on.
     given : tuple of str
@@ -74,6 +76,7 @@ class RunReport:
 
     library: pathlib.Path
     label: Label
+    device: str | None
     threads: int
     given: tuple[str, ...]
     outputs: tuple[OutputFacts, ...]
@@ -99,9 +102,11 @@ def run_library(
     number: int = 1,
     check: str | os.PathLike[str] | None = None,
     output: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    tracker: tuple[str, int] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> RunReport:
-    """Run a library that ``tunefleet build`` wrote, on this machine.
+    """Run a library that ``tunefleet build`` wrote, on this machine or on a device behind a tracker.
 
     Parameters
     ----------
@@ -121,6 +126,8 @@ def run_library(
         The ONNX file: onnxruntime runs it on the same inputs, and the outputs are compared.
     output : path, optional
         Write the outputs there (``.npz``), under their names.
+    device, tracker : str and tuple of (str, int), optional
+        Key of a device, and the TVM RPC tracker where it registered itself: the library is sent there.
 
     Raises
     ------
@@ -141,30 +148,55 @@ def run_library(
     weights = None if params is None else _bytes(params)
     given = _given(label, inputs or {}, archive)
     say("looking for the target")
-    device = tools.resolve_target(label.target)
-    if device.unfit:
-        raise TargetError(f"{path.name} was built for {label.target}, which can't run here: {device.unfit}")
+    info = tools.resolve_target(label.target)
+    endpoint = None
+    if device is not None:
+        endpoint = reachable(tools, device, tracker, info.kind)
+    elif info.unfit:
+        raise TargetError(f"{path.name} was built for {label.target}, which can't run here: {info.unfit}")
     drawn = tools.random_inputs(label.inputs, seed)
     values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.inputs}
-    say(f"running {path.name}")
+    say(f"running {path.name}" + (f" on {device}" if device else ""))
     compiled = CompiledModel(_bytes(path), weights, (), ())
-    run = tools.run(compiled, values, label.target, repeats=repeats, number=number)
+    run = tools.run(compiled, values, label.target, repeats=repeats, number=number, endpoint=endpoint)
     found = None
     if check is not None:
         say(f"running {pathlib.Path(check).name} in onnxruntime")
-        found = _checked(tools, label, pathlib.Path(check), values, run.outputs, device.cores)
+        found = _checked(tools, label, pathlib.Path(check), values, run.outputs, info.cores)
     if saved is not None:
         write(saved, _archive({spec.name: o for spec, o in zip(label.outputs, run.outputs, strict=True)}))
     return RunReport(
         library=path,
         label=label,
-        threads=device.cores,
+        device=device,
+        threads=info.cores,
         given=tuple(given),
         outputs=tuple(_facts(spec.name, o) for spec, o in zip(label.outputs, run.outputs, strict=True)),
         times_s=run.times,
         check=found,
         saved=saved,
     )
+
+
+def reachable(tools: Toolbox, key: str, tracker: tuple[str, int] | None, kind: str) -> Endpoint:
+    """Return where a device is asked for, once it is known to be there.
+
+    Raises
+    ------
+    UsageError
+        No tracker was named, or it knows no such device.
+    EngineError
+        The tracker does not answer.
+    """
+    if tracker is None:
+        raise UsageError(f"device {key} is registered at a TVM RPC tracker: name it with --tracker HOST:PORT")
+    known = tools.tracked(*tracker)
+    if not known.get(key):
+        there = ", ".join(sorted(known)) or "none"
+        raise UsageError(
+            f"the tracker at {tracker[0]}:{tracker[1]} knows no device of key {key}; it knows {there}"
+        )
+    return Endpoint(*tracker, key, kind)
 
 
 def _checked(

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import psutil
 
 from orchestrator.builds.bench import BenchReport, verify
-from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_targets
-from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_boards, resolve_targets
+from orchestrator.campaigns.spec import CampaignSpec, tracker_address
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.errors import (
     LeaseLostError,
@@ -39,6 +39,7 @@ from orchestrator.storage import (
     Storage,
     TaskState,
 )
+from workers.messages import DeviceInfo
 
 __all__ = ["FleetOptions", "Listener", "Outcome", "coordinate", "follow", "submit"]
 
@@ -58,10 +59,13 @@ class FleetOptions:
         Ray cluster to join; None starts one on this machine.
     slots : int or None
         Searches and builds at once; None means one a core.
+    tracker : str or None
+        ``HOST:PORT`` of the TVM RPC tracker where boards register.
     """
 
     ray_address: str | None = None
     slots: int | None = None
+    tracker: str | None = None
 
 
 class Listener(Protocol):
@@ -223,6 +227,7 @@ class _Run:
         self._poking = threading.Lock()
         self._hears_pokes = False
         self._measured = 0
+        self._boards: dict[str, DeviceInfo] = {}
 
     def carry_out(self) -> Outcome:
         store, me = self._store, _owner()
@@ -277,10 +282,7 @@ class _Run:
     # -- stages
 
     def _plan(self, tools: Toolbox, spec: CampaignSpec) -> CampaignPlan:
-        for device in resolve_targets(tools, spec.targets):
-            if device.unfit:
-                raise TargetError(f"target {device.target} can't be measured here: {device.unfit}")
-        plan = make_plan(self._store, tools, spec, self._say)
+        plan = make_plan(self._store, tools, spec, self._say, self._devices(tools, spec))
         for model in plan.models:
             self._store.set_campaign_model(self._id, spec.models.index(model.request), model.id)
         self._store.set_tasks(
@@ -304,6 +306,35 @@ class _Run:
         self._changed()
         return plan
 
+    def _devices(self, tools: Toolbox, spec: CampaignSpec) -> tuple[DeviceInfo, ...]:
+        """Find out on what is measured: boards, this machine, or what nodes of the cluster have."""
+        self._say("looking for the target")
+        self._boards = resolve_boards(tools, spec.boards)
+        if self._boards:
+            tracker_address(self._fleet.tracker)  # what is wrong with it is said before anything is planned
+            return tuple(self._boards.values())
+        devices = resolve_targets(tools, spec.targets)
+        unfit = [device for device in devices if device.unfit]
+        if not unfit:
+            return devices
+        if self._fleet.ray_address is None:
+            raise TargetError(f"target {unfit[0].target} can't be measured here: {unfit[0].unfit}")
+        from orchestrator.fleet.ray_fleet import find_devices
+
+        found = find_devices(
+            spec.engine, self._fleet.ray_address, tuple(d.target for d in unfit), self._say, self._stopped
+        )
+        self._take_signals()
+        if self._stopped():
+            raise _StopError
+        for device in unfit:
+            if device.target not in found:
+                raise TargetError(
+                    f"target {device.target} can't be measured here, for {device.unfit}, nor on any node of "
+                    "the cluster"
+                )
+        return tuple(found.get(device.target, device) for device in devices)
+
     def _settle(self, plan: CampaignPlan) -> None:
         """Close tasks that got their trials elsewhere, or whose coordinator died before it closed them."""
         enough = {
@@ -320,7 +351,14 @@ class _Run:
         # Imported here: what only reads the store never waits for Ray's import.
         from orchestrator.fleet.ray_fleet import RayFleet
 
-        fleet = RayFleet(spec.engine, plan.devices, self._fleet.ray_address, self._fleet.slots)
+        fleet = RayFleet(
+            spec.engine,
+            () if self._boards else plan.devices,
+            self._fleet.ray_address,
+            self._fleet.slots,
+            boards=self._boards,
+            tracker=tracker_address(self._fleet.tracker) if self._boards else None,
+        )
         try:
             fleet.join(self._say)
             # A Ray that took SIGTERM for itself all the same would end this process where it stands.
@@ -352,8 +390,8 @@ class _Run:
     ) -> list[BenchReport]:
         reports = []
         for model in plan.models:
-            if model.device.kind != "cpu":
-                continue
+            if model.device.kind != "cpu" or model.device.unfit or self._boards:
+                continue  # this machine can't run it
             reports.append(
                 verify(
                     self._store,

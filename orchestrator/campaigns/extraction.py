@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from orchestrator.campaigns.planning import PlannedTask, WantedTask, plan_tasks
 from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
@@ -13,7 +13,14 @@ from orchestrator.fleet import Toolbox
 from orchestrator.storage import Storage
 from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec
 
-__all__ = ["CampaignPlan", "ExtractedModel", "extract_model", "make_plan", "resolve_targets"]
+__all__ = [
+    "CampaignPlan",
+    "ExtractedModel",
+    "extract_model",
+    "make_plan",
+    "resolve_boards",
+    "resolve_targets",
+]
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,22 @@ def resolve_targets(tools: Toolbox, targets: Sequence[str]) -> tuple[DeviceInfo,
     return tuple(devices.values())
 
 
+def resolve_boards(tools: Toolbox, boards: Mapping[str, str]) -> dict[str, DeviceInfo]:
+    """Return the devices that registered themselves under these keys, each of the target given for it.
+
+    What such a board is nobody but its owner knows: its key stands for the device's model, as TVM's users
+    choose keys (``rpi4b``, ``rk3399``), and is part of the device class.
+    """
+    found = {}
+    for key, target in boards.items():
+        device = tools.resolve_target(target)
+        short = device.device_class.partition("@")[0]
+        found[key] = replace(
+            device, device_class=f"{short}@{key.lower()}", model=key, unfit=f"it is device {key}"
+        )
+    return found
+
+
 def extract_model(
     store: Storage,
     tools: Toolbox,
@@ -103,9 +126,18 @@ def extract_model(
 
 
 def make_plan(
-    store: Storage, tools: Toolbox, spec: CampaignSpec, say: Callable[[str], None] = lambda _: None
+    store: Storage,
+    tools: Toolbox,
+    spec: CampaignSpec,
+    say: Callable[[str], None] = lambda _: None,
+    devices: tuple[DeviceInfo, ...] | None = None,
 ) -> CampaignPlan:
     """Find out what a campaign has to do.
+
+    Parameters
+    ----------
+    devices : tuple of DeviceInfo, optional
+        What its targets mean, where this machine need not have them; left out, what they mean here.
 
     Raises
     ------
@@ -114,7 +146,9 @@ def make_plan(
     """
     tools.check_options(spec.search)
     say("looking for the target")
-    devices = resolve_targets(tools, spec.targets)
+    if devices is None:
+        boards = tuple(resolve_boards(tools, spec.boards).values())
+        devices = boards or resolve_targets(tools, spec.targets)
     extracted: list[ExtractedModel] = []
     for request in spec.models:
         prepared: PreparedModel | None = None

@@ -39,6 +39,8 @@ __all__ = [
 
 #: How often a piece of work is given out again when the worker, not the work, was at fault.
 MAX_ATTEMPTS = 3
+#: The same, where the worker's node or its actor is gone: the work is innocent, but an end has to come.
+MAX_MOVES = 20
 
 
 @dataclass(frozen=True)
@@ -193,12 +195,15 @@ class Failed:
     ----------
     lost : bool
         The worker was at fault, not the work: it is given out again.
+    moved : bool
+        Not even while it worked at this: its node is gone, or its actor. It doesn't count as an attempt.
     """
 
     task: int
     message: str
     lost: bool
     token: str = ""
+    moved: bool = False
 
 
 Event = Opened | Proposed | Learned | Built | Measured | Failed
@@ -212,6 +217,7 @@ class _Attempt:
     task: int
     candidate: Candidate
     tries: int = 1
+    moves: int = 0
     at: str = "waiting"  # then building, built, measuring
     build_s: float = 0.0
 
@@ -229,6 +235,7 @@ class _State:
     results: list[Record] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)  # candidates this machine gave out
     tries: int = 0
+    moves: int = 0
     last_used: int = 0
 
 
@@ -264,7 +271,7 @@ class Machine:
         self._attempts: dict[str, _Attempt] = {}
         self._to_learn: deque[int] = deque()
         self._to_build: deque[str] = deque()
-        self._to_measure: deque[str] = deque()
+        self._to_measure: dict[str, deque[str]] = {t.device_class: deque() for t in tasks}
         self._tokens = 0
         self._ticks = 0
         self._stopping = False
@@ -282,7 +289,11 @@ class Machine:
     @property
     def measurable(self) -> int:
         """Candidates that are built and wait for a device."""
-        return len(self._to_measure)
+        return sum(map(len, self._to_measure.values()))
+
+    def measurable_on(self, device_class: str) -> int:
+        """Count those that wait for a device of this class."""
+        return len(self._to_measure.get(device_class, ()))
 
     @property
     def in_flight(self) -> int:
@@ -326,11 +337,11 @@ class Machine:
         state.phase = "proposing"
         return Propose(state.task.id, self._round(state))
 
-    def next_measure(self) -> Measure | None:
-        """Return the next candidate for a device, None where none is built."""
-        if not self._to_measure:
+    def next_measure(self, device_class: str) -> Measure | None:
+        """Return the next candidate for a device of this class, None where none is built."""
+        if not self._to_measure.get(device_class):
             return None
-        token = self._to_measure.popleft()
+        token = self._to_measure[device_class].popleft()
         attempt = self._attempts[token]
         attempt.at = "measuring"
         return Measure(attempt.task, attempt.candidate, token)
@@ -338,10 +349,10 @@ class Machine:
     def stop(self) -> None:
         """Propose nothing more. What is under way may end; :attr:`done` says when it has."""
         self._stopping = True
-        for token in [*self._to_build, *self._to_measure]:
-            self._states[self._attempts.pop(token).task].waiting.discard(token)
-        self._to_build.clear()
-        self._to_measure.clear()
+        for waiting in (self._to_build, *self._to_measure.values()):
+            for token in waiting:
+                self._states[self._attempts.pop(token).task].waiting.discard(token)
+            waiting.clear()
 
     # -- what happened
 
@@ -363,15 +374,16 @@ class Machine:
                         self._drop(token)
                     else:
                         self._attempts[token].at = "built"
-                        self._to_measure.append(token)
+                        state = self._states[self._attempts[token].task]
+                        self._to_measure[state.task.device_class].append(token)
             case Measured(token, measurement):
                 if self._is(token, "measuring"):
                     if measurement.state is TrialState.DEVICE_LOST:
                         self._again(token, measurement)
                     else:
                         self._result(token, measurement)
-            case Failed(task, message, lost, token):
-                self._failed(self._states[task], message, lost, token)
+            case Failed(task, message, lost, token, moved):
+                self._failed(self._states[task], message, lost, token, moved)
 
     def _opened(self, state: _State) -> None:
         if state.phase == "opening":
@@ -404,7 +416,7 @@ class Machine:
 
     def _learned(self, state: _State) -> None:
         if state.phase == "learning":
-            state.phase, state.tries = "idle", 0
+            state.phase, state.tries, state.moves = "idle", 0, 0
             state.rounds += 1
             self._settle(state)
 
@@ -437,10 +449,11 @@ class Machine:
         state.waiting.discard(token)
         self._round_over(state)
 
-    def _again(self, token: str, measurement: Measurement) -> None:
+    def _again(self, token: str, measurement: Measurement, *, moved: bool = False) -> None:
         """Give a candidate out anew, under another token: the old attempt's report may still come."""
         attempt = self._attempts[token]
-        if attempt.tries >= MAX_ATTEMPTS:
+        tries, moves = attempt.tries + (not moved), attempt.moves + moved
+        if tries > MAX_ATTEMPTS or moves > MAX_MOVES:
             self._result(token, measurement)
             return
         if self._stopping:
@@ -450,27 +463,29 @@ class Machine:
         state = self._states[attempt.task]
         state.waiting.discard(token)
         fresh = self._token()
-        self._attempts[fresh] = _Attempt(attempt.task, attempt.candidate, attempt.tries + 1)
+        self._attempts[fresh] = _Attempt(attempt.task, attempt.candidate, tries, moves)
         state.waiting.add(fresh)
         self._to_build.append(fresh)
 
-    def _failed(self, state: _State, message: str, lost: bool, token: str) -> None:
+    def _failed(self, state: _State, message: str, lost: bool, token: str, moved: bool) -> None:
         if token:
             if self._is(token, "building", "measuring"):
-                self._again(token, Measurement(TrialState.DEVICE_LOST, message=message))
+                self._again(token, Measurement(TrialState.DEVICE_LOST, message=message), moved=moved)
             return
         if state.phase not in ("opening", "proposing", "learning"):
             return
         # Whatever went wrong, the search's process may be gone: it is opened anew, from the records.
         state.open = state.open or state.phase == "opening"
         self._close(state)
-        state.tries += 1
+        state.tries += not moved
+        state.moves += moved
         if state.phase == "learning":
             state.rounds += 1
         state.phase = "idle"
         # It may have been the last it was to learn.
         self._settle(state)
-        if state.phase != "over" and (not lost or state.tries >= MAX_ATTEMPTS):
+        spent = state.tries >= MAX_ATTEMPTS or state.moves > MAX_MOVES
+        if state.phase != "over" and (not lost or spent):
             self._end(state, "failed", message)
 
     # -- helpers

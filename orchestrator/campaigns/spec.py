@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from orchestrator.errors import UsageError
 from workers.messages import EvaluatorConfig, SearchOptions
 
-__all__ = ["CampaignSpec", "ModelRequest", "parse_duration", "parse_shape"]
+__all__ = ["CampaignSpec", "ModelRequest", "parse_duration", "parse_shape", "tracker_address"]
 
 #: Trials for each task where neither --trials nor --time says anything.
 DEFAULT_TRIALS_PER_TASK = 64
@@ -45,6 +45,9 @@ class CampaignSpec(BaseModel):
     models : tuple of ModelRequest
     targets : tuple of str
         ``auto``, or a target's text.
+    boards : dict of str to str
+        Keys of devices that registered themselves at a tracker, and the target of each. Where there are any,
+        they are what is measured on, and `targets` counts for nothing.
     engine : str
     trials : int, optional
         In all, those already stored included.
@@ -71,6 +74,7 @@ class CampaignSpec(BaseModel):
 
     models: tuple[ModelRequest, ...] = Field(min_length=1)
     targets: tuple[str, ...] = ("auto",)
+    boards: dict[str, str] = Field(default_factory=dict)
     engine: str = "metaschedule"
     trials: int | None = Field(default=None, gt=0)
     trials_per_task: int | None = Field(default=None, gt=0)
@@ -108,6 +112,22 @@ class CampaignSpec(BaseModel):
     def wants(self, task_name: str) -> bool:
         """Say whether a task of this name is to be tuned."""
         return self.tasks is None or re.search(self.tasks, task_name) is not None
+
+
+def tracker_address(text: str | None) -> tuple[str, int]:
+    """Read ``HOST:PORT`` of a TVM RPC tracker.
+
+    Raises
+    ------
+    UsageError
+        None was named, or it is no address.
+    """
+    if not text:
+        raise UsageError("boards register at a TVM RPC tracker: name it with --tracker HOST:PORT")
+    host, _, port = text.rpartition(":")
+    if not (host and port.isdigit() and int(port) < 2**16):
+        raise UsageError(f"--tracker {text!r} is not of the form HOST:PORT")
+    return host, int(port)
 
 
 def parse_duration(text: str) -> float:

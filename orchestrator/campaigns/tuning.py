@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import time
@@ -42,7 +43,7 @@ __all__ = ["Tuning"]
 BATCH = 16
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
-#: Built candidates that may wait for a device where they don't.
+#: Built candidates that may wait, for each device.
 WINDOW = 64
 #: Records a search is seeded with, the fastest first.
 HISTORY = 128
@@ -55,6 +56,7 @@ _TRAIN_SECONDS = 300.0
 #: Seconds for which results that can't be stored are kept, and storing them tried again.
 STORE_PATIENCE_SECONDS = 60.0
 _STORE_PAUSE_SECONDS = 1.0
+_TELL_SECONDS = 5.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
@@ -66,18 +68,19 @@ class Fleet:
     """What this loop needs of a fleet; see :class:`orchestrator.fleet.ray_fleet.RayFleet`."""
 
     versions: dict[str, str]
-    total_slots: int
     free_slots: int
-    shares_cores: bool
-    in_flight: int
+    computing: int
+    ready_devices: int
+    all_devices: list[Any]
+    idle_devices: Callable[[], list[Any]]
     search: Callable[..., None]
     train: Callable[..., None]
     close: Callable[[str], None]
     build: Callable[..., None]
     measure: Callable[..., None]
     wait: Callable[[float], list[Any]]
-    pause: Callable[[], None]
-    resume: Callable[[], None]
+    pause: Callable[[Any], None]
+    resume: Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,9 @@ class Tuning:
         self._model: bytes | None = None
         self._model_version = 0
         self._measuring = 0
-        self._turn = False  # a turn of measuring is on
         self._unsaved: list[NewTrial] = []
         self._unsaved_since = 0.0
+        self._began = self._told_at = time.monotonic()
         self._stopped: Callable[[], bool] = lambda: False
         self.recorded = 0
 
@@ -167,35 +170,40 @@ class Tuning:
                 for completion in self._fleet.wait(0.5):
                     self._take(completion)
                 self._flush()
+                self._tell_devices()
             machine.stop()
             self._last_words()
         finally:
             self._flush(final=True)
+            self._tell_devices(final=True)
 
     # -- giving out work
 
     def _dispatch(self) -> None:
+        """Give every idle device its next candidate, and every free core its next piece of work.
+
+        A device that shares its cores has turns: what is searched and built on them stands still from the
+        moment when enough candidates wait for it until none does, so that the device is quiet.
+        """
         fleet, machine = self._fleet, self._machine
-        if not fleet.shares_cores:
-            self._give_to_devices(
-                at_once=max(1, len({s.device.device_class for s in self._subjects.values()}))
-            )
-            if machine.measurable < WINDOW:
-                self._give_to_cores()
-            return
-        if self._turn:
-            self._give_to_devices(at_once=1)
-            if not self._measuring:
-                self._turn = False
-                fleet.resume()
-        if not self._turn:
+        idle = fleet.idle_devices()
+        for device in idle:
+            if device.shares_cores and device.paused and not machine.measurable_on(device.device_class):
+                fleet.resume(device)
+        if machine.measurable < WINDOW * max(1, fleet.ready_devices):
             self._give_to_cores()
-            nothing_else = fleet.in_flight == 0
-            if machine.measurable >= TURN or (machine.measurable and nothing_else):
-                # What is being searched and built stands still, so that the device is quiet.
-                self._turn = True
-                fleet.pause()
-                self._give_to_devices(at_once=1)
+        nothing_else = fleet.computing == 0
+        for device in idle:
+            waiting = machine.measurable_on(device.device_class)
+            if not waiting:
+                continue
+            if device.shares_cores and not device.paused:
+                if waiting < TURN and not nothing_else:
+                    continue
+                fleet.pause(device)
+            action = machine.next_measure(device.device_class)
+            assert action is not None, "a candidate waits, and there is none"
+            self._measure(action, device)
 
     def _give_to_cores(self) -> None:
         while self._fleet.free_slots > 0:
@@ -206,12 +214,10 @@ class Tuning:
                 return
             self._begin(action)
 
-    def _give_to_devices(self, at_once: int) -> None:
-        while self._measuring < at_once:
-            action = self._machine.next_measure()
-            if action is None:
-                return
-            self._begin(action)
+    def _measure(self, action: Measure, device: Any) -> None:
+        self._say(f"measuring {self._subjects[action.task].workload.name}")
+        self._measuring += 1
+        self._fleet.measure(action, self._artifacts.pop(action.token), device, self._spec.evaluator)
 
     def _begin(self, action: Action) -> None:
         fleet, limit = self._fleet, self._spec.search_timeout_s
@@ -253,12 +259,6 @@ class Tuning:
                 fleet.build(
                     action, subject.workload, subject.device.target, candidate, self._spec.build_timeout_s
                 )
-            case Measure(_, _, token):
-                self._say(f"measuring {subject.workload.name}")
-                self._measuring += 1
-                fleet.measure(
-                    action, self._artifacts.pop(token), subject.device.device_class, self._spec.evaluator
-                )
 
     def _session(self, task: int) -> str:
         """Name a task's search. Opened anew it has another name: the end of the old one may come late."""
@@ -286,7 +286,7 @@ class Tuning:
             self._measuring -= 1
         if error is not None:
             token = tag.token if isinstance(tag, Build | Measure) else ""
-            self._machine.handle(Failed(tag.task, str(error), completion.lost, token))
+            self._machine.handle(Failed(tag.task, str(error), completion.lost, token, completion.moved))
         else:
             match tag:
                 case OpenSearch(task):
@@ -374,6 +374,25 @@ class Tuning:
             else:
                 self._unsaved, self._unsaved_since = [], 0.0
                 self._changed()
+
+    def _tell_devices(self, *, final: bool = False) -> None:
+        """Store how the devices stand, for whoever asks meanwhile; now and then, and where one changed."""
+        now = time.monotonic()
+        if now < self._told_at + _TELL_SECONDS and not final:
+            return
+        elapsed, self._told_at = now - self._began, now
+        for device in self._fleet.all_devices:
+            state = device.state if device.state != "ready" else "busy" if device.busy else "free"
+            # It is told for people: a store that fails now is told the next time.
+            with contextlib.suppress(StorageError):
+                self._store.see_device(
+                    device.station.key,
+                    device.host,
+                    device.station.device,
+                    state="seen" if final and device.state == "ready" else state,
+                    message=device.last_error,
+                    trials_per_hour=device.measured / elapsed * 3600 if elapsed > 0 else None,
+                )
 
     def _set_aside(self) -> str:
         """Write what no store takes to a file of its own, and say where it is and what to do."""

@@ -304,6 +304,7 @@ def run_document(report: RunReport) -> dict[str, Any]:
         "tasks_total": label.tasks_total,
         "tasks_tuned": label.tasks_tuned,
         "plan": label.plan,
+        "device": report.device,
         "threads": report.threads,
         "inputs": [
             {"name": s.name, "shape": list(s.shape), "dtype": s.dtype, "random": s.name not in report.given}

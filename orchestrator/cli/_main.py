@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli import _campaigns, _database, _doctor, _engines, _models, _questions, _records, _tuning
+from orchestrator.cli import (
+    _campaigns,
+    _database,
+    _devices,
+    _doctor,
+    _engines,
+    _models,
+    _questions,
+    _records,
+    _tuning,
+)
 from orchestrator.cli._command import INTERRUPTED
 
 __all__ = ["app", "main"]
@@ -58,6 +68,7 @@ _models.register(app)
 _questions.register(app)
 _records.register(app)
 _database.register(app)
+_devices.register(app)
 _engines.register(app)
 _doctor.register(app)
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from orchestrator.cli import _options as options
 from orchestrator.cli._command import FAILED, command
 from orchestrator.cli._questions import stored_best
-from orchestrator.cli._requests import model_request, require_engine, weighs_layouts
+from orchestrator.cli._requests import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli._session import Session
 from orchestrator.cli._stored import DEFAULT_ENGINE, device_class_named, device_info, tune_command
 from orchestrator.errors import NotFoundError, UsageError
@@ -31,6 +31,15 @@ _AllowDevice = Annotated[
         metavar="CLASS",
         help="Borrow the records of this device class for tasks that have none on their own. Repeat it for "
         "several, the first choice first.",
+        show_default=False,
+    ),
+]
+_ForBoard = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="KEY",
+        help="For what a campaign tuned with --device KEY, and --target as there.",
         show_default=False,
     ),
 ]
@@ -311,6 +320,7 @@ def build(
     engine: options.Engine = "metaschedule",
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: _AllowDevice = None,
+    device: _ForBoard = None,
 ) -> None:
     """Build a library from the best that is stored.
 
@@ -324,6 +334,8 @@ def build(
     from orchestrator.fleet import Toolbox
 
     require_engine(engine)
+    if device is not None:
+        boards_of([device], [target])
     request = model_request(model, input_shape)
     with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
@@ -336,6 +348,7 @@ def build(
             require_complete=require_complete,
             together=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
+            board=device,
             say=steps,
         )
     session.emit(build_document(report))
@@ -457,12 +470,15 @@ def run(
     seed: Annotated[
         int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
     ] = 1,
+    device: options.Board = None,
+    tracker: options.Tracker = None,
 ) -> int:
-    """Run a built library on this machine: its outputs, its latency, and whether they are right.
+    """Run a built library, here or on a board: its outputs, its latency, and whether they are right.
 
     Exit code 1 says that the outputs are not onnxruntime's.
     """
     from orchestrator.builds import read_label, run_library
+    from orchestrator.campaigns.spec import tracker_address
     from orchestrator.cli._documents import run_document
     from orchestrator.cli._tables import run_table
     from orchestrator.fleet import Toolbox
@@ -484,6 +500,8 @@ def run(
             number=number,
             check=check,
             output=output,
+            device=device,
+            tracker=None if device is None else tracker_address(tracker),
             say=steps,
         )
     session.emit(run_document(report))

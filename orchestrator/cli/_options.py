@@ -9,6 +9,8 @@ import typer
 
 __all__ = [
     "PANELS",
+    "Board",
+    "Boards",
     "Campaign",
     "Device",
     "Engine",
@@ -22,6 +24,7 @@ __all__ = [
     "Target",
     "Targets",
     "TaskPattern",
+    "Tracker",
     "Workload",
 ]
 
@@ -132,6 +135,38 @@ RayAddress = Annotated[
         "--ray-address",
         metavar="ADDRESS",
         help="A running Ray cluster; left out, Ray starts on this machine.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]
+Boards = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="KEY[=TARGET]",
+        help="Measure on what registered at the --tracker under this key, a board with TVM's rpc_server say; "
+        "for the target named here, or by --target. Repeat it for several keys.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]
+Board = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="KEY",
+        help="On what registered at the --tracker under this key; left out, on this machine.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]
+Tracker = Annotated[
+    str | None,
+    typer.Option(
+        "--tracker",
+        metavar="HOST:PORT",
+        envvar="TUNEFLEET_TRACKER",
+        help="The TVM RPC tracker where --device's keys are registered.",
         rich_help_panel=WHERE,
         show_default=False,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,15 @@ from orchestrator.errors import EngineError, ModelError, UsageError
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import ModelRequest
 
-__all__ = ["model_request", "model_requests", "require_engine", "shapes_of", "spec_values", "weighs_layouts"]
+__all__ = [
+    "boards_of",
+    "model_request",
+    "model_requests",
+    "require_engine",
+    "shapes_of",
+    "spec_values",
+    "weighs_layouts",
+]
 
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
@@ -55,6 +64,30 @@ def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
         if shapes.setdefault(name, shape) != shape:
             raise UsageError(f"--input-shape gives {name} two shapes: {shapes[name]} and {shape}")
     return shapes
+
+
+def boards_of(devices: Sequence[str] | None, targets: Sequence[str] | None) -> dict[str, str]:
+    """Read all ``--device`` options: keys, and the target of each.
+
+    Raises
+    ------
+    UsageError
+    """
+    found: dict[str, str] = {}
+    for text in devices or ():
+        key, equals, target = text.partition("=")
+        if not re.fullmatch(r"[\w.-]+", key):
+            raise UsageError(f"--device {text!r} is not of the form KEY or KEY=TARGET")
+        if not equals:
+            if len(targets or ()) != 1 or (targets or [""])[0] == "auto":
+                raise UsageError(
+                    f"what device {key} is compiled for isn't known: write --device {key} --target TARGET, "
+                    f"or --device '{key}=TARGET'"
+                )
+            target = (targets or [""])[0]
+        if found.setdefault(key, target) != target:
+            raise UsageError(f"--device gives {key} two targets")
+    return found
 
 
 def require_engine(name: str, *, installed: bool = True) -> None:

@@ -39,6 +39,7 @@ def resume(
     ] = False,
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
+    tracker: options.Tracker = None,
 ) -> int:
     """Go on with a campaign that was paused, interrupted, or failed.
 
@@ -59,7 +60,7 @@ def resume(
         else:
             from orchestrator.campaigns.coordinator import FleetOptions
 
-            return follow_campaign(session, store, row, FleetOptions(ray_address=ray_address, slots=slots))
+            return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
         session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
         if row.held:
             session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")

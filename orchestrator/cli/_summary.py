@@ -75,8 +75,14 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             session.say(f"to go on:\n  {_resume(session, campaign.id)}")
         return FAILED
     if models:
-        target = str((campaign.spec.get("targets") or ["auto"])[0])
-        session.write(*_next(session, campaign.id, models[0], target))
+        boards = campaign.spec.get("boards") or {}
+        if boards:
+            key, target = next(iter(boards.items()))
+            how = ["--device", key, "--target", target]
+        else:
+            target = str((campaign.spec.get("targets") or ["auto"])[0])
+            how = [] if target == "auto" else ["--target", target]
+        session.write(*_next(session, campaign.id, models[0], how, board=bool(boards)))
     return 0
 
 
@@ -94,7 +100,9 @@ def _resume(session: Session, campaign_id: int) -> str:
     return session.command_line("resume", str(campaign_id))
 
 
-def _next(session: Session, campaign_id: int, model: CampaignModelRow, target: str) -> list[Text]:
+def _next(
+    session: Session, campaign_id: int, model: CampaignModelRow, device: list[str], *, board: bool
+) -> list[Text]:
     console_width = session.out.width
     path = short_path(model.path)
     how = [
@@ -102,14 +110,17 @@ def _next(session: Session, campaign_id: int, model: CampaignModelRow, target: s
         for name, dims in model.shapes.items()
         for part in ("--input-shape", f"{name}:{','.join(map(str, dims))}")
     ]
-    if target != "auto":
-        how += ["--target", target]
-    commands = (
-        (["build", path, "-o", f"{Path(path).stem}.so", *how], "the tuned library"),
+    how += device
+    library = f"{Path(path).stem}.so"
+    commands = [
+        (["build", path, "-o", library, *how], "the tuned library"),
         (["bench", path, *how], "measure it again"),
         (["best", path, *how], "the schedules that won"),
         (["show", str(campaign_id)], "every task of this campaign"),
-    )
+    ]
+    if board:
+        # This machine can't run it; how its tracker is reached, the person knows who has just named it.
+        commands[1:3] = [(["run", library, *device[:2], "--check", path], "run it there and compare")]
     lines = [(session.command_line(*words), what) for words, what in commands]
     width = max(len(line) for line, _ in lines)
     # What each is for is said where that leaves it in one line: a command must be fit to be copied.

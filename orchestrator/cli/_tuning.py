@@ -10,7 +10,7 @@ import typer
 from orchestrator.cli import _options as options
 from orchestrator.cli._command import INTERRUPTED, command
 from orchestrator.cli._follow import follow_campaign
-from orchestrator.cli._requests import model_requests, require_engine, spec_values
+from orchestrator.cli._requests import boards_of, model_requests, require_engine, spec_values
 from orchestrator.cli._session import Session
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def _spec(
     models: Any,
     shapes: list[str] | None,
     targets: list[str] | None,
+    devices: list[str] | None,
     engine: str,
     time_limit: str | None,
     timeout: str | None,
@@ -207,6 +208,7 @@ def _spec(
     values = spec_values(
         models=model_requests(models, shapes),
         targets=tuple(dict.fromkeys(targets)) if targets else None,
+        boards=boards_of(devices, targets) or None,
         engine=engine,
         time_s=None if time_limit is None else parse_duration(time_limit),
         evaluator=evaluator or None,
@@ -225,6 +227,7 @@ def tune(
     plateau: _Plateau = None,
     input_shape: options.InputShapes = None,
     target: options.Targets = None,
+    device: options.Boards = None,
     tasks: options.TaskPattern = None,
     name: _Name = None,
     seed: _Seed = 1,
@@ -239,6 +242,7 @@ def tune(
     layout_tuning: options.LayoutTuning = "auto",
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
+    tracker: options.Tracker = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be measured.", rich_help_panel=options.WHAT)
     ] = False,
@@ -253,6 +257,7 @@ def tune(
         models=models,
         shapes=input_shape,
         targets=target,
+        devices=device,
         engine=engine,
         time_limit=time_limit,
         timeout=timeout,
@@ -276,7 +281,7 @@ def tune(
         from orchestrator.campaigns.coordinator import submit as store_campaign
 
         row = store_campaign(store, spec, name=name, hold=True)
-        return follow_campaign(session, store, row, FleetOptions(ray_address=ray_address, slots=slots))
+        return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
 
 
 def submit(
@@ -288,6 +293,7 @@ def submit(
     plateau: _Plateau = None,
     input_shape: options.InputShapes = None,
     target: options.Targets = None,
+    device: options.Boards = None,
     tasks: options.TaskPattern = None,
     name: _Name = None,
     seed: _Seed = 1,
@@ -311,6 +317,7 @@ def submit(
         models=models,
         shapes=input_shape,
         targets=target,
+        devices=device,
         engine=engine,
         time_limit=time_limit,
         timeout=timeout,
@@ -347,6 +354,7 @@ def coordinator(
     ] = False,
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
+    tracker: options.Tracker = None,
 ) -> int:
     """Run the campaigns that were submitted, the oldest first, until stopped.
 
@@ -366,7 +374,7 @@ def coordinator(
             try:
                 coordinate(
                     store,
-                    fleet=FleetOptions(ray_address=ray_address, slots=slots),
+                    fleet=FleetOptions(ray_address, slots, tracker),
                     listener=log,
                     until_idle=until_idle,
                 )

@@ -9,6 +9,7 @@ from workers.messages import (
     Candidate,
     CompiledModel,
     DeviceInfo,
+    Endpoint,
     Extraction,
     LogFormat,
     LogLine,
@@ -88,6 +89,11 @@ class Toolbox:
         """Return a workload, or a candidate's schedule, as text for people."""
         return str(self._engine.call("describe", workload, candidate, timeout_s=_ASK_SECONDS))
 
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel to know a device by."""
+        found: tuple[Workload, Candidate] = self._engine.call("known_kernel", target, timeout_s=_ASK_SECONDS)
+        return found
+
     def check_options(self, options: SearchOptions) -> None:
         """Refuse search options that mean nothing to the engine."""
         self._engine.call("check_options", options, timeout_s=_ASK_SECONDS)
@@ -165,12 +171,19 @@ class Toolbox:
         *,
         repeats: int = 0,
         number: int = 1,
+        endpoint: Endpoint | None = None,
     ) -> ModelRun:
-        """Run a compiled model on this machine, and time it."""
+        """Run a compiled model on this machine, or on a device behind a tracker, and time it."""
+        library, params = compiled.library, compiled.params
         run: ModelRun = self._engine.call(
-            "run", compiled.library, compiled.params, inputs, target, repeats, number, timeout_s=_RUN_SECONDS
+            "run", library, params, inputs, target, repeats, number, endpoint, timeout_s=_RUN_SECONDS
         )
         return run
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Say how many devices are registered at a tracker under each key."""
+        found: dict[str, int] = self._engine.call("tracked", host, port, timeout_s=_ASK_SECONDS)
+        return found
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int

@@ -1,4 +1,4 @@
-"""The fleet on Ray: a search and a build actor on every node, a measure actor where the devices are."""
+"""The fleet on Ray: search, build and measure actors on every node, and boards behind a tracker."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import contextlib
 import importlib
 import logging
 import os
+import queue
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from orchestrator.errors import EngineLostError, TunefleetError, UsageError
+from orchestrator.errors import EngineError, EngineLostError, TunefleetError, UsageError
 from workers.actors import BuildActor, MeasureActor, SearchActor
-from workers.messages import DeviceInfo
+from workers.messages import DeviceInfo, Measurement, Station, TrialState
 
-__all__ = ["Completion", "RayFleet"]
+__all__ = ["Completion", "Device", "RayFleet", "find_devices"]
 
 # Importing TVM on a busy machine; after it, what is missing says so itself.
 _START_SECONDS = 300.0
@@ -27,6 +30,14 @@ _STOP_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 # Calls an actor may have under way: pausing must not queue behind searches.
 _CONCURRENCY = 64
+# How often the cluster is asked for its nodes, and the tracker for its boards.
+_LOOK_SECONDS = 2.0
+#: Measurements in a row that a device was lost over, after which it is given no more.
+QUARANTINE_AFTER = 3
+#: Seconds to go on without any core to search on, or any device of a class: a node may come back.
+PATIENCE_SECONDS = 120.0
+#: Label of a Ray node that says what it is for: ``measure``, ``compute``; without it, both.
+ROLE_LABEL = "tunefleet.role"
 
 
 @contextlib.contextmanager
@@ -53,57 +64,148 @@ class Completion:
     ----------
     lost : bool
         The worker was at fault, not the work.
+    moved : bool
+        Its node is gone, or its actor: whatever it did, it was not for this work's sake.
     """
 
     tag: Any
     value: Any = None
     error: TunefleetError | None = None
     lost: bool = False
+    moved: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
+class Device:
+    """A device of the fleet, as it stands.
+
+    Attributes
+    ----------
+    name : str
+        Unique within the fleet.
+    host : str
+        Where its server runs; the key of a board, whose host is known to the tracker alone.
+    shares_cores : bool
+        Its cores are searched and built on as well, so that they have to take turns.
+    state : {'ready', 'quarantined', 'lost'}
+    last_error : str
+        Why it was lost last.
+    """
+
+    name: str
+    host: str
+    station: Station
+    shares_cores: bool
+    state: str = "ready"
+    busy: bool = False
+    losses: int = 0
+    measured: int = 0
+    last_error: str = ""
+    _node: _Node | None = None
+
+    @property
+    def device_class(self) -> str:
+        """Under which its times are filed."""
+        return self.station.device.device_class
+
+    @property
+    def idle(self) -> bool:
+        """It can be given something."""
+        return self.state == "ready" and not self.busy
+
+    @property
+    def paused(self) -> bool:
+        """What shares its cores stands still."""
+        return self._node is not None and self._node.paused
+
+
+@dataclass(eq=False)
 class _Node:
     id: str
+    host: str
     slots: int
-    search: Any
-    build: Any
+    measure: Any
+    search: Any = None
+    build: Any = None
     busy: int = 0
+    paused: bool = False
+    # Which of search and build did not answer: Ray starts them again, or the node is going.
+    silent: set[str] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)
+    devices: list[Device] = field(default_factory=list)
+    problem: TunefleetError | None = None
+
+    @property
+    def computes(self) -> bool:
+        """It can be given searches and builds."""
+        return self.slots > 0 and not self.paused and not self.silent
+
+    @property
+    def actors(self) -> list[Any]:
+        return [a for a in (self.measure, self.search, self.build) if a is not None]
 
 
 @dataclass
 class _Pending:
     tag: Any
-    node: _Node | None
+    node: _Node
+    device: Device | None = None
     extra: Any = None  # a second result, handed on without being fetched
+
+
+class _Tracked:
+    """The tag of a look at the tracker."""
+
+
+@dataclass(frozen=True)
+class _Ping:
+    """The tag of a question whether an actor answers again: a device's, or a node's search or build."""
+
+    node: _Node
+    what: Device | str
 
 
 @dataclass
 class RayFleet:
     """Actors on a Ray cluster, and what they have under way.
 
+    Nodes that join are taken in, and nodes that die are given up, while it runs.
+
     Parameters
     ----------
     engine : str
     devices : tuple of DeviceInfo
-        Classes to measure on.
+        Classes to measure on, on the nodes that have them.
     address : str, optional
         Ray cluster to join; by default one is started on this machine, and stopped with the fleet.
     slots : int, optional
         Searches and builds at once on a cluster of one's own; by default as many as there are cores.
+    boards : mapping of str to DeviceInfo, optional
+        Devices that registered themselves at `tracker`, by their keys; any number under one key.
+    tracker : tuple of (str, int), optional
     """
 
     engine: str
     devices: tuple[DeviceInfo, ...]
     address: str | None = None
     slots: int | None = None
-    _nodes: list[_Node] = field(default_factory=list)
-    _measure: Any = None
-    _measure_node: str = ""
-    _pending: dict[Any, _Pending] = field(default_factory=dict)
-    _sessions: dict[str, _Node] = field(default_factory=dict)
-    _started_ray: bool = False
-    _paused: bool = False
+    boards: Mapping[str, DeviceInfo] = field(default_factory=dict)
+    tracker: tuple[str, int] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    _nodes: list[_Node] = field(default_factory=list)
+    _joining: dict[str, _Node] = field(default_factory=dict)
+    _joined: queue.Queue[_Node] = field(default_factory=queue.Queue)
+    _refused: dict[str, TunefleetError] = field(default_factory=dict)
+    _gateway: _Node | None = None
+    _boards: list[Device] = field(default_factory=list)
+    _gone: list[Device] = field(default_factory=list)
+    _pending: dict[Any, _Pending] = field(default_factory=dict)
+    _dropped: list[Completion] = field(default_factory=list)
+    _sessions: dict[str, _Node] = field(default_factory=dict)
+    _looked: float = 0.0
+    _looking: bool = False
+    _tracker_problem: str = ""
+    _lacking: dict[str, float] = field(default_factory=dict)
 
     # -- life
 
@@ -117,48 +219,52 @@ class RayFleet:
         """
         say("starting Ray" if self.address is None else f"joining Ray at {self.address}")
         with _sigterm_left_alone():
-            self._join()
+            _join(self.address, self.slots)
 
     def start(
         self, say: Callable[[str], None] = lambda _: None, stopped: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Have all actors warm. Returns early, and False, where `stopped` says so.
+        """Have the actors of all nodes warm. Returns early, and False, where `stopped` says so.
 
         Ray's own waits must not be broken off by an exception out of a signal handler: it ends up inside what
-        Ray was just doing, and comes out as another.
+        Ray was just doing, and comes out as another. So they are made in threads.
 
         Raises
         ------
         EngineError
-            Where the engine can't start on a node, with what it said.
+            Where the engine can't start on any node, or none has a device of a class, with what was said.
         """
         say("warming up the search, build and measure actors")
-        nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU", 0) >= 1]
-        here = ray.get_runtime_context().get_node_id()
-        self._measure_node = here
-        for node in nodes:
-            self._nodes.append(
-                _Node(
-                    node["NodeID"],
-                    int(node["Resources"]["CPU"]),
-                    self._actor(SearchActor, node["NodeID"], self.engine),
-                    self._actor(BuildActor, node["NodeID"], self.engine),
-                )
+        self._look_for_nodes()
+        while self._joining:
+            self._take_joined(0.2)
+            if stopped():
+                return False
+        if not self._nodes:
+            raise next(iter(self._refused.values()), EngineError("the Ray cluster has no node with a CPU"))
+        self.versions = self._nodes[0].versions
+        if self.boards:
+            self._look_at_tracker()
+            until = time.monotonic() + _CONNECT_SECONDS
+            while self._looking and not stopped() and time.monotonic() < until:
+                self._dropped += self.wait(0.2)
+        lacking = self._classes_without(lambda device: True)
+        if lacking:
+            told = "; ".join([*map(str, self._refused.values()), *filter(None, [self._tracker_problem])])
+            raise EngineError(
+                f"no node of the cluster and no board has a device of class {', '.join(lacking)}"
+                + (f" ({told})" if told else "")
             )
-        self._measure = self._actor(MeasureActor, here, self.engine, self.devices)
-        actors = [a for node in self._nodes for a in (node.search, node.build)] + [self._measure]
-        started = self._get([actor.start.remote() for actor in actors], stopped)
-        if started is None:
-            return False
-        self.versions = started[-1][2]
-        return self._get([self._measure.serve.remote()], stopped) is not None
+        return not stopped()
 
     def stop(self) -> None:
         """End the actors with all they started, and Ray where this fleet started it."""
         if not ray.is_initialized():
             return
-        actors = [a for node in self._nodes for a in (node.search, node.build)]
-        actors += [self._measure] if self._measure is not None else []
+        nodes = [*self._nodes, *self._joining.values()]
+        if self._gateway is not None and self._gateway not in nodes:
+            nodes.append(self._gateway)
+        actors = [actor for node in nodes for actor in node.actors]
         with contextlib.suppress(Exception):  # whatever is gone already needs no end
             ray.wait([a.stop.remote() for a in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
         for actor in actors:
@@ -167,34 +273,46 @@ class RayFleet:
         self._pending.clear()
         ray.shutdown()
 
-    # -- work
-
-    @property
-    def total_slots(self) -> int:
-        """Searches and builds that run at once."""
-        return sum(node.slots for node in self._nodes)
+    # -- what there is
 
     @property
     def free_slots(self) -> int:
-        """Of them, those with nothing to do."""
-        return sum(max(0, node.slots - node.busy) for node in self._nodes)
+        """Searches and builds that could be begun now."""
+        return sum(max(0, node.slots - node.busy) for node in self._nodes if node.computes)
 
     @property
-    def shares_cores(self) -> bool:
-        """Whether a device's cores are also searched and built on, so that they have to take turns."""
-        kinds = {device.kind for device in self.devices}
-        return "cpu" in kinds and any(node.id == self._measure_node for node in self._nodes)
+    def computing(self) -> int:
+        """Searches and builds under way that do not stand still."""
+        return sum(
+            p.device is None and not p.node.paused and not isinstance(p.tag, _Tracked | _Ping)
+            for p in self._pending.values()
+        )
 
     @property
-    def in_flight(self) -> int:
-        """Pieces of work under way."""
-        return len(self._pending)
+    def all_devices(self) -> list[Device]:
+        """Every device that is or was there."""
+        return [*(d for node in self._nodes for d in node.devices), *self._boards, *self._gone]
+
+    @property
+    def ready_devices(self) -> int:
+        """Devices that measure, or could."""
+        return sum(device.state == "ready" for device in self.all_devices)
+
+    def idle_devices(self) -> list[Device]:
+        """Return the devices that can be given something."""
+        return [device for device in self.all_devices if device.idle]
+
+    # -- work
 
     def search(self, tag: Any, session: str, method: str, *args: Any) -> None:
-        """Call a search's actor; a session stays where it was opened."""
+        """Call a search's actor; a session stays where it was opened, and is lost with that node."""
         node = self._sessions.get(session)
-        if node is None or method == "open":
+        if method == "open":
             node = self._sessions[session] = self._idlest()
+        if node is None:
+            lost = EngineLostError("the node of this search is gone")
+            self._dropped.append(Completion(tag, error=lost, lost=True, moved=True))
+            return
         self._start(tag, getattr(node.search, method).remote(session, *args), node)
 
     def train(self, tag: Any, samples: Any, timeout_s: float) -> None:
@@ -212,120 +330,388 @@ class RayFleet:
         """Build a candidate. The completion's value is the result and a reference to the artifact."""
         node = self._idlest()
         result, artifact = node.build.build.options(num_returns=2).remote(*args)
-        self._start(tag, result, node, artifact)
+        self._start(tag, result, node, extra=artifact)
 
-    def measure(self, tag: Any, artifact: Any, *args: Any) -> None:
-        """Measure an artifact, given by its reference."""
-        self._start(tag, self._measure.measure.remote(artifact, *args), None)
+    def measure(self, tag: Any, artifact: Any, device: Device, *args: Any) -> None:
+        """Measure an artifact, given by its reference, on an idle device."""
+        node = device._node or self._gateway
+        assert node is not None, "a device without a node to measure it from"
+        device.busy = True
+        self._start(tag, node.measure.measure.remote(artifact, device.station, *args), node, device)
 
     def wait(self, timeout_s: float) -> list[Completion]:
-        """Return what ended, after `timeout_s` seconds at most."""
+        """Return what ended, after `timeout_s` seconds at most.
+
+        Raises
+        ------
+        EngineLostError
+            There was nothing to search on, or no device of a class, for `PATIENCE_SECONDS`.
+        """
+        if time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            self._look_for_nodes()
+            self._look_at_tracker()
+            self._look_for_lost()
+        self._take_joined(0)
+        self._lose_patience()
+        found, self._dropped = self._dropped, []
         if not self._pending:
-            return []
-        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout_s)
+            if not found:
+                time.sleep(min(timeout_s, 0.1))  # nothing can end; a node may join
+            return found
+        timeout = 0 if found else timeout_s
+        ready, _ = ray.wait(list(self._pending), num_returns=1, timeout=timeout)
         if ready:
             more, _ = ray.wait(list(self._pending), num_returns=len(self._pending), timeout=0)
             ready = more or ready
-        return [self._completion(ref) for ref in ready]
+        ended = (self._completion(ref) for ref in ready)
+        return found + [completion for completion in ended if completion is not None]
 
-    def pause(self) -> None:
-        """Have searches and builds on the measuring node stand still."""
-        if not self._paused:
-            self._paused = True
-            self._tell("pause")
+    def pause(self, device: Device) -> None:
+        """Have searches and builds on a device's cores stand still."""
+        node = device._node
+        if node is not None and not node.paused:
+            node.paused = True
+            self._tell(node, "pause")
 
-    def resume(self) -> None:
+    def resume(self, device: Device) -> None:
         """Let them go on."""
-        if self._paused:
-            self._paused = False
-            self._tell("resume")
+        node = device._node
+        if node is not None and node.paused:
+            node.paused = False
+            self._tell(node, "resume")
+
+    # -- nodes
+
+    def _look_for_nodes(self) -> None:
+        """Take in nodes that have come, and give up those that have gone."""
+        try:
+            alive = {n["NodeID"]: n for n in ray.nodes() if n["Alive"]}
+        except Exception:  # the cluster's head does not answer now; what is under way may end all the same
+            return
+        for node in [n for n in (*self._nodes, *self._joining.values()) if n.id not in alive]:
+            self._lose(node)
+        known = {n.id for n in self._nodes} | set(self._joining) | set(self._refused)
+        for name, found in alive.items():
+            cpus = int(found["Resources"].get("CPU", 0))
+            role = (found.get("Labels") or {}).get(ROLE_LABEL, "")
+            if name in known or (cpus < 1 and role != "measure"):
+                continue
+            gpus = found["Resources"].get("GPU", 0) if any(d.kind != "cpu" for d in self.devices) else 0
+            node = _Node(
+                name,
+                str(found.get("NodeManagerHostname", name)),
+                0 if role == "measure" else cpus,
+                _make(MeasureActor, name, self.engine, gpus=gpus),
+            )
+            self._joining[name] = node
+            wanted = () if role == "compute" else self.devices
+            threading.Thread(target=self._prepare, args=(node, wanted), daemon=True).start()
+
+    def _prepare(self, node: _Node, wanted: tuple[DeviceInfo, ...]) -> None:
+        """Have the actors of a node warm; in a thread, which hands the node over when that is done."""
+        try:
+            _, _, node.versions = ray.get(node.measure.start.remote(), timeout=_START_SECONDS)
+            cores: tuple[int, ...] = ray.get(node.measure.cores.remote(), timeout=_STOP_SECONDS)
+            stations: tuple[Station, ...] = ray.get(node.measure.offer.remote(wanted), timeout=_START_SECONDS)
+            taken = [s.device.cores for s in stations if s.device.kind == "cpu"]
+            # Cores that are not measured on are searched on meanwhile; where none is left, they take turns.
+            left = cores[max(taken, default=0) :]
+            shares = bool(taken) and node.slots > 0 and not left
+            if node.slots:
+                keep = left if taken else ()
+                node.slots = min(node.slots, len(keep) or node.slots)
+                node.search = _make(SearchActor, node.id, self.engine, None, keep)
+                node.build = _make(BuildActor, node.id, self.engine, None, keep)
+                ray.get([a.start.remote() for a in (node.search, node.build)], timeout=_START_SECONDS)
+            ray.get(node.measure.serve.remote(), timeout=_START_SECONDS)
+            node.devices = [
+                Device(
+                    f"{station.key} on {node.host}",
+                    node.host,
+                    station,
+                    shares and station.device.kind == "cpu",
+                    _node=node,
+                )
+                for station in stations
+            ]
+        except Exception as error:  # of Ray or of the engine; it is told where it matters
+            node.problem = _plain(error, f"node {node.host}")
+        self._joined.put(node)
+
+    def _take_joined(self, timeout_s: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                node = self._joined.get(timeout=timeout_s) if timeout_s else self._joined.get_nowait()
+                timeout_s = 0
+                if self._joining.pop(node.id, None) is None:
+                    continue  # it died meanwhile
+                if node.problem is not None:
+                    self._refused[node.id] = node.problem
+                    self._end(node)
+                else:
+                    self._nodes.append(node)
+
+    def _lose(self, node: _Node) -> None:
+        """Give a node up: what it had under way is to be given to another."""
+        self._joining.pop(node.id, None)
+        if node in self._nodes:
+            self._nodes.remove(node)
+        for device in node.devices:
+            device.state, device.busy = "lost", False
+            device.last_error = f"node {node.host} is gone"
+        self._gone += node.devices
+        lost = EngineLostError(f"node {node.host} is gone")
+        for ref in [ref for ref, pending in self._pending.items() if pending.node is node]:
+            pending = self._pending.pop(ref)
+            if isinstance(pending.tag, _Tracked):
+                self._looking = False
+            if isinstance(pending.tag, _Tracked | _Ping):
+                continue
+            if pending.device is not None:
+                pending.device.busy = False
+            self._dropped.append(Completion(pending.tag, error=lost, lost=True, moved=True))
+        self._sessions = {name: at for name, at in self._sessions.items() if at is not node}
+        if node is self._gateway:
+            self._gateway = None
+
+    def _end(self, node: _Node) -> None:
+        for actor in node.actors:
+            with contextlib.suppress(Exception):
+                ray.kill(actor)
+
+    # -- boards
+
+    def _look_at_tracker(self) -> None:
+        """Ask the tracker for its boards; the answer comes with the other work that ends."""
+        if not self.boards or self.tracker is None or self._looking:
+            return
+        if self._gateway is None:
+            self._gateway = self._near()
+        if self._gateway is None:
+            return
+        self._looking = True
+        ref = self._gateway.measure.tracked.remote(*self.tracker)
+        self._pending[ref] = _Pending(_Tracked(), self._gateway)
+
+    def _look_for_lost(self) -> None:
+        """Ask the actors that did not answer whether they do now: Ray starts them again."""
+        asked = {(p.node.id, p.tag.what) for p in self._pending.values() if isinstance(p.tag, _Ping)}
+        for node in self._nodes:
+            lost: list[tuple[Device | str, Any]] = [
+                (device, node.measure.serve) for device in node.devices if device.state == "lost"
+            ]
+            lost += [(role, getattr(node, role).cores) for role in node.silent]
+            for what, question in lost:
+                if (node.id, what) not in asked:
+                    self._pending[question.remote()] = _Pending(_Ping(node, what), node)
+
+    def _near(self) -> _Node | None:
+        """Return the node from which boards are asked: the one of this process, if it takes part."""
+        here = ray.get_runtime_context().get_node_id()
+        return next((n for n in self._nodes if n.id == here), next(iter(self._nodes), None))
+
+    def _found_boards(self, found: Mapping[str, int], problem: str) -> None:
+        self._tracker_problem = problem or f"the tracker knows {', '.join(sorted(found)) or 'no server'}"
+        for key, info in self.boards.items():
+            known = [board for board in self._boards if board.station.key == key]
+            count = found.get(key, 0)
+            for index in range(len(known), count):
+                name = key if index == 0 else f"{key}#{index}"
+                station = Station(key, info, index, self.tracker)
+                self._boards.append(Device(name, key, station, False))
+            for place, board in enumerate(known):
+                if place >= count and board.state == "ready" and not board.busy:
+                    board.state = "lost"
+                    board.last_error = problem or f"the tracker knows no server of key {key} any more"
+                elif place < count and board.state == "lost":
+                    board.state, board.losses = "ready", 0
 
     # -- helpers
 
-    def _join(self) -> None:
-        # Nothing this project does is reported anywhere unless a person asked for it.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        # Work given up when a campaign stops fails with nobody waiting; Ray would print each traceback.
-        os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
-        common: dict[str, Any] = {
-            "namespace": "tunefleet",
-            "log_to_driver": False,
-            "logging_level": logging.ERROR,
-        }
-        try:
-            if self.address is not None:
-                _answers(self.address)
-                ray.init(address=self.address, **common)
-            else:
-                ray.init(address="local", num_cpus=self.slots, include_dashboard=False, **common)
-                self._started_ray = True
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise UsageError(f"Ray can't be reached at {self.address or 'this machine'}: {first}") from None
+    def _classes_without(self, usable: Callable[[Device], bool]) -> list[str]:
+        there = Counter(device.device_class for device in self.all_devices if usable(device))
+        wanted = [*(d.device_class for d in self.devices), *(d.device_class for d in self.boards.values())]
+        return [name for name in dict.fromkeys(wanted) if not there[name]]
 
-    def _actor(self, actor: type[Any], node: str, *args: Any) -> Any:
-        return (
-            ray.remote(actor)
-            .options(
-                # The coordinator counts cores itself; an actor only has to be on its node.
-                num_cpus=0,
-                max_concurrency=_CONCURRENCY,
-                max_restarts=-1,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-            )
-            .remote(*args)
-        )
+    def _lose_patience(self) -> None:
+        now = time.monotonic()
+        lacking = {f"device of class {n}" for n in self._classes_without(lambda d: d.state == "ready")}
+        if not any(node.slots for node in self._nodes):
+            lacking.add("node to search and build on")
+        self._lacking = {what: self._lacking.get(what, now) for what in lacking}
+        for what, since in self._lacking.items():
+            if now - since > PATIENCE_SECONDS:
+                told = "; ".join(
+                    f"{d.name} is {d.state}: {d.last_error}" for d in self.all_devices if d.state != "ready"
+                )
+                raise EngineLostError(
+                    f"there was no {what} for {PATIENCE_SECONDS:.0f} s" + (f" ({told})" if told else "")
+                )
 
     def _idlest(self) -> _Node:
-        return max(self._nodes, key=lambda node: node.slots - node.busy)
+        nodes = [node for node in self._nodes if node.slots]
+        return max(nodes, key=lambda node: (node.computes, node.slots - node.busy))
 
-    def _start(self, tag: Any, ref: Any, node: _Node | None, extra: Any = None) -> None:
-        if node is not None:
+    def _start(
+        self, tag: Any, ref: Any, node: _Node, device: Device | None = None, extra: Any = None
+    ) -> None:
+        if device is None:
             node.busy += 1
-        self._pending[ref] = _Pending(tag, node, extra)
+        self._pending[ref] = _Pending(tag, node, device, extra)
 
-    def _completion(self, ref: Any) -> Completion:
+    def _completion(self, ref: Any) -> Completion | None:
         pending = self._pending.pop(ref)
-        if pending.node is not None:
+        tag, device = pending.tag, pending.device
+        if isinstance(tag, _Tracked | _Ping):
+            self._answered(ref, tag)
+            return None
+        if device is None:
             pending.node.busy -= 1
+        else:
+            device.busy = False
         try:
             value = ray.get(ref)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause if isinstance(error.cause, Exception) else error
-            known = cause if isinstance(cause, TunefleetError) else TunefleetError(str(cause))
-            return Completion(pending.tag, error=known, lost=isinstance(cause, EngineLostError))
-        except ray.exceptions.RayError as error:
-            first = str(error).strip().splitlines()[0]
-            return Completion(pending.tag, error=EngineLostError(f"a worker died: {first}"), lost=True)
-        return Completion(pending.tag, (value, pending.extra) if pending.extra is not None else value)
+        except Exception as error:  # Ray's, or what the worker raised
+            known = _plain(error, f"a worker on {pending.node.host}")
+            lost = isinstance(known, EngineLostError)
+            if device is None and isinstance(error, ray.exceptions.RayActorError):
+                # A dead actor fails at once, and would be the idlest of all.
+                pending.node.silent |= {"search", "build"}
+                self._look_for_lost()
+            # What was to be measured may have gone with the node that built it: that is not the device's.
+            if device is not None and lost and not isinstance(error, ray.exceptions.ObjectLostError):
+                device.last_error = str(known)
+                if device._node is not None and device.state == "ready":
+                    device.state = "lost"  # until its actor answers again
+            # Of Ray's errors this one alone comes from the worker's own code.
+            moved = lost and not isinstance(error, ray.exceptions.RayTaskError)
+            return Completion(tag, error=known, lost=lost, moved=moved)
+        if device is not None and isinstance(value, Measurement):
+            if value.state is TrialState.DEVICE_LOST:
+                self._blame(device, value.message)
+            else:
+                device.losses = 0
+                device.measured += 1
+        return Completion(tag, (value, pending.extra) if pending.extra is not None else value)
 
-    def _tell(self, method: str) -> None:
-        actors = [a for n in self._nodes if n.id == self._measure_node for a in (n.search, n.build)]
+    def _answered(self, ref: Any, tag: _Tracked | _Ping) -> None:
+        problem, value = "", {}
+        try:
+            value = ray.get(ref)
+        except Exception as error:  # Ray's, or what the worker raised
+            problem = str(_plain(error, "a worker"))
+        if isinstance(tag, _Tracked):
+            self._looking = False
+            self._found_boards({} if problem else value, problem)
+        elif isinstance(tag.what, str):
+            if not problem:
+                tag.node.silent.discard(tag.what)
+        elif problem:
+            tag.what.last_error = problem
+        elif tag.what.state == "lost":
+            tag.what.state = "ready"
+
+    def _blame(self, device: Device, message: str) -> None:
+        device.losses += 1
+        device.last_error = message
+        if device.losses >= QUARANTINE_AFTER and device.state == "ready":
+            device.state = "quarantined"
+            self.resume(device)  # nothing waits for it any more
+
+    def _tell(self, node: _Node, method: str) -> None:
         with contextlib.suppress(ray.exceptions.RayError):  # one that died stands still already
+            actors: Sequence[Any] = [a for a in (node.search, node.build) if a is not None]
             ray.get([getattr(actor, method).remote() for actor in actors], timeout=_STOP_SECONDS)
 
-    def _get(self, refs: list[Any], stopped: Callable[[], bool]) -> list[Any] | None:
+
+def find_devices(
+    engine: str,
+    address: str,
+    targets: tuple[str, ...],
+    say: Callable[[str], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, DeviceInfo]:
+    """Find out which devices targets mean that this machine doesn't have: on the nodes of a Ray cluster.
+
+    Returns
+    -------
+    dict of str to DeviceInfo
+        By target, of the first node that has it; without those that none has.
+    """
+    say(f"asking the nodes of Ray at {address} for their devices")
+    with _sigterm_left_alone():
+        _join(address, None)
+    try:
+        nodes = [
+            n for n in ray.nodes() if n["Alive"] and (n.get("Labels") or {}).get(ROLE_LABEL) != "compute"
+        ]
+        actors = [_make(MeasureActor, n["NodeID"], engine, gpus=n["Resources"].get("GPU", 0)) for n in nodes]
+        asked = {actor.resolve.remote(target): target for actor in actors for target in targets}
+        waiting = list(asked)
+        found: dict[str, DeviceInfo] = {}
         until = time.monotonic() + _START_SECONDS
-        waiting = refs
-        try:
-            while waiting:
-                ready, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=0.2)
-                ray.get(ready)  # the first that failed says so, and the others need not be waited for
-                if stopped():
-                    return None
-                if time.monotonic() > until:
-                    raise TunefleetError(
-                        f"the workers did not start within {_START_SECONDS:.0f} s; "
-                        "`tunefleet doctor` looks for the reason"
-                    )
-            values: list[Any] = ray.get(refs)
-        except ray.exceptions.RayTaskError as error:
-            raise (
-                error.cause if isinstance(error.cause, TunefleetError) else TunefleetError(str(error))
-            ) from None
-        except ray.exceptions.RayError as error:
-            raise TunefleetError(f"a worker died while it started: {str(error).splitlines()[0]}") from None
-        return values
+        while waiting and len(found) < len(targets) and not stopped() and time.monotonic() < until:
+            ready, waiting = ray.wait(waiting, timeout=0.2)
+            for ref in ready:
+                with contextlib.suppress(Exception):  # a node that can't say has no such device
+                    device: DeviceInfo = ray.get(ref)
+                    if not device.unfit:
+                        found.setdefault(asked[ref], device)
+        return found
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str | None, slots: int | None) -> None:
+    # Nothing this project does is reported anywhere unless a person asked for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Work given up when a campaign stops fails with nobody waiting; Ray would print each traceback.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    common: dict[str, Any] = {
+        "namespace": "tunefleet",
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    try:
+        if address is not None:
+            _answers(address)
+            ray.init(address=address, **common)
+        else:
+            ray.init(address="local", num_cpus=slots, include_dashboard=False, **common)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {first}") from None
+
+
+def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0) -> Any:
+    return (
+        ray.remote(actor)
+        .options(
+            # The coordinator counts cores itself; an actor only has to be on its node. GPUs are hidden from
+            # who asks for none.
+            num_cpus=0,
+            num_gpus=gpus,
+            max_concurrency=_CONCURRENCY,
+            max_restarts=-1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        )
+        .remote(*args)
+    )
+
+
+def _plain(error: Exception, who: str) -> TunefleetError:
+    """Return an error of this project for one of Ray's."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        return cause if isinstance(cause, TunefleetError) else TunefleetError(str(cause))
+    if isinstance(error, ray.exceptions.GetTimeoutError):
+        return EngineError(
+            f"{who} did not start within {_START_SECONDS:.0f} s; `tunefleet doctor` looks for the reason"
+        )
+    if isinstance(error, ray.exceptions.RayError):
+        return EngineLostError(f"{who} died: {(str(error).strip().splitlines() or ['no message'])[0]}")
+    return error if isinstance(error, TunefleetError) else TunefleetError(f"{type(error).__name__}: {error}")
 
 
 def _answers(address: str) -> None:

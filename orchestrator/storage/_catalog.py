@@ -117,8 +117,26 @@ class Catalog(Database):
             query = query.where(Target.engine == engine)
         return [_device_class_row(row) for row in self._read(lambda c: c.execute(query).all())]
 
-    def see_device(self, key: str, host: str, info: DeviceInfo) -> None:
-        """Note that a device was there now, with these versions.
+    def see_device(
+        self,
+        key: str,
+        host: str,
+        info: DeviceInfo,
+        *,
+        state: str = "seen",
+        message: str = "",
+        trials_per_hour: float | None = None,
+    ) -> None:
+        """Note how a device stands now, by whoever measures on it.
+
+        Parameters
+        ----------
+        state : {'seen', 'free', 'busy', 'quarantined', 'lost'}
+            ``seen`` says that nobody measures on it any more.
+        message : str
+            Its last error.
+        trials_per_hour : float, optional
+            What it measured lately; left out, what is stored stays.
 
         Raises
         ------
@@ -127,12 +145,16 @@ class Catalog(Database):
         """
 
         def work(connection: Connection) -> None:
-            values = {
+            values: dict[str, Any] = {
                 "key": key,
                 "host": host,
                 "device_class_id": device_class_id(connection, info.device_class),
                 "versions": dict(info.versions),
+                "state": state,
+                "message": storable(message),
             }
+            if trials_per_hour is not None:
+                values["trials_per_hour"] = trials_per_hour
             device_id = put_row(connection, Device, ("key", "host"), values)
             connection.execute(
                 update(Device).where(Device.id == device_id).values(**values, last_seen_at=db_now())
@@ -150,6 +172,10 @@ class Catalog(Database):
                 DeviceClass.name.label("device_class"),
                 Device.versions,
                 Device.last_seen_at,
+                Device.state,
+                Device.message,
+                Device.trials_per_hour,
+                DeviceClass.model,
             )
             .join(DeviceClass, DeviceClass.id == Device.device_class_id)
             .order_by(Device.last_seen_at.desc(), Device.id)

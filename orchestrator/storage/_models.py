@@ -112,6 +112,9 @@ class Device(Base):
     device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
     versions: Mapped[dict[str, Any]]
     last_seen_at: Mapped[datetime] = mapped_column(default=db_now())
+    state: Mapped[str] = mapped_column(server_default="seen")
+    message: Mapped[str] = mapped_column(Text, server_default="")
+    trials_per_hour: Mapped[float | None]
 
 
 class Workload(Base):

@@ -232,7 +232,19 @@ class DeviceClassRow:
 
 @dataclass(frozen=True)
 class DeviceRow:
-    """A device that was seen under a tracker key on a host."""
+    """A device that was seen under a tracker key on a host.
+
+    Attributes
+    ----------
+    state : str
+        As of `last_seen_at`; see :meth:`Storage.see_device`.
+    message : str
+        Its last error.
+    trials_per_hour : float or None
+        In the campaign that measured on it last.
+    model : str
+        Name of the CPU or GPU; a board's key.
+    """
 
     id: int
     key: str
@@ -240,6 +252,10 @@ class DeviceRow:
     device_class: str
     versions: dict[str, str]
     last_seen_at: datetime
+    state: str
+    message: str
+    trials_per_hour: float | None
+    model: str
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,9 @@ def builder(autotvm_environment: environments.EngineEnvironment) -> Iterator[Bui
 @pytest.fixture(scope="session")
 def measurer(device: DeviceInfo) -> Iterator[MeasureActor]:
     """A measure actor with its tracker and its server, without Ray."""
-    actor = MeasureActor("autotvm", (device,))
+    actor = MeasureActor("autotvm")
     actor.start()
+    actor.offer((device,))
     actor.serve()
     yield actor
     actor.stop()

@@ -27,6 +27,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    Station,
     TrialState,
     Workload,
 )
@@ -267,7 +268,7 @@ def test_a_candidate_is_built_and_timed_through_the_tracker(
 ) -> None:
     result, artifact = builder.build(workload, device.target, fallback, 60)
     assert artifact is not None, result.message
-    measured = measurer.measure(artifact, device.device_class, EVALUATOR)
+    measured = measurer.measure(artifact, Station(device.device_class, device), EVALUATOR)
     assert measured.state is TrialState.OK, measured.message
     assert len(measured.times) == EVALUATOR.repeat
     assert 0 < measured.times[0] < 0.1

@@ -99,7 +99,7 @@ class Driver:
     # -- work
 
     def next(self) -> Action | None:
-        action = self.machine.next_compute() or self.machine.next_measure()
+        action = self.machine.next_compute() or self.machine.next_measure("cpu")
         if action is not None:
             self.actions.append(action)
         self.books()

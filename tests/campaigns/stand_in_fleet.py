@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.campaigns.extraction import CampaignPlan, ExtractedModel, _merged
@@ -25,8 +26,18 @@ from workers.messages import (
     Workload,
 )
 
-CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu", {"tvm": "0.27"})
+CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu", versions={"tvm": "0.27"})
 OWNER = "host:1:me"
+
+
+@dataclass(eq=False)
+class StandInDevice:
+    """A device of the fleet below."""
+
+    device_class: str
+    shares_cores: bool
+    busy: bool = False
+    paused: bool = False
 
 
 class StandInFleet:
@@ -43,8 +54,7 @@ class StandInFleet:
     def __init__(self, *, slots: int = 2, shares_cores: bool = True) -> None:
         self.versions = {"tvm": "0.27"}
         self.total_slots = slots
-        self.shares_cores = shares_cores
-        self.paused = False
+        self.devices = [StandInDevice(CPU.device_class, shares_cores)]
         self.diary: list[str] = []
         self.sessions: set[str] = set()
         self.histories: list[int] = []
@@ -61,11 +71,28 @@ class StandInFleet:
 
     @property
     def free_slots(self) -> int:
+        if self.paused:
+            return 0
         return self.total_slots - sum(compute for _, compute, _ in self._queue)
 
     @property
-    def in_flight(self) -> int:
-        return len(self._queue)
+    def computing(self) -> int:
+        return 0 if self.paused else sum(compute for _, compute, _ in self._queue)
+
+    @property
+    def all_devices(self) -> list[Any]:
+        return []  # what stands in for them has no host
+
+    @property
+    def ready_devices(self) -> int:
+        return len(self.devices)
+
+    def idle_devices(self) -> list[StandInDevice]:
+        return [device for device in self.devices if not device.busy]
+
+    @property
+    def paused(self) -> bool:
+        return any(device.paused for device in self.devices)
 
     # -- work
 
@@ -104,18 +131,28 @@ class StandInFleet:
     def build(self, tag: Any, *args: Any) -> None:
         self._add("build", tag, lambda: (BuildResult(0.1), "artifact"))
 
-    def measure(self, tag: Any, artifact: Any, *args: Any) -> None:
+    def measure(self, tag: Any, artifact: Any, device: StandInDevice, *args: Any) -> None:
         assert artifact == "artifact"
-        if self.shares_cores:
-            assert self.paused, "measured while searches and builds run"
-        self._add("measure", tag, lambda: self.measurement(self.counts["measure"]), compute=False)
+        assert not device.busy
+        if device.shares_cores:
+            assert device.paused, "measured while searches and builds run"
+        device.busy = True
 
-    def _add(self, kind: str, tag: Any, work: Callable[[], Any], *, compute: bool = True) -> None:
+        def work() -> Measurement:
+            return self.measurement(self.counts["measure"])
+
+        self._add("measure", tag, work, device=device)
+
+    def _add(
+        self, kind: str, tag: Any, work: Callable[[], Any], *, device: StandInDevice | None = None
+    ) -> None:
         self.diary.append(kind)
-        self._queue.append((tag, compute, lambda: self._done(kind, tag, work)))
+        self._queue.append((tag, device is None, lambda: self._done(kind, tag, work, device)))
 
-    def _done(self, kind: str, tag: Any, work: Callable[[], Any]) -> Completion:
+    def _done(self, kind: str, tag: Any, work: Callable[[], Any], device: StandInDevice | None) -> Completion:
         self.counts[kind] += 1
+        if device is not None:
+            device.busy = False
         error = self.fails(kind, self.counts[kind])
         if error is not None:
             return Completion(tag, error=error, lost=True)
@@ -127,14 +164,14 @@ class StandInFleet:
         self._queue = [item for item in self._queue if item not in ready]
         return [work() for _, _, work in ready]
 
-    def pause(self) -> None:
-        assert not self.paused
-        self.paused = True
+    def pause(self, device: StandInDevice) -> None:
+        assert not device.paused
+        device.paused = True
         self.diary.append("pause")
 
-    def resume(self) -> None:
-        assert self.paused
-        self.paused = False
+    def resume(self, device: StandInDevice) -> None:
+        assert device.paused
+        device.paused = False
         self.diary.append("resume")
 
 

@@ -74,7 +74,9 @@ class Fleet(StandInFleet):
 
     def start(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
         # Its workers are new ones.
-        self.paused, self.stopped = False, False
+        self.stopped = False
+        for device in self.devices:
+            device.paused = device.busy = False
         self._queue.clear()
         return True
 
@@ -99,7 +101,7 @@ class Listener:
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """The one fleet there is; the coordinator gets it whatever it asks for."""
     made = Fleet()
-    monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", lambda *_: made)
+    monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", lambda *_, **__: made)
     monkeypatch.setattr(coordinator, "Toolbox", Tools)
     # What comes after tuning is for other tests.
     monkeypatch.setattr(coordinator._Run, "_verify", lambda *_, **__: [])

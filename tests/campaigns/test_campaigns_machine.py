@@ -10,6 +10,7 @@ from machine_driver import Driver, Unreliable, candidate, good, hashes, lost, ta
 
 from orchestrator.campaigns.machine import (
     MAX_ATTEMPTS,
+    MAX_MOVES,
     Build,
     Built,
     CloseSearch,
@@ -39,9 +40,9 @@ def test_a_task_goes_from_search_to_record_and_learns_from_it() -> None:
     machine.handle(Proposed(1, (candidate(7),)))
     build = machine.next_compute()
     assert isinstance(build, Build)
-    assert machine.next_measure() is None
+    assert machine.next_measure("cpu") is None
     machine.handle(Built(build.token, 0.25))
-    measure = machine.next_measure()
+    measure = machine.next_measure("cpu")
     assert measure == Measure(1, candidate(7), build.token)
     machine.handle(Measured(build.token, good(2.0)))
     assert machine.outbox() == [RecordTrial(1, candidate(7), good(2.0), 0.25, build.token)]
@@ -81,7 +82,7 @@ def test_learning_comes_before_building_and_building_before_searching() -> None:
     build = driver.next()
     assert isinstance(build, Build)
     driver.handle(Built(build.token, 0.1))
-    measure = machine.next_measure()
+    measure = machine.next_measure("cpu")
     assert isinstance(measure, Measure)
     second = driver.until(Propose)
     driver.handle(Proposed(second.task, (candidate(2), candidate(3))))
@@ -205,6 +206,36 @@ def test_a_candidate_that_is_lost_every_time_is_recorded_as_such() -> None:
     (record,) = driver.records
     assert record.measurement.state is TrialState.DEVICE_LOST
     assert record.measurement.message == f"died {MAX_ATTEMPTS - 1}"
+    assert driver.ends[1].state == "satisfied"
+
+
+def test_a_candidate_whose_node_is_gone_time_and_again_is_given_out_until_it_has_a_result() -> None:
+    driver = Driver(Machine("m", [task(1, budget=1)]))
+    for _ in range(MAX_MOVES):
+        measure = driver.until(Measure)
+        assert isinstance(measure, Measure)
+        driver.handle(Failed(1, "its node is gone", lost=True, token=measure.token, moved=True))
+    driver.run()
+    (record,) = driver.records
+    assert record.measurement.state is TrialState.OK
+
+
+def test_a_candidate_whose_node_is_always_gone_ends_some_day() -> None:
+    driver = Driver(Machine("m", [task(1, budget=1)]))
+    while not driver.records:
+        measure = driver.until(Measure)
+        assert isinstance(measure, Measure)
+        driver.handle(Failed(1, "its node is gone", lost=True, token=measure.token, moved=True))
+    (record,) = driver.records
+    assert record.measurement.state is TrialState.DEVICE_LOST
+
+
+def test_a_search_whose_node_is_gone_now_and_then_goes_on() -> None:
+    driver = Driver(Machine("m", [task(1, budget=4)]))
+    for _ in range(2 * MAX_ATTEMPTS):
+        driver.until(Propose)
+        driver.handle(Failed(1, "its node is gone", lost=True, moved=True))
+    driver.run()
     assert driver.ends[1].state == "satisfied"
 
 
@@ -400,7 +431,7 @@ def test_the_search_closed_to_make_room_is_the_one_used_longest_ago() -> None:
         driver.handle(driver.answer(proposing))  # type: ignore[arg-type]
         build = driver.next()
         driver.handle(driver.answer(build))  # type: ignore[arg-type]
-        measure = driver.machine.next_measure()
+        measure = driver.machine.next_measure("cpu")
         assert measure is not None
         # So fast that nothing is to be won there any more.
         driver.handle(Measured(measure.token, good(1e-9)))

@@ -15,6 +15,7 @@ from workers.messages import (
     Candidate,
     CompiledModel,
     DeviceInfo,
+    Endpoint,
     Extraction,
     LogFormat,
     LogLine,
@@ -134,6 +135,7 @@ class CannedToolbox:
         *,
         repeats: int = 0,
         number: int = 1,
+        endpoint: Endpoint | None = None,
     ) -> ModelRun:
         return ModelRun((np.zeros((1, 4)),), ((0.01 if compiled.tuned else 0.04),) * max(1, repeats))
 
@@ -141,6 +143,9 @@ class CannedToolbox:
         self, model: PreparedModel, seed: int, threads: int
     ) -> tuple[dict[str, Any], list[Any]]:
         return {spec.name: 0.0 for spec in model.inputs}, [0.0]
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        return {"board": 1}
 
     def random_inputs(self, inputs: tuple[TensorSpec, ...], seed: int) -> dict[str, Any]:
         return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}

@@ -57,7 +57,7 @@ def assert_documented(document: dict[str, Any], *, example: str = "") -> None:
 
 def test_queries_write_what_is_documented(cli: Cli, store: Storage) -> None:
     tuned(store)
-    for words in (["list"], ["show", "1"], ["trials", "1"], ["db", "check"], ["db", "upgrade"]):
+    for words in (["list"], ["show", "1"], ["trials", "1"], ["db", "check"], ["db", "upgrade"], ["devices"]):
         answer = cli(*words, "--json")
         assert answer.code == 0, answer.err
         assert_documented(answer.document)

@@ -24,7 +24,7 @@ COMMANDS = (
     *("tasks", "best", "build", "bench", "run", "doctor", "db upgrade", "db check"),
     *("history", "slowest", "failures", "compare"),
     *("engines", "engines install", "engines use", "records import", "records export"),
-    *("records merge", "records prune", "records stats"),
+    *("records merge", "records prune", "records stats", "devices", "devices check"),
 )
 
 

@@ -15,8 +15,8 @@ from workers.messages import (
     Workload,
 )
 
-CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu", {"tvm": "0.27"})
-GPU = DeviceInfo("cuda -arch=sm_90", "gpu-b", "Some GPU", 0, "cuda", {"tvm": "0.27"})
+CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu", versions={"tvm": "0.27"})
+GPU = DeviceInfo("cuda -arch=sm_90", "gpu-b", "Some GPU", 0, "cuda", versions={"tvm": "0.27"})
 
 
 def workload(n: int = 0) -> Workload:

@@ -98,8 +98,9 @@ def artifact(
 @pytest.fixture(scope="session")
 def measurer(device: DeviceInfo) -> Iterator[MeasureActor]:
     """A measure actor with its tracker and its server, without Ray."""
-    actor = MeasureActor("metaschedule", (device,))
+    actor = MeasureActor("metaschedule")
     actor.start()
+    actor.offer((device,))
     actor.serve()
     yield actor
     actor.stop()

@@ -13,7 +13,7 @@ from measuring import EVALUATOR
 
 from workers.actors import BuildActor, MeasureActor
 from workers.errors import EngineLostError
-from workers.messages import Artifact, Candidate, DeviceInfo, Measurement, TrialState, Workload
+from workers.messages import Artifact, Candidate, DeviceInfo, Measurement, Station, TrialState, Workload
 
 Eventually = Callable[..., None]
 Running = Callable[[int], bool]
@@ -22,8 +22,9 @@ Running = Callable[[int], bool]
 @pytest.fixture
 def own(device: DeviceInfo) -> Iterator[MeasureActor]:
     """A measure actor to do harm to."""
-    actor = MeasureActor("metaschedule", (device,))
+    actor = MeasureActor("metaschedule")
     actor.start()
+    actor.offer((device,))
     actor.serve()
     yield actor
     actor.stop()
@@ -41,7 +42,7 @@ def measure_until_good(
     """Measure as the coordinator does: a lost device is asked again, so often and no more."""
     results: list[Measurement] = []
     for _ in range(attempts):
-        results.append(actor.measure(artifact, device.device_class, EVALUATOR))
+        results.append(actor.measure(artifact, Station(device.device_class, device), EVALUATOR))
         if results[-1].state is not TrialState.DEVICE_LOST:
             break
     assert results[-1].state is TrialState.OK, results[-1].message
@@ -98,7 +99,8 @@ def test_losing_the_engine_process_over_a_measurement_blames_no_candidate(
     results: list[Measurement] = []
     endless = written_in_c("for (;;) { sleep(1); }")
     measuring = threading.Thread(
-        target=lambda: results.append(own.measure(endless, device.device_class, EVALUATOR)), daemon=True
+        target=lambda: results.append(own.measure(endless, Station(device.device_class, device), EVALUATOR)),
+        daemon=True,
     )
     measuring.start()
     eventually(lambda: len(services(own)) == 3, "it is being measured")
@@ -113,7 +115,7 @@ def test_a_device_without_a_server_is_given_up_after_a_while_and_says_so(
     own: MeasureActor, artifact: Artifact, device: DeviceInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(own._restarts, device.device_class, 11)
-    lost = own.measure(artifact, device.device_class, EVALUATOR)
+    lost = own.measure(artifact, Station(device.device_class, device), EVALUATOR)
     assert lost.state is TrialState.DEVICE_LOST
     assert "died 10 times in a row" in lost.message
 
@@ -126,7 +128,9 @@ def test_stopping_leaves_no_tracker_server_or_session(
     running: Running,
 ) -> None:
     endless = written_in_c("for (;;) { sleep(1); }")
-    threading.Thread(target=lambda: own.measure(endless, device.device_class, EVALUATOR), daemon=True).start()
+    threading.Thread(
+        target=lambda: own.measure(endless, Station(device.device_class, device), EVALUATOR), daemon=True
+    ).start()
     eventually(lambda: len(services(own)) == 3, "it is being measured")
     host = psutil.Process(own._process.pid)
     eventually(lambda: len(host.children(recursive=True)) >= 4, "the server has a session")

@@ -23,6 +23,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    Station,
     TrialState,
     Workload,
 )
@@ -194,7 +195,7 @@ def test_a_build_past_its_limit_is_killed_and_says_what_it_was_doing(
 def test_candidates_are_timed_through_the_tracker(
     measurer: MeasureActor, device: DeviceInfo, artifact: Artifact
 ) -> None:
-    measured = measurer.measure(artifact, device.device_class, EVALUATOR)
+    measured = measurer.measure(artifact, Station(device.device_class, device), EVALUATOR)
     assert measured.state is TrialState.OK, measured.message
     assert len(measured.times) == EVALUATOR.repeat
     assert 0 < measured.times[0] < 0.1
@@ -210,10 +211,10 @@ def test_a_candidate_that_segfaults_costs_one_trial(
 ) -> None:
     crashing = written_in_c("*(volatile int*)0 = 1;")
     for _ in range(3):
-        failed = measurer.measure(crashing, device.device_class, EVALUATOR)
+        failed = measurer.measure(crashing, Station(device.device_class, device), EVALUATOR)
         assert failed.state is TrialState.RUN_ERROR
         assert failed.message
-    good(measurer.measure(artifact, device.device_class, EVALUATOR))
+    good(measurer.measure(artifact, Station(device.device_class, device), EVALUATOR))
 
 
 def test_many_segfaults_in_a_row_do_not_use_the_device_up(
@@ -225,9 +226,11 @@ def test_many_segfaults_in_a_row_do_not_use_the_device_up(
 ) -> None:
     monkeypatch.setattr("workers.actors.MAX_RESTARTS", 1)
     crashing = written_in_c("abort();")
-    states = {measurer.measure(crashing, device.device_class, EVALUATOR).state for _ in range(4)}
+    states = {
+        measurer.measure(crashing, Station(device.device_class, device), EVALUATOR).state for _ in range(4)
+    }
     assert states == {TrialState.RUN_ERROR}
-    good(measurer.measure(artifact, device.device_class, EVALUATOR))
+    good(measurer.measure(artifact, Station(device.device_class, device), EVALUATOR))
 
 
 def test_a_candidate_that_never_ends_is_killed_at_its_limit(
@@ -235,27 +238,27 @@ def test_a_candidate_that_never_ends_is_killed_at_its_limit(
 ) -> None:
     endless = written_in_c("for (;;) { volatile int i = 0; }")
     limited = type(EVALUATOR)(min_repeat_ms=5, timeout_s=2.0)
-    failed = measurer.measure(endless, device.device_class, limited)
+    failed = measurer.measure(endless, Station(device.device_class, device), limited)
     assert failed.state is TrialState.RUN_TIMEOUT
     assert failed.run_s < 10
-    good(measurer.measure(artifact, device.device_class, EVALUATOR))
+    good(measurer.measure(artifact, Station(device.device_class, device), EVALUATOR))
 
 
 def test_a_candidate_that_ends_its_process_costs_one_trial(
     measurer: MeasureActor, device: DeviceInfo, artifact: Artifact, written_in_c: Callable[[str], Artifact]
 ) -> None:
-    failed = measurer.measure(written_in_c("_exit(0);"), device.device_class, EVALUATOR)
+    failed = measurer.measure(written_in_c("_exit(0);"), Station(device.device_class, device), EVALUATOR)
     assert failed.state is TrialState.RUN_ERROR
-    good(measurer.measure(artifact, device.device_class, EVALUATOR))
+    good(measurer.measure(artifact, Station(device.device_class, device), EVALUATOR))
 
 
 def test_what_cannot_be_loaded_is_a_run_error(
     measurer: MeasureActor, device: DeviceInfo, artifact: Artifact
 ) -> None:
     broken = Artifact(b"no library", ".so", artifact.args)
-    failed = measurer.measure(broken, device.device_class, EVALUATOR)
+    failed = measurer.measure(broken, Station(device.device_class, device), EVALUATOR)
     assert failed.state is TrialState.RUN_ERROR
-    good(measurer.measure(artifact, device.device_class, EVALUATOR))
+    good(measurer.measure(artifact, Station(device.device_class, device), EVALUATOR))
 
 
 # -- whole models

@@ -19,6 +19,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    Station,
     Workload,
     WrittenLog,
 )
@@ -179,8 +180,15 @@ class Engine(Protocol):
         target: str,
         repeats: int = 0,
         number: int = 1,
+        endpoint: Endpoint | None = None,
     ) -> ModelRun:
-        """Run a compiled model here: once for its outputs, `repeats` times `number` runs for its times."""
+        """Run a compiled model: once for its outputs, `repeats` times `number` runs for its times.
+
+        Parameters
+        ----------
+        endpoint : Endpoint or None
+            The device to run it on; None for this machine.
+        """
 
     def describe(self, workload: Workload, candidate: Candidate | None) -> str:
         """Return a text for people: the workload, or the schedule of a candidate as a readable trace."""
@@ -225,8 +233,29 @@ class Engine(Protocol):
             The model whose tasks they are, where they are those of a model.
         """
 
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel that every device of a target's kind can run, the same in every version.
+
+        By its time it is known whether a device runs as it used to.
+        """
+
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed; its port is announced with :func:`workers.host.ready`."""
 
-    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
-        """Run an RPC server for one device until killed, registered at the tracker under `key`."""
+    def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
+        """Run an RPC server for one device until killed, registered at the tracker under the station's key.
+
+        It has its own cores, or sees its own GPU alone, whatever else this machine has.
+        """
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Return how many servers are registered at a tracker under each key, the busy ones too.
+
+        Raises
+        ------
+        EngineError
+            Where it does not answer.
+        """
+
+    def count_devices(self, kind: str) -> int:
+        """Return how many devices of a kind, as in :class:`DeviceInfo`, answer on this machine."""

@@ -6,8 +6,11 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 
-__all__ = ["cpu_model", "slug", "usable_cores"]
+from workers.errors import EngineError
+
+__all__ = ["cpu_model", "cross_linker", "slug", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -23,6 +26,28 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
     found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
+
+
+def cross_linker(triple: str) -> str | None:
+    """Return what links libraries for a target's triple here; None where the usual one does.
+
+    Raises
+    ------
+    EngineError
+        Where it isn't installed.
+    """
+    if not triple or triple.partition("-")[0] == platform.machine():
+        return None
+    # Debian and its likes name cross compilers so; a vendor in the triple is not part of that name.
+    parts = triple.split("-")
+    names = [f"{triple}-g++", f"{parts[0]}-{'-'.join(parts[-2:])}-g++"]
+    for name in names:
+        if shutil.which(name):
+            return name
+    raise EngineError(
+        f"a library for {triple} is linked with {names[-1]}, which is not installed here "
+        f"(Debian has it in the package g++-{parts[0].replace('_', '-')}-{'-'.join(parts[-2:])})"
+    )
 
 
 def slug(text: str) -> str:

@@ -6,21 +6,30 @@ is killed. Here their states run in a process that the engine process forks, wat
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing.util
 import os
+import socket
 import time
+from collections import Counter
 from typing import Any
 
+import tvm.rpc
 from tvm.rpc.server import PopenRPCServerState
 from tvm.rpc.tracker import PopenTrackerServerState
 
-from workers.host import die_with_parent, ready
+from workers.engines.interface import WAITING
+from workers.errors import EngineError
+from workers.host import die_with_parent, ready, stage
+from workers.messages import Endpoint, Station
 
-__all__ = ["serve_device", "serve_tracker"]
+__all__ = ["count_devices", "requested", "serve_device", "serve_tracker", "tracked"]
 
 # Ports to try, from the first free one; TVM's own ranges start at 9190 and 9090.
 _TRACKER_PORTS = (9190, 9890)
 _SERVER_PORTS = (9090, 9890)
+# What does not answer by then is not there.
+_TRACKER_SECONDS = 5.0
 
 
 def serve_tracker(host: str) -> None:
@@ -31,22 +40,66 @@ def serve_tracker(host: str) -> None:
     _wait_for(state.thread)
 
 
-def serve_device(host: str, tracker: tuple[str, int], key: str, environment: dict[str, str]) -> None:
+def serve_device(host: str, tracker: tuple[str, int], station: Station) -> None:
     """Run an RPC server until killed, or until a candidate kills its listener.
 
     A candidate that segfaults ends the thread that listens while its process lives on, and the device is gone
     from the tracker (TVM #17495). So this process ends with that thread, its sockets close, the tracker
     forgets it, and whoever watches this process starts another.
     """
-    os.environ.update(environment)
+    _see_only(station)
     # Each session is a fork of this process by multiprocessing; none may outlive it.
     multiprocessing.util.register_after_fork(serve_device, lambda _: die_with_parent())
     first, last = _SERVER_PORTS
     state = PopenRPCServerState(
-        host, port=first, port_end=last, tracker_addr=tracker, key=key, custom_addr=host, silent=True
+        host, port=first, port_end=last, tracker_addr=tracker, key=station.key, custom_addr=host, silent=True
     )
     ready((host, state.port))
     _wait_for(state.thread)
+
+
+def requested(endpoint: Endpoint, limit_s: float) -> Any:
+    """Return a session with a device behind a tracker, which the server ends after `limit_s` seconds.
+
+    It waits for a free one without an end of its own: whoever calls this runs under a limit.
+    """
+    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
+    tracker = tvm.rpc.connect_tracker(endpoint.host, endpoint.port)
+    return tracker.request(endpoint.key, session_timeout=limit_s)
+
+
+def tracked(host: str, port: int) -> dict[str, int]:
+    """Return how many servers are registered at a tracker under each key, the busy ones too."""
+    try:
+        # TVM's own connection tries for a minute.
+        socket.create_connection((host, port), _TRACKER_SECONDS).close()
+        summary = tvm.rpc.connect_tracker(host, port).summary()
+    except (OSError, RuntimeError, ConnectionError) as error:
+        raise EngineError(f"no RPC tracker answers at {host}:{port}: {str(error).splitlines()[0]}") from None
+    keys = (str(server["key"]) for server in summary["server_info"])
+    return dict(Counter(key.removeprefix("server:") for key in keys))
+
+
+def count_devices(kind: str) -> int:
+    """Return how many devices of a kind answer on this machine."""
+    return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
+
+
+def _see_only(station: Station) -> None:
+    """Give this process the cores or the GPU that are the station's, before TVM looks for any."""
+    device = station.device
+    if device.kind == "cuda":
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = seen.split(",") if seen else None
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[station.index] if names else str(station.index)
+    if not device.cores:
+        return
+    os.environ["TVM_NUM_THREADS"] = str(device.cores)
+    usable = sorted(os.sched_getaffinity(0))
+    own = usable[station.index * device.cores : (station.index + 1) * device.cores]
+    # A target may be for fewer cores than there are: its kernels stay on those, and others off them.
+    if len(own) == device.cores < len(usable):
+        os.sched_setaffinity(0, own)
 
 
 def _wait_for(thread: Any) -> None:

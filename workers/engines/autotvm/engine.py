@@ -20,6 +20,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    Station,
     Workload,
     WrittenLog,
 )
@@ -156,8 +157,9 @@ class AutoTVMEngine:
         target: str,
         repeats: int = 0,
         number: int = 1,
+        endpoint: Endpoint | None = None,
     ) -> ModelRun:
-        """Run a compiled model here."""
+        """Run a compiled model here, or on a device behind a tracker."""
         from workers.engines.autotvm.model import run_model
         from workers.engines.autotvm.targets import cores_of
 
@@ -165,7 +167,7 @@ class AutoTVMEngine:
         # TVM reads it when its thread pool starts, which is with the first kernel.
         if cores_of(parsed):
             os.environ["TVM_NUM_THREADS"] = str(cores_of(parsed))
-        return run_model(library, params, inputs, parsed, repeats, number)
+        return run_model(library, params, inputs, parsed, repeats, number, endpoint)
 
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
         """Return the workload, or the candidate's choices, a line each."""
@@ -204,18 +206,35 @@ class AutoTVMEngine:
         del model
         return WrittenLog({"": write_log(_target(target), records).encode()})
 
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel to know a device by."""
+        from workers.engines.autotvm.tasks import known_kernel
+
+        return known_kernel(_target(target), self.name)
+
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""
         from workers.engines.rpc import serve_tracker
 
         serve_tracker(host)
 
-    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
+    def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""
         from workers.engines.rpc import serve_device
 
-        environment = {"TVM_NUM_THREADS": str(device.cores)} if device.cores else {}
-        serve_device(host, tracker, key, environment)
+        serve_device(host, tracker, station)
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Count the servers at a tracker by their keys."""
+        from workers.engines.rpc import tracked
+
+        return tracked(host, port)
+
+    def count_devices(self, kind: str) -> int:
+        """Count this machine's devices of a kind."""
+        from workers.engines.rpc import count_devices
+
+        return count_devices(kind)
 
 
 def _target(text: str) -> Any:

@@ -6,10 +6,8 @@ import json
 import pathlib
 import tempfile
 
-from tvm import rpc
-
 from workers.engines.autotvm.classic import tvm
-from workers.engines.interface import WAITING
+from workers.engines.rpc import requested
 from workers.host import stage
 from workers.messages import Artifact, Endpoint, EvaluatorConfig
 
@@ -18,10 +16,7 @@ __all__ = ["measure_artifact"]
 
 def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
     """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`."""
-    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
-    session = rpc.connect_tracker(endpoint.host, endpoint.port).request(
-        endpoint.key, session_timeout=evaluator.timeout_s
-    )
+    session = requested(endpoint, evaluator.timeout_s)
     device = session.device(endpoint.kind, 0)
     stage("loading the candidate on the device")
     name = f"candidate{artifact.suffix}"

@@ -13,15 +13,30 @@ from tvm import relay
 from tvm.autotvm.task import ApplyGraphBest
 from tvm.autotvm.task.space import FallbackConfigEntity
 from tvm.contrib import graph_executor
+from tvm.contrib.cc import cross_compiler
 from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
+from workers.engines.machine import cross_linker
+from workers.engines.rpc import requested
 from workers.errors import ModelError
 from workers.host import stage
-from workers.messages import CompiledModel, Extraction, ModelRun, Plan, PreparedModel, Record, TaskSpec
+from workers.messages import (
+    CompiledModel,
+    Endpoint,
+    Extraction,
+    ModelRun,
+    Plan,
+    PreparedModel,
+    Record,
+    TaskSpec,
+)
 
 __all__ = ["compile_model", "extract_tasks", "import_model", "run_model"]
+
+# For so long a library may keep a device, its upload included.
+_SESSION_SECONDS = 600.0
 
 # Operators AutoTVM has templates for, as Relay names them.
 _TUNABLE = ("nn.conv", "nn.dense", "nn.batch_matmul", "nn.contrib_dense", "nn.deformable")
@@ -92,7 +107,8 @@ def compile_model(
         )
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        built.export_library(str(path))
+        linker = cross_linker(str(target.attrs.get("mtriple", "")))
+        built.export_library(str(path), **({"fcompile": cross_compiler(linker)} if linker else {}))
         library = path.read_bytes()
     return CompiledModel(library, archive, tuple(chosen.used), tuple(chosen.missed))
 
@@ -104,13 +120,23 @@ def run_model(
     target: tvm.target.Target,
     repeats: int,
     number: int,
+    endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model in this process; see :meth:`workers.engines.interface.Engine.run`."""
-    device = tvm.device(target.kind.name if target.kind.name != "llvm" else "cpu", 0)
+    """Run a compiled model; see :meth:`workers.engines.interface.Engine.run`."""
+    kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
         path.write_bytes(library)
-        executor = graph_executor.GraphModule(tvm.runtime.load_module(str(path))["default"](device))
+        if endpoint is None:
+            device, module = tvm.device(kind, 0), tvm.runtime.load_module(str(path))
+        else:
+            session = requested(endpoint, _SESSION_SECONDS)
+            stage("loading the library on the device")
+            device = session.device(kind, 0)
+            session.upload(str(path), path.name)
+            # As for a candidate: Session.load_module of the tested wheel doesn't fit its server.
+            module = session.get_function("tvm.rpc.server.load_module")(path.name)
+        executor = graph_executor.GraphModule(module["default"](device))
     if params is not None:
         with np.load(io.BytesIO(params)) as archive:
             executor.set_input(**{name: tvm.nd.array(archive[name], device) for name in archive.files})

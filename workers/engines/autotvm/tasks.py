@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from workers.engines.autotvm.classic import autotvm, tvm
@@ -14,6 +15,7 @@ __all__ = [
     "candidate_of",
     "config_of",
     "fallback_of",
+    "known_kernel",
     "make_task",
     "result_of",
     "tvm_workload",
@@ -24,6 +26,7 @@ __all__ = [
 
 # What AutoTVM's own log holds for the cost of a failure.
 _FAILED_COST = 1e9
+_KNOWN = 256
 
 
 def workload_of(task: autotvm.task.Task, engine: str) -> Workload:
@@ -93,6 +96,15 @@ def fallback_of(task: autotvm.task.Task) -> Any:
         index += position * step
         step *= len(space.entities)
     return task.config_space.get(index) if task.config_space.is_index_valid(index) else None
+
+
+def known_kernel(target: tvm.target.Target, engine: str) -> tuple[Workload, Candidate]:
+    """Return a dense layer of 256 by 256, and the configuration that TVM falls back to for it."""
+    shape = ("TENSOR", (_KNOWN, _KNOWN), "float32")
+    task = autotvm.task.create("dense_nopack.x86", (shape, shape, None, "float32"), target)
+    workload = workload_of(task, engine)
+    config = fallback_of(task) or task.config_space.get(0)
+    return replace(workload, name="known_kernel"), candidate_of(config)
 
 
 def why_unfit(task: autotvm.task.Task, config: Any) -> str:

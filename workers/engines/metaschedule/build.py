@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import platform
 import tempfile
 from collections.abc import Callable
 
@@ -53,5 +54,5 @@ def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:
 def _linker(target: Target) -> tuple[str, Callable[..., None] | None]:
     """Link here where the result runs here; else ship objects, which TVM's RPC server links on the device."""
     triple = str(target.attrs.get("mtriple", ""))
-    foreign = target.kind.name == "llvm" and triple != "" and not triple.startswith("x86_64")
+    foreign = target.kind.name == "llvm" and triple != "" and not triple.startswith(platform.machine())
     return (".tar", tar.tar) if foreign else (".so", None)

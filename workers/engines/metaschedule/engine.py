@@ -20,6 +20,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     SearchOptions,
+    Station,
     Workload,
     WrittenLog,
 )
@@ -161,15 +162,16 @@ class MetaScheduleEngine:
         target: str,
         repeats: int = 0,
         number: int = 1,
+        endpoint: Endpoint | None = None,
     ) -> ModelRun:
-        """Run a compiled model here."""
+        """Run a compiled model here, or on a device behind a tracker."""
         parsed = _target(target)
         # TVM reads it when its thread pool starts, which is with the first kernel.
         if "num-cores" in parsed.attrs:
             os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
         from workers.engines.metaschedule.model import run_model
 
-        return run_model(library, params, inputs, parsed, repeats, number)
+        return run_model(library, params, inputs, parsed, repeats, number, endpoint)
 
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
         """Return the workload's script, or the candidate's trace as Python."""
@@ -207,18 +209,35 @@ class MetaScheduleEngine:
 
         return write_log(_target(target), records, model)
 
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel to know a device by."""
+        from workers.engines.metaschedule.known import known_kernel
+
+        return known_kernel(_target(target), self.name)
+
     def serve_tracker(self, host: str) -> None:
         """Run an RPC tracker until killed."""
         from workers.engines.rpc import serve_tracker
 
         serve_tracker(host)
 
-    def serve_device(self, host: str, tracker: tuple[str, int], key: str, device: DeviceInfo) -> None:
+    def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""
         from workers.engines.rpc import serve_device
 
-        environment = {"TVM_NUM_THREADS": str(device.cores)} if device.cores else {}
-        serve_device(host, tracker, key, environment)
+        serve_device(host, tracker, station)
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Count the servers at a tracker by their keys."""
+        from workers.engines.rpc import tracked
+
+        return tracked(host, port)
+
+    def count_devices(self, kind: str) -> int:
+        """Count this machine's devices of a kind."""
+        from workers.engines.rpc import count_devices
+
+        return count_devices(kind)
 
 
 def _target(text: str) -> Any:

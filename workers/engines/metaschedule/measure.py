@@ -10,7 +10,7 @@ from typing import Any
 import tvm
 from tvm import rpc
 
-from workers.engines.interface import WAITING
+from workers.engines.rpc import requested
 from workers.host import stage
 from workers.messages import Artifact, Endpoint, EvaluatorConfig
 
@@ -23,10 +23,7 @@ def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: Evaluato
     It runs in a process of its own, and its session ends with that process: a session object that anything
     still refers to would keep the device busy.
     """
-    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
-    session = rpc.connect_tracker(endpoint.host, endpoint.port).request(
-        endpoint.key, session_timeout=evaluator.timeout_s
-    )
+    session = requested(endpoint, evaluator.timeout_s)
     device = session.device(endpoint.kind, 0)
     stage("loading the candidate on the device")
     name = f"candidate{artifact.suffix}"

@@ -17,15 +17,19 @@ from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
 from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
 from tvm.relax.frontend.onnx import from_onnx
 from tvm.s_tir import dlight
+from tvm.support.cc import cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
+from workers.engines.machine import cross_linker
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
+from workers.engines.rpc import requested
 from workers.errors import ModelError
 from workers.host import stage
 from workers.messages import (
     CompiledModel,
+    Endpoint,
     Extraction,
     ModelRun,
     PreparedModel,
@@ -35,6 +39,9 @@ from workers.messages import (
 )
 
 __all__ = ["compile_model", "extract_tasks", "run_model", "stock_kernels"]
+
+# For so long a library may keep a device, its upload included.
+_SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
@@ -100,7 +107,7 @@ def compile_model(
     executable = _compiled(module, target)
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        executable.export_library(str(path))
+        executable.export_library(str(path), **_linked_for(target))
         library = path.read_bytes()
     archive = None
     if params is not None:
@@ -110,24 +117,51 @@ def compile_model(
     return CompiledModel(library, archive, tuned, untuned)
 
 
+def _linked_for(target: Target) -> dict[str, Any]:
+    linker = cross_linker(str(target.attrs.get("mtriple", "")))
+    return {"fcompile": cross_compiler(linker)} if linker else {}
+
+
 def run_model(
-    library: bytes, params: bytes | None, inputs: dict[str, Any], target: Target, repeats: int, number: int
+    library: bytes,
+    params: bytes | None,
+    inputs: dict[str, Any],
+    target: Target,
+    repeats: int,
+    number: int,
+    endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model in this process; see :meth:`workers.engines.interface.Engine.run`."""
-    device = tvm.device(target.kind.name if target.kind.name != "llvm" else "cpu", 0)
+    """Run a compiled model; see :meth:`workers.engines.interface.Engine.run`."""
+    kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
         path.write_bytes(library)
-        machine = relax.VirtualMachine(tvm.runtime.load_module(str(path)), device)
+        if endpoint is None:
+            device, module = tvm.device(kind, 0), tvm.runtime.load_module(str(path))
+        else:
+            session = requested(endpoint, _SESSION_SECONDS)
+            stage("loading the library on the device")
+            device = session.device(kind, 0)
+            session.upload(str(path), path.name)
+            module = session.load_module(path.name)
+    machine = relax.VirtualMachine(module, device)
     arguments = [tvm.runtime.tensor(value, device) for value in inputs.values()]
     if params is not None:
         with np.load(io.BytesIO(params)) as archive:
             arguments += [tvm.runtime.tensor(archive[f"p{i}"], device) for i in range(len(archive.files))]
     stage("running the model")
-    result = machine["main"](*arguments)
+    called: tuple[Any, ...] = ("main", *arguments)
+    if endpoint is None:
+        result = machine["main"](*arguments)
+    else:
+        # A function of another process can't return a tuple of tensors; it is asked for them one by one.
+        machine.set_input("main", *arguments)
+        machine.invoke_stateful("main")
+        result = machine.get_outputs("main")
+        called = ("invoke_stateful", "main")
     times: tuple[float, ...] = ()
     if repeats:
-        timed = machine.time_evaluator("main", device, number=number, repeat=repeats)(*arguments)
+        timed = machine.time_evaluator(called[0], device, number=number, repeat=repeats)(*called[1:])
         times = tuple(float(seconds) for seconds in timed.results)
     return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times)
 
