@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from orchestrator.builds.run import reachable
 from orchestrator.campaigns.extraction import resolve_boards
-from orchestrator.errors import EngineError, TargetError, UsageError
+from orchestrator.errors import EngineError, TargetError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewTrial, Storage
 from workers.actors import BuildActor, MeasureActor
@@ -146,12 +147,6 @@ def _station(
         if device.unfit:
             raise TargetError(f"target {device.target} can't be measured here: {device.unfit}")
         return measurer.offer((device,))[0]
-    if tracker is None:
-        raise UsageError(f"device {key} is registered at a TVM RPC tracker: name it with --tracker HOST:PORT")
-    known = measurer.tracked(*tracker)
-    if not known.get(key):
-        there = ", ".join(sorted(known)) or "none"
-        raise UsageError(
-            f"the tracker at {tracker[0]}:{tracker[1]} knows no device of key {key}; it knows {there}"
-        )
-    return Station(key, resolve_boards(tools, {key: target})[key], 0, tracker)
+    device = resolve_boards(tools, {key: target})[key]
+    reachable(tools, key, tracker, device.kind)
+    return Station(key, device, 0, tracker)

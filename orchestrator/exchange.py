@@ -14,6 +14,7 @@ from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, NotFoundError, UsageError
 from orchestrator.files import writable, writable_folder, write, write_folder
 from orchestrator.fleet import Toolbox
+from orchestrator.jsonl import BadLine, refusal
 from orchestrator.storage import NewTrial, Storage, TrialRow
 from workers.messages import (
     Candidate,
@@ -26,24 +27,7 @@ from workers.messages import (
     Workload,
 )
 
-__all__ = ["BadLine", "ExportReport", "ImportReport", "export_log", "import_log"]
-
-# Of a file of another kind every line is bad, and some tell that as well as all.
-_BAD_LISTED = 50
-
-
-@dataclass(frozen=True)
-class BadLine:
-    """A line that can't be imported, and why; of which file, where a log has several."""
-
-    number: int
-    reason: str
-    file: str = ""
-
-    @property
-    def where(self) -> str:
-        """The line, for people."""
-        return f"{self.file} line {self.number}" if self.file else f"line {self.number}"
+__all__ = ["ExportReport", "ImportReport", "export_log", "import_log"]
 
 
 @dataclass(frozen=True)
@@ -156,7 +140,7 @@ def import_log(
     # A line may be good for several workloads.
     total = len({(line.file, line.number) for line in lines})
     if bad and not skip_bad:
-        raise UsageError(_refusal(file.name, bad, total))
+        raise UsageError(refusal(file.name, bad, total))
     broken = {(line.file, line.number) for line in bad}
     good = [line for line in lines if (line.file, line.number) not in broken]
     chosen = _distinct(good)
@@ -296,16 +280,6 @@ def _unfit(line: LogLine, device: DeviceInfo) -> str:
     if line.kind and line.kind != device.kind:
         return f"it was measured for {line.kind} ({line.target}), and {device.device_class} is {device.kind}"
     return line.error
-
-
-def _refusal(name: str, bad: Sequence[BadLine], lines: int) -> str:
-    listed = "".join(f"\n  {line.where}: {line.reason}" for line in bad[:_BAD_LISTED])
-    if len(bad) > _BAD_LISTED:
-        listed += f"\n  and {len(bad) - _BAD_LISTED} more"
-    return (
-        f"{len(bad)} of {lines} lines of {name} can't be imported, so nothing was; "
-        f"--skip-bad leaves them out:{listed}"
-    )
 
 
 def _distinct(lines: Sequence[LogLine]) -> list[LogLine]:

@@ -27,13 +27,14 @@ from orchestrator.storage import DeviceClassRow, NewTrial, Storage, TrialRow, de
 from workers.messages import DeviceInfo, TrialState, Workload
 
 __all__ = [
-    "BadRecord",
+    "BadLine",
     "Exported",
     "Imported",
     "export_records",
     "import_records",
     "is_records",
     "merge_store",
+    "refusal",
     "save_unstored",
     "unstored_path",
 ]
@@ -47,11 +48,17 @@ _BAD_LISTED = 50
 
 
 @dataclass(frozen=True)
-class BadRecord:
-    """A line that can't be imported, and why."""
+class BadLine:
+    """A line that can't be imported, and why; of which file, where there are several."""
 
     number: int
     reason: str
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        """The line, for people."""
+        return f"{self.file} line {self.number}" if self.file else f"line {self.number}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,7 @@ class Imported:
         New ones. With `dry_run` nothing was stored, and it says what would have been.
     device_classes : tuple of str
         What they were measured on.
-    bad : tuple of BadRecord
+    bad : tuple of BadLine
         Lines that were left out.
     """
 
@@ -79,7 +86,7 @@ class Imported:
     failed: int
     stored_before: int
     imported: int
-    bad: tuple[BadRecord, ...]
+    bad: tuple[BadLine, ...]
     dry_run: bool
 
 
@@ -92,6 +99,17 @@ class Exported:
     failed: int
     workloads: int
     device_classes: tuple[str, ...]
+
+
+def refusal(name: str, bad: Sequence[BadLine], lines: int) -> str:
+    """Say that nothing of a file was imported, and which of its lines are bad."""
+    listed = "".join(f"\n  {line.where}: {line.reason}" for line in bad[:_BAD_LISTED])
+    if len(bad) > _BAD_LISTED:
+        listed += f"\n  and {len(bad) - _BAD_LISTED} more"
+    return (
+        f"{len(bad)} of {lines} lines of {name} can't be imported, so nothing was; "
+        f"--skip-bad leaves them out:{listed}"
+    )
 
 
 # -- the lines
@@ -391,7 +409,7 @@ def import_records(
             say(f"checked {number:,} trials")
     bad = tuple(checked.bad)
     if bad and not skip_bad:
-        raise UsageError(_refusal(file.name, bad, checked.lines))
+        raise UsageError(refusal(file.name, bad, checked.lines))
     reader = _Reader(store, file)
     return _take(store, file.name, reader.trials(), reader, bad, dry_run, say)
 
@@ -451,7 +469,7 @@ class _Reader:
     store: Storage
     path: pathlib.Path
     only_check: bool = False
-    bad: list[BadRecord] = field(default_factory=list)
+    bad: list[BadLine] = field(default_factory=list)
     lines: int = 0
     _classes: dict[str, DeviceClassRow] = field(default_factory=dict)
     # A file of a whole store has many: what has been stored is dropped.
@@ -472,9 +490,9 @@ class _Reader:
                 entry = _Entry.model_validate_json(text)
                 trial = self._take(entry)
             except ValidationError as error:
-                self.bad.append(BadRecord(number, _words(error)))
+                self.bad.append(BadLine(number, _words(error)))
             except ValueError as error:
-                self.bad.append(BadRecord(number, str(error)))
+                self.bad.append(BadLine(number, str(error)))
             else:
                 if trial is not None:
                     yield trial
@@ -557,7 +575,7 @@ def _take(
     name: str,
     trials: Iterator[TrialRow],
     source: _Source | _Reader,
-    bad: tuple[BadRecord, ...],
+    bad: tuple[BadLine, ...],
     dry_run: bool,
     say: Callable[[str], None],
 ) -> Imported:
@@ -657,16 +675,6 @@ def _words(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     words = first["msg"].removeprefix("Value error, ")
     return f"{where}: {words}" if where else words
-
-
-def _refusal(name: str, bad: Sequence[BadRecord], lines: int) -> str:
-    listed = "".join(f"\n  line {one.number}: {one.reason}" for one in bad[:_BAD_LISTED])
-    if len(bad) > _BAD_LISTED:
-        listed += f"\n  and {len(bad) - _BAD_LISTED} more"
-    return (
-        f"{len(bad)} of {lines} lines of {name} can't be imported, so nothing was; "
-        f"--skip-bad leaves them out:{listed}"
-    )
 
 
 def _instant(then: datetime) -> str:

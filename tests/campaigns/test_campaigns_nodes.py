@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from ray.cluster_utils import Cluster
 from stand_in_fleet import CPU, OWNER, plan
 
@@ -17,8 +19,9 @@ from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.errors import EngineLostError
 from orchestrator.fleet import ray_fleet
-from orchestrator.fleet.ray_fleet import Device, RayFleet
+from orchestrator.fleet.ray_fleet import Device, RayFleet, find_devices
 from orchestrator.storage import Storage, TaskState
+from workers.messages import DeviceInfo
 
 # A node that is gone is to be noticed in seconds; Ray's own settings take half a minute.
 HEALTH = {
@@ -151,3 +154,33 @@ def test_the_last_node_that_goes_ends_the_run_after_a_while_with_what_is_missing
     assert f"there was no device of class {CPU.device_class} for 3 s" in str(campaign.error)
     assert "is quarantined" in str(campaign.error)
     assert "is gone" in str(campaign.error)
+
+
+def test_a_target_that_is_not_here_is_found_on_the_node_that_has_it(cluster: Cluster) -> None:
+    cluster.add_node(num_cpus=1, env_vars={"QUICK_IS_RARE": "1"})
+    found = find_devices("stand_in_engines.quick", cluster.address, ("rare", "llvm"))
+    assert {target: device.model for target, device in found.items()} == {
+        "rare": "Rare",
+        "llvm": "Some CPU",
+    }
+    cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+
+
+def test_a_device_that_leaves_cores_over_is_measured_while_the_rest_search_and_build() -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("it takes two cores to have one left")
+    one = DeviceInfo("one core", "cpu-a-1", "Some CPU", 1, "cpu")
+    fleet = RayFleet("stand_in_engines.quick", (one,))
+    try:
+        fleet.join()
+        assert fleet.start()
+        (device,) = fleet.all_devices
+        assert not device.shares_cores
+        assert fleet.free_slots == len(cores) - 1
+        (node,) = fleet._nodes
+        for actor in (node.search, node.build):
+            assert list(ray.get(actor.cores.remote(), timeout=30)) == cores[1:]
+        assert list(ray.get(node.measure.cores.remote(), timeout=30)) == cores
+    finally:
+        fleet.stop()
