@@ -41,6 +41,10 @@ __all__ = [
 MAX_ATTEMPTS = 3
 #: The same, where the worker's node or its actor is gone: the work is innocent, but an end has to come.
 MAX_MOVES = 20
+#: Candidates of the largest round: MetaSchedule's num_trials_per_iter.
+LARGEST_BATCH = 64
+#: Of a task's budget, the part that a round made larger for many devices takes at most: searches learn between.
+LARGEST_PART = 4
 
 
 @dataclass(frozen=True)
@@ -266,6 +270,7 @@ class Machine:
     ) -> None:
         self._name, self._batch, self._first = name, batch, first
         self._plateau, self._max_open = plateau, max_open
+        self._devices = 1
         self._states = {t.id: _State(t, t.stored, t.since_best, t.best_s) for t in tasks}
         self._active = set(self._states)
         self._attempts: dict[str, _Attempt] = {}
@@ -304,6 +309,14 @@ class Machine:
         """Take the actions that need no capacity."""
         actions, self._outbox = self._outbox, []
         return actions
+
+    def fit(self, devices: int, *, max_open: int) -> None:
+        """Follow a fleet that changes.
+
+        A task proposes again when its round is over. So a round has a candidate for each device, within limits:
+        many devices would else wait for rounds to end.
+        """
+        self._devices, self._max_open = devices, max_open
 
     def next_compute(self) -> Action | None:
         """Return the next piece of work for a core, None where there is none now.
@@ -407,7 +420,7 @@ class Machine:
             state.phase = "idle"
             return
         state.phase = "running"
-        for candidate in fresh[: self._round(state)]:
+        for candidate in fresh[: state.task.budget - state.stored]:
             state.seen.add(candidate.hash)
             token = self._token()
             self._attempts[token] = _Attempt(state.task.id, candidate)
@@ -513,12 +526,13 @@ class Machine:
 
         A task's first round is small: a campaign that ends early shall have tried every task, and what a
         first few candidates take says where the others are worth their time. After it, what is left of the
-        budget is split into rounds of about one size, none over the batch.
+        budget is split into rounds of about one size, none over the batch, which grows with the devices.
         """
         left = state.task.budget - state.stored
+        batch = max(self._batch, min(self._devices, state.task.budget // LARGEST_PART, LARGEST_BATCH))
         if state.stored == 0:
-            return min(left, self._first)
-        return math.ceil(left / math.ceil(left / self._batch))
+            return min(left, self._first * batch // self._batch)
+        return math.ceil(left / math.ceil(left / batch))
 
     def _make_room(self) -> bool:
         """Close the idle search used longest ago where too many are open; say whether one more may open."""

@@ -41,6 +41,8 @@ __all__ = ["Tuning"]
 #: Candidates of one round: what MetaSchedule calls num_trials_per_iter. Its 64 would be a small task's whole
 #: budget.
 BATCH = 16
+#: Searches open at once, at least; each holds a process of some 100 MB. Every core may have one.
+OPEN = 24
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
 #: Built candidates that may wait, for each device.
@@ -55,6 +57,8 @@ _TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
 _TRAIN_SECONDS = 300.0
 #: Seconds for which results that can't be stored are kept, and storing them tried again.
 STORE_PATIENCE_SECONDS = 60.0
+#: Seconds a result waits for others: a commit costs milliseconds, however many trials are in it.
+GATHER_SECONDS = 0.25
 _STORE_PAUSE_SECONDS = 1.0
 _TELL_SECONDS = 5.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
@@ -68,6 +72,7 @@ class Fleet:
     """What this loop needs of a fleet; see :class:`orchestrator.fleet.ray_fleet.RayFleet`."""
 
     versions: dict[str, str]
+    total_slots: int
     free_slots: int
     computing: int
     ready_devices: int
@@ -148,6 +153,7 @@ class Tuning:
         self._unsaved: list[NewTrial] = []
         self._unsaved_since = 0.0
         self._began = self._told_at = time.monotonic()
+        self._flush_at = 0.0
         self._stopped: Callable[[], bool] = lambda: False
         self.recorded = 0
 
@@ -166,16 +172,22 @@ class Tuning:
         try:
             self._take_notes()  # of tasks that had enough before they began
             while not machine.done and not stopped():
+                # Devices first: none shall wait for the store.
                 self._dispatch()
-                for completion in self._fleet.wait(0.5):
+                if self._unsaved and time.monotonic() >= self._flush_at:
+                    self._flush()
+                for completion in self._fleet.wait(self._pause_s()):
                     self._take(completion)
-                self._flush()
                 self._tell_devices()
             machine.stop()
             self._last_words()
         finally:
             self._flush(final=True)
             self._tell_devices(final=True)
+
+    def _pause_s(self) -> float:
+        """Say how long nothing has to happen."""
+        return min(0.5, max(0.0, self._flush_at - time.monotonic())) if self._unsaved else 0.5
 
     # -- giving out work
 
@@ -186,6 +198,7 @@ class Tuning:
         moment when enough candidates wait for it until none does, so that the device is quiet.
         """
         fleet, machine = self._fleet, self._machine
+        machine.fit(fleet.ready_devices, max_open=max(OPEN, fleet.total_slots))
         idle = fleet.idle_devices()
         for device in idle:
             if device.shares_cores and device.paused and not machine.measurable_on(device.device_class):
@@ -322,6 +335,8 @@ class Tuning:
         match action:
             case RecordTrial(task, candidate, measurement, build_s, token):
                 subject = self._subjects[task]
+                if not self._unsaved:
+                    self._flush_at = time.monotonic() + GATHER_SECONDS
                 self._unsaved.append(
                     NewTrial(
                         workload_hash=subject.workload.hash,

@@ -276,6 +276,11 @@ class RayFleet:
     # -- what there is
 
     @property
+    def total_slots(self) -> int:
+        """Searches and builds at once, where nothing is under way."""
+        return sum(node.slots for node in self._nodes)
+
+    @property
     def free_slots(self) -> int:
         """Searches and builds that could be begun now."""
         return sum(max(0, node.slots - node.busy) for node in self._nodes if node.computes)

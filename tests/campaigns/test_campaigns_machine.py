@@ -111,6 +111,37 @@ def test_a_first_round_is_small_and_the_others_of_about_one_size_none_over_the_b
     assert [a.count for a in driver.actions if isinstance(a, Propose)] == [4, 10, 10]
 
 
+@pytest.mark.parametrize(
+    ("devices", "budget", "rounds"),
+    [
+        (16, 164, [4] + 10 * [16]),
+        (32, 168, [8] + 5 * [32]),
+        (500, 272, [16] + 4 * [64]),
+        # A search that learned nothing between its rounds would be a random one.
+        (500, 80, [5, 19, 19, 19, 18]),
+        (500, 24, [4, 10, 10]),
+    ],
+)
+def test_rounds_grow_with_the_devices_to_a_fourth_of_the_budget(
+    devices: int, budget: int, rounds: list[int]
+) -> None:
+    machine = Machine("m", [task(1, budget=budget)], batch=16)
+    machine.fit(devices, max_open=24)
+    driver = Driver(machine)
+    driver.run()
+    assert [a.count for a in driver.actions if isinstance(a, Propose)] == rounds
+
+
+def test_devices_that_go_while_a_search_proposes_cost_no_candidate() -> None:
+    machine = Machine("m", [task(1, budget=272)], batch=16)
+    machine.fit(64, max_open=24)
+    driver = Driver(machine)
+    driver.until(Propose)
+    machine.fit(1, max_open=24)
+    driver.handle(Proposed(1, tuple(candidate(n) for n in range(16))))
+    assert machine.in_flight == 16
+
+
 def test_every_task_has_had_its_first_round_before_any_has_a_second() -> None:
     driver = Driver(Machine("m", [task(n, budget=20) for n in (1, 2, 3)], batch=16))
     driver.run()

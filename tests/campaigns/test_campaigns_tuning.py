@@ -171,6 +171,12 @@ def test_a_stop_records_what_is_being_measured_and_nothing_more(store: Storage) 
 
 
 @pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each result is stored when it comes."""
+    monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "STORE_PATIENCE_SECONDS", 3.0)
     monkeypatch.setattr(tuning, "_STORE_PAUSE_SECONDS", 0.05)
@@ -217,7 +223,7 @@ def test_results_wait_for_a_database_that_is_locked_for_a_while(
     assert campaign.states() == {TaskState.SATISFIED}
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("impatient", "at_once")
 def test_a_database_that_stays_away_ends_the_run_and_keeps_the_results_in_a_file(
     store: Storage, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +266,7 @@ def test_results_that_go_nowhere_are_counted(
     other.unlock()
 
 
+@pytest.mark.usefixtures("at_once")
 def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> None:
     fleet = StandInFleet()
     campaign = Campaign(store, fleet, spec(), 1, 2)
