@@ -30,6 +30,8 @@ _STOP_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
 # Calls an actor may have under way: pausing must not queue behind searches.
 _CONCURRENCY = 64
+# Measurements that one node may have under way on boards, each of which is a thread that waits.
+_MEASUREMENTS = 1024
 # How often the cluster is asked for its nodes, and the tracker for its boards.
 _LOOK_SECONDS = 2.0
 #: Measurements in a row that a device was lost over, after which it is given no more.
@@ -357,8 +359,8 @@ class RayFleet:
             self._look_for_nodes()
             self._look_at_tracker()
             self._look_for_lost()
+            self._lose_patience()
         self._take_joined(0)
-        self._lose_patience()
         found, self._dropped = self._dropped, []
         if not self._pending:
             if not found:
@@ -407,7 +409,7 @@ class RayFleet:
                 name,
                 str(found.get("NodeManagerHostname", name)),
                 0 if role == "measure" else cpus,
-                _make(MeasureActor, name, self.engine, gpus=gpus),
+                _make(MeasureActor, name, self.engine, gpus=gpus, calls=_MEASUREMENTS),
             )
             self._joining[name] = node
             wanted = () if role == "compute" else self.devices
@@ -689,7 +691,7 @@ def _join(address: str | None, slots: int | None) -> None:
         raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {first}") from None
 
 
-def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0) -> Any:
+def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0, calls: int = _CONCURRENCY) -> Any:
     return (
         ray.remote(actor)
         .options(
@@ -697,7 +699,7 @@ def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0) -> Any:
             # who asks for none.
             num_cpus=0,
             num_gpus=gpus,
-            max_concurrency=_CONCURRENCY,
+            max_concurrency=calls,
             max_restarts=-1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
         )
