@@ -73,6 +73,8 @@ SPREAD = 0.3
 DEVICE = device(0)
 # A trace is made in about the time that recording it takes; there are as many as a database can't tell apart.
 _TRACES = 500
+# What the loop asks the store for besides recording.
+_ASKED = ("known_candidates", "history", "update_task")
 _SAMPLE = random.Random(1).randbytes(16_000)
 
 
@@ -364,7 +366,7 @@ class _Moment:
     at: float
     process_cpu_s: float
     fleet: Meter
-    store: Meter
+    store_s: float
     commits: int
     trials: int
 
@@ -410,13 +412,12 @@ class Run:
         self.fleet, self.devices, self.trials = fleet, devices, trials
         self._commits, self._store = Meter(), Meter()
         spec = CampaignSpec.of({"models": [{"path": "/models/model.onnx"}], "trials": trials})
-        campaign, made = _plan(store, spec, f"{devices} devices, {time.time_ns()}")
-        self._tuning = Tuning(store, self.fleet, campaign, OWNER, spec, made, lambda _: None, self._changed)
-        # Metered from here on. Instance attributes before the class's methods, so that the loop finds them.
+        self.campaign, made = _plan(store, spec, f"{devices} devices, {time.time_ns()}")
+        self._tuning = Tuning(store, fleet, self.campaign, OWNER, spec, made, lambda _: None, self._changed)
+        # What the loop asks the store for is metered from here on.
         self._metered: Any = store
-        record = self._commits.around(store.record_trials)
-        self._metered.record_trials = self._store.around(record)
-        for name in ("known_candidates", "history", "update_task"):
+        self._metered.record_trials = self._commits.around(store.record_trials)
+        for name in _ASKED:
             setattr(self._metered, name, self._store.around(getattr(store, name)))
         self._begun: _Moment | None = None
         self._ended: _Moment | None = None
@@ -427,7 +428,7 @@ class Run:
         try:
             self._tuning.run(lambda: False)
         finally:
-            for name in ("record_trials", "known_candidates", "history", "update_task"):
+            for name in ("record_trials", *_ASKED):
                 delattr(self._metered, name)
         seconds = time.monotonic() - started
         before, after = self._begun, self._ended
@@ -446,11 +447,11 @@ class Run:
             trials_per_s=trials / clock,
             cpu_ms=cpu / trials * 1e3,
             wall_ms=wall / trials * 1e3,
-            store_share=(after.store.wall_s - before.store.wall_s) / wall,
+            store_share=(after.store_s - before.store_s) / wall,
             trials_per_commit=trials / (after.commits - before.commits),
             loop_busy=wall / clock,
             stand_in_busy=fleet_cpu / clock,
-            measured=Counter(measurement.device for _, measurement in self.fleet.measured),
+            measured=dict(Counter(measurement.device for _, measurement in self.fleet.measured)),
         )
 
     def _busy(self, start: float, end: float) -> float:
@@ -469,7 +470,7 @@ class Run:
             time.monotonic(),
             time.process_time(),
             Meter(**vars(self.fleet.meter)),
-            Meter(**vars(self._store)),
+            self._store.wall_s + self._commits.wall_s,
             self._commits.calls,
             self._tuning.recorded,
         )

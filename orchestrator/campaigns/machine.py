@@ -43,7 +43,7 @@ MAX_ATTEMPTS = 3
 MAX_MOVES = 20
 #: Candidates of the largest round: MetaSchedule's num_trials_per_iter.
 LARGEST_BATCH = 64
-#: Of a task's budget, the part that a round made larger for many devices takes at most: searches learn between.
+#: Rounds are made larger for many devices up to this part of a task's budget: searches learn between rounds.
 LARGEST_PART = 4
 
 
@@ -313,8 +313,8 @@ class Machine:
     def fit(self, devices: int, *, max_open: int) -> None:
         """Follow a fleet that changes.
 
-        A task proposes again when its round is over. So a round has a candidate for each device, within limits:
-        many devices would else wait for rounds to end.
+        A task proposes again when its round is over, and many devices would wait for that. So a round has a
+        candidate for each device, within limits.
         """
         self._devices, self._max_open = devices, max_open
 

@@ -205,7 +205,7 @@ class Tuning:
                 fleet.resume(device)
         if machine.measurable < WINDOW * max(1, fleet.ready_devices):
             self._give_to_cores()
-        nothing_else = fleet.computing == 0
+        nothing_else = any(device.shares_cores for device in idle) and fleet.computing == 0
         for device in idle:
             waiting = machine.measurable_on(device.device_class)
             if not waiting:
