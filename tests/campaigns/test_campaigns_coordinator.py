@@ -75,9 +75,9 @@ class Fleet(StandInFleet):
     def start(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
         # Its workers are new ones.
         self.stopped = False
-        for device in self.devices:
-            device.paused = device.busy = False
         self._queue.clear()
+        for device in self.devices:
+            device.busy = device.paused = False
         return True
 
     def stop(self) -> None:
@@ -102,6 +102,8 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """The one fleet there is; the coordinator gets it whatever it asks for."""
     made = Fleet()
     monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", lambda *_, **__: made)
+    # What is stored when a lease is lost is counted, so each result is stored when it comes.
+    monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(coordinator, "Toolbox", Tools)
     # What comes after tuning is for other tests.
     monkeypatch.setattr(coordinator._Run, "_verify", lambda *_, **__: [])
