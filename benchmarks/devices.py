@@ -126,8 +126,18 @@ class SimulatedDevice:
 
     name: str
     device_class: str = DEVICE.device_class
+    host: str = "board"
+    state: str = "ready"
+    busy: bool = False
+    measured: int = 0
+    last_error: str = ""
     shares_cores: bool = False
     paused: bool = False
+
+    @property
+    def station(self) -> Station:
+        """As a fleet's device has it."""
+        return Station(self.name, DEVICE)
 
 
 class SimulatedFleet:
@@ -156,6 +166,11 @@ class SimulatedFleet:
         self._numbers = itertools.count()
         self._random = random.Random(1)
         self._traces = [trace(self._random) for _ in range(_TRACES)]
+
+    @property
+    def all_devices(self) -> list[SimulatedDevice]:
+        """All of them; the loop stores how they stand."""
+        return self.devices
 
     def idle_devices(self) -> list[SimulatedDevice]:
         """Return the devices that wait for nothing."""

@@ -12,7 +12,7 @@ from orchestrator.builds.run import reachable
 from orchestrator.campaigns.extraction import resolve_boards
 from orchestrator.errors import EngineError, TargetError
 from orchestrator.fleet import Toolbox
-from orchestrator.storage import NewTrial, Storage
+from orchestrator.storage import NewTrial, Sighting, Storage
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import DeviceInfo, EvaluatorConfig, Station, TrialState
 
@@ -116,9 +116,8 @@ def check_device(
             ]
         )
     ok = measured.state is TrialState.OK
-    store.see_device(
-        station.key, measured.host, device, state="seen" if ok else "lost", message=measured.message
-    )
+    state = "seen" if ok else "lost"
+    store.see_devices([Sighting(station.key, measured.host, device, state, measured.message)])
     if not ok:
         raise EngineError(
             f"device {station.key} failed the check, {measured.state.value}: {measured.message}"

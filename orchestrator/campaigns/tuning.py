@@ -33,7 +33,7 @@ from orchestrator.campaigns.machine import (
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import LeaseLostError, StorageError, UsageError
 from orchestrator.jsonl import save_unstored, unstored_path
-from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
+from orchestrator.storage import CampaignTaskRow, NewTrial, Sighting, Storage, TaskState
 from workers.messages import DeviceInfo, Measurement, Record, TrialState, Workload
 
 __all__ = ["Tuning"]
@@ -396,18 +396,22 @@ class Tuning:
         if now < self._told_at + _TELL_SECONDS and not final:
             return
         elapsed, self._told_at = now - self._began, now
+        found = []
         for device in self._fleet.all_devices:
             state = device.state if device.state != "ready" else "busy" if device.busy else "free"
-            # It is told for people: a store that fails now is told the next time.
-            with contextlib.suppress(StorageError):
-                self._store.see_device(
+            found.append(
+                Sighting(
                     device.station.key,
                     device.host,
                     device.station.device,
-                    state="seen" if final and device.state == "ready" else state,
-                    message=device.last_error,
-                    trials_per_hour=device.measured / elapsed * 3600 if elapsed > 0 else None,
+                    "seen" if final and device.state == "ready" else state,
+                    device.last_error,
+                    device.measured / elapsed * 3600 if elapsed > 0 else None,
                 )
+            )
+        # It is told for people: a store that fails now is told the next time.
+        with contextlib.suppress(StorageError):
+            self._store.see_devices(found)
 
     def _set_aside(self) -> str:
         """Write what no store takes to a file of its own, and say where it is and what to do."""

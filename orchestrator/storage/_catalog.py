@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Select, select, update
 
 from orchestrator.errors import NotFoundError, StorageError
 from orchestrator.storage._database import Database
-from orchestrator.storage._lookup import device_class_id, insert_row, put_row, put_target, storable
+from orchestrator.storage._lookup import device_class_ids, insert_row, put_row, put_target, storable
 from orchestrator.storage._lookup import workload_ids as ids_of_workloads
 from orchestrator.storage._models import Device, DeviceClass, Model, ModelTask, Target, Workload
 from orchestrator.storage._models import Extraction as ExtractionTable
 from orchestrator.storage._types import db_now, insert_unless_there
-from orchestrator.storage.records import DeviceClassRow, DeviceRow, ModelRow, WorkloadRow
+from orchestrator.storage.records import DeviceClassRow, DeviceRow, ModelRow, Sighting, WorkloadRow
 from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec, TensorSpec
 from workers.messages import Workload as WorkloadMessage
 
@@ -117,50 +117,35 @@ class Catalog(Database):
             query = query.where(Target.engine == engine)
         return [_device_class_row(row) for row in self._read(lambda c: c.execute(query).all())]
 
-    def see_device(
-        self,
-        key: str,
-        host: str,
-        info: DeviceInfo,
-        *,
-        state: str = "seen",
-        message: str = "",
-        trials_per_hour: float | None = None,
-    ) -> None:
-        """Note how a device stands now, by whoever measures on it.
-
-        Parameters
-        ----------
-        state : {'seen', 'free', 'busy', 'quarantined', 'lost'}
-            ``seen`` says that nobody measures on it any more.
-        message : str
-            Its last error.
-        trials_per_hour : float, optional
-            What it measured lately; left out, what is stored stays.
+    def see_devices(self, sightings: Sequence[Sighting]) -> None:
+        """Note how devices stand now, all in one transaction, by whoever measures on them.
 
         Raises
         ------
         NotFoundError
-            Its device class isn't stored yet.
+            The device class of one isn't stored yet.
         """
 
         def work(connection: Connection) -> None:
-            values: dict[str, Any] = {
-                "key": key,
-                "host": host,
-                "device_class_id": device_class_id(connection, info.device_class),
-                "versions": dict(info.versions),
-                "state": state,
-                "message": storable(message),
-            }
-            if trials_per_hour is not None:
-                values["trials_per_hour"] = trials_per_hour
-            device_id = put_row(connection, Device, ("key", "host"), values)
-            connection.execute(
-                update(Device).where(Device.id == device_id).values(**values, last_seen_at=db_now())
-            )
+            classes = device_class_ids(connection, (seen.info.device_class for seen in sightings))
+            for seen in sightings:
+                values: dict[str, Any] = {
+                    "key": seen.key,
+                    "host": seen.host,
+                    "device_class_id": classes[seen.info.device_class],
+                    "versions": dict(seen.info.versions),
+                    "state": seen.state,
+                    "message": storable(seen.message),
+                }
+                if seen.trials_per_hour is not None:
+                    values["trials_per_hour"] = seen.trials_per_hour
+                device_id = put_row(connection, Device, ("key", "host"), values)
+                connection.execute(
+                    update(Device).where(Device.id == device_id).values(**values, last_seen_at=db_now())
+                )
 
-        self._write(work)
+        if sightings:
+            self._write(work)
 
     def devices(self) -> list[DeviceRow]:
         """Return every device ever seen, the latest first."""

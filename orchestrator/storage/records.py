@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from workers.messages import Candidate, Measurement, TensorSpec, TrialState
+from workers.messages import Candidate, DeviceInfo, Measurement, TensorSpec, TrialState
 
 __all__ = [
     "BEGUN_STATES",
@@ -37,6 +37,7 @@ __all__ = [
     "NewTrial",
     "NewVerification",
     "PruneCounts",
+    "Sighting",
     "StoreStatistics",
     "TaskComparisonRow",
     "TaskOfCampaign",
@@ -231,13 +232,37 @@ class DeviceClassRow:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """How a device stands.
+
+    Attributes
+    ----------
+    key, host : str
+        Under which it is known, and where.
+    state : {'seen', 'free', 'busy', 'quarantined', 'lost'}
+        ``seen`` says that nobody measures on it any more.
+    message : str
+        Its last error.
+    trials_per_hour : float or None
+        What it measured lately; None leaves what is stored.
+    """
+
+    key: str
+    host: str
+    info: DeviceInfo
+    state: str = "seen"
+    message: str = ""
+    trials_per_hour: float | None = None
+
+
+@dataclass(frozen=True)
 class DeviceRow:
     """A device that was seen under a tracker key on a host.
 
     Attributes
     ----------
     state : str
-        As of `last_seen_at`; see :meth:`Storage.see_device`.
+        As of `last_seen_at`; see :class:`Sighting`.
     message : str
         Its last error.
     trials_per_hour : float or None

@@ -9,7 +9,7 @@ import pytest
 from storage_builders import CPU, GPU, extraction, model, stock, workload
 
 from orchestrator.errors import NotFoundError, StorageError
-from orchestrator.storage import Storage
+from orchestrator.storage import Sighting, Storage
 
 
 def test_a_model_is_stored_once_per_content_and_shapes(storage: Storage) -> None:
@@ -93,15 +93,25 @@ def test_a_device_class_never_comes_to_mean_something_else(storage: Storage) -> 
 
 def test_a_device_is_known_by_key_and_host(storage: Storage) -> None:
     with pytest.raises(NotFoundError, match="cpu-a-2"):
-        storage.see_device("cpu", "host-a", CPU)
+        storage.see_devices([Sighting("cpu", "host-a", CPU)])
     stock(storage)
-    storage.see_device("cpu", "host-a", CPU)
+    storage.see_devices([Sighting("cpu", "host-a", CPU)])
     before = storage.devices()
-    storage.see_device("cpu", "host-a", replace(CPU, versions={"tvm": "0.28"}))
-    storage.see_device("cpu", "host-b", CPU)
+    storage.see_devices([Sighting("cpu", "host-a", replace(CPU, versions={"tvm": "0.28"}))])
+    storage.see_devices([Sighting("cpu", "host-b", CPU)])
     after = {row.host: row for row in storage.devices()}
     assert set(after) == {"host-a", "host-b"}
     assert after["host-a"].versions == {"tvm": "0.28"}
+    assert (after["host-a"].state, after["host-a"].trials_per_hour) == ("seen", None)
+    storage.see_devices(
+        [
+            Sighting("cpu", "host-a", CPU, "busy", "", 120.0),
+            Sighting("cpu", "host-b", CPU, "lost", "no answer"),
+        ]
+    )
+    storage.see_devices([Sighting("cpu", "host-a", CPU, "free")])
+    now = {row.host: (row.state, row.message, row.trials_per_hour) for row in storage.devices()}
+    assert now == {"host-a": ("free", "", 120.0), "host-b": ("lost", "no answer", None)}
     assert after["host-a"].last_seen_at >= before[0].last_seen_at
 
 

@@ -16,7 +16,15 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.postgres_server import PostgresServer, find_binaries
-from orchestrator.storage import CampaignState, NewCampaignModel, NewTask, NewTrial, NewVerification, Storage
+from orchestrator.storage import (
+    CampaignState,
+    NewCampaignModel,
+    NewTask,
+    NewTrial,
+    NewVerification,
+    Sighting,
+    Storage,
+)
 from orchestrator.storage import TaskState as T
 from orchestrator.storage._schema import HEAD
 from workers.messages import (
@@ -43,7 +51,7 @@ def fill(storage: Storage) -> None:
     """Store what `test_storage_upgrades.py` looks for."""
     for device in (CPU, GPU):
         storage.put_device_class("metaschedule", device)
-        storage.see_device(f"{device.kind}-key", "host-a", device)
+        storage.see_devices([Sighting(f"{device.kind}-key", "host-a", device)])
     tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
     squeezenet = PreparedModel(
         "ab" * 32, "squeezenet", b"onnx", (tensor,), (tensor,), ("opset raised to 17",)
