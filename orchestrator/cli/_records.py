@@ -183,15 +183,7 @@ def export(
         Path | None,
         typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
     ] = None,
-    workload: Annotated[
-        str | None,
-        typer.Option(
-            "--workload",
-            metavar="HASH",
-            help="A workload by the first digits of its hash.",
-            show_default=False,
-        ),
-    ] = None,
+    workload: options.Workload = None,
     best: Annotated[
         bool, typer.Option("--best", help="Only the fastest trial of each task (not in jsonl).")
     ] = False,

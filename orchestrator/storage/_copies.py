@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -15,10 +14,10 @@ from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._engine import vacuum
 from orchestrator.storage._lookup import (
     device_class_ids,
-    storable,
+    insert_trials,
     trial_row,
+    trial_values,
     trials_joined,
-    workload_ids,
 )
 from orchestrator.storage._models import (
     Campaign,
@@ -31,9 +30,9 @@ from orchestrator.storage._models import (
     Verification,
     Workload,
 )
-from orchestrator.storage._types import db_now, insert_unless_there
-from orchestrator.storage.records import ClassStatistics, PruneCounts, StoreStatistics, TrialRow
-from workers.messages import TrialState
+from orchestrator.storage._types import db_now
+from orchestrator.storage.records import ClassStatistics, NewTrial, PruneCounts, StoreStatistics, TrialRow
+from workers.messages import Candidate, Measurement, TrialState
 from workers.messages import Workload as WorkloadMessage
 
 __all__ = ["Copies"]
@@ -108,19 +107,9 @@ class Copies(Database):
             A trial without a trace, called ok without a time, or with times that are no numbers.
         """
         rows = [_values(trial) for trial in trials]
-        table: Any = Trial.__table__
-        unique = ("workload_id", "device_class_id", "candidate")
 
         def work(connection: Connection) -> int:
-            workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
-            classes = device_class_ids(connection, (trial.device_class for trial in trials))
-            for trial, row in zip(trials, rows, strict=True):
-                row["workload_id"] = workloads[trial.workload_hash]
-                row["device_class_id"] = classes[trial.device_class]
-            statement = insert_unless_there(table, self._dialect, unique).returning(table.c.id)
-            # As record_trials does: one order for all writers.
-            ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
-            return sum(len(connection.execute(statement, part).all()) for part in chunks(ordered))
+            return insert_trials(connection, trials, rows)
 
         return self._write(work) if rows else 0
 
@@ -293,22 +282,17 @@ def _values(trial: TrialRow) -> dict[str, Any]:
         raise ValueError(f"candidate {trial.candidate} comes without its trace")
     if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times):
         raise ValueError(f"candidate {trial.candidate} is {trial.state.value}, and its times are {times}")
-    return {
-        "candidate": trial.candidate,
-        "trace": trial.trace.encode(),
-        "state": trial.state.value,
-        "cost_s": statistics.median(times) if ok else None,
-        "times": times,
-        "message": storable(trial.message),
-        "campaign_id": None,
-        "device": storable(trial.device),
-        "host": storable(trial.host),
-        "versions": dict(trial.versions),
-        "build_s": trial.build_s,
-        "run_s": trial.run_s,
-        "token": trial.token,
-        "created_at": trial.created_at,
-    }
+    measured = Measurement(trial.state, trial.times, trial.message, trial.device, trial.host, trial.run_s)
+    new = NewTrial(
+        trial.workload_hash,
+        trial.device_class,
+        Candidate(trial.candidate, trial.trace),
+        measured,
+        build_s=trial.build_s,
+        token=trial.token,
+        versions=trial.versions,
+    )
+    return {**trial_values(new), "created_at": trial.created_at}
 
 
 def _count(connection: Connection, model: Any) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, insert, select
@@ -11,19 +13,21 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._database import chunks
 from orchestrator.storage._models import Base, DeviceClass, Target, Trial, Workload
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.records import TrialRow
+from orchestrator.storage.records import NewTrial, TrialRow
 from workers.messages import TrialState
 
 __all__ = [
     "device_class_id",
     "device_class_ids",
     "insert_row",
+    "insert_trials",
     "of_pair",
     "put_row",
     "put_target",
     "storable",
     "trial_columns",
     "trial_row",
+    "trial_values",
     "trials_joined",
     "workload_ids",
 ]
@@ -156,3 +160,55 @@ def trial_row(row: Row[Any], *, trace: bool) -> TrialRow:
         created_at=row.created_at,
         trace=row.trace.decode() if trace else None,
     )
+
+
+def insert_trials(
+    connection: Connection, trials: Sequence[NewTrial | TrialRow], rows: Sequence[dict[str, Any]]
+) -> int:
+    """Insert trials, given with their columns, and return how many were new.
+
+    One that is stored for its workload and device class is left as it is. :class:`NotFoundError` where a
+    workload or device class isn't stored.
+    """
+    table: Any = Trial.__table__
+    unique = ("workload_id", "device_class_id", "candidate")
+    workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
+    classes = device_class_ids(connection, (trial.device_class for trial in trials))
+    for trial, row in zip(trials, rows, strict=True):
+        row["workload_id"] = workloads[trial.workload_hash]
+        row["device_class_id"] = classes[trial.device_class]
+    # One order for all writers, so that on PostgreSQL two can't wait for each other's rows; stable, so that
+    # of two reports of one candidate the first counts.
+    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
+    statement = insert_unless_there(table, connection.dialect.name, unique)
+    # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
+    counting = connection.execution_options(preserve_rowcount=True)
+    return sum(counting.execute(statement, part).rowcount for part in chunks(ordered))
+
+
+def trial_values(trial: NewTrial) -> dict[str, Any]:
+    """Columns of a trial, all but the ids of its workload and device class."""
+    measured = trial.measurement
+    times = [float(t) for t in measured.times]
+    ok = measured.state is TrialState.OK
+    if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
+        raise ValueError(f"candidate {trial.candidate.hash} is called ok, but its times are {times}")
+    if any(not math.isfinite(t) for t in times):
+        # JSON has no infinity.
+        raise ValueError(f"candidate {trial.candidate.hash} has times that are no numbers: {times}")
+    return {
+        "candidate": trial.candidate.hash,
+        "trace": trial.candidate.trace.encode(),
+        "state": measured.state.value,
+        # The median: one repeat that was disturbed must not decide which schedule is the best.
+        "cost_s": statistics.median(times) if ok else None,
+        "times": times,
+        "message": storable(measured.message),
+        "campaign_id": trial.campaign_id,
+        "device": storable(measured.device),
+        "host": storable(measured.host),
+        "versions": dict(trial.versions),
+        "build_s": trial.build_s,
+        "run_s": measured.run_s,
+        "token": trial.token,
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,15 +12,14 @@ from orchestrator.storage._campaigns import require_lease
 from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._lookup import (
     device_class_ids,
+    insert_trials,
     of_pair,
-    storable,
     trial_columns,
     trial_row,
+    trial_values,
     trials_joined,
-    workload_ids,
 )
 from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Trial, Workload
-from orchestrator.storage._types import insert_unless_there
 from orchestrator.storage.records import ModelTaskRow, NewTrial, TrialRow
 from workers.messages import Candidate, Record, TrialState
 from workers.messages import Workload as WorkloadMessage
@@ -61,25 +58,12 @@ class Trials(Database):
         ValueError
             A trial is called ok without a time, or has times that are no numbers.
         """
-        rows = [_trial_values(trial) for trial in trials]
-        table: Any = Trial.__table__
-        unique = ("workload_id", "device_class_id", "candidate")
+        rows = [trial_values(trial) for trial in trials]
 
         def work(connection: Connection) -> int:
             if owner is not None and campaign_id is not None:
                 require_lease(connection, campaign_id, owner)
-            workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
-            classes = device_class_ids(connection, (trial.device_class for trial in trials))
-            for trial, row in zip(trials, rows, strict=True):
-                row["workload_id"] = workloads[trial.workload_hash]
-                row["device_class_id"] = classes[trial.device_class]
-            # One order for all writers, so that on PostgreSQL two can't wait for each other's rows; stable,
-            # so that of two reports of one candidate the first counts.
-            ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
-            statement = insert_unless_there(table, self._dialect, unique)
-            # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
-            counting = connection.execution_options(preserve_rowcount=True)
-            return sum(counting.execute(statement, part).rowcount for part in chunks(ordered))
+            return insert_trials(connection, trials, rows)
 
         return self._write(work) if rows else 0
 
@@ -342,31 +326,3 @@ class Trials(Database):
             # An extraction without tasks is one row of nothing.
             if row.workload_hash is not None
         ]
-
-
-def _trial_values(trial: NewTrial) -> dict[str, Any]:
-    """Columns of a trial, all but the ids of its workload and device class."""
-    measured = trial.measurement
-    times = [float(t) for t in measured.times]
-    ok = measured.state is TrialState.OK
-    if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
-        raise ValueError(f"candidate {trial.candidate.hash} is called ok, but its times are {times}")
-    if any(not math.isfinite(t) for t in times):
-        # JSON has no infinity.
-        raise ValueError(f"candidate {trial.candidate.hash} has times that are no numbers: {times}")
-    return {
-        "candidate": trial.candidate.hash,
-        "trace": trial.candidate.trace.encode(),
-        "state": measured.state.value,
-        # The median: one repeat that was disturbed must not decide which schedule is the best.
-        "cost_s": statistics.median(times) if ok else None,
-        "times": times,
-        "message": storable(measured.message),
-        "campaign_id": trial.campaign_id,
-        "device": storable(measured.device),
-        "host": storable(measured.host),
-        "versions": dict(trial.versions),
-        "build_s": trial.build_s,
-        "run_s": measured.run_s,
-        "token": trial.token,
-    }
