@@ -112,11 +112,15 @@ class Outcome:
     interrupted: bool
 
 
-def submit(store: Storage, spec: CampaignSpec, *, name: str | None = None, hold: bool = False) -> CampaignRow:
+def submit(
+    store: Storage, spec: CampaignSpec, *, name: str | None = None, hold: bool = False, priority: int = 0
+) -> CampaignRow:
     """Store a campaign, to be run by whoever comes first.
 
     Parameters
     ----------
+    priority : int, optional
+        On a shared fleet, campaigns of a higher one come first.
     hold : bool, optional
         This process will run it: no coordinator takes it in the meantime.
 
@@ -134,6 +138,7 @@ def submit(store: Storage, spec: CampaignSpec, *, name: str | None = None, hold:
         models=[NewCampaignModel(request.path, request.shapes) for request in spec.models],
         name=name,
         seed=spec.seed,
+        priority=priority,
         owner=_owner() if hold else None,
         ttl_s=LEASE_SECONDS,
     )

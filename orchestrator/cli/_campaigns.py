@@ -1,4 +1,5 @@
-"""Commands that look at campaigns and steer them: list, show, watch, trials, pause, resume, cancel."""
+"""Commands that look at campaigns and steer them: list, show, watch, trials, pause, resume, cancel,
+priority."""
 
 from __future__ import annotations
 
@@ -42,6 +43,9 @@ def register(app: typer.Typer) -> None:
     _resume.register(app)
     command(app, "pause", panel=panel, examples=("pause 3",))(pause)
     command(app, "cancel", panel=panel, examples=("cancel 3",))(cancel)
+    command(app, "priority", panel=panel, examples=("priority 3 10", "priority nightly -1"), negative=True)(
+        priority
+    )
 
 
 def list_campaigns(
@@ -167,6 +171,27 @@ def pause(session: Session, campaign: options.Campaign) -> None:
 def cancel(session: Session, campaign: options.Campaign) -> None:
     """End a campaign for good. Its trials stay, and count for every other campaign."""
     _ask(session, campaign, "cancel")
+
+
+def priority(
+    session: Session,
+    campaign: options.Campaign,
+    value: Annotated[
+        int,
+        typer.Argument(metavar="N", min=-1000, max=1000, help="The higher, the sooner.", show_default=False),
+    ],
+) -> None:
+    """Give a campaign another priority, also while it runs.
+
+    Of the campaigns that share a coordinator's devices and cores, those of the highest priority are served
+    first, and those of one priority evenly.
+    """
+    from orchestrator.cli._documents import campaign_document
+
+    with session.storage(create=False) as store:
+        row = store.set_priority(store.get_campaign(campaign).id, value)
+    session.emit({"campaign": campaign_document(row)})
+    session.show(f"campaign {row.id} has priority {row.priority}")
 
 
 def _ask(session: Session, campaign: str, wanted: str) -> None:

@@ -58,6 +58,7 @@ def command(
     examples: tuple[str, ...],
     document: str = "",
     of_group: bool = False,
+    negative: bool = False,
 ) -> Callable[[Function], Function]:
     """Make a function a command.
 
@@ -74,6 +75,8 @@ def command(
         Name of its JSON document where that isn't its own.
     of_group : bool
         It is what the group `app` does where none of its commands is named.
+    negative : bool
+        An argument of it may be a negative number, which would be read as an option.
     """
 
     def register(function: Function) -> Function:
@@ -104,7 +107,8 @@ def command(
         if of_group:
             app.callback(invoke_without_command=True, help=text)(run)
         else:
-            app.command(name, help=text, rich_help_panel=panel)(run)
+            settings = {"ignore_unknown_options": True} if negative else None
+            app.command(name, help=text, rich_help_panel=panel, context_settings=settings)(run)
         return function
 
     return register

@@ -62,6 +62,7 @@ def campaign_document(row: CampaignRow) -> dict[str, Any]:
         "started_at": instant(row.started_at),
         "finished_at": instant(row.finished_at),
         "active_s": row.active_s,
+        "priority": row.priority,
         "held": row.held,
         "lease_owner": row.lease_owner,
         "spec": row.spec,

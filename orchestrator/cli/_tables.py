@@ -69,15 +69,18 @@ def _trials(snapshot: Snapshot) -> str:
 
 def campaign_table(snapshots: Sequence[Snapshot]) -> Table:
     """Campaigns, one a row."""
+    # Where nobody gave any, a column of zeros says nothing.
+    ranked = any(snapshot.campaign.priority for snapshot in snapshots)
     grid = Grid(
         "id",
         "name",
         "state",
+        *(["priority"] if ranked else []),
         "models",
         "trials",
         "time",
         "created",
-        right=("id", "trials", "time"),
+        right=("id", "priority", "trials", "time"),
         flexible=("name", "models"),
     )
     now = datetime.now(timezone.utc)
@@ -89,6 +92,7 @@ def campaign_table(snapshots: Sequence[Snapshot]) -> Table:
             str(row.id),
             row.name,
             _state(row.state.value),
+            *([str(row.priority)] if ranked else []),
             f"{names[0]}{more}" if names else "-",
             _trials(snapshot),
             duration(row.active_s),
@@ -109,6 +113,8 @@ def campaign_facts(snapshot: Snapshot, changes: Sequence[tuple[str, Sequence[str
         ("campaign", Text(f"{row.id}  {row.name}", style="bold")),
         ("state", state),
     ]
+    if row.priority:
+        pairs.append(("priority", str(row.priority)))
     if row.message:
         pairs.append(("message", row.message))
     for model in snapshot.models:

@@ -79,6 +79,17 @@ _Seed = Annotated[
         help="Seed of the searches.",
     ),
 ]
+_Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority",
+        min=-1000,
+        max=1000,
+        metavar="N",
+        rich_help_panel=options.WHAT,
+        help="Campaigns of a higher one come first; see `tunefleet priority`.",
+    ),
+]
 _Number = Annotated[
     int | None,
     typer.Option(
@@ -172,11 +183,14 @@ def register(app: typer.Typer) -> None:
         app,
         "submit",
         panel=panel,
-        examples=("submit model.onnx --time 2h --name nightly", "coordinator --until-idle"),
+        examples=("submit model.onnx --time 2h --name nightly --priority 5", "coordinator --until-idle"),
     )(submit)
-    command(app, "coordinator", panel=panel, examples=("coordinator", "coordinator --until-idle --json"))(
-        coordinator
-    )
+    command(
+        app,
+        "coordinator",
+        panel=panel,
+        examples=("coordinator", "coordinator --at-once 2 --until-idle --json"),
+    )(coordinator)
 
 
 def _spec(
@@ -296,6 +310,7 @@ def submit(
     device: options.Boards = None,
     tasks: options.TaskPattern = None,
     name: _Name = None,
+    priority: _Priority = 0,
     seed: _Seed = 1,
     engine: options.Engine = "metaschedule",
     number: _Number = None,
@@ -337,7 +352,7 @@ def submit(
     with session.storage() as store:
         from orchestrator.campaigns.coordinator import submit as store_campaign
 
-        row = store_campaign(store, spec, name=name)
+        row = store_campaign(store, spec, name=name, priority=priority)
     session.emit({"campaign": campaign_document(row), "database": session.database})
     session.show(f"campaign {row.id} ({row.name}) waits for a coordinator")
     session.say(f"to run it:    {session.command_line('coordinator', '--until-idle')}", style="dim")
@@ -352,14 +367,25 @@ def coordinator(
             "--until-idle", help="End when no campaign waits any more.", rich_help_panel=options.WHERE
         ),
     ] = False,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            "--at-once",
+            min=1,
+            metavar="N",
+            rich_help_panel=options.WHERE,
+            help="Campaigns run side by side, at most.",
+        ),
+    ] = 4,
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
     tracker: options.Tracker = None,
 ) -> int:
-    """Run the campaigns that were submitted, the oldest first, until stopped.
+    """Run the campaigns that were submitted until stopped, several side by side.
 
-    Several may run, on one database or many machines: each campaign is held by one at a time. With --json,
-    the document is written at the end.
+    They share its devices and cores: those of the highest priority come first, and those of one priority
+    share evenly. Several coordinators may run, on one database or many machines: each campaign is held by
+    one at a time. With --json, the document is written at the end.
     """
     from orchestrator.campaigns.coordinator import FleetOptions, coordinate
     from orchestrator.cli._display import Log
@@ -377,6 +403,7 @@ def coordinator(
                     fleet=FleetOptions(ray_address, slots, tracker),
                     listener=log,
                     until_idle=until_idle,
+                    at_once=at_once,
                 )
             except KeyboardInterrupt:
                 interrupted = True

@@ -47,6 +47,7 @@ class Campaigns(Database):
         models: Sequence[NewCampaignModel],
         name: str | None = None,
         seed: int = 0,
+        priority: int = 0,
         owner: str | None = None,
         ttl_s: float = 30.0,
     ) -> int:
@@ -58,6 +59,8 @@ class Campaigns(Database):
             Budgets, targets and whatever else the coordinator needs, JSON.
         name : str or None
             Unique; without one it is ``campaign-ID``.
+        priority : int
+            The higher, the sooner it is run.
         owner : str or None
             Who runs it: the lease is theirs from the start, so that no other coordinator takes it first.
 
@@ -78,6 +81,7 @@ class Campaigns(Database):
             "message": "",
             "seed": seed,
             "active_s": 0.0,
+            "priority": priority,
             "lease_owner": owner,
             "lease_until": None if owner is None else db_now(ttl_s),
         }
@@ -242,6 +246,15 @@ class Campaigns(Database):
 
         return self._write(work)
 
+    def set_priority(self, campaign_id: int, priority: int) -> CampaignRow:
+        """Give a campaign another priority, whoever runs it, and return it as it then is."""
+
+        def work(connection: Connection) -> CampaignRow:
+            _set(connection, campaign_id, priority=priority)
+            return _lock(connection, campaign_id)
+
+        return self._write(work)
+
     def add_active_time(self, campaign_id: int, seconds: float) -> None:
         """Add wall-clock seconds that were spent on a campaign."""
         self._write(lambda c: _set(c, campaign_id, active_s=Campaign.active_s + seconds))
@@ -303,20 +316,32 @@ class Campaigns(Database):
 
         return self._write(work)
 
-    def next_queued(self, owner: str, ttl_s: float) -> CampaignRow | None:
-        """Claim the oldest campaign that waits for a coordinator, its lease included; None where none waits.
+    def peek_queued(self) -> CampaignRow | None:
+        """Return the campaign that has waited for a coordinator first, as :meth:`next_queued` would claim it,
+        and leave it there."""
+        row = self._read(lambda c: c.execute(_campaigns().where(_waits()).order_by(*_TURN).limit(1)).first())
+        return None if row is None else _campaign_row(row)
 
-        Those are the queued ones, and those that a coordinator began and whose lease ran out.
+    def next_queued(self, owner: str, ttl_s: float, *, engine: str | None = None) -> CampaignRow | None:
+        """Claim a campaign that waits for a coordinator, its lease included; None where none waits.
+
+        Those are the queued ones, and those that a coordinator began and whose lease ran out. The highest
+        priority comes first, and of one priority the oldest.
+
+        Parameters
+        ----------
+        engine : str or None
+            Only campaigns of this engine.
         """
-        free = or_(Campaign.lease_until.is_(None), Campaign.lease_until <= db_now())
-        waiting = [CampaignState.QUEUED.value, *sorted(s.value for s in BEGUN_STATES)]
-        oldest = select(Campaign.id).where(Campaign.state.in_(waiting), free).order_by(Campaign.id).limit(1)
+        first = select(Campaign.id).where(_waits()).order_by(*_TURN).limit(1)
+        if engine is not None:
+            first = first.where(Campaign.engine == engine)
         # Coordinators poll this: don't take the write lock only to find the queue empty.
-        if self._read(lambda c: c.execute(oldest).first()) is None:
+        if self._read(lambda c: c.execute(first).first()) is None:
             return None
 
         def work(connection: Connection) -> CampaignRow | None:
-            campaign_id = connection.execute(oldest.with_for_update(skip_locked=True)).scalar_one_or_none()
+            campaign_id = connection.execute(first.with_for_update(skip_locked=True)).scalar_one_or_none()
             if campaign_id is None:
                 return None
             _set(connection, campaign_id, lease_owner=owner, lease_until=db_now(ttl_s))
@@ -339,6 +364,16 @@ def _require_owner(campaign: CampaignRow, owner: str) -> None:
 
 def _held() -> ColumnElement[bool]:
     return func.coalesce(and_(Campaign.lease_owner.is_not(None), Campaign.lease_until > db_now()), False)
+
+
+#: Whose turn it is: the highest priority's, then the oldest's.
+_TURN = (Campaign.priority.desc(), Campaign.id)
+
+
+def _waits() -> ColumnElement[bool]:
+    free = or_(Campaign.lease_until.is_(None), Campaign.lease_until <= db_now())
+    waiting = [CampaignState.QUEUED.value, *sorted(s.value for s in BEGUN_STATES)]
+    return and_(Campaign.state.in_(waiting), free)
 
 
 def _campaigns() -> Select[Any]:

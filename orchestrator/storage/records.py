@@ -360,6 +360,8 @@ class CampaignRow:
         As given, or ``campaign-ID``.
     active_s : float
         Wall-clock seconds coordinators have spent on it, over all restarts.
+    priority : int
+        On a shared fleet, those of the highest come first.
     held : bool
         Whether, by the database's clock, the lease was live when this was read.
     """
@@ -376,6 +378,7 @@ class CampaignRow:
     started_at: datetime | None
     finished_at: datetime | None
     active_s: float
+    priority: int
     lease_owner: str | None
     lease_until: datetime | None
     held: bool

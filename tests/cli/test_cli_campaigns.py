@@ -105,6 +105,20 @@ def test_trials_are_read_page_by_page(cli: Cli, store: Storage, monkeypatch: pyt
     assert [row["id"] for row in rows] == list(range(1, 26))
 
 
+def test_a_priority_is_shown_once_somebody_gave_one(cli: Cli, store: Storage) -> None:
+    put_campaign(store)
+    put_campaign(store)
+    assert "priority" not in cli("list").out + cli("show", "1").out
+    assert cli("priority", "1", "-3").out.strip() == "campaign 1 has priority -3"
+    header, second, first = cli("list").out.splitlines()
+    assert header.split()[:4] == ["id", "name", "state", "priority"]
+    assert (first.split()[3], second.split()[3]) == ("-3", "0")
+    assert "priority  -3" in cli("show", "1").out
+    assert [row["priority"] for row in cli("list", "--json").document["campaigns"]] == [0, -3]
+    assert cli("priority", "9", "1").code == 3
+    assert cli("priority", "1", "urgent").code == 2
+
+
 def test_pause_stops_a_campaign_nobody_runs(cli: Cli, store: Storage) -> None:
     put_campaign(store)
     answer = cli("pause", "1")

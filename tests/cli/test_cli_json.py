@@ -91,6 +91,7 @@ def test_pause_and_cancel_write_the_campaign(cli: Cli, store: Storage) -> None:
     put_campaign(store)
     assert_documented(cli("pause", "1", "--json").document)
     assert_documented(cli("cancel", "1", "--json").document, example="pause")
+    assert_documented(cli("priority", "1", "7", "--json").document, example="pause")
 
 
 @pytest.mark.usefixtures("toolbox", "fleet")

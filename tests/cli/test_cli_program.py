@@ -21,6 +21,7 @@ from orchestrator.storage._schema import REVISIONS
 
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),
+    "priority",
     *("tasks", "best", "build", "bench", "run", "doctor", "db upgrade", "db check"),
     *("history", "slowest", "failures", "compare"),
     *("engines", "engines install", "engines use", "records import", "records export"),

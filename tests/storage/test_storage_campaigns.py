@@ -157,6 +157,29 @@ def test_the_oldest_waiting_campaign_is_claimed_and_an_interrupted_one_waits_too
     assert storage.get_campaign(held).lease_owner == "you"
 
 
+def test_the_highest_priority_is_claimed_first_and_of_one_the_oldest(storage: Storage) -> None:
+    low, first, second, high = (campaign(storage, priority=p) for p in (-1, 0, 0, 5))
+    assert [storage.get_campaign(i).priority for i in (low, first, high)] == [-1, 0, 5]
+    assert storage.set_priority(second, 7).priority == 7
+    found = storage.peek_queued()
+    assert found is not None
+    assert (found.id, found.held) == (second, False)
+    claims = [storage.next_queued("me", LONG_S) for _ in range(5)]
+    assert [c and c.id for c in claims] == [second, high, first, low, None]
+    assert storage.peek_queued() is None
+    with pytest.raises(NotFoundError):
+        storage.set_priority(99, 1)
+
+
+def test_a_campaign_of_another_engine_is_left_where_one_is_asked_for(storage: Storage) -> None:
+    other, own = campaign(storage, engine="autotvm"), campaign(storage)
+    claims = [storage.next_queued("me", LONG_S, engine="metaschedule") for _ in range(2)]
+    assert [c and c.id for c in claims] == [own, None]
+    found = storage.peek_queued()
+    assert found is not None
+    assert found.id == other
+
+
 def test_coordinators_that_claim_at_once_get_different_campaigns(storage: Storage) -> None:
     ids = [campaign(storage) for _ in range(12)]
     claimed: list[int] = []
