@@ -135,6 +135,11 @@ class SimulatedDevice:
     paused: bool = False
 
     @property
+    def place(self) -> str:
+        """As a fleet's device has it."""
+        return self.name
+
+    @property
     def station(self) -> Station:
         """As a fleet's device has it."""
         return Station(self.name, DEVICE)
@@ -157,7 +162,7 @@ class SimulatedFleet:
         # What is built waits for the devices, so slots for all tasks' rounds are enough.
         self.total_slots = self.free_slots = 4 * TASKS + 16 * devices
         self.computing = 0
-        self.ready_devices = devices
+        self.ready_devices = {DEVICE.device_class: devices}
         self.meter = Meter()
         self.measured: list[tuple[float, Measurement]] = []
         self._times = times
@@ -194,6 +199,9 @@ class SimulatedFleet:
 
     def close(self, session: str) -> None:
         """End a search."""
+
+    def check(self, device_classes: Any) -> None:
+        """Miss nothing: no device here goes away."""
 
     def build(self, tag: Any, *args: Any) -> None:
         """Build a candidate."""

@@ -206,7 +206,7 @@ class MeasureActor(_EngineActor):
             names = [here.device_class] if count == 1 else [f"{here.device_class}.{i}" for i in range(count)]
             found += [Station(name, here, index) for index, name in enumerate(names)]
         with self._lock:
-            self._stations = {station.key: station for station in found}
+            self._stations.update({station.key: station for station in found})
         return tuple(found)
 
     def tracked(self, host: str, port: int) -> dict[str, int]:

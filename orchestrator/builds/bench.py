@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from orchestrator.builds.coverage import coverage_of
@@ -107,6 +108,7 @@ def verify(
     together: bool = True,
     allowed: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
+    quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BenchReport:
     """Compare a model's tuned library with the untuned one and the reference, and store the comparison.
 
@@ -118,6 +120,8 @@ def verify(
         See :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
+    quiet : callable, optional
+        Makes a context within which nothing else uses this machine's cores.
     """
     device, prepared = model.device, model.prepared
     coverage = coverage_of(store, model, tools.engine_version(), allowed)
@@ -127,7 +131,7 @@ def verify(
             return _report(model, known, remembered=True)
     if device.unfit:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
-    choice = choose_plan(store, tools, model, coverage, together=together, say=say)
+    choice = choose_plan(store, tools, model, coverage, together=together, say=say, quiet=quiet)
     say(f"compiling {prepared.name}, tuned and untuned")
     # Side by side, where the choice did not need them already.
     untuned_build = None if choice.untuned else tools.compile(prepared, device.target, Plan("untuned"))
@@ -140,11 +144,12 @@ def verify(
     first = tools.run(tuned, ordered, device.target)
     difference = tools.judge(prepared, inputs, first.outputs, expected)
     times: dict[str, list[float]] = {"untuned": [], "tuned": [], "reference": []}
-    for turn in range(rounds):
-        say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
-        times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5).times
-        times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
-        times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2).times
+    with quiet():
+        for turn in range(rounds):
+            say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
+            times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5).times
+            times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
+            times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2).times
     middle = {name: statistics.median(values) for name, values in times.items()}
     store.put_verification(
         NewVerification(

@@ -12,6 +12,7 @@ import statistics
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from orchestrator.builds.coverage import Coverage
@@ -37,6 +38,8 @@ __all__ = ["Choice", "choose_plan"]
 _EVALUATOR = EvaluatorConfig(number=3, repeat=1, min_repeat_ms=20)
 _BUILD_SECONDS = 30.0
 _TURNS = 3
+
+_Quiet = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def choose_plan(
     *,
     together: bool = True,
     say: Callable[[str], None] = lambda _: None,
+    quiet: _Quiet = nullcontext,
 ) -> Choice:
     """Choose the records a model is compiled with.
 
@@ -77,6 +81,8 @@ def choose_plan(
     together : bool, optional
         Weigh layouts between the tasks, where the engine can. Without, each task's best is taken, unless it
         measures slower than the untuned model.
+    quiet : callable, optional
+        Makes a context within which nothing else uses this machine's cores.
     """
     device = model.device
     best = Plan("each task's best", coverage.records)
@@ -86,22 +92,26 @@ def choose_plan(
     if device.unfit:
         return Choice(best, f"each task's best record; nothing was compared, for here {device.unfit}")
     if not together:
-        return _fastest(tools, model, (best, Plan("untuned")), say)
+        return _fastest(tools, model, (best, Plan("untuned")), say, quiet)
     workloads = tuple(task.workload for task in model.tasks)
     history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
     # What a task has none of, it may have been allowed to borrow.
     history |= {key: (record,) for key, record in coverage.records.items() if not history.get(key)}
     say(f"looking for layout transforms in {model.prepared.name}")
     needed = tools.transforms(model.prepared, device.target, workloads, history)
-    _measure_missing(store, tools.engine, device, needed, say)
+    _measure_missing(store, tools, device, needed, say, quiet)
     measured = {w.hash: tuple(store.history(w.hash, device.device_class, limit=1)) for w, _ in needed}
     say("choosing the records together")
     plans = tools.plans(model.prepared, device.target, workloads, history, measured)
-    return _fastest(tools, model, plans, say)
+    return _fastest(tools, model, plans, say, quiet)
 
 
 def _fastest(
-    tools: Toolbox, model: ExtractedModel, plans: Sequence[Plan], say: Callable[[str], None]
+    tools: Toolbox,
+    model: ExtractedModel,
+    plans: Sequence[Plan],
+    say: Callable[[str], None],
+    quiet: _Quiet,
 ) -> Choice:
     prepared, device = model.prepared, model.device
     say(f"compiling {prepared.name} after {len(plans)} plans")
@@ -119,10 +129,11 @@ def _fastest(
     inputs, _ = tools.reference_outputs(prepared, 1, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
     times: dict[str, list[float]] = {plan.name: [] for plan in plans}
-    for turn in range(_TURNS):
-        say(f"timing the plans, turn {turn + 1} of {_TURNS}")
-        for plan, library in zip(plans, compiled, strict=True):
-            times[plan.name] += tools.run(library, ordered, device.target, repeats=5).times
+    with quiet():
+        for turn in range(_TURNS):
+            say(f"timing the plans, turn {turn + 1} of {_TURNS}")
+            for plan, library in zip(plans, compiled, strict=True):
+                times[plan.name] += tools.run(library, ordered, device.target, repeats=5).times
     middle = {name: statistics.median(values) for name, values in times.items()}
     kept = min(range(len(plans)), key=lambda i: middle[plans[i].name])
     others = ", ".join(
@@ -140,10 +151,11 @@ def _fastest(
 
 def _measure_missing(
     store: Storage,
-    engine: str,
+    tools: Toolbox,
     device: DeviceInfo,
     needed: Sequence[tuple[Workload, Candidate]],
     say: Callable[[str], None],
+    quiet: _Quiet,
 ) -> None:
     """Measure what was not measured before, on this machine, and store it like any trial."""
     known = store.trial_counts([(workload.hash, device.device_class) for workload, _ in needed])
@@ -151,7 +163,8 @@ def _measure_missing(
     if not missing:
         return
     store.put_workloads([workload for workload, _ in missing])
-    builder, measurer = BuildActor(engine), MeasureActor(engine)
+    builder, measurer = BuildActor(tools.engine), MeasureActor(tools.engine)
+    tools.ends_with(builder.stop, measurer.stop)
     try:
         _, _, versions = measurer.start()
         offered = measurer.offer((device,))
@@ -164,31 +177,32 @@ def _measure_missing(
             built = list(
                 pool.map(lambda item: builder.build(item[0], device.target, item[1], _BUILD_SECONDS), missing)
             )
-        for position, ((workload, candidate), (result, artifact)) in enumerate(
-            zip(missing, built, strict=True), 1
-        ):
-            if position % 10 == 1:
-                say(f"measuring layout transforms, {position} of {len(missing)}")
-            if artifact is None:
-                measurement = Measurement(result.state, message=result.message)
-            else:
-                measurement = measurer.measure(artifact, station, _EVALUATOR)
-            if measurement.state is TrialState.DEVICE_LOST:
-                continue  # it says nothing about the candidate: the next build asks again
-            store.record_trials(
-                [
-                    NewTrial(
-                        workload_hash=workload.hash,
-                        device_class=device.device_class,
-                        candidate=candidate,
-                        measurement=measurement,
-                        campaign_id=None,
-                        build_s=result.build_s,
-                        token=uuid.uuid4().hex,
-                        versions=versions,
-                    )
-                ]
-            )
+        with quiet():
+            for position, ((workload, candidate), (result, artifact)) in enumerate(
+                zip(missing, built, strict=True), 1
+            ):
+                if position % 10 == 1:
+                    say(f"measuring layout transforms, {position} of {len(missing)}")
+                if artifact is None:
+                    measurement = Measurement(result.state, message=result.message)
+                else:
+                    measurement = measurer.measure(artifact, station, _EVALUATOR)
+                if measurement.state is TrialState.DEVICE_LOST:
+                    continue  # it says nothing about the candidate: the next build asks again
+                store.record_trials(
+                    [
+                        NewTrial(
+                            workload_hash=workload.hash,
+                            device_class=device.device_class,
+                            candidate=candidate,
+                            measurement=measurement,
+                            campaign_id=None,
+                            build_s=result.build_s,
+                            token=uuid.uuid4().hex,
+                            versions=versions,
+                        )
+                    ]
+                )
     finally:
         builder.stop()
         measurer.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pathlib
 import signal
@@ -18,9 +19,11 @@ import psutil
 
 from orchestrator.builds.bench import BenchReport, verify
 from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_boards, resolve_targets
+from orchestrator.campaigns.floor import Floor, Job
 from orchestrator.campaigns.spec import CampaignSpec, tracker_address
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.errors import (
+    EngineLostError,
     LeaseLostError,
     NotFoundError,
     StorageError,
@@ -47,6 +50,9 @@ __all__ = ["FleetOptions", "Listener", "Outcome", "coordinate", "follow", "submi
 LEASE_SECONDS = 20.0
 _HEARTBEAT_SECONDS = 2.0
 _IDLE_SECONDS = 1.0
+#: Seconds for which a campaign of another engine waits before no more are begun ahead of it.
+ENGINE_PATIENCE_SECONDS = 300.0
+_WIND_UP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,7 @@ def follow(
     """
     listener = listener or _Nobody()
     _claim(store, campaign_id, listener)
-    return _Run(store, campaign_id, fleet, listener).carry_out()
+    return _Coordinator(store, fleet, listener).follow(campaign_id)
 
 
 def coordinate(
@@ -174,8 +180,9 @@ def coordinate(
     fleet: FleetOptions = FleetOptions(),
     listener: Listener | None = None,
     until_idle: bool = False,
+    at_once: int = 4,
 ) -> None:
-    """Run submitted campaigns, oldest first, until interrupted.
+    """Run submitted campaigns until interrupted: the highest priority first, of one priority the oldest.
 
     A campaign whose coordinator died is taken up again where the store says it stands.
 
@@ -183,69 +190,97 @@ def coordinate(
     ----------
     until_idle : bool, optional
         Return when none is left.
+    at_once : int, optional
+        Campaigns that are run side by side, at most. They share one fleet, so they are of one engine; one of
+        another engine has its turn when these are done, and where it has waited for
+        `ENGINE_PATIENCE_SECONDS` no more of theirs are begun before it.
     """
-    listener = listener or _Nobody()
-    idle = False
-    while True:
-        row = store.next_queued(_owner(), LEASE_SECONDS)
-        if row is None:
-            if until_idle:
-                return
-            if not idle:
-                listener.activity("waiting for campaigns")
-                idle = True
-            time.sleep(_IDLE_SECONDS)
-            continue
-        idle = False
-        listener.activity(f"campaign {row.id} ({row.name})")
-        try:
-            outcome = _Run(store, row.id, fleet, listener).carry_out()
-        except LeaseLostError:
-            continue
-        except StorageError:
-            raise
-        except TunefleetError as error:
-            # It is written in the campaign; the next one may fare better.
-            listener.activity(f"campaign {row.id} ({row.name}) failed: {error}")
-            continue
-        if outcome.interrupted:
-            # Paused for this process's sake, not a person's: the next coordinator goes on with it.
-            store.request(row.id, CampaignRequest.RESUME)
-            raise KeyboardInterrupt
+    _Coordinator(store, fleet, listener or _Nobody(), several=True).coordinate(at_once, until_idle)
 
 
 class _StopError(Exception):
-    """Raised in the main thread where it waits for something long."""
+    """Raised where a campaign that is to stop would wait for something long."""
 
 
 class _Run:
     """One run of one campaign by this process, which holds its lease."""
 
-    def __init__(self, store: Storage, campaign_id: int, fleet: FleetOptions, listener: Listener) -> None:
-        self._store, self._id, self._fleet, self._listener = store, campaign_id, fleet, listener
+    def __init__(
+        self,
+        store: Storage,
+        row: CampaignRow,
+        floor: Floor,
+        fleet: FleetOptions,
+        listener: Listener,
+        prefix: str,
+    ) -> None:
+        self._store, self._id, self._fleet, self._listener = store, row.id, fleet, listener
+        self._floor, self._prefix = floor, prefix
+        self.row = row
+        self.priority = row.priority
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.may_tune = True
+        self.displaced_by: int | None = None
         self._request: CampaignRequest | None = None
-        self._interrupted = False
+        self._interrupted = ""
         self._lease_lost = False
-        self._in_long_wait = False
         self._over = threading.Event()
-        # Held by who pokes the main thread, and by the main thread while it turns deaf to that.
-        self._poking = threading.Lock()
-        self._hears_pokes = False
+        # Held by who breaks a long wait off, and while one begins or ends.
+        self._breaking = threading.Lock()
+        self._waits_with: Toolbox | None = None
+        self._broke_off = False
         self._measured = 0
         self._boards: dict[str, DeviceInfo] = {}
+        self._thread = threading.Thread(target=self._live, name=f"campaign-{row.id}", daemon=True)
+
+    # -- for the coordinator's thread
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """It has not come to its end."""
+        return self._thread.is_alive()
+
+    def interrupt(self, why: str = "interrupted") -> None:
+        """Have it pause, within seconds."""
+        self._interrupted = self._interrupted or why
+        self._break_off()
+
+    def displace(self, by: CampaignRow) -> None:
+        """Have it make room for another, and wait for its turn again."""
+        self.displaced_by = by.id
+        self.interrupt(f"made room for campaign {by.id}, of priority {by.priority}")
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        self._thread.join(seconds)
+
+    # -- its life
+
+    def _live(self) -> None:
+        try:
+            self.outcome = self.carry_out()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.may_tune = False
+            self._floor.wake()
 
     def carry_out(self) -> Outcome:
         store, me = self._store, _owner()
-        row = store.get_campaign(self._id)
-        spec = CampaignSpec.of(row.spec)
+        spec = CampaignSpec.of(self.row.spec)
         plan: CampaignPlan | None = None
         missing = already = 0
         reports: list[BenchReport] = []
         heart = threading.Thread(target=self._heartbeat, daemon=True)
         try:
-            with self._signals(), Toolbox(spec.engine) as tools:
+            with Toolbox(spec.engine) as tools, self._floor.beside(tools):
                 heart.start()
-                with self._long_wait():
+                with self._long_wait(tools):
                     store.transition(self._id, CampaignState.EXTRACTING, owner=me)
                     self._changed()
                     plan = self._plan(tools, spec)
@@ -254,8 +289,9 @@ class _Run:
                     store.transition(self._id, CampaignState.TUNING, owner=me)
                     self._changed()
                     self._tune(tools, spec, plan, store.get_campaign(self._id).active_s)
+                self.may_tune = False
                 if not self._stopped():
-                    with self._long_wait():
+                    with self._long_wait(tools):
                         store.transition(self._id, CampaignState.VERIFYING, owner=me)
                         self._changed()
                         reports = self._verify(tools, spec, plan, remember=not self._measured)
@@ -264,10 +300,12 @@ class _Run:
         except LeaseLostError:
             self._lease_lost = True
         except TunefleetError as error:
-            self._over.set()
-            with contextlib.suppress(StorageError):
-                store.transition(self._id, CampaignState.FAILED, message=str(error), owner=me)
-            raise
+            # What it waited for was ended to break the wait off.
+            if not (self._broke_off and isinstance(error, EngineLostError)):
+                self._over.set()
+                with contextlib.suppress(StorageError):
+                    store.transition(self._id, CampaignState.FAILED, message=str(error), owner=me)
+                raise
         except BaseException:
             # A fault of this program, not of the campaign: it can be resumed.
             self._over.set()
@@ -282,7 +320,7 @@ class _Run:
             )
         row = self._rest(me, missing, reports)
         self._changed()
-        return Outcome(row, tuple(reports), self._measured, already, missing, self._interrupted)
+        return Outcome(row, tuple(reports), self._measured, already, missing, bool(self._interrupted))
 
     # -- stages
 
@@ -324,12 +362,7 @@ class _Run:
             return devices
         if self._fleet.ray_address is None:
             raise TargetError(f"target {unfit[0].target} can't be measured here: {unfit[0].unfit}")
-        from orchestrator.fleet.ray_fleet import find_devices
-
-        found = find_devices(
-            spec.engine, self._fleet.ray_address, tuple(d.target for d in unfit), self._say, self._stopped
-        )
-        self._take_signals()
+        found = self._floor.find(spec.engine, tuple(d.target for d in unfit), self._say, self._stopped)
         if self._stopped():
             raise _StopError
         for device in unfit:
@@ -353,42 +386,31 @@ class _Run:
                 self._store.update_task(row.id, state=TaskState.SATISFIED, note=note)
 
     def _tune(self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, active_s: float) -> None:
-        # Imported here: what only reads the store never waits for Ray's import.
-        from orchestrator.fleet.ray_fleet import RayFleet
-
-        fleet = RayFleet(
+        tuning = Tuning(
+            self._store,
+            None,
+            self._id,
+            _owner(),
+            spec,
+            plan,
+            self._say,
+            self._changed,
+            transfers=tools.transfers(spec.search),
+        )
+        deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
+        job = Job(
             spec.engine,
-            () if self._boards else plan.devices,
-            self._fleet.ray_address,
-            self._fleet.slots,
-            boards=self._boards,
-            tracker=tracker_address(self._fleet.tracker) if self._boards else None,
+            tuning,
+            plan.devices,
+            self._boards,
+            tracker_address(self._fleet.tracker) if self._boards else None,
+            lambda: self._stopped() or (deadline is not None and time.monotonic() >= deadline),
+            lambda: self.priority,
         )
         try:
-            fleet.join(self._say)
-            # A Ray that took SIGTERM for itself all the same would end this process where it stands.
-            self._take_signals()
-            if not fleet.start(self._say, self._stopped):
-                return
-            tuning = Tuning(
-                self._store,
-                fleet,
-                self._id,
-                _owner(),
-                spec,
-                plan,
-                self._say,
-                self._changed,
-                transfers=tools.transfers(spec.search),
-            )
-            deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
-            try:
-                tuning.run(lambda: self._stopped() or (deadline is not None and time.monotonic() >= deadline))
-            finally:
-                self._measured = tuning.recorded
+            self._floor.tune(job)
         finally:
-            self._say("stopping the workers")
-            fleet.stop()
+            self._measured = tuning.recorded
 
     def _verify(
         self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, *, remember: bool
@@ -406,6 +428,7 @@ class _Run:
                     remember=remember,
                     together=spec.layout_tuning == "auto",
                     say=self._say,
+                    quiet=lambda: self._floor.quiet(tools, self._go_on),
                 )
             )
         return reports
@@ -414,7 +437,7 @@ class _Run:
         if self._request is CampaignRequest.CANCEL:
             return self._store.transition(self._id, CampaignState.CANCELLED, owner=me)
         if self._request is CampaignRequest.PAUSE or self._interrupted:
-            why = "interrupted" if self._interrupted else "paused on request"
+            why = self._interrupted or "paused on request"
             return self._store.transition(self._id, CampaignState.PAUSED, message=why, owner=me)
         wrong = [report for report in reports if not report.outputs_agree]
         if wrong:
@@ -433,10 +456,10 @@ class _Run:
     # -- being stopped
 
     def _stopped(self) -> bool:
-        return self._interrupted or self._lease_lost or self._request is not None
+        return bool(self._interrupted) or self._lease_lost or self._request is not None
 
     def _heartbeat(self) -> None:
-        """Renew the lease, hear requests, count the time: the main thread may wait for something long."""
+        """Renew the lease, hear requests, count the time: the campaign may wait for something long."""
         last = time.monotonic()
         while not self._over.wait(_HEARTBEAT_SECONDS):
             # A store that does not answer now may do so next time; the lease has room for some silence.
@@ -446,69 +469,223 @@ class _Run:
                     now = time.monotonic()
                     self._store.add_active_time(self._id, now - last)
                     last = now
+                    self.priority = self._store.get_campaign(self._id).priority
                     request = self._store.take_request(self._id)
                 except LeaseLostError:
                     self._lease_lost = True
                     request = None
                 if request in (CampaignRequest.PAUSE, CampaignRequest.CANCEL):
                     self._request = request
-                with self._poking:
-                    if self._stopped() and self._in_long_wait and self._hears_pokes:
-                        with contextlib.suppress(ValueError, OSError):
-                            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+                if self._stopped():
+                    self._break_off()
+
+    def _break_off(self) -> None:
+        """End what a long wait is for."""
+        with self._breaking:
+            if self._waits_with is not None:
+                self._broke_off = True
+                self._waits_with.stop()
 
     @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        before = self._take_signals()
-        self._hears_pokes = True
+    def _long_wait(self, tools: Toolbox) -> Iterator[None]:
+        """Mark what can be broken off anywhere without harm."""
+        with self._breaking:
+            self._waits_with = tools
         try:
+            self._go_on()
             yield
         finally:
-            # A poke without its handler would end the process.
-            with self._poking:
-                self._hears_pokes = False
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            with self._breaking:
+                self._waits_with = None
 
-    def _take_signals(self) -> dict[int, Any]:
-        """Have the signals that stop a campaign come here, and return who had them before."""
-
-        def interrupt(number: int, _: Any) -> None:
-            if number != signal.SIGUSR1:
-                if self._interrupted:
-                    raise KeyboardInterrupt  # a second Ctrl-C does not wait
-                self._interrupted = True
-                self._say("stopping; once more to stop at once")
-            if self._in_long_wait:
-                raise _StopError
-
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        watched = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-        return {number: signal.signal(number, interrupt) for number in watched}
-
-    @contextlib.contextmanager
-    def _long_wait(self) -> Iterator[None]:
-        """Mark what can be broken off anywhere without harm."""
+    def _go_on(self) -> None:
         if self._stopped():
             raise _StopError
-        self._in_long_wait = True
-        try:
-            yield
-        finally:
-            self._in_long_wait = False
 
     # -- talking
 
     def _say(self, text: str) -> None:
-        self._listener.activity(text)
+        if self._waits_with is not None:
+            self._go_on()
+        self._listener.activity(self._prefix + text)
 
     def _changed(self) -> None:
         self._listener.changed(self._id)
+
+
+class _Coordinator:
+    """The campaigns that this process runs side by side."""
+
+    def __init__(
+        self, store: Storage, fleet: FleetOptions, listener: Listener, *, several: bool = False
+    ) -> None:
+        self._store, self._options, self._listener, self._several = store, fleet, listener, several
+        self._runs: list[_Run] = []
+        self._interrupted = False
+        self._looked_at = -math.inf
+        self._foreign: tuple[int, float] | None = None
+        self._floor = Floor(
+            store,
+            fleet.ray_address,
+            fleet.slots,
+            halted=self._halt,
+            say=listener.activity,
+            joined=self._take_signals,
+        )
+
+    def follow(self, campaign_id: int) -> Outcome:
+        """Run one campaign."""
+        with self._signals():
+            run = self._take_on(self._store.get_campaign(campaign_id))
+            try:
+                while run.alive:
+                    self._step()
+            finally:
+                self._wind_up()
+        if run.error is not None:
+            raise run.error
+        assert run.outcome is not None
+        return run.outcome
+
+    def coordinate(self, at_once: int, until_idle: bool) -> None:
+        """Run those that wait, until interrupted or, where that is wanted, until none is left."""
+        idle = False
+        with self._signals():
+            try:
+                while True:
+                    self._reap()
+                    more = not self._interrupted and self._take_more(at_once)
+                    if self._runs:
+                        idle = False
+                        self._step()
+                        continue
+                    if self._interrupted:
+                        raise KeyboardInterrupt
+                    if more:
+                        continue
+                    if until_idle:
+                        return
+                    if not idle:
+                        self._floor.close()
+                        self._listener.activity("waiting for campaigns")
+                        idle = True
+                    time.sleep(_IDLE_SECONDS)
+            finally:
+                self._wind_up()
+
+    # -- its campaigns
+
+    def _take_on(self, row: CampaignRow) -> _Run:
+        prefix = f"campaign {row.id}: " if self._several else ""
+        run = _Run(self._store, row, self._floor, self._options, self._listener, prefix)
+        self._runs.append(run)
+        run.start()
+        return run
+
+    def _take_more(self, at_once: int) -> bool:
+        """Take a campaign that waits, where there is room; say whether there was one."""
+        now = time.monotonic()
+        if self._runs and now < self._looked_at + _IDLE_SECONDS:
+            return False
+        self._looked_at = now
+        engine = None
+        if self._runs:
+            engine = self._runs[0].row.engine
+            first = self._store.peek_queued()
+            if first is None or self._gives_way_to(first, engine, now):
+                return False
+            if len(self._runs) >= at_once:
+                self._make_room(first)
+                return False
+        row = self._store.next_queued(_owner(), LEASE_SECONDS, engine=engine)
+        if row is None:
+            return False
+        self._looked_at = -math.inf  # there may be another
+        self._listener.activity(f"campaign {row.id} ({row.name})")
+        self._take_on(row)
+        return True
+
+    def _gives_way_to(self, first: CampaignRow, engine: str, now: float) -> bool:
+        """Say whether none is to be begun, so that a campaign of another engine has its turn."""
+        if first.engine == engine:
+            self._foreign = None
+            return False
+        if self._foreign is None or self._foreign[0] != first.id:
+            self._foreign = (first.id, now)
+        waited = now - self._foreign[1]
+        return waited > ENGINE_PATIENCE_SECONDS or first.priority > max(run.priority for run in self._runs)
+
+    def _make_room(self, first: CampaignRow) -> None:
+        """Send the campaign of the least priority, the youngest of these, back to the queue."""
+        if first.engine != self._runs[0].row.engine or any(run.displaced_by for run in self._runs):
+            return
+        last = min(self._runs, key=lambda run: (run.priority, -run.row.id))
+        if last.priority < first.priority:
+            last.displace(first)
+
+    def _reap(self) -> None:
+        """Let go who is over; what is wrong with the store or with this program ends all of them."""
+        for run in [run for run in self._runs if not run.alive]:
+            self._runs.remove(run)
+            error, name = run.error, f"campaign {run.row.id} ({run.row.name})"
+            if run.outcome is not None and run.outcome.interrupted:
+                # Paused for this process's sake, not a person's: it is to go on.
+                self._store.request(run.row.id, CampaignRequest.RESUME)
+            elif isinstance(error, LeaseLostError):
+                pass
+            elif isinstance(error, TunefleetError) and not isinstance(error, StorageError):
+                # It is written in the campaign; the others may fare better.
+                self._listener.activity(f"{name} failed: {error}")
+            elif error is not None:
+                raise error
+
+    def _step(self) -> None:
+        self._halt()
+        if self._floor.staffed and not any(run.may_tune for run in self._runs):
+            self._floor.close()
+        self._floor.step()
+
+    def _wind_up(self) -> None:
+        """End what is left, however it came to this."""
+        for run in self._runs:
+            if run.alive:
+                run.interrupt("the coordinator stopped")
+        self._floor.stop(_StopError())
+        until = time.monotonic() + _WIND_UP_SECONDS
+        for run in self._runs:
+            run.join(max(0.0, until - time.monotonic()))
+
+    # -- being stopped
+
+    def _halt(self) -> bool:
+        """Pass an interrupt on; say whether there was one."""
+        if self._interrupted:
+            for run in self._runs:
+                run.interrupt()
+        return self._interrupted
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        before = self._take_signals()
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _take_signals(self) -> dict[int, Any]:
+        """Have the signals that stop campaigns come here, and return who had them before."""
+
+        def interrupt(number: int, _: Any) -> None:
+            if self._interrupted:
+                raise KeyboardInterrupt  # a second Ctrl-C does not wait
+            self._interrupted = True
+            self._listener.activity("stopping; once more to stop at once")
+            self._floor.wake()
+
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
 _IDENTITY = uuid.uuid4().hex[:8]

@@ -350,6 +350,23 @@ class Machine:
         state.phase = "proposing"
         return Propose(state.task.id, self._round(state))
 
+    @property
+    def computable(self) -> bool:
+        """:meth:`next_compute` has something."""
+        if self._to_learn or self._to_build:
+            return True
+        if self._stopping:
+            return False
+        ready = [self._states[i] for i in self._active if self._states[i].phase == "idle"]
+        if not ready:
+            return False
+        opened = [s for s in self._states.values() if s.open or s.phase == "opening"]
+        return (
+            max(ready, key=self._promise).open
+            or len(opened) < self._max_open
+            or any(s.phase == "idle" for s in opened)
+        )
+
     def next_measure(self, device_class: str) -> Measure | None:
         """Return the next candidate for a device of this class, None where none is built."""
         if not self._to_measure.get(device_class):

@@ -1,16 +1,16 @@
-"""The loop that carries a machine's actions out on the fleet, and brings what came of them back."""
+"""One campaign's tuning: what its machine wants is asked of the fleet, and what came of it is stored."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from orchestrator.campaigns.extraction import CampaignPlan
+from orchestrator.campaigns.loop import Loop
 from orchestrator.campaigns.machine import (
     Action,
     Build,
@@ -33,7 +33,7 @@ from orchestrator.campaigns.machine import (
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import LeaseLostError, StorageError, UsageError
 from orchestrator.jsonl import save_unstored, unstored_path
-from orchestrator.storage import CampaignTaskRow, NewTrial, Sighting, Storage, TaskState
+from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
 from workers.messages import DeviceInfo, Measurement, Record, TrialState, Workload
 
 __all__ = ["Tuning"]
@@ -41,10 +41,6 @@ __all__ = ["Tuning"]
 #: Candidates of one round: what MetaSchedule calls num_trials_per_iter. Its 64 would be a small task's whole
 #: budget.
 BATCH = 16
-#: Searches open at once, at least; each holds a process of some 100 MB. Every core may have one.
-OPEN = 24
-#: Built candidates that end a turn of searching and building where these share cores with the device.
-TURN = 16
 #: Built candidates that may wait, for each device.
 WINDOW = 64
 #: Records a search is seeded with, the fastest first.
@@ -60,32 +56,11 @@ STORE_PATIENCE_SECONDS = 60.0
 #: Seconds a result waits for others: a commit costs milliseconds, however many trials are in it.
 GATHER_SECONDS = 0.25
 _STORE_PAUSE_SECONDS = 1.0
-_TELL_SECONDS = 5.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
 
 _Value = TypeVar("_Value")
-
-
-class Fleet:
-    """What this loop needs of a fleet; see :class:`orchestrator.fleet.ray_fleet.RayFleet`."""
-
-    versions: dict[str, str]
-    total_slots: int
-    free_slots: int
-    computing: int
-    ready_devices: int
-    all_devices: list[Any]
-    idle_devices: Callable[[], list[Any]]
-    search: Callable[..., None]
-    train: Callable[..., None]
-    close: Callable[[str], None]
-    build: Callable[..., None]
-    measure: Callable[..., None]
-    wait: Callable[[float], list[Any]]
-    pause: Callable[[Any], None]
-    resume: Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -108,6 +83,8 @@ class Tuning:
 
     Parameters
     ----------
+    fleet
+        What :meth:`run` tunes on; a loop that others share gives it one of its own.
     say, changed
         Told what is going on, and that the store has news.
     transfers : bool, optional
@@ -137,8 +114,11 @@ class Tuning:
         self._subjects = {
             row.id: _Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
         }
+        self._device_classes = tuple(dict.fromkeys(row.device_class for row in rows))
+        # Campaigns come back to a fleet that knows their earlier searches.
+        self._name = f"{campaign_id}-{time.time_ns():x}"
         self._machine = Machine(
-            f"{campaign_id}-{time.time_ns():x}",
+            self._name,
             [_task(row, s.stored, s.since_best) for row, s in zip(rows, standings, strict=True)],
             batch=BATCH,
             plateau=spec.plateau,
@@ -152,13 +132,15 @@ class Tuning:
         self._measuring = 0
         self._unsaved: list[NewTrial] = []
         self._unsaved_since = 0.0
-        self._began = self._told_at = time.monotonic()
         self._flush_at = 0.0
-        self._stopped: Callable[[], bool] = lambda: False
+        self._stop_at: float | None = None
+        self._over = False
+        self._open: set[int] = set()
+        self._devices_ready = 0
         self.recorded = 0
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Tune until all tasks have had enough, or `stopped` says so.
+        """Tune alone on the fleet until all tasks have had enough, or `stopped` says so.
 
         Raises
         ------
@@ -167,65 +149,114 @@ class Tuning:
         LeaseLostError
             Where another coordinator has the campaign.
         """
-        machine = self._machine
-        self._stopped = stopped
+        wrong: list[Exception | None] = []
+        loop = Loop(self._store, self._fleet)
+        loop.add(self, stopped, wrong.append)
         try:
-            self._take_notes()  # of tasks that had enough before they began
-            while not machine.done and not stopped():
-                # Devices first: none shall wait for the store.
-                self._dispatch()
-                if self._unsaved and time.monotonic() >= self._flush_at:
-                    self._flush()
-                for completion in self._fleet.wait(self._pause_s()):
-                    self._take(completion)
-                self._tell_devices()
-            machine.stop()
-            self._last_words()
-        finally:
-            self._flush(final=True)
-            self._tell_devices(final=True)
+            while loop.busy:
+                loop.step()
+        except Exception as error:
+            loop.stop(error)
+        if wrong[0] is not None:
+            raise wrong[0]
 
-    def _pause_s(self) -> float:
-        """Say how long nothing has to happen."""
-        return min(0.5, max(0.0, self._flush_at - time.monotonic())) if self._unsaved else 0.5
+    # -- what the loop asks
+
+    @property
+    def id(self) -> int:
+        """The campaign's."""
+        return self._id
+
+    @property
+    def device_classes(self) -> tuple[str, ...]:
+        """Those it measures on."""
+        return self._device_classes
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to do; or it was stopped, and what it was measuring had its time to end."""
+        if self._stop_at is not None and (not self._measuring or time.monotonic() >= self._stop_at):
+            return True
+        return self._machine.done
+
+    @property
+    def flush_in_s(self) -> float | None:
+        """Seconds until there is something to store; None where nothing waits."""
+        return self._flush_at - time.monotonic() if self._unsaved else None
+
+    def begin(self, fleet: Any) -> None:
+        """Begin, on this fleet."""
+        self._fleet = fleet
+        self._take_notes()  # of tasks that had enough before they began
+
+    def fit(self, ready: Mapping[str, int], max_open: int) -> None:
+        """Follow a fleet that changes: devices by their class, and how many searches may be open."""
+        self._devices_ready = sum(ready.get(name, 0) for name in self._device_classes)
+        self._machine.fit(self._devices_ready, max_open=max_open)
+
+    @property
+    def wants_cores(self) -> bool:
+        """There is something for a core to do."""
+        return not self._enough_built and (self._train_due or self._machine.computable)
+
+    def measurable_on(self, device_class: str) -> int:
+        """Count the candidates that wait for a device of this class."""
+        return self._machine.measurable_on(device_class)
+
+    def compute(self) -> bool:
+        """Begin a piece of work on a core, where there is one to do."""
+        if self._enough_built:
+            return False
+        if self._train_due:
+            self._training = True
+            self._fleet.train(_Train(self._sampled), tuple(self._samples), _TRAIN_SECONDS)
+            return True
+        action = self._machine.next_compute()
+        if action is None:
+            return False
+        self._begin(action)
+        return True
+
+    def measure(self, device: Any) -> None:
+        """Begin to measure the next candidate on an idle device."""
+        action = self._machine.next_measure(device.device_class)
+        assert action is not None, "a candidate waits, and there is none"
+        self._measure(action, device)
+
+    def tend(self) -> None:
+        """Do what it is time for."""
+        if self._unsaved and time.monotonic() >= self._flush_at:
+            self._flush()
+
+    def stop(self) -> None:
+        """Begin nothing more. A measurement under way gets some time to end: it is nearly paid for."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + LAST_WORDS_SECONDS
+            self._machine.stop()
+
+    def end(self) -> None:
+        """Store what was measured, and close the searches: others may go on with the fleet.
+
+        Raises
+        ------
+        StorageError, LeaseLostError
+            As :meth:`run`.
+        """
+        self._over = True
+        for task in self._open:
+            self._fleet.close(self._session(task))
+        self._flush(final=True)
 
     # -- giving out work
 
-    def _dispatch(self) -> None:
-        """Give every idle device its next candidate, and every free core its next piece of work.
+    @property
+    def _enough_built(self) -> bool:
+        return self._machine.measurable >= WINDOW * max(1, self._devices_ready)
 
-        A device that shares its cores has turns: what is searched and built on them stands still from the
-        moment when enough candidates wait for it until none does, so that the device is quiet.
-        """
-        fleet, machine = self._fleet, self._machine
-        machine.fit(fleet.ready_devices, max_open=max(OPEN, fleet.total_slots))
-        idle = fleet.idle_devices()
-        for device in idle:
-            if device.shares_cores and device.paused and not machine.measurable_on(device.device_class):
-                fleet.resume(device)
-        if machine.measurable < WINDOW * max(1, fleet.ready_devices):
-            self._give_to_cores()
-        nothing_else = any(device.shares_cores for device in idle) and fleet.computing == 0
-        for device in idle:
-            waiting = machine.measurable_on(device.device_class)
-            if not waiting:
-                continue
-            if device.shares_cores and not device.paused:
-                if waiting < TURN and not nothing_else:
-                    continue
-                fleet.pause(device)
-            action = machine.next_measure(device.device_class)
-            assert action is not None, "a candidate waits, and there is none"
-            self._measure(action, device)
-
-    def _give_to_cores(self) -> None:
-        while self._fleet.free_slots > 0:
-            if self._train_if_due():
-                continue
-            action = self._machine.next_compute()
-            if action is None:
-                return
-            self._begin(action)
+    @property
+    def _train_due(self) -> bool:
+        least = max(_TRAIN_LEAST, _TRAIN_GROWTH * self._trained)
+        return not self._training and self._sampled >= least and self._stop_at is None
 
     def _measure(self, action: Measure, device: Any) -> None:
         self._say(f"measuring {self._subjects[action.task].workload.name}")
@@ -275,19 +306,18 @@ class Tuning:
 
     def _session(self, task: int) -> str:
         """Name a task's search. Opened anew it has another name: the end of the old one may come late."""
-        return f"{self._id}-{task}-{self._subjects[task].opened}"
-
-    def _train_if_due(self) -> bool:
-        if self._training or self._sampled < max(_TRAIN_LEAST, _TRAIN_GROWTH * self._trained):
-            return False
-        self._training = True
-        self._fleet.train(_Train(self._sampled), tuple(self._samples), _TRAIN_SECONDS)
-        return True
+        return f"{self._name}-{task}-{self._subjects[task].opened}"
 
     # -- taking results
 
-    def _take(self, completion: Any) -> None:
+    def take(self, completion: Any) -> None:
+        """Take what came of a piece of work."""
         tag, value, error = completion.tag, completion.value, completion.error
+        if self._over:
+            # A search that was being opened when the others were closed.
+            if isinstance(tag, OpenSearch):
+                self._fleet.close(self._session(tag.task))
+            return
         if isinstance(tag, _Train):
             self._training = False
             # A failed training costs nothing but its time: the searches keep the model they have.
@@ -303,6 +333,7 @@ class Tuning:
         else:
             match tag:
                 case OpenSearch(task):
+                    self._open.add(task)
                     self._sample(value, HISTORY)
                     self._machine.handle(Opened(task))
                 case Propose(task):
@@ -354,6 +385,7 @@ class Tuning:
                 self._patiently(lambda: self._store.update_task(task, state=TaskState(state), note=note))
                 self._changed()
             case CloseSearch(task):
+                self._open.discard(task)
                 self._fleet.close(self._session(task))
 
     def _patiently(self, work: Callable[[], _Value]) -> _Value:
@@ -363,7 +395,7 @@ class Tuning:
             try:
                 return work()
             except StorageError as error:
-                if isinstance(error, LeaseLostError) or time.monotonic() > until or self._stopped():
+                if isinstance(error, LeaseLostError) or time.monotonic() > until or self._stop_at is not None:
                     raise
                 self._say(f"waiting for the database: {error}")
                 time.sleep(_STORE_PAUSE_SECONDS)
@@ -390,29 +422,6 @@ class Tuning:
                 self._unsaved, self._unsaved_since = [], 0.0
                 self._changed()
 
-    def _tell_devices(self, *, final: bool = False) -> None:
-        """Store how the devices stand, for whoever asks meanwhile; now and then, and where one changed."""
-        now = time.monotonic()
-        if now < self._told_at + _TELL_SECONDS and not final:
-            return
-        elapsed, self._told_at = now - self._began, now
-        found = []
-        for device in self._fleet.all_devices:
-            state = device.state if device.state != "ready" else "busy" if device.busy else "free"
-            found.append(
-                Sighting(
-                    device.station.key,
-                    device.host,
-                    device.station.device,
-                    "seen" if final and device.state == "ready" else state,
-                    device.last_error,
-                    device.measured / elapsed * 3600 if elapsed > 0 else None,
-                )
-            )
-        # It is told for people: a store that fails now is told the next time.
-        with contextlib.suppress(StorageError):
-            self._store.see_devices(found)
-
     def _set_aside(self) -> str:
         """Write what no store takes to a file of its own, and say where it is and what to do."""
         count = len(self._unsaved)
@@ -434,13 +443,6 @@ class Tuning:
             f"{told}; they are in {path}. Mend the database, then: "
             f"tunefleet records import {shlex.quote(str(path))} && tunefleet resume {self._id}"
         )
-
-    def _last_words(self) -> None:
-        """Let a measurement under way end: it is nearly paid for."""
-        until = time.monotonic() + LAST_WORDS_SECONDS
-        while self._measuring and time.monotonic() < until:
-            for completion in self._fleet.wait(0.2):
-                self._take(completion)
 
 
 def _task(row: CampaignTaskRow, stored: int, since_best: int) -> Task:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -49,6 +50,7 @@ class Toolbox:
         self.engine = engine
         self._engine = EngineProcess(engine, "model")
         self._reference = EngineProcess("workers.reference", "model")
+        self._others: list[Callable[[], None]] = []
 
     def __enter__(self) -> Toolbox:
         return self
@@ -57,9 +59,25 @@ class Toolbox:
         self.stop()
 
     def stop(self) -> None:
-        """End both processes."""
+        """End both processes, also where something waits for them: it fails with EngineLostError."""
         self._engine.stop()
         self._reference.stop()
+        for stop in self._others:
+            stop()
+
+    def ends_with(self, *others: Callable[[], None]) -> None:
+        """Have other processes that work at the same thing end with these, by being called."""
+        self._others += others
+
+    def pause(self) -> None:
+        """Have what both do stand still: something is measured on these cores. Time limits don't run."""
+        self._engine.pause()
+        self._reference.pause()
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._engine.resume()
+        self._reference.resume()
 
     def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
         """Make an ONNX file ready for the engine; see :func:`workers.models.prepare`."""

@@ -38,6 +38,7 @@ _LOOK_SECONDS = 2.0
 QUARANTINE_AFTER = 3
 #: Seconds to go on without any core to search on, or any device of a class: a node may come back.
 PATIENCE_SECONDS = 120.0
+_COMPUTE = "node to search and build on"
 #: Label of a Ray node that says what it is for: ``measure``, ``compute``; without it, both.
 ROLE_LABEL = "tunefleet.role"
 
@@ -104,6 +105,7 @@ class Device:
     measured: int = 0
     last_error: str = ""
     _node: _Node | None = None
+    _actor: Any = None  # that measures on it, where it is a node's
 
     @property
     def device_class(self) -> str:
@@ -111,9 +113,17 @@ class Device:
         return self.station.device.device_class
 
     @property
+    def place(self) -> str:
+        """What it shares its cores with measures there too, one at a time: a node's CPU, or itself alone."""
+        return self.name if self._node is None or self.station.device.kind != "cpu" else self._node.id
+
+    @property
     def idle(self) -> bool:
         """It can be given something."""
-        return self.state == "ready" and not self.busy
+        if self.state != "ready" or self.busy:
+            return False
+        node = self._node
+        return node is None or self.place != node.id or not (node.held or node.measuring_on_cores)
 
     @property
     def paused(self) -> bool:
@@ -127,10 +137,19 @@ class _Node:
     host: str
     slots: int
     measure: Any
+    role: str = ""
     search: Any = None
     build: Any = None
+    # Cores that search and build keep to; none where they use all.
+    keep: tuple[int, ...] = ()
+    cores: tuple[int, ...] = ()
+    gpus: float = 0  # that it has, and those that `measure` was given
+    measure_gpus: float = 0
+    accelerators: Any = None  # a second measure actor, where GPUs came to be wanted later
     busy: int = 0
     paused: bool = False
+    held: bool = False  # something on this machine besides the fleet has the cores for itself
+    asked: int = 0  # how many of the fleet's device classes it was asked for
     # Which of search and build did not answer: Ray starts them again, or the node is going.
     silent: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
@@ -144,7 +163,12 @@ class _Node:
 
     @property
     def actors(self) -> list[Any]:
-        return [a for a in (self.measure, self.search, self.build) if a is not None]
+        return [a for a in (self.measure, self.accelerators, self.search, self.build) if a is not None]
+
+    @property
+    def measuring_on_cores(self) -> bool:
+        """A candidate is measured on its cores now."""
+        return any(device.busy and device.place == self.id for device in self.devices)
 
 
 @dataclass
@@ -197,6 +221,10 @@ class RayFleet:
     _nodes: list[_Node] = field(default_factory=list)
     _joining: dict[str, _Node] = field(default_factory=dict)
     _joined: queue.Queue[_Node] = field(default_factory=queue.Queue)
+    _extended: queue.Queue[tuple[_Node, list[Device], TunefleetError | None]] = field(
+        default_factory=queue.Queue
+    )
+    _extending: int = 0
     _refused: dict[str, TunefleetError] = field(default_factory=dict)
     _gateway: _Node | None = None
     _boards: list[Device] = field(default_factory=list)
@@ -204,6 +232,7 @@ class RayFleet:
     _pending: dict[Any, _Pending] = field(default_factory=dict)
     _dropped: list[Completion] = field(default_factory=list)
     _sessions: dict[str, _Node] = field(default_factory=dict)
+    _home: str = ""
     _looked: float = 0.0
     _looking: bool = False
     _tracker_problem: str = ""
@@ -250,14 +279,41 @@ class RayFleet:
             until = time.monotonic() + _CONNECT_SECONDS
             while self._looking and not stopped() and time.monotonic() < until:
                 self._dropped += self.wait(0.2)
-        lacking = self._classes_without(lambda device: True)
-        if lacking:
-            told = "; ".join([*map(str, self._refused.values()), *filter(None, [self._tracker_problem])])
-            raise EngineError(
-                f"no node of the cluster and no board has a device of class {', '.join(lacking)}"
-                + (f" ({told})" if told else "")
-            )
+        wanted = [device.device_class for device in (*self.devices, *self.boards.values())]
+        if lacking := self.lacking(wanted):
+            raise lacking
         return not stopped()
+
+    def need(
+        self,
+        devices: tuple[DeviceInfo, ...] = (),
+        boards: Mapping[str, DeviceInfo] | None = None,
+        tracker: tuple[str, int] | None = None,
+    ) -> None:
+        """Have more classes measured on, while it runs; :attr:`coming` says whether nodes are still asked."""
+        known = {device.device_class for device in self.devices}
+        self.devices += tuple(device for device in devices if device.device_class not in known)
+        self.boards = {**self.boards, **(boards or {})}
+        self.tracker = self.tracker or tracker
+        self._extend_nodes()
+        self._look_at_tracker()
+
+    @property
+    def coming(self) -> bool:
+        """What there is may be more in a moment: nodes are warmed up or asked, or the tracker is."""
+        return bool(self._joining or self._extending or self._looking)
+
+    def lacking(self, device_classes: Sequence[str]) -> EngineError | None:
+        """Say what is wrong where no node and no board has a device of one of these classes."""
+        there = {device.device_class for device in self.all_devices}
+        lacking = [name for name in dict.fromkeys(device_classes) if name not in there]
+        if not lacking:
+            return None
+        told = "; ".join([*map(str, self._refused.values()), *filter(None, [self._tracker_problem])])
+        return EngineError(
+            f"no node of the cluster and no board has a device of class {', '.join(lacking)}"
+            + (f" ({told})" if told else "")
+        )
 
     def stop(self) -> None:
         """End the actors with all they started, and Ray where this fleet started it."""
@@ -301,9 +357,9 @@ class RayFleet:
         return [*(d for node in self._nodes for d in node.devices), *self._boards, *self._gone]
 
     @property
-    def ready_devices(self) -> int:
-        """Devices that measure, or could."""
-        return sum(device.state == "ready" for device in self.all_devices)
+    def ready_devices(self) -> Mapping[str, int]:
+        """Devices that measure, or could, by their class."""
+        return Counter(device.device_class for device in self.all_devices if device.state == "ready")
 
     def idle_devices(self) -> list[Device]:
         """Return the devices that can be given something."""
@@ -344,22 +400,18 @@ class RayFleet:
         node = device._node or self._gateway
         assert node is not None, "a device without a node to measure it from"
         device.busy = True
-        self._start(tag, node.measure.measure.remote(artifact, device.station, *args), node, device)
+        actor = device._actor or node.measure
+        self._start(tag, actor.measure.remote(artifact, device.station, *args), node, device)
 
     def wait(self, timeout_s: float) -> list[Completion]:
-        """Return what ended, after `timeout_s` seconds at most.
-
-        Raises
-        ------
-        EngineLostError
-            There was nothing to search on, or no device of a class, for `PATIENCE_SECONDS`.
-        """
+        """Return what ended, after `timeout_s` seconds at most."""
         if time.monotonic() - self._looked > _LOOK_SECONDS:
             self._looked = time.monotonic()
             self._look_for_nodes()
             self._look_at_tracker()
             self._look_for_lost()
-            self._lose_patience()
+            self._extend_nodes()
+            self._note_what_lacks()
         self._take_joined(0)
         found, self._dropped = self._dropped, []
         if not self._pending:
@@ -374,6 +426,63 @@ class RayFleet:
         ended = (self._completion(ref) for ref in ready)
         return found + [completion for completion in ended if completion is not None]
 
+    def check(self, device_classes: Sequence[str]) -> None:
+        """See whether what a campaign needs is there.
+
+        Raises
+        ------
+        EngineLostError
+            There was nothing to search on, or no device of one of these classes, for `PATIENCE_SECONDS`.
+        """
+        for what, since in self._lacking.items():
+            if what not in (_COMPUTE, *map(_of_class, device_classes)):
+                continue
+            if time.monotonic() - since > PATIENCE_SECONDS:
+                told = "; ".join(
+                    f"{d.name} is {d.state}: {d.last_error}" for d in self.all_devices if d.state != "ready"
+                )
+                raise EngineLostError(
+                    f"there was no {what} for {PATIENCE_SECONDS:.0f} s" + (f" ({told})" if told else "")
+                )
+
+    def find(self, targets: tuple[str, ...], stopped: Callable[[], bool]) -> dict[str, DeviceInfo]:
+        """Find out which devices targets mean on this fleet's nodes; see :func:`find_devices`.
+
+        Unlike all else here it may be called from any thread.
+        """
+        actors = [actor for node in list(self._nodes) for actor in (node.measure, node.accelerators) if actor]
+        return _ask(actors, targets, stopped)
+
+    def seclude(self) -> bool:
+        """Have nothing of this fleet run on the cores of this machine; say whether that is so by now.
+
+        No candidate is measured on them any more, and when the last has ended, searches and builds stand
+        still, until :meth:`unseclude`.
+        """
+        node = self._here()
+        if node is None:
+            return True
+        node.held = True
+        if node.measuring_on_cores:
+            return False
+        if not node.paused:
+            node.paused = True
+            self._tell(node, "pause")
+        return True
+
+    @property
+    def paused_here(self) -> bool:
+        """Searches and builds on this machine stand still, for something is measured on its cores."""
+        node = self._here()
+        return node is not None and node.paused
+
+    def unseclude(self) -> None:
+        """Let them go on."""
+        for node in self._nodes:
+            if node.held:
+                node.held = node.paused = False
+                self._tell(node, "resume")
+
     def pause(self, device: Device) -> None:
         """Have searches and builds on a device's cores stand still."""
         node = device._node
@@ -384,7 +493,7 @@ class RayFleet:
     def resume(self, device: Device) -> None:
         """Let them go on."""
         node = device._node
-        if node is not None and node.paused:
+        if node is not None and node.paused and not node.held:
             node.paused = False
             self._tell(node, "resume")
 
@@ -404,12 +513,17 @@ class RayFleet:
             role = (found.get("Labels") or {}).get(ROLE_LABEL, "")
             if name in known or (cpus < 1 and role != "measure"):
                 continue
-            gpus = found["Resources"].get("GPU", 0) if any(d.kind != "cpu" for d in self.devices) else 0
+            there = found["Resources"].get("GPU", 0)
+            gpus = there if any(d.kind != "cpu" for d in self.devices) else 0
             node = _Node(
                 name,
                 str(found.get("NodeManagerHostname", name)),
                 0 if role == "measure" else cpus,
                 _make(MeasureActor, name, self.engine, gpus=gpus, calls=_MEASUREMENTS),
+                gpus=there,
+                measure_gpus=gpus,
+                role=role,
+                asked=len(self.devices),
             )
             self._joining[name] = node
             wanted = () if role == "compute" else self.devices
@@ -419,34 +533,59 @@ class RayFleet:
         """Have the actors of a node warm; in a thread, which hands the node over when that is done."""
         try:
             _, _, node.versions = ray.get(node.measure.start.remote(), timeout=_START_SECONDS)
-            cores: tuple[int, ...] = ray.get(node.measure.cores.remote(), timeout=_STOP_SECONDS)
+            node.cores = ray.get(node.measure.cores.remote(), timeout=_STOP_SECONDS)
             stations: tuple[Station, ...] = ray.get(node.measure.offer.remote(wanted), timeout=_START_SECONDS)
             taken = [s.device.cores for s in stations if s.device.kind == "cpu"]
             # Cores that are not measured on are searched on meanwhile; where none is left, they take turns.
-            left = cores[max(taken, default=0) :]
-            shares = bool(taken) and node.slots > 0 and not left
             if node.slots:
-                keep = left if taken else ()
-                node.slots = min(node.slots, len(keep) or node.slots)
-                node.search = _make(SearchActor, node.id, self.engine, None, keep)
-                node.build = _make(BuildActor, node.id, self.engine, None, keep)
+                node.keep = node.cores[max(taken) :] if taken else ()
+                node.slots = min(node.slots, len(node.keep) or node.slots)
+                node.search = _make(SearchActor, node.id, self.engine, None, node.keep)
+                node.build = _make(BuildActor, node.id, self.engine, None, node.keep)
                 ray.get([a.start.remote() for a in (node.search, node.build)], timeout=_START_SECONDS)
             ray.get(node.measure.serve.remote(), timeout=_START_SECONDS)
-            node.devices = [
-                Device(
-                    f"{station.key} on {node.host}",
-                    node.host,
-                    station,
-                    shares and station.device.kind == "cpu",
-                    _node=node,
-                )
-                for station in stations
-            ]
+            node.devices = [_device(station, node, node.measure) for station in stations]
         except Exception as error:  # of Ray or of the engine; it is told where it matters
             node.problem = _plain(error, f"node {node.host}")
         self._joined.put(node)
 
+    def _extend_nodes(self) -> None:
+        """Ask nodes for the devices that came to be wanted after they were asked."""
+        for node in self._nodes:
+            fresh, node.asked = self.devices[node.asked :], len(self.devices)
+            if fresh and node.role != "compute":
+                self._extending += 1
+                threading.Thread(target=self._extend, args=(node, fresh), daemon=True).start()
+
+    def _extend(self, node: _Node, fresh: tuple[DeviceInfo, ...]) -> None:
+        """Have a node serve more devices; in a thread, as :meth:`_prepare`."""
+        found: list[Device] = []
+        problem = None
+        try:
+            on_cores = tuple(device for device in fresh if device.kind == "cpu" or node.measure_gpus)
+            others = tuple(device for device in fresh if device not in on_cores)
+            if others and node.gpus and node.accelerators is None:
+                # Ray gives an actor its GPUs when it makes it.
+                node.accelerators = _make(MeasureActor, node.id, self.engine, gpus=node.gpus)
+                ray.get(node.accelerators.start.remote(), timeout=_START_SECONDS)
+            for actor, wanted in ((node.measure, on_cores), (node.accelerators, others)):
+                if actor is not None and wanted:
+                    stations = ray.get(actor.offer.remote(wanted), timeout=_START_SECONDS)
+                    ray.get(actor.serve.remote(), timeout=_START_SECONDS)
+                    found += [_device(station, node, actor) for station in stations]
+        except Exception as error:  # of Ray or of the engine; it is told where it matters
+            problem = _plain(error, f"node {node.host}")
+        self._extended.put((node, found, problem))
+
     def _take_joined(self, timeout_s: float) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                node, found, problem = self._extended.get_nowait()
+                self._extending -= 1
+                if problem is not None:
+                    self._refused[f"{node.id}, later"] = problem
+                if node in self._nodes:
+                    node.devices += found
         with contextlib.suppress(queue.Empty):
             while True:
                 node = self._joined.get(timeout=timeout_s) if timeout_s else self._joined.get_nowait()
@@ -506,17 +645,23 @@ class RayFleet:
         asked = {(p.node.id, p.tag.what) for p in self._pending.values() if isinstance(p.tag, _Ping)}
         for node in self._nodes:
             lost: list[tuple[Device | str, Any]] = [
-                (device, node.measure.serve) for device in node.devices if device.state == "lost"
+                (device, (device._actor or node.measure).serve)
+                for device in node.devices
+                if device.state == "lost"
             ]
             lost += [(role, getattr(node, role).cores) for role in node.silent]
             for what, question in lost:
                 if (node.id, what) not in asked:
                     self._pending[question.remote()] = _Pending(_Ping(node, what), node)
 
+    def _here(self) -> _Node | None:
+        """Return the node of this process, if it takes part."""
+        self._home = self._home or ray.get_runtime_context().get_node_id()
+        return next((n for n in self._nodes if n.id == self._home), None)
+
     def _near(self) -> _Node | None:
         """Return the node from which boards are asked: the one of this process, if it takes part."""
-        here = ray.get_runtime_context().get_node_id()
-        return next((n for n in self._nodes if n.id == here), next(iter(self._nodes), None))
+        return self._here() or next(iter(self._nodes), None)
 
     def _found_boards(self, found: Mapping[str, int], problem: str) -> None:
         self._tracker_problem = problem or f"the tracker knows {', '.join(sorted(found)) or 'no server'}"
@@ -541,20 +686,13 @@ class RayFleet:
         wanted = [*(d.device_class for d in self.devices), *(d.device_class for d in self.boards.values())]
         return [name for name in dict.fromkeys(wanted) if not there[name]]
 
-    def _lose_patience(self) -> None:
+    def _note_what_lacks(self) -> None:
+        """Note since when there has been nothing to search on, or no device of a class."""
         now = time.monotonic()
-        lacking = {f"device of class {n}" for n in self._classes_without(lambda d: d.state == "ready")}
+        lacking = {_of_class(name) for name in self._classes_without(lambda d: d.state == "ready")}
         if not any(node.slots for node in self._nodes):
-            lacking.add("node to search and build on")
+            lacking.add(_COMPUTE)
         self._lacking = {what: self._lacking.get(what, now) for what in lacking}
-        for what, since in self._lacking.items():
-            if now - since > PATIENCE_SECONDS:
-                told = "; ".join(
-                    f"{d.name} is {d.state}: {d.last_error}" for d in self.all_devices if d.state != "ready"
-                )
-                raise EngineLostError(
-                    f"there was no {what} for {PATIENCE_SECONDS:.0f} s" + (f" ({told})" if told else "")
-                )
 
     def _idlest(self) -> _Node:
         nodes = [node for node in self._nodes if node.slots]
@@ -654,20 +792,37 @@ def find_devices(
             n for n in ray.nodes() if n["Alive"] and (n.get("Labels") or {}).get(ROLE_LABEL) != "compute"
         ]
         actors = [_make(MeasureActor, n["NodeID"], engine, gpus=n["Resources"].get("GPU", 0)) for n in nodes]
-        asked = {actor.resolve.remote(target): target for actor in actors for target in targets}
-        waiting = list(asked)
-        found: dict[str, DeviceInfo] = {}
-        until = time.monotonic() + _START_SECONDS
-        while waiting and len(found) < len(targets) and not stopped() and time.monotonic() < until:
-            ready, waiting = ray.wait(waiting, timeout=0.2)
-            for ref in ready:
-                with contextlib.suppress(Exception):  # a node that can't say has no such device
-                    device: DeviceInfo = ray.get(ref)
-                    if not device.unfit:
-                        found.setdefault(asked[ref], device)
-        return found
+        return _ask(actors, targets, stopped)
     finally:
         ray.shutdown()
+
+
+def _ask(
+    actors: Sequence[Any], targets: tuple[str, ...], stopped: Callable[[], bool]
+) -> dict[str, DeviceInfo]:
+    asked = {actor.resolve.remote(target): target for actor in actors for target in targets}
+    waiting = list(asked)
+    found: dict[str, DeviceInfo] = {}
+    until = time.monotonic() + _START_SECONDS
+    while waiting and len(found) < len(targets) and not stopped() and time.monotonic() < until:
+        ready, waiting = ray.wait(waiting, timeout=0.2)
+        for ref in ready:
+            with contextlib.suppress(Exception):  # a node that can't say has no such device
+                device: DeviceInfo = ray.get(ref)
+                if not device.unfit:
+                    found.setdefault(asked[ref], device)
+    return found
+
+
+def _device(station: Station, node: _Node, actor: Any) -> Device:
+    """Make a device of a node that its measure actor has taken charge of."""
+    measured = set(node.cores[: station.device.cores]) if station.device.kind == "cpu" else set()
+    shares = node.slots > 0 and not measured.isdisjoint(node.keep or node.cores)
+    return Device(f"{station.key} on {node.host}", node.host, station, shares, _node=node, _actor=actor)
+
+
+def _of_class(name: str) -> str:
+    return f"device of class {name}"
 
 
 def _join(address: str | None, slots: int | None) -> None:

@@ -38,10 +38,11 @@ class StandInDevice:
     shares_cores: bool
     busy: bool = False
     paused: bool = False
+    place: str = "here"
 
 
 class StandInFleet:
-    """What :class:`orchestrator.campaigns.tuning.Fleet` asks for, without a process.
+    """What :class:`orchestrator.campaigns.loop.Fleet` asks for, without a process.
 
     Attributes
     ----------
@@ -84,8 +85,11 @@ class StandInFleet:
         return []  # what stands in for them has no host
 
     @property
-    def ready_devices(self) -> int:
-        return len(self.devices)
+    def ready_devices(self) -> Counter[str]:
+        return Counter(device.device_class for device in self.devices)
+
+    def check(self, device_classes: Any) -> None:
+        pass
 
     def idle_devices(self) -> list[StandInDevice]:
         return [device for device in self.devices if not device.busy]
@@ -93,6 +97,10 @@ class StandInFleet:
     @property
     def paused(self) -> bool:
         return any(device.paused for device in self.devices)
+
+    @property
+    def paused_here(self) -> bool:
+        return self.paused
 
     # -- work
 

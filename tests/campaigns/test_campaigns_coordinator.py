@@ -43,6 +43,15 @@ class Tools:
     def __exit__(self, *_: object) -> None:
         pass
 
+    def stop(self) -> None:
+        pass
+
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
     def check_options(self, options: SearchOptions) -> None:
         pass
 
@@ -68,6 +77,13 @@ class Fleet(StandInFleet):
     """A fleet the coordinator makes, joins, starts and stops itself."""
 
     stopped = False
+    coming = False
+
+    def need(self, *_: Any) -> None:
+        pass
+
+    def lacking(self, device_classes: Any) -> None:
+        return None
 
     def join(self, say: Callable[[str], None]) -> None:
         pass
