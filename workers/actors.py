@@ -29,6 +29,7 @@ from workers.messages import (
     Workload,
 )
 from workers.process import EngineProcess
+from workers.turns import parts_of, turn
 
 __all__ = ["BuildActor", "MeasureActor", "SearchActor"]
 
@@ -273,7 +274,8 @@ class MeasureActor(_EngineActor):
         # The server ends a session that runs too long; this limit is for all that can hang besides.
         limit = evaluator.timeout_s + DEVICE_WAIT_SECONDS
         try:
-            times = self._process.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
+            with turn(parts_of(station)):
+                times = self._process.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
         except TunefleetError as error:
             state = _state_of(error)
             if state is not TrialState.DEVICE_LOST:

@@ -588,22 +588,30 @@ class _Coordinator:
         if self._runs and now < self._looked_at + _IDLE_SECONDS:
             return False
         self._looked_at = now
-        engine = None
-        if self._runs:
-            engine = self._runs[0].row.engine
-            first = self._store.peek_queued()
-            if first is None or self._gives_way_to(first, engine, now):
-                return False
-            if len(self._runs) >= at_once:
-                self._make_room(first)
-                return False
-        row = self._store.next_queued(_owner(), LEASE_SECONDS, engine=engine)
+        try:
+            row = self._next(at_once, now)
+        except StorageError:
+            if not self._runs:
+                raise
+            return False  # those that run have more patience with it
         if row is None:
             return False
         self._looked_at = -math.inf  # there may be another
         self._listener.activity(f"campaign {row.id} ({row.name})")
         self._take_on(row)
         return True
+
+    def _next(self, at_once: int, now: float) -> CampaignRow | None:
+        engine = None
+        if self._runs:
+            engine = self._runs[0].row.engine
+            first = self._store.peek_queued()
+            if first is None or self._gives_way_to(first, engine, now):
+                return None
+            if len(self._runs) >= at_once:
+                self._make_room(first)
+                return None
+        return self._store.next_queued(_owner(), LEASE_SECONDS, engine=engine)
 
     def _gives_way_to(self, first: CampaignRow, engine: str, now: float) -> bool:
         """Say whether none is to be begun, so that a campaign of another engine has its turn."""
@@ -624,7 +632,7 @@ class _Coordinator:
             last.displace(first)
 
     def _reap(self) -> None:
-        """Let go who is over; what is wrong with the store or with this program ends all of them."""
+        """Let go who is over; what is wrong with this program ends all of them."""
         for run in [run for run in self._runs if not run.alive]:
             self._runs.remove(run)
             error, name = run.error, f"campaign {run.row.id} ({run.row.name})"
@@ -633,8 +641,9 @@ class _Coordinator:
                 self._store.request(run.row.id, CampaignRequest.RESUME)
             elif isinstance(error, LeaseLostError):
                 pass
-            elif isinstance(error, TunefleetError) and not isinstance(error, StorageError):
-                # It is written in the campaign; the others may fare better.
+            elif isinstance(error, TunefleetError):
+                # It is written in the campaign; the others may fare better. Where it is the store that is
+                # wrong, who looks for the next campaign finds that too.
                 self._listener.activity(f"{name} failed: {error}")
             elif error is not None:
                 raise error

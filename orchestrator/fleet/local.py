@@ -25,6 +25,7 @@ from workers.messages import (
     WrittenLog,
 )
 from workers.process import EngineProcess
+from workers.turns import cores_in_use, turn
 
 __all__ = ["Toolbox"]
 
@@ -193,9 +194,11 @@ class Toolbox:
     ) -> ModelRun:
         """Run a compiled model on this machine, or on a device behind a tracker, and time it."""
         library, params = compiled.library, compiled.params
-        run: ModelRun = self._engine.call(
-            "run", library, params, inputs, target, repeats, number, endpoint, timeout_s=_RUN_SECONDS
-        )
+        # What is timed here is not to be timed while another process measures on these cores.
+        with turn(cores_in_use(0) if repeats and endpoint is None else ()):
+            run: ModelRun = self._engine.call(
+                "run", library, params, inputs, target, repeats, number, endpoint, timeout_s=_RUN_SECONDS
+            )
         return run
 
     def tracked(self, host: str, port: int) -> dict[str, int]:
@@ -226,9 +229,10 @@ class Toolbox:
         self, model: PreparedModel, inputs: dict[str, Any], threads: int, repeats: int
     ) -> ModelTiming:
         """Time onnxruntime on a model."""
-        timing: ModelTiming = self._reference.call(
-            "time", model.onnx, inputs, threads, repeats, timeout_s=_RUN_SECONDS
-        )
+        with turn(cores_in_use(0)):
+            timing: ModelTiming = self._reference.call(
+                "time", model.onnx, inputs, threads, repeats, timeout_s=_RUN_SECONDS
+            )
         return timing
 
     def judge(self, model: PreparedModel, inputs: dict[str, Any], outputs: Any, reference: Any) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +18,8 @@ from benchmarks.postgres_server import PostgresServer, new_database
 from orchestrator.campaigns import coordinator, tuning
 from orchestrator.campaigns.coordinator import coordinate, follow, submit
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.errors import LeaseLostError
-from orchestrator.storage import CampaignState, Storage
+from orchestrator.errors import LeaseLostError, ModelError
+from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from workers.messages import (
     DeviceInfo,
     Extraction,
@@ -29,6 +32,10 @@ from workers.messages import (
 )
 
 OTHER = "host:2:other"
+
+
+def class_of(engine: str) -> str:
+    return CPU.device_class if engine == "plain" else f"{CPU.device_class}-{engine}"
 
 
 class Tools:
@@ -60,17 +67,21 @@ class Tools:
 
     def resolve_target(self, spec: str) -> DeviceInfo:
         # It carries its versions where a device says why it is unfit.
-        return replace(CPU, unfit="")
+        return replace(CPU, unfit="", device_class=class_of(self.engine))
 
     def engine_version(self) -> str:
         return "1"
 
     def prepare(self, path: str, shapes: Any) -> PreparedModel:
         tensor = TensorSpec("x", (1, 3, 8, 8), "float32")
-        return PreparedModel("ab" * 32, "model", b"onnx", (tensor,), (tensor,))
+        name = Path(path).stem
+        return PreparedModel(f"{sum(name.encode()):064x}", name, b"onnx", (tensor,), (tensor,))
 
     def extract(self, model: PreparedModel, target: str) -> Extraction:
-        return Extraction(tuple(TaskSpec(f"task{n}", n, workload(n)) for n in (1, 2)), "1")
+        if model.name == "broken":
+            raise ModelError("broken.onnx can't be imported")
+        first = 2 * sum(model.name.encode())
+        return Extraction(tuple(TaskSpec(f"task{n}", n, workload(first + n)) for n in (1, 2)), "1")
 
 
 class Fleet(StandInFleet):
@@ -78,6 +89,10 @@ class Fleet(StandInFleet):
 
     stopped = False
     coming = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engines: list[str] = []
 
     def need(self, *_: Any) -> None:
         pass
@@ -117,7 +132,13 @@ class Listener:
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """The one fleet there is; the coordinator gets it whatever it asks for."""
     made = Fleet()
-    monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", lambda *_, **__: made)
+
+    def make(engine: str, *_: object, **__: object) -> Fleet:
+        made.engines.append(engine)
+        made.devices[0].device_class = class_of(engine)
+        return made
+
+    monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", make)
     # What is stored when a lease is lost is counted, so each result is stored when it comes.
     monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(coordinator, "Toolbox", Tools)
@@ -236,3 +257,142 @@ def test_a_campaign_outlasts_a_restart_of_its_database_server(
     assert any(
         "wait for the database" in text or "waiting for the database" in text for text in listener.said
     )
+
+
+# -- several at once
+
+
+@pytest.fixture
+def submitted(store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Submits a campaign of a model of its own: two tasks, 20 trials each."""
+    monkeypatch.setattr(coordinator, "_HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(coordinator, "_IDLE_SECONDS", 0.02)
+
+    def submit_one(name: str, *, engine: str = "plain", priority: int = 0) -> int:
+        path = tmp_path / f"{name}.onnx"
+        path.write_bytes(b"onnx")
+        values = {"models": [{"path": str(path)}], "engine": engine, "trials_per_task": 20}
+        return submit(store, CampaignSpec.of(values), priority=priority).id
+
+    return submit_one
+
+
+def slowly(fleet: Fleet, at: dict[int, Callable[[], object]]) -> None:
+    """Have each measurement take a while, and something happen at some of them."""
+
+    def measured(number: int) -> Measurement:
+        at.get(number, lambda: None)()
+        time.sleep(0.02)
+        return Measurement(TrialState.OK, (1.0 / number,))
+
+    fleet.measurement = measured
+
+
+def states(store: Storage, *campaigns: int) -> list[tuple[str, int]]:
+    return [(store.get_campaign(i).state.value, len(store.trials(i))) for i in campaigns]
+
+
+def span(store: Storage, campaign: int) -> tuple[int, int]:
+    ids = [trial.id for trial in store.trials(campaign)]
+    return min(ids), max(ids)
+
+
+def test_submitted_campaigns_run_side_by_side(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    first, second = submitted("first"), submitted("second")
+    slowly(fleet, {})
+    coordinate(store, until_idle=True)
+    assert states(store, first, second) == [("done", 40), ("done", 40)]
+    assert span(store, second)[0] < span(store, first)[1]
+    assert fleet.engines == ["plain"]
+    assert fleet.stopped
+
+
+def test_one_at_a_time_they_run_by_priority_and_then_by_age(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    low, first, second, high = (
+        submitted(name, priority=p) for name, p in (("low", -1), ("a", 0), ("b", 0), ("high", 3))
+    )
+    coordinate(store, until_idle=True, at_once=1)
+    spans = [span(store, campaign) for campaign in (high, first, second, low)]
+    assert spans == sorted(spans)
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
+
+
+def test_pausing_or_cancelling_one_leaves_the_others_running(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    paused, cancelled, stays = submitted("first"), submitted("second"), submitted("third")
+    slowly(
+        fleet,
+        {
+            4: lambda: store.request(paused, CampaignRequest.PAUSE),
+            8: lambda: store.request(cancelled, CampaignRequest.CANCEL),
+        },
+    )
+    coordinate(store, until_idle=True)
+    found = states(store, paused, cancelled, stays)
+    assert [state for state, _ in found] == ["paused", "cancelled", "done"]
+    assert found[0][1] < 40 > found[1][1]
+    assert found[2][1] == 40
+    assert not any(store.get_campaign(campaign).held for campaign in (paused, cancelled, stays))
+
+
+def test_one_that_fails_leaves_the_others_running(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    fails, stays = submitted("broken"), submitted("first")
+    listener = Listener()
+    coordinate(store, listener=listener, until_idle=True)
+    assert states(store, fails, stays) == [("failed", 0), ("done", 40)]
+    assert any("can't be imported" in text for text in listener.said)
+
+
+def test_an_interrupt_puts_all_of_them_back_and_the_next_coordinator_measures_the_rest(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    first, second = submitted("first"), submitted("second")
+    slowly(fleet, {20: lambda: signal.raise_signal(signal.SIGINT)})
+    with pytest.raises(KeyboardInterrupt):
+        coordinate(store, until_idle=True)
+    assert fleet.stopped
+    found = states(store, first, second)
+    assert [state for state, _ in found] == ["queued", "queued"]
+    assert sum(count for _, count in found) == fleet.counts["measure"] < 80
+    coordinate(store, until_idle=True)
+    assert states(store, first, second) == [("done", 40), ("done", 40)]
+    assert fleet.counts["measure"] == 80
+
+
+def test_a_campaign_of_a_higher_priority_takes_the_place_of_the_lowest(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+) -> None:
+    low = submitted("low")
+    late: list[int] = []
+    slowly(fleet, {5: lambda: late.append(submitted("urgent", priority=2))})
+    coordinate(store, until_idle=True, at_once=1)
+    assert states(store, low, *late) == [("done", 40), ("done", 40)]
+    assert span(store, low)[0] < span(store, late[0])[0]
+    assert span(store, late[0])[1] < span(store, low)[1]
+
+
+def test_campaigns_of_two_engines_never_share_the_machine_and_neither_starves(
+    store: Storage, fleet: Fleet, submitted: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coordinator, "ENGINE_PATIENCE_SECONDS", 0.0)
+    first = submitted("first")
+    later: list[int] = []
+
+    def more() -> None:
+        later.append(submitted("other", engine="other"))
+        later.append(submitted("third"))
+
+    slowly(fleet, {3: more})
+    coordinate(store, until_idle=True)
+    other, third = later
+    assert states(store, first, other, third) == [("done", 40)] * 3
+    assert fleet.engines == ["plain", "other", "plain"]
+    assert span(store, first)[1] < span(store, other)[0]
+    assert span(store, other)[1] < span(store, third)[0]
