@@ -42,13 +42,34 @@ print("outcome", json.dumps({
 """
 
 
-class Followed:
-    """A process that follows a campaign."""
+_COORDINATE = """
+import json, sys
+import orchestrator as tf
 
-    def __init__(self, url: str, campaign: int) -> None:
+class Aloud:
+    def activity(self, text):
+        print("activity", text, flush=True)
+    def changed(self, campaign_id):
+        pass
+
+interrupted = False
+try:
+    tf.coordinate(tf.Storage.open(sys.argv[1]), listener=Aloud(), until_idle=True)
+except KeyboardInterrupt:
+    interrupted = True
+print("outcome", json.dumps({"interrupted": interrupted}), flush=True)
+"""
+
+
+class Followed:
+    """A process that follows a campaign; without one, a coordinator of all that wait."""
+
+    def __init__(self, url: str, campaign: int | None = None) -> None:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _FOLLOW, url, str(campaign)],
+            [sys.executable, "-c", _COORDINATE, url]
+            if campaign is None
+            else [sys.executable, "-c", _FOLLOW, url, str(campaign)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

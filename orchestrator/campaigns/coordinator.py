@@ -550,6 +550,7 @@ class _Coordinator:
     def coordinate(self, at_once: int, until_idle: bool) -> None:
         """Run those that wait, until interrupted or, where that is wanted, until none is left."""
         idle = False
+        _bury_the_dead(self._store)
         with self._signals():
             try:
                 while True:
@@ -721,7 +722,7 @@ def _claim(store: Storage, campaign_id: int, listener: Listener) -> None:
         host, _, rest = holder.partition(":")
         pid = rest.partition(":")[0]
         if host == socket.gethostname() and pid.isdigit():
-            if _alive(int(pid)):
+            if not _dead(holder):
                 raise UsageError(
                     f"campaign {campaign_id} is run by process {pid} on this machine; "
                     f"`tunefleet watch {campaign_id}` follows it, `tunefleet pause {campaign_id}` stops it"
@@ -743,6 +744,21 @@ def _claim(store: Storage, campaign_id: int, listener: Listener) -> None:
         )
     if row.state not in BEGUN_STATES | {CampaignState.QUEUED, CampaignState.PAUSED, CampaignState.FAILED}:
         raise NotFoundError(f"campaign {campaign_id} can't be run in state {row.state.value}")
+
+
+def _bury_the_dead(store: Storage) -> None:
+    """Give back the leases of processes of this machine that are gone: none has to run out."""
+    for row in store.list_campaigns(states=[CampaignState.QUEUED, *BEGUN_STATES]):
+        holder = row.lease_owner or ""
+        if row.held and _dead(holder) and store.take_over_lease(row.id, _owner(), holder, LEASE_SECONDS):
+            store.release_lease(row.id, _owner())
+
+
+def _dead(holder: str) -> bool:
+    """Say whether a lease's holder is known to be gone; of processes of other machines nobody knows."""
+    host, _, rest = holder.partition(":")
+    pid = rest.partition(":")[0]
+    return host == socket.gethostname() and pid.isdigit() and not _alive(int(pid))
 
 
 def _alive(pid: int) -> bool:

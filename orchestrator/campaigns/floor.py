@@ -100,6 +100,7 @@ class Floor:
         self._halted, self._say, self._joined = halted, say, joined
         self._fleet: RayFleet | None = None
         self._loop: Loop | None = None
+        self._engine = ""
         self._jobs: deque[Job] = deque()
         self._tuned: list[Job] = []
         self._holds: deque[_Hold] = deque()
@@ -238,7 +239,10 @@ class Floor:
             if job.stopped():
                 self._jobs.remove(job)
                 job.end()
-            elif self._fleet is None:
+                continue
+            if self._loop is not None and self._engine != job.engine and not self._loop.busy:
+                self.close()
+            if self._fleet is None:
                 # What is timed on this machine is not to be disturbed by the start of Ray.
                 if not self._timing and self._ray.acquire(blocking=False):
                     try:
@@ -246,7 +250,7 @@ class Floor:
                     finally:
                         self._ray.release()
                 return
-            else:
+            if self._engine == job.engine:
                 self._wait_for_devices(job, self._fleet)
 
     def _start(self, job: Job) -> None:
@@ -277,7 +281,7 @@ class Floor:
         if not ready:
             fleet.stop()
             return
-        self._fleet, self._loop = fleet, Loop(self._store, fleet, self._hush)
+        self._fleet, self._loop, self._engine = fleet, Loop(self._store, fleet, self._hush), job.engine
 
     def _wait_for_devices(self, job: Job, fleet: RayFleet) -> None:
         now = time.monotonic()

@@ -381,7 +381,7 @@ def test_a_campaign_of_a_higher_priority_takes_the_place_of_the_lowest(
 def test_campaigns_of_two_engines_never_share_the_machine_and_neither_starves(
     store: Storage, fleet: Fleet, submitted: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coordinator, "ENGINE_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(coordinator, "ENGINE_PATIENCE_SECONDS", -1.0)
     first = submitted("first")
     later: list[int] = []
 

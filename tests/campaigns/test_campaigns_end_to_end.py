@@ -52,6 +52,10 @@ class Place:
         self.followed.append(Followed(self.url, campaign))
         return self.followed[-1]
 
+    def coordinate(self) -> Followed:
+        self.followed.append(Followed(self.url))
+        return self.followed[-1]
+
     def state(self, campaign: int) -> CampaignState:
         return self.store.get_campaign(campaign).state
 
@@ -195,6 +199,35 @@ def test_a_killed_coordinator_leaves_no_process_and_its_campaign_goes_on_where_i
     assert outcome["measured"] == TRIALS - sum(survived.values())
     assert survived <= place.candidates(campaign)
     everything_is_gone(second)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_two_campaigns_of_a_coordinator_that_ends_are_both_finished_by_the_next(
+    place: Place, number: signal.Signals
+) -> None:
+    other = save(place.folder / "other.onnx", seed=5, prefix="b_", outputs=7)
+    first = place.submit()
+    second = tf.submit(place.store, spec(other, tasks="matmul", trials_per_task=TRIALS)).id
+    ended = place.coordinate()
+    for campaign in (first, second):
+        ended.wait_for_trials(place.store, campaign, 2)
+    ended.interrupt(number)
+    if number == signal.SIGINT:
+        assert ended.end(60)["interrupted"]
+        assert {place.state(first), place.state(second)} == {CampaignState.QUEUED}
+    else:
+        ended.process.wait()
+    everything_is_gone(ended, but=RAYS_OWN)
+    survived = [place.candidates(campaign) for campaign in (first, second)]
+    assert place.coordinate().end(180) == {"interrupted": False}
+    exact(place, first)
+    assert [task.stored for task in place.store.campaign_tasks(second)] == [TRIALS]
+    for campaign, before in zip((first, second), survived, strict=True):
+        assert place.state(campaign) is CampaignState.DONE
+        assert set(place.candidates(campaign).values()) == {1}
+        assert before <= place.candidates(campaign)
+        assert sum(place.candidates(campaign).values()) == TRIALS
 
 
 ROLES = ("search", "build", "measure")
