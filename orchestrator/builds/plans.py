@@ -164,7 +164,7 @@ def _measure_missing(
         return
     store.put_workloads([workload for workload, _ in missing])
     builder, measurer = BuildActor(tools.engine), MeasureActor(tools.engine)
-    tools.ends_with(builder.stop, measurer.stop)
+    tools.take_along(builder, measurer)
     try:
         _, _, versions = measurer.start()
         offered = measurer.offer((device,))

@@ -255,6 +255,17 @@ class _Run:
         self.displaced_by = by.id
         self.interrupt(f"made room for campaign {by.id}, of priority {by.priority}")
 
+    @property
+    def to_go_on(self) -> bool:
+        """It was paused for this process's sake, not a person's."""
+        outcome = self.outcome
+        return (
+            outcome is not None
+            and outcome.interrupted
+            and self._request is None
+            and outcome.campaign.state is CampaignState.PAUSED
+        )
+
     def join(self, seconds: float) -> None:
         """Wait for its end."""
         self._thread.join(seconds)
@@ -272,12 +283,12 @@ class _Run:
 
     def carry_out(self) -> Outcome:
         store, me = self._store, _owner()
-        spec = CampaignSpec.of(self.row.spec)
         plan: CampaignPlan | None = None
         missing = already = 0
         reports: list[BenchReport] = []
         heart = threading.Thread(target=self._heartbeat, daemon=True)
         try:
+            spec = CampaignSpec.of(self.row.spec)
             with Toolbox(spec.engine) as tools, self._floor.beside(tools):
                 heart.start()
                 with self._long_wait(tools):
@@ -637,8 +648,7 @@ class _Coordinator:
         for run in [run for run in self._runs if not run.alive]:
             self._runs.remove(run)
             error, name = run.error, f"campaign {run.row.id} ({run.row.name})"
-            if run.outcome is not None and run.outcome.interrupted:
-                # Paused for this process's sake, not a person's: it is to go on.
+            if run.to_go_on:
                 self._store.request(run.row.id, CampaignRequest.RESUME)
             elif isinstance(error, LeaseLostError):
                 pass

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
     Candidate,
     CompiledModel,
@@ -51,7 +51,7 @@ class Toolbox:
         self.engine = engine
         self._engine = EngineProcess(engine, "model")
         self._reference = EngineProcess("workers.reference", "model")
-        self._others: list[Callable[[], None]] = []
+        self._others: list[BuildActor | MeasureActor] = []
 
     def __enter__(self) -> Toolbox:
         return self
@@ -63,22 +63,22 @@ class Toolbox:
         """End both processes, also where something waits for them: it fails with EngineLostError."""
         self._engine.stop()
         self._reference.stop()
-        for stop in self._others:
-            stop()
+        for actor in self._others:
+            actor.stop()
 
-    def ends_with(self, *others: Callable[[], None]) -> None:
-        """Have other processes that work at the same thing end with these, by being called."""
+    def take_along(self, *others: BuildActor | MeasureActor) -> None:
+        """Have others that work at the same thing stand still, go on and end with these."""
         self._others += others
 
     def pause(self) -> None:
-        """Have what both do stand still: something is measured on these cores. Time limits don't run."""
-        self._engine.pause()
-        self._reference.pause()
+        """Have what they do stand still: something is measured on these cores. Time limits don't run."""
+        for process in (self._engine, self._reference, *self._others):
+            process.pause()
 
     def resume(self) -> None:
         """Let them go on."""
-        self._engine.resume()
-        self._reference.resume()
+        for process in (self._engine, self._reference, *self._others):
+            process.resume()
 
     def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
         """Make an ONNX file ready for the engine; see :func:`workers.models.prepare`."""

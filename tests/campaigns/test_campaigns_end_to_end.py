@@ -220,7 +220,7 @@ def test_two_campaigns_of_a_coordinator_that_ends_are_both_finished_by_the_next(
         ended.process.wait()
     everything_is_gone(ended, but=RAYS_OWN)
     survived = [place.candidates(campaign) for campaign in (first, second)]
-    assert place.coordinate().end(180) == {"interrupted": False}
+    assert place.coordinate().end(400) == {"interrupted": False}
     exact(place, first)
     assert [task.stored for task in place.store.campaign_tasks(second)] == [TRIALS]
     for campaign, before in zip((first, second), survived, strict=True):
