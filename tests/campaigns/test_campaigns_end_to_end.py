@@ -211,7 +211,7 @@ def test_two_campaigns_of_a_coordinator_that_ends_are_both_finished_by_the_next(
     second = tf.submit(place.store, spec(other, tasks="matmul", trials_per_task=TRIALS)).id
     ended = place.coordinate()
     for campaign in (first, second):
-        ended.wait_for_trials(place.store, campaign, 2)
+        ended.wait_until(lambda: trials(place.store, campaign) >= 2, "2 trials are stored", 240)  # noqa: B023
     ended.interrupt(number)
     if number == signal.SIGINT:
         assert ended.end(60)["interrupted"]
