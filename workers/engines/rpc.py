@@ -15,6 +15,8 @@ from collections import Counter
 from typing import Any
 
 import tvm.rpc
+import tvm.rpc.base
+import tvm.rpc.tracker
 from tvm.rpc.server import PopenRPCServerState
 from tvm.rpc.tracker import PopenTrackerServerState
 
@@ -34,6 +36,7 @@ _TRACKER_SECONDS = 5.0
 
 def serve_tracker(host: str) -> None:
     """Run a tracker until killed."""
+    _send_at_once()
     first, last = _TRACKER_PORTS
     state = PopenTrackerServerState(host, port=first, port_end=last, silent=True)
     ready((host, state.port))
@@ -48,6 +51,7 @@ def serve_device(host: str, tracker: tuple[str, int], station: Station) -> None:
     forgets it, and whoever watches this process starts another.
     """
     _see_only(station)
+    _send_at_once()
     # Each session is a fork of this process by multiprocessing; none may outlive it.
     multiprocessing.util.register_after_fork(serve_device, lambda _: die_with_parent())
     first, last = _SERVER_PORTS
@@ -64,6 +68,7 @@ def requested(endpoint: Endpoint, limit_s: float) -> Any:
     It waits for a free one without an end of its own: whoever calls this runs under a limit.
     """
     stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
+    _send_at_once()
     tracker = tvm.rpc.connect_tracker(endpoint.host, endpoint.port)
     return tracker.request(endpoint.key, session_timeout=limit_s)
 
@@ -83,6 +88,34 @@ def tracked(host: str, port: int) -> dict[str, int]:
 def count_devices(kind: str) -> int:
     """Return how many devices of a kind answer on this machine."""
     return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
+
+
+def _send_at_once() -> None:
+    """Have this process's connections to a tracker, and a tracker's own, send without waiting.
+
+    TVM sends each message to and from a tracker in two pieces. Of such a pair the kernel holds the second
+    back until the first is acknowledged, which the other side puts off for 40 ms (Nagle's algorithm and
+    delayed acknowledgements, RFC 1122 4.2.3). A request for a device took 95 ms for that, and registering
+    again after a session as long once more.
+    """
+    if tvm.rpc.base.connect_with_retry is not _connected:
+        tvm.rpc.base.connect_with_retry = _connected
+        tvm.rpc.tracker.TCPEventHandler = _PromptHandler
+
+
+_connect_with_retry = tvm.rpc.base.connect_with_retry
+
+
+def _connected(*args: Any, **kwargs: Any) -> socket.socket:
+    connection: socket.socket = _connect_with_retry(*args, **kwargs)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+class _PromptHandler(tvm.rpc.tracker.TCPEventHandler):  # type: ignore[misc]
+    def __init__(self, tracker: Any, connection: socket.socket, address: Any) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(tracker, connection, address)
 
 
 def _see_only(station: Station) -> None:
