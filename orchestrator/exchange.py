@@ -319,7 +319,9 @@ def _stored(store: Storage, workload: Workload, device: DeviceInfo, best: bool) 
 
 def _exported(trial: TrialRow) -> tuple[Record, str]:
     assert trial.trace is not None
-    return Record(Candidate(trial.candidate, trial.trace), trial.times, trial.state), trial.message
+    # What this project says of a trial that is well, other tools have no place for.
+    message = "" if trial.state is TrialState.OK else trial.message
+    return Record(Candidate(trial.candidate, trial.trace), trial.times, trial.state), message
 
 
 def _key(line: LogLine) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import statistics
 import threading
 import time
 
@@ -25,6 +26,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Station,
+    Timing,
     TrialState,
     Workload,
 )
@@ -244,8 +246,12 @@ class MeasureActor(_EngineActor):
                 if station.key not in self._serving and not given_up:
                     self._serve(station)
 
-    def measure(self, artifact: Artifact, station: Station, evaluator: EvaluatorConfig) -> Measurement:
+    def measure(
+        self, artifact: Artifact, station: Station, evaluator: EvaluatorConfig, beat_s: float | None = None
+    ) -> Measurement:
         """Time an artifact on a device of this node, or on a board. A candidate that fails is a result.
+
+        One that is far behind `beat_s` seconds, the best known, isn't timed in full, and its message says so.
 
         A result in state ``device_lost`` says nothing about the candidate.
         """
@@ -275,7 +281,9 @@ class MeasureActor(_EngineActor):
         limit = evaluator.timeout_s + DEVICE_WAIT_SECONDS
         try:
             with turn(parts_of(station)):
-                times = self._process.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
+                timing: Timing = self._process.call(
+                    "measure", artifact, endpoint, evaluator, beat_s, timeout_s=limit
+                )
         except TunefleetError as error:
             state = _state_of(error)
             if state is not TrialState.DEVICE_LOST:
@@ -283,7 +291,11 @@ class MeasureActor(_EngineActor):
                 self._restarts[key] = 0
             return result(state, str(error))
         self._restarts[key] = 0
-        return result(TrialState.OK, times=times)
+        message = ""
+        if timing.stopped and beat_s:
+            behind = statistics.median(timing.times) / beat_s
+            message = f"stopped early: {behind:.1f} times the best until then, which took {beat_s:.3g} s"
+        return result(TrialState.OK, message, timing.times)
 
     def _endpoint(self, station: Station) -> Endpoint:
         tracker = station.tracker

@@ -31,6 +31,7 @@ __all__ = [
     "Station",
     "TaskSpec",
     "TensorSpec",
+    "Timing",
     "TrialState",
     "Workload",
     "WrittenLog",
@@ -284,6 +285,22 @@ class EvaluatorConfig:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """What came of timing a candidate.
+
+    Attributes
+    ----------
+    times : tuple of float
+        Seconds of one call, one value a repeat.
+    stopped : bool
+        It was so far behind that it was not timed in full: the times are those of the first short looks.
+    """
+
+    times: tuple[float, ...]
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What came of measuring one candidate.
 
@@ -292,7 +309,7 @@ class Measurement:
     times : tuple of float
         Raw times in seconds, one a repeat, as measured.
     message : str
-        Why it failed; empty where it did not.
+        Why it failed, or was not timed in full; empty where neither is so.
     run_s : float
         Wall-clock seconds the measurement took, session and upload included.
     """

@@ -104,11 +104,18 @@ class Build:
 
 @dataclass(frozen=True)
 class Measure:
-    """Measure what the build of `token` made."""
+    """Measure what the build of `token` made.
+
+    Attributes
+    ----------
+    beat_s : float
+        Seconds of the task's best trial so far; infinite where there is none.
+    """
 
     task: int
     candidate: Candidate
     token: str
+    beat_s: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -374,7 +381,8 @@ class Machine:
         token = self._to_measure[device_class].popleft()
         attempt = self._attempts[token]
         attempt.at = "measuring"
-        return Measure(attempt.task, attempt.candidate, token)
+        beat_s = self._states[attempt.task].best_s
+        return Measure(attempt.task, attempt.candidate, token, beat_s)
 
     def stop(self) -> None:
         """Propose nothing more. What is under way may end; :attr:`done` says when it has."""

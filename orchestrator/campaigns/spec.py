@@ -61,6 +61,8 @@ class CampaignSpec(BaseModel):
         Only tasks whose name this pattern is found in (Python's ``re``).
     seed : int
     evaluator : EvaluatorConfig
+    full_timing : bool
+        Whether also those candidates are timed in full that a first look finds far behind the best.
     search : SearchOptions
     layout_tuning : {'auto', 'none'}
         Whether the final build weighs layouts between the tasks, where the engine can.
@@ -83,6 +85,7 @@ class CampaignSpec(BaseModel):
     tasks: str | None = None
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
+    full_timing: bool = False
     search: SearchOptions = SearchOptions()
     layout_tuning: Literal["auto", "none"] = "auto"
     build_timeout_s: float = Field(default=20.0, gt=0)

@@ -261,7 +261,9 @@ class Tuning:
     def _measure(self, action: Measure, device: Any) -> None:
         self._say(f"measuring {self._subjects[action.task].workload.name}")
         self._measuring += 1
-        self._fleet.measure(action, self._artifacts.pop(action.token), device, self._spec.evaluator)
+        beat_s = None if self._spec.full_timing or math.isinf(action.beat_s) else action.beat_s
+        artifact = self._artifacts.pop(action.token)
+        self._fleet.measure(action, artifact, device, self._spec.evaluator, beat_s)
 
     def _begin(self, action: Action) -> None:
         fleet, limit = self._fleet, self._spec.search_timeout_s
@@ -349,7 +351,7 @@ class Tuning:
                     else:
                         failure = Measurement(result.state, message=result.message)
                     self._machine.handle(Built(token, result.build_s, failure))
-                case Measure(_, _, token):
+                case Measure(_, _, token, _):
                     self._machine.handle(Measured(token, value))
         self._take_notes()
 

@@ -133,6 +133,14 @@ _Timeout = Annotated[
         help="A measurement that takes longer is killed; 20s if left out.",
     ),
 ]
+_FullTiming = Annotated[
+    bool,
+    typer.Option(
+        "--full-timing",
+        rich_help_panel=options.HOW,
+        help="Time every candidate in full, also those that a first look finds far behind the best.",
+    ),
+]
 _Tuner = Annotated[
     str | None,
     typer.Option(
@@ -250,6 +258,7 @@ def tune(
     repeat: _Repeat = None,
     min_repeat_ms: _MinRepeat = None,
     timeout: _Timeout = None,
+    full_timing: _FullTiming = False,
     tuner: _Tuner = None,
     loss: _Loss = None,
     plan_size: _PlanSize = None,
@@ -275,6 +284,7 @@ def tune(
         engine=engine,
         time_limit=time_limit,
         timeout=timeout,
+        full_timing=full_timing,
         number=number,
         repeat=repeat,
         min_repeat_ms=min_repeat_ms,
@@ -317,6 +327,7 @@ def submit(
     repeat: _Repeat = None,
     min_repeat_ms: _MinRepeat = None,
     timeout: _Timeout = None,
+    full_timing: _FullTiming = False,
     tuner: _Tuner = None,
     loss: _Loss = None,
     plan_size: _PlanSize = None,
@@ -336,6 +347,7 @@ def submit(
         engine=engine,
         time_limit=time_limit,
         timeout=timeout,
+        full_timing=full_timing,
         number=number,
         repeat=repeat,
         min_repeat_ms=min_repeat_ms,

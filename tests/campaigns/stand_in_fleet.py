@@ -60,6 +60,7 @@ class StandInFleet:
         self.sessions: set[str] = set()
         self.histories: list[int] = []
         self.related: list[int] = []
+        self.to_beat: list[float | None] = []
         self.fails: Callable[[str, int], EngineLostError | None] = lambda kind, number: None
         self.measurement: Callable[[int], Measurement] = lambda number: Measurement(
             TrialState.OK, (1.0 / number,), device="cpu:0", host="here"
@@ -145,6 +146,7 @@ class StandInFleet:
         if device.shares_cores:
             assert device.paused, "measured while searches and builds run"
         device.busy = True
+        self.to_beat.append(args[1])
 
         def work() -> Measurement:
             return self.measurement(self.counts["measure"])

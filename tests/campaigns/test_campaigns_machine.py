@@ -54,6 +54,24 @@ def test_a_task_goes_from_search_to_record_and_learns_from_it() -> None:
     assert machine.done
 
 
+def test_a_measurement_comes_with_the_time_to_beat() -> None:
+    machine = Machine("m", [task(1, budget=8, stored=3, best_s=0.5)])
+    machine.next_compute()
+    machine.handle(Opened(1))
+    machine.next_compute()
+    machine.handle(Proposed(1, (candidate(1), candidate(2))))
+    beaten = []
+    for _ in range(2):
+        build = machine.next_compute()
+        assert isinstance(build, Build)
+        machine.handle(Built(build.token, 0.25))
+        measure = machine.next_measure("cpu")
+        assert measure is not None
+        beaten.append(measure.beat_s)
+        machine.handle(Measured(build.token, good(0.25)))
+    assert beaten == [0.5, 0.25]
+
+
 def test_a_machine_without_tasks_is_done() -> None:
     assert Machine("m", []).done
 

@@ -90,6 +90,16 @@ def test_a_trial_is_stored_with_its_times_its_build_and_what_it_ran_on(store: St
     assert (trial.times, trial.build_s, trial.host, trial.versions) == ((1.0,), 0.1, "here", {"tvm": "0.27"})
 
 
+def test_devices_know_the_time_to_beat_where_candidates_need_no_full_timing(store: Storage) -> None:
+    fleet = StandInFleet()
+    Campaign(store, fleet, spec(), 1).run()
+    # Each of the stand-in's candidates is faster than the one before.
+    assert fleet.to_beat == [None, *(1.0 / number for number in range(1, 20))]
+    thorough = StandInFleet()
+    Campaign(store, thorough, spec(full_timing=True), 2).run()
+    assert thorough.to_beat == [None] * 20
+
+
 def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:
     # The fleet itself refuses a measurement that is not within a pause.
     campaign = Campaign(store, StandInFleet(), spec(), 1, 2)

@@ -112,7 +112,7 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
         *("submit", str(model), "--name", "nightly", "--trials", "500", "--trials-per-task", "50"),
         *("--time", "1h30m", "--plateau", "20", "--input-shape", "x:1,3,224,224", "--tasks", "conv2d"),
         *("--seed", "7", "--target", "auto", "--target", "llvm", "--target", "auto"),
-        *("--number", "5", "--repeat", "3", "--min-repeat-ms", "50", "--timeout", "10s"),
+        *("--number", "5", "--repeat", "3", "--min-repeat-ms", "50", "--timeout", "10s", "--full-timing"),
     )
     assert answer.code == 0, answer.err
     row = store.get_campaign("nightly")
@@ -121,6 +121,7 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
     assert (spec["trials"], spec["trials_per_task"], spec["plateau"], spec["seed"]) == (500, 50, 20, 7)
     assert (spec["time_s"], spec["tasks"], spec["targets"]) == (5400.0, "conv2d", ["auto", "llvm"])
     assert spec["evaluator"] == {"number": 5, "repeat": 3, "min_repeat_ms": 50, "timeout_s": 10.0}
+    assert spec["full_timing"] is True
     assert spec["models"] == [{"path": str(model), "shapes": {"x": [1, 3, 224, 224]}}]
 
 

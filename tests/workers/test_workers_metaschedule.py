@@ -202,6 +202,28 @@ def test_candidates_are_timed_through_the_tracker(
     assert measured.device == device.device_class
 
 
+def test_a_candidate_far_behind_the_best_is_not_timed_in_full(
+    measurer: MeasureActor, device: DeviceInfo, written_in_c: Callable[[str], Artifact]
+) -> None:
+    slow, station = written_in_c("usleep(20000);"), Station(device.device_class, device)
+    thorough = type(EVALUATOR)(number=3, repeat=4, min_repeat_ms=50, timeout_s=10.0)
+    stopped = measurer.measure(slow, station, thorough, beat_s=0.001)
+    assert stopped.state is TrialState.OK
+    assert len(stopped.times) == 2
+    assert min(stopped.times) >= 0.02
+    assert stopped.message.startswith("stopped early: ")
+    near = measurer.measure(slow, station, thorough, beat_s=0.019)
+    assert (len(near.times), near.message) == (4, "")
+
+
+def test_what_takes_a_whole_repeat_at_the_first_look_is_not_looked_at_again(
+    measurer: MeasureActor, device: DeviceInfo, written_in_c: Callable[[str], Artifact]
+) -> None:
+    slow = written_in_c("usleep(20000);")
+    stopped = measurer.measure(slow, Station(device.device_class, device), EVALUATOR, beat_s=0.001)
+    assert len(stopped.times) == 1
+
+
 def good(measured: Measurement) -> None:
     assert measured.state is TrialState.OK, measured.message
 

@@ -20,6 +20,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Station,
+    Timing,
     Workload,
     WrittenLog,
 )
@@ -122,14 +123,14 @@ class Engine(Protocol):
         """Compile one candidate to something a device can load."""
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
-    ) -> tuple[float, ...]:
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    ) -> Timing:
         """Time an artifact on the device behind `endpoint`, through the tracker.
 
-        Returns
-        -------
-        tuple of float
-            Seconds of one call, one value a repeat.
+        Parameters
+        ----------
+        beat_s : float or None
+            Seconds of the best candidate known: one that is far behind it need not be timed in full.
         """
 
     def alternatives(self) -> int:

@@ -17,6 +17,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Station,
+    Timing,
     Workload,
 )
 
@@ -71,10 +72,10 @@ class Quick:
         return Artifact(candidate.hash.encode(), ".so", "")
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
-    ) -> tuple[float, ...]:
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    ) -> Timing:
         time.sleep(MEASURE_SECONDS)
-        return (1.0 + len(artifact.data),)
+        return Timing((1.0 + len(artifact.data),))
 
     def serve_tracker(self, host: str) -> None:
         ready((host, 1))

@@ -8,13 +8,16 @@ import tempfile
 
 from workers.engines.autotvm.classic import tvm
 from workers.engines.rpc import requested
+from workers.engines.timing import timed
 from workers.host import stage
-from workers.messages import Artifact, Endpoint, EvaluatorConfig
+from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
 
 __all__ = ["measure_artifact"]
 
 
-def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+def measure_artifact(
+    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+) -> Timing:
     """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`."""
     session = requested(endpoint, evaluator.timeout_s)
     device = session.device(endpoint.kind, 0)
@@ -33,12 +36,5 @@ def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: Evaluato
         for tensor in arguments:
             fill(tensor)
     stage("running the candidate")
-    timer = module.time_evaluator(
-        described["entry"],
-        device,
-        number=evaluator.number,
-        repeat=evaluator.repeat,
-        min_repeat_ms=evaluator.min_repeat_ms,
-    )
     device.sync()
-    return tuple(float(seconds) for seconds in timer(*arguments).results)
+    return timed(module, described["entry"], device, arguments, evaluator, beat_s)

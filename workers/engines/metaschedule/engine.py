@@ -21,6 +21,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     Station,
+    Timing,
     Workload,
     WrittenLog,
 )
@@ -118,12 +119,12 @@ class MetaScheduleEngine:
         return build_candidate(workload, _target(target), candidate)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
-    ) -> tuple[float, ...]:
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    ) -> Timing:
         """Time an artifact on a device."""
         from workers.engines.metaschedule.measure import measure_artifact
 
-        return measure_artifact(artifact, endpoint, evaluator)
+        return measure_artifact(artifact, endpoint, evaluator, beat_s)
 
     def alternatives(self) -> int:
         """Say that each workload's best is chosen: activations keep their layout whatever is chosen."""

@@ -11,13 +11,16 @@ import tvm
 from tvm import rpc
 
 from workers.engines.rpc import requested
+from workers.engines.timing import timed
 from workers.host import stage
-from workers.messages import Artifact, Endpoint, EvaluatorConfig
+from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
 
 __all__ = ["measure_artifact"]
 
 
-def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> tuple[float, ...]:
+def measure_artifact(
+    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+) -> Timing:
     """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`.
 
     It runs in a process of its own, and its session ends with that process: a session object that anything
@@ -34,15 +37,8 @@ def measure_artifact(artifact: Artifact, endpoint: Endpoint, evaluator: Evaluato
     module = session.load_module(name)
     arguments = _arguments(session, device, json.loads(artifact.args))
     stage("running the candidate")
-    timer = module.time_evaluator(
-        "main",
-        device,
-        number=evaluator.number,
-        repeat=evaluator.repeat,
-        min_repeat_ms=evaluator.min_repeat_ms,
-    )
     device.sync()
-    return tuple(float(seconds) for seconds in timer(*arguments).results)
+    return timed(module, "main", device, arguments, evaluator, beat_s)
 
 
 def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> list[Any]:
