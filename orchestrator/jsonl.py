@@ -154,6 +154,7 @@ class _Trial(_Line):
     trace: str
     state: TrialState = Field(strict=False)
     times_s: list[_Finite]
+    times_again_s: list[_Finite] = []
     message: str
     device: str
     host: str
@@ -345,7 +346,7 @@ def _workload_line(workload: Workload) -> dict[str, Any]:
 
 
 def _trial_line(trial: TrialRow) -> dict[str, Any]:
-    return {
+    line = {
         "workload": trial.workload_hash,
         "device_class": trial.device_class,
         "candidate": trial.candidate,
@@ -361,6 +362,8 @@ def _trial_line(trial: TrialRow) -> dict[str, Any]:
         "token": trial.token,
         "recorded_at": _instant(trial.created_at),
     }
+    # Releases that know nothing of it read the lines that need nothing of it.
+    return {**line, "times_again_s": list(trial.again)} if trial.again else line
 
 
 # -- reading
@@ -540,6 +543,7 @@ class _Reader:
             token=trial.token,
             created_at=trial.recorded_at,
             trace=trial.trace,
+            again=tuple(trial.times_again_s),
         )
 
     def _texts(self) -> Iterator[tuple[int, bytes]]:

@@ -167,6 +167,7 @@ def trial_document(row: TrialRow, *, schedule: str | None = None, traced: bool =
         "state": row.state.value,
         "cost_s": row.cost_s,
         "times_s": list(row.times),
+        "times_again_s": list(row.again),
         "message": row.message,
         "campaign_id": row.campaign_id,
         "device": row.device,

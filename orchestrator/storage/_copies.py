@@ -277,10 +277,11 @@ class Copies(Database):
 
 def _values(trial: TrialRow) -> dict[str, Any]:
     times = [float(t) for t in trial.times]
+    again = [float(t) for t in trial.again]
     ok = trial.state is TrialState.OK
     if trial.trace is None:
         raise ValueError(f"candidate {trial.candidate} comes without its trace")
-    if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times):
+    if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times + again):
         raise ValueError(f"candidate {trial.candidate} is {trial.state.value}, and its times are {times}")
     measured = Measurement(trial.state, trial.times, trial.message, trial.device, trial.host, trial.run_s)
     new = NewTrial(
@@ -291,6 +292,7 @@ def _values(trial: TrialRow) -> dict[str, Any]:
         build_s=trial.build_s,
         token=trial.token,
         versions=trial.versions,
+        again=trial.again,
     )
     return {**trial_values(new), "created_at": trial.created_at}
 

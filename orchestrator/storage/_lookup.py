@@ -115,6 +115,7 @@ def trial_columns(*, trace: bool) -> list[Any]:
         Trial.state.label("trial_state"),
         Trial.cost_s,
         Trial.times,
+        Trial.again,
         Trial.message,
         Trial.campaign_id,
         Trial.device,
@@ -149,6 +150,7 @@ def trial_row(row: Row[Any], *, trace: bool) -> TrialRow:
         state=TrialState(row.trial_state),
         cost_s=row.cost_s,
         times=tuple(row.times),
+        again=tuple(row.again),
         message=row.message,
         campaign_id=row.campaign_id,
         device=row.device,
@@ -189,11 +191,11 @@ def insert_trials(
 def trial_values(trial: NewTrial) -> dict[str, Any]:
     """Columns of a trial, all but the ids of its workload and device class."""
     measured = trial.measurement
-    times = [float(t) for t in measured.times]
+    times, again = [float(t) for t in measured.times], [float(t) for t in trial.again]
     ok = measured.state is TrialState.OK
     if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
         raise ValueError(f"candidate {trial.candidate.hash} is called ok, but its times are {times}")
-    if any(not math.isfinite(t) for t in times):
+    if any(not math.isfinite(t) for t in times + again):
         # JSON has no infinity.
         raise ValueError(f"candidate {trial.candidate.hash} has times that are no numbers: {times}")
     return {
@@ -201,8 +203,9 @@ def trial_values(trial: NewTrial) -> dict[str, Any]:
         "trace": trial.candidate.trace.encode(),
         "state": measured.state.value,
         # The median: one repeat that was disturbed must not decide which schedule is the best.
-        "cost_s": statistics.median(times) if ok else None,
+        "cost_s": statistics.median(again or times) if ok else None,
         "times": times,
+        "again": again,
         "message": storable(measured.message),
         "campaign_id": trial.campaign_id,
         "device": storable(measured.device),

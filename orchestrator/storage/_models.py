@@ -238,6 +238,8 @@ class Trial(Base):
     state: Mapped[str]
     cost_s: Mapped[float | None]
     times: Mapped[list[Any]]
+    # Times taken when the candidate was measured once more; where there are any, the cost is theirs.
+    again: Mapped[list[Any]] = mapped_column(server_default="[]")
     message: Mapped[str] = mapped_column(Text)
     campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
     device: Mapped[str]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, and_, func, select, update
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaigns import require_lease
@@ -66,6 +68,49 @@ class Trials(Database):
             return insert_trials(connection, trials, rows)
 
         return self._write(work) if rows else 0
+
+    def record_again(
+        self,
+        workload_hash: str,
+        device_class: str,
+        times: Mapping[str, Sequence[float]],
+        *,
+        campaign_id: int | None = None,
+        owner: str | None = None,
+    ) -> None:
+        """Add the times (seconds) of trials that were measured again, by their candidates' hashes.
+
+        A trial's cost is the median of these from then on: what it was recorded with may have made it the
+        best by mere luck. Candidates that have no successful trial are passed over.
+
+        Parameters
+        ----------
+        campaign_id, owner : int, str or None
+            As for :meth:`record_trials`.
+
+        Raises
+        ------
+        LeaseLostError
+            As for :meth:`record_trials`.
+        ValueError
+            A time is no number.
+        """
+        if not all(math.isfinite(t) and t >= 0 for taken in times.values() for t in taken):
+            raise ValueError(f"these are no times: {dict(times)}")
+        pair = of_pair(workload_hash, device_class)
+        wanted = and_(pair, Trial.candidate.in_(times), Trial.cost_s.is_not(None))
+
+        def work(connection: Connection) -> None:
+            if owner is not None and campaign_id is not None:
+                require_lease(connection, campaign_id, owner)
+            query = select(Trial.id, Trial.candidate, Trial.again).where(wanted).order_by(Trial.id)
+            for row in connection.execute(query.with_for_update()).all():
+                again = [*row.again, *times[row.candidate]]
+                if again:
+                    values = {"again": again, "cost_s": statistics.median(again)}
+                    connection.execute(update(Trial).where(Trial.id == row.id).values(values))
+
+        self._write(work)
 
     def trial_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""

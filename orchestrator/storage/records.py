@@ -161,6 +161,8 @@ class NewTrial:
         Of the attempt that measured it.
     versions : mapping of str to str
         What it was measured with (engine, compiler, driver).
+    again : tuple of float
+        See :class:`TrialRow`.
     """
 
     workload_hash: str
@@ -171,6 +173,7 @@ class NewTrial:
     build_s: float = 0.0
     token: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    again: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,10 @@ class TrialRow:
     candidate : str
         Hash of the candidate.
     cost_s : float or None
-        Median of ``times``, in seconds of one call; None where the trial failed.
+        Median of ``again`` where that has any, or else of ``times``, in seconds of one call; None where the
+        trial failed.
+    again : tuple of float
+        Times taken when it was measured once more, in turns with others about as fast.
     trace : str or None
         The schedule. Only the lookups of the best load it; a listing leaves it out.
     """
@@ -327,6 +333,7 @@ class TrialRow:
     token: str
     created_at: datetime
     trace: str | None = None
+    again: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,25 @@ def test_a_trial_comes_back_as_it_was_put(storage: Storage) -> None:
         storage.get_trial(10**6)
 
 
+def test_a_trial_measured_again_keeps_all_its_times_and_counts_by_the_later(storage: Storage) -> None:
+    stock(storage)
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    pair = (workload().hash, CPU.device_class)
+    storage.record_trials([ok(1, 1.0), ok(2, 1.1), failed(3)])
+    storage.record_again(*pair, {"candidate-1": (1.3, 1.2), "candidate-3": (0.1,), "candidate-9": (0.1,)})
+    storage.record_again(*pair, {"candidate-1": (1.4,)}, campaign_id=campaign_id, owner="me")
+    second, first = storage.best(*pair, 5)
+    assert (first.candidate, first.again, first.cost_s) == ("candidate-1", (1.3, 1.2, 1.4), 1.3)
+    assert first.times == ok(1, 1.0).measurement.times
+    assert (second.candidate, second.again, second.cost_s) == ("candidate-2", (), 1.1)
+    with pytest.raises(ValueError, match="no times"):
+        storage.record_again(*pair, {"candidate-1": (float("nan"),)})
+    storage.take_over_lease(campaign_id, "you", "me", 60.0)
+    with pytest.raises(LeaseLostError):
+        storage.record_again(*pair, {"candidate-1": (1.0,)}, campaign_id=campaign_id, owner="me")
+    assert storage.best(*pair, 5)[1].cost_s == 1.3
+
+
 def test_the_output_of_a_crash_can_be_stored(storage: Storage) -> None:
     stock(storage)
     campaign_id = campaign(storage)
