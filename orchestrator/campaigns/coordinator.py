@@ -230,7 +230,7 @@ class _Run:
         self._breaking = threading.Lock()
         self._waits_with: Toolbox | None = None
         self._broke_off = False
-        self._measured = 0
+        self._measured = self._measured_again = 0
         self._boards: dict[str, DeviceInfo] = {}
         self._thread = threading.Thread(target=self._live, name=f"campaign-{row.id}", daemon=True)
 
@@ -409,6 +409,7 @@ class _Run:
             transfers=tools.transfers(spec.search),
         )
         deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
+        tuning.ends_at = deadline
         job = Job(
             spec.engine,
             tuning,
@@ -422,6 +423,7 @@ class _Run:
             self._floor.tune(job)
         finally:
             self._measured = tuning.recorded
+            self._measured_again = len(tuning.measured_again)
 
     def _verify(
         self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, *, remember: bool
@@ -462,6 +464,8 @@ class _Run:
         message = (
             f"measured {self._measured} trials" if missing else "nothing to measure: all trials were stored"
         )
+        if self._measured_again:
+            message += f", and {self._measured_again} of the best again"
         return self._store.transition(self._id, CampaignState.DONE, message=message, owner=me)
 
     # -- being stopped

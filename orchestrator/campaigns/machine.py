@@ -4,6 +4,9 @@ One machine runs the tasks of one campaign. Its life with each task is a round t
 
     idle -> opening -> proposing -> (build -> measure)* -> learning -> idle -> ...
 
+When all have had enough, the best of those that matter are measured again, in turns with what comes close to
+them: of many measurements the least is also the luckiest.
+
 A round's candidates are built and measured as capacity allows; when the last result is in, the search learns
 and may propose again. Several tasks are on their way at once, which is what keeps all cores busy.
 """
@@ -21,9 +24,11 @@ __all__ = [
     "Build",
     "Built",
     "CloseSearch",
+    "Contenders",
     "EndTask",
     "Event",
     "Failed",
+    "FindContenders",
     "Learn",
     "Learned",
     "Machine",
@@ -33,6 +38,7 @@ __all__ = [
     "Opened",
     "Propose",
     "Proposed",
+    "RecordAgain",
     "RecordTrial",
     "Task",
 ]
@@ -45,6 +51,12 @@ MAX_MOVES = 20
 LARGEST_BATCH = 64
 #: Rounds are made larger for many devices up to this part of a task's budget: searches learn between rounds.
 LARGEST_PART = 4
+#: Of the trials of a run, the part that may be spent on measuring the best again.
+FINALS_PART = 10
+#: Tasks that take this part of the model's time have their best measured again, the dearest first.
+FINALS_SHARE = 0.9
+#: How often contenders are asked for: what was second may turn out the best, and have a rival of its own.
+MAX_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -109,13 +121,17 @@ class Measure:
     Attributes
     ----------
     beat_s : float
-        Seconds of the task's best trial so far; infinite where there is none.
+        Seconds of the task's best trial so far; infinite where there is none, or where it is to be timed in
+        full for another reason.
+    again : bool
+        It has been measured before.
     """
 
     task: int
     candidate: Candidate
     token: str
     beat_s: float = math.inf
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +154,22 @@ class RecordTrial:
 
 
 @dataclass(frozen=True)
+class FindContenders:
+    """Find the candidates of a task that are about as fast as its best; :class:`Contenders` answers."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class RecordAgain:
+    """Store what a stored trial took this time."""
+
+    task: int
+    candidate: Candidate
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class CloseSearch:
     """End a search; it can be opened again."""
 
@@ -153,7 +185,18 @@ class EndTask:
     note: str
 
 
-Action = OpenSearch | Propose | Build | Measure | Learn | RecordTrial | CloseSearch | EndTask
+Action = (
+    OpenSearch
+    | Propose
+    | Build
+    | Measure
+    | Learn
+    | RecordTrial
+    | FindContenders
+    | RecordAgain
+    | CloseSearch
+    | EndTask
+)
 
 
 # -- events
@@ -217,7 +260,15 @@ class Failed:
     moved: bool = False
 
 
-Event = Opened | Proposed | Learned | Built | Measured | Failed
+@dataclass(frozen=True)
+class Contenders:
+    """Candidates of a task to be measured again, in turns; none where the best is known well enough."""
+
+    task: int
+    candidates: tuple[Candidate, ...]
+
+
+Event = Opened | Proposed | Learned | Built | Measured | Failed | Contenders
 
 
 # -- the machine
@@ -231,6 +282,7 @@ class _Attempt:
     moves: int = 0
     at: str = "waiting"  # then building, built, measuring
     build_s: float = 0.0
+    again: bool = False
 
 
 @dataclass
@@ -248,6 +300,7 @@ class _State:
     tries: int = 0
     moves: int = 0
     last_used: int = 0
+    passes: int = 0  # of being measured again
 
 
 class Machine:
@@ -263,6 +316,9 @@ class Machine:
         See :class:`orchestrator.campaigns.spec.CampaignSpec`.
     max_open : int
         Searches kept open at once; each holds a process of some 100 MB.
+    turns : int
+        How often a contender for the best of its task is measured again, in turns with the others; 0 for not
+        at all.
     """
 
     def __init__(
@@ -274,9 +330,10 @@ class Machine:
         first: int = 4,
         plateau: int | None = None,
         max_open: int = 24,
+        turns: int = 0,
     ) -> None:
         self._name, self._batch, self._first = name, batch, first
-        self._plateau, self._max_open = plateau, max_open
+        self._plateau, self._max_open, self._turns = plateau, max_open, turns
         self._devices = 1
         self._states = {t.id: _State(t, t.stored, t.since_best, t.best_s) for t in tasks}
         self._active = set(self._states)
@@ -287,6 +344,8 @@ class Machine:
         self._tokens = 0
         self._ticks = 0
         self._stopping = False
+        self._winding_up = False
+        self._finals_left: int | None = None  # measurements that finals may take; None until they begin
         self._outbox: list[Action] = []
         for state in list(self._states.values()):
             self._settle(state)
@@ -296,7 +355,7 @@ class Machine:
     @property
     def done(self) -> bool:
         """Nothing is left to do, and nothing under way."""
-        return not self._busy() and (self._stopping or not self._active)
+        return not self._busy() and (self._stopping or self._winding_up or not self._active)
 
     @property
     def measurable(self) -> int:
@@ -341,7 +400,7 @@ class Machine:
             attempt = self._attempts[token]
             attempt.at = "building"
             return Build(attempt.task, attempt.candidate, token)
-        if self._stopping:
+        if self._stopping or self._winding_up:
             return None
         ready = [self._states[i] for i in self._active if self._states[i].phase == "idle"]
         if not ready:
@@ -362,7 +421,7 @@ class Machine:
         """:meth:`next_compute` has something."""
         if self._to_learn or self._to_build:
             return True
-        if self._stopping:
+        if self._stopping or self._winding_up:
             return False
         ready = [self._states[i] for i in self._active if self._states[i].phase == "idle"]
         if not ready:
@@ -381,8 +440,21 @@ class Machine:
         token = self._to_measure[device_class].popleft()
         attempt = self._attempts[token]
         attempt.at = "measuring"
-        beat_s = self._states[attempt.task].best_s
-        return Measure(attempt.task, attempt.candidate, token, beat_s)
+        beat_s = math.inf if attempt.again else self._states[attempt.task].best_s
+        return Measure(attempt.task, attempt.candidate, token, beat_s, attempt.again)
+
+    def wind_up(self) -> None:
+        """Propose nothing more, for the end is near: what time is left is for measuring the best again."""
+        self._winding_up = True
+        for token in self._to_build:
+            if not self._attempts[token].again:
+                self._states[self._attempts.pop(token).task].waiting.discard(token)
+        self._to_build = deque(token for token in self._to_build if token in self._attempts)
+        while self._to_learn:
+            self._states[self._to_learn.popleft()].phase = "idle"
+        for state in self._states.values():
+            self._round_over(state)
+        self._finals_if_due()
 
     def stop(self) -> None:
         """Propose nothing more. What is under way may end; :attr:`done` says when it has."""
@@ -391,6 +463,9 @@ class Machine:
             for token in waiting:
                 self._states[self._attempts.pop(token).task].waiting.discard(token)
             waiting.clear()
+        for state in self._states.values():
+            if state.phase == "final" and not state.waiting:
+                state.phase = "over"
 
     # -- what happened
 
@@ -422,6 +497,9 @@ class Machine:
                         self._result(token, measurement)
             case Failed(task, message, lost, token, moved):
                 self._failed(self._states[task], message, lost, token, moved)
+            case Contenders(task, candidates):
+                self._contended(self._states[task], candidates)
+        self._finals_if_due()
 
     def _opened(self, state: _State) -> None:
         if state.phase == "opening":
@@ -441,7 +519,7 @@ class Machine:
         if not fresh:
             return
         state.tries = 0
-        if self._stopping:
+        if self._stopping or self._winding_up:
             state.phase = "idle"
             return
         state.phase = "running"
@@ -462,6 +540,11 @@ class Machine:
         attempt = self._attempts.pop(token)
         state = self._states[attempt.task]
         state.waiting.discard(token)
+        if attempt.again:
+            if measurement.times:
+                self._outbox.append(RecordAgain(attempt.task, attempt.candidate, measurement.times))
+            self._next_pass(state)
+            return
         state.stored += 1
         cost = _median(measurement.times) if measurement.times else math.inf
         if cost < state.best_s:
@@ -474,7 +557,7 @@ class Machine:
 
     def _round_over(self, state: _State) -> None:
         if state.phase == "running" and not state.waiting:
-            if state.results and not self._stopping:
+            if state.results and not (self._stopping or self._winding_up):
                 state.phase = "to learn"
                 self._to_learn.append(state.task.id)
             else:
@@ -485,6 +568,8 @@ class Machine:
         attempt = self._attempts.pop(token)
         state = self._states[attempt.task]
         state.waiting.discard(token)
+        if attempt.again:
+            self._next_pass(state)
         self._round_over(state)
 
     def _again(self, token: str, measurement: Measurement, *, moved: bool = False) -> None:
@@ -501,7 +586,7 @@ class Machine:
         state = self._states[attempt.task]
         state.waiting.discard(token)
         fresh = self._token()
-        self._attempts[fresh] = _Attempt(attempt.task, attempt.candidate, tries, moves)
+        self._attempts[fresh] = _Attempt(attempt.task, attempt.candidate, tries, moves, again=attempt.again)
         state.waiting.add(fresh)
         self._to_build.append(fresh)
 
@@ -525,6 +610,52 @@ class Machine:
         spent = state.tries >= MAX_ATTEMPTS or state.moves > MAX_MOVES
         if state.phase != "over" and (not lost or spent):
             self._end(state, "failed", message)
+
+    # -- the best, measured again
+
+    def _finals_if_due(self) -> None:
+        """Have contenders looked for, once all tasks had enough, where this run measured any of them."""
+        over = not self._active or self._winding_up
+        if not self._turns or not over or self._stopping or self._finals_left is not None or self._busy():
+            return
+        self._finals_left = sum(s.stored - s.task.stored for s in self._states.values()) // FINALS_PART
+        timed = [s for s in self._states.values() if math.isfinite(s.best_s)]
+        timed.sort(key=lambda s: s.task.weight * s.best_s, reverse=True)
+        left = FINALS_SHARE * sum(s.task.weight * s.best_s for s in timed)
+        for state in timed:
+            if left <= 0:
+                break
+            left -= state.task.weight * state.best_s
+            if state.stored > state.task.stored:
+                self._find_contenders(state)
+
+    def _find_contenders(self, state: _State) -> None:
+        state.phase = "final"
+        state.passes += 1
+        self._outbox.append(FindContenders(state.task.id))
+
+    def _contended(self, state: _State, candidates: tuple[Candidate, ...]) -> None:
+        if state.phase != "final" or state.waiting:
+            return
+        left = self._finals_left or 0
+        candidates = candidates[: left // self._turns]
+        if len(candidates) < 2 or self._stopping:
+            state.phase = "over"
+            return
+        self._finals_left = left - self._turns * len(candidates)
+        for candidate in candidates * self._turns:
+            token = self._token()
+            self._attempts[token] = _Attempt(state.task.id, candidate, again=True)
+            state.waiting.add(token)
+            self._to_build.append(token)
+
+    def _next_pass(self, state: _State) -> None:
+        if state.waiting:
+            return
+        if self._stopping or state.passes >= MAX_PASSES:
+            state.phase = "over"
+        else:
+            self._find_contenders(state)
 
     # -- helpers
 
@@ -582,7 +713,7 @@ class Machine:
         return (0.0, weight * state.best_s / (1 + state.stored))
 
     def _busy(self) -> bool:
-        phases = ("opening", "proposing", "learning", "to learn")
+        phases = ("opening", "proposing", "learning", "to learn", "final")
         return bool(self._attempts) or any(s.phase in phases for s in self._states.values())
 
     def _is(self, token: str, *places: str) -> bool:

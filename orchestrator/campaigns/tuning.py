@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from orchestrator.campaigns.extraction import CampaignPlan
+from orchestrator.campaigns.finals import MOST, contenders
 from orchestrator.campaigns.loop import Loop
 from orchestrator.campaigns.machine import (
     Action,
     Build,
     Built,
     CloseSearch,
+    Contenders,
     EndTask,
     Failed,
+    FindContenders,
     Learn,
     Learned,
     Machine,
@@ -27,6 +30,7 @@ from orchestrator.campaigns.machine import (
     OpenSearch,
     Propose,
     Proposed,
+    RecordAgain,
     RecordTrial,
     Task,
 )
@@ -56,6 +60,10 @@ STORE_PATIENCE_SECONDS = 60.0
 #: Seconds a result waits for others: a commit costs milliseconds, however many trials are in it.
 GATHER_SECONDS = 0.25
 _STORE_PAUSE_SECONDS = 1.0
+#: How often contenders for the best of their task are measured again, and the repeats of each time.
+FINALS_TURNS, FINALS_REPEAT = 2, 3
+#: Of a campaign's time, where that is limited, the part that is kept for this, and seconds of it at most.
+FINALS_TIME, FINALS_SECONDS = 0.05, 60.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
@@ -122,6 +130,7 @@ class Tuning:
             [_task(row, s.stored, s.since_best) for row, s in zip(rows, standings, strict=True)],
             batch=BATCH,
             plateau=spec.plateau,
+            turns=FINALS_TURNS,
         )
         self._artifacts: dict[str, Any] = {}
         self._samples: list[bytes] = []
@@ -138,6 +147,9 @@ class Tuning:
         self._open: set[int] = set()
         self._devices_ready = 0
         self.recorded = 0
+        self.measured_again: set[tuple[int, str]] = set()
+        self.ends_at: float | None = None
+        self._began = time.monotonic()
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Tune alone on the fleet until all tasks have had enough, or `stopped` says so.
@@ -187,6 +199,7 @@ class Tuning:
     def begin(self, fleet: Any) -> None:
         """Begin, on this fleet."""
         self._fleet = fleet
+        self._began = time.monotonic()
         self._take_notes()  # of tasks that had enough before they began
 
     def fit(self, ready: Mapping[str, int], max_open: int) -> None:
@@ -225,8 +238,18 @@ class Tuning:
 
     def tend(self) -> None:
         """Do what it is time for."""
+        self._wind_up_if_due()
         if self._unsaved and time.monotonic() >= self._flush_at:
             self._flush()
+
+    def _wind_up_if_due(self) -> None:
+        """Keep some of a limited time for measuring the best again."""
+        if self.ends_at is not None:
+            kept = min(FINALS_SECONDS, FINALS_TIME * (self.ends_at - self._began))
+            if time.monotonic() >= self.ends_at - kept:
+                self.ends_at = None
+                self._machine.wind_up()
+                self._take_notes()
 
     def stop(self) -> None:
         """Begin nothing more. A measurement under way gets some time to end: it is nearly paid for."""
@@ -263,7 +286,10 @@ class Tuning:
         self._measuring += 1
         beat_s = None if self._spec.full_timing or math.isinf(action.beat_s) else action.beat_s
         artifact = self._artifacts.pop(action.token)
-        self._fleet.measure(action, artifact, device, self._spec.evaluator, beat_s)
+        evaluator = self._spec.evaluator
+        if action.again:
+            evaluator = replace(evaluator, repeat=max(FINALS_REPEAT, evaluator.repeat))
+        self._fleet.measure(action, artifact, device, evaluator, beat_s)
 
     def _begin(self, action: Action) -> None:
         fleet, limit = self._fleet, self._spec.search_timeout_s
@@ -351,7 +377,7 @@ class Tuning:
                     else:
                         failure = Measurement(result.state, message=result.message)
                     self._machine.handle(Built(token, result.build_s, failure))
-                case Measure(_, _, token, _):
+                case Measure(_, _, token):
                     self._machine.handle(Measured(token, value))
         self._take_notes()
 
@@ -382,6 +408,22 @@ class Tuning:
                         versions=self._fleet.versions,
                     )
                 )
+            case FindContenders(task):
+                self._flush()
+                subject = self._subjects[task]
+                pair = (subject.workload.hash, subject.device.device_class)
+                best = self._patiently(lambda: self._store.best(*pair, MOST))
+                self._machine.handle(Contenders(task, contenders(best)))
+            case RecordAgain(task, candidate, times):
+                subject = self._subjects[task]
+                pair = (subject.workload.hash, subject.device.device_class)
+                self._patiently(
+                    lambda: self._store.record_again(
+                        *pair, {candidate.hash: times}, campaign_id=self._id, owner=self._owner
+                    )
+                )
+                self.measured_again.add((task, candidate.hash))
+                self._changed()
             case EndTask(task, state, note):
                 self._flush()
                 self._patiently(lambda: self._store.update_task(task, state=TaskState(state), note=note))

@@ -117,7 +117,7 @@ class Driver:
                 return Proposed(number, self.candidates(number, count))
             case Build(_, _, token):
                 return Built(token, 0.1)
-            case Measure(_, _, token, _):
+            case Measure(_, _, token):
                 return Measured(token, good())
             case Learn(number, _):
                 assert number in self.open, "taught a search that is not open"

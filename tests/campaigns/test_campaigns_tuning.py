@@ -79,7 +79,8 @@ def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Sto
     assert campaign.run().recorded == 60
     assert campaign.stored() == {"task1": 20, "task2": 20, "task3": 20}
     assert campaign.states() == {TaskState.SATISFIED}
-    assert campaign.fleet.counts["measure"] == 60
+    # The best of the task that takes most time, and the two that come close to it, twice more.
+    assert campaign.fleet.counts["measure"] == 60 + 6
     assert campaign.fleet.sessions == set()
 
 
@@ -98,6 +99,37 @@ def test_devices_know_the_time_to_beat_where_candidates_need_no_full_timing(stor
     thorough = StandInFleet()
     Campaign(store, thorough, spec(full_timing=True), 2).run()
     assert thorough.to_beat == [None] * 20
+
+
+def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: Storage) -> None:
+    fleet = StandInFleet()
+    # Of forty trials two come out at about a second, the others at two; once more they take 1.2 and 1.1 s.
+    first = {7: 1.00, 9: 1.05}
+    fleet.measurement = lambda number: Measurement(
+        TrialState.OK,
+        (first.get(number, 2.0),) if number <= 40 else ((1.1, 1.1, 1.1), (1.2, 1.2, 1.2))[number % 2],
+    )
+    campaign = Campaign(store, fleet, spec(trials_per_task=40), 1)
+    assert campaign.run().recorded == 40
+    best, second, third = store.best(workload(1).hash, CPU.device_class, 3)
+    assert (best.times, best.again, best.cost_s) == ((1.05,), (1.1,) * 6, 1.1)
+    assert (second.times, second.again, second.cost_s) == ((1.0,), (1.2,) * 6, 1.2)
+    assert third.again == ()
+    # Another campaign that finds all of it stored measures nothing again.
+    idle = StandInFleet()
+    Campaign(store, idle, spec(trials_per_task=40), 1).run()
+    assert idle.counts["measure"] == 0
+
+
+def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage) -> None:
+    fleet = StandInFleet()
+    campaign = Campaign(store, fleet, spec(trials_per_task=100_000), 1)
+    fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0,))
+    clock = tuning.time.monotonic()
+    campaign.tuning.ends_at = clock + 2.0
+    campaign.run(lambda: tuning.time.monotonic() > clock + 20.0)
+    assert tuning.time.monotonic() < clock + 10.0
+    assert sum(len(trial.again) > 0 for trial in store.best(workload(1).hash, CPU.device_class, 5)) == 3
 
 
 def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:
