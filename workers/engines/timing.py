@@ -8,8 +8,8 @@ from workers.messages import EvaluatorConfig, Timing
 
 __all__ = ["timed"]
 
-#: Times the best known that both first looks at a candidate must exceed for it not to be timed in full.
-#: Looks were off by that much in one of twenty measurements, docs/performance.md.
+#: Times the best known that all first looks at a candidate must exceed for it not to be timed in full. A
+#: single look is off by that much in one of twenty measurements (docs/performance.md), hence three.
 FAR_BEHIND = 2.0
 # One look, in milliseconds: calls of microseconds are added up until they take this long.
 _LOOK_MS = 5
@@ -28,7 +28,7 @@ def timed(
     Parameters
     ----------
     beat_s : float or None
-        Seconds of the best candidate known. One that two short looks find far behind it is not timed any
+        Seconds of the best candidate known. One that three short looks find far behind it is not timed any
         further: a single one may have been disturbed.
     """
 
@@ -44,7 +44,7 @@ def timed(
         looks = look(1, 1, shortest)
         # What takes as long as a whole repeat is no disturbance any more.
         if looks[0] > enough and looks[0] * 1e3 < evaluator.min_repeat_ms:
-            looks += look(1, 1, shortest)
+            looks += look(1, 2, shortest)
         if min(looks) > enough:
             return Timing(looks, stopped=True)
     return Timing(look(evaluator.number, evaluator.repeat, evaluator.min_repeat_ms))
