@@ -9,7 +9,7 @@ from workers.messages import EvaluatorConfig, Timing
 __all__ = ["timed"]
 
 #: Times the best known that all first looks at a candidate must exceed for it not to be timed in full. A
-#: single look is off by that much in one of twenty measurements (docs/performance.md), hence three.
+#: single look is off by that much for one candidate in thirty (docs/performance.md), hence three.
 FAR_BEHIND = 2.0
 # One look, in milliseconds: calls of microseconds are added up until they take this long.
 _LOOK_MS = 5
