@@ -292,7 +292,7 @@ class MeasureActor(_EngineActor):
         self._restarts[key] = 0
         message = ""
         if timing.stopped and beat_s:
-            # The least: under load one look can be off by far, and what is claimed shall hold for all of them.
+            # The least: under load one look can be off by far, and what is said shall hold for all.
             behind = min(timing.times) / beat_s
             message = f"stopped early: {behind:.1f} times the best until then, which took {beat_s:.3g} s"
         return result(TrialState.OK, message, timing.times)

@@ -149,9 +149,11 @@ class StandInFleet:
         self.to_beat.append(args[1])
 
         def work() -> Measurement:
-            return self.measurement(self.counts["measure"])
+            return self.measurement(self.counts["measure"] + self.counts["again"])
 
-        self._add("measure", tag, work, device=device)
+        # Apart, for how often a best is measured again depends on how its trials came out.
+        again = getattr(tag, "tag", tag).again
+        self._add("again" if again else "measure", tag, work, device=device)
 
     def _add(
         self, kind: str, tag: Any, work: Callable[[], Any], *, device: StandInDevice | None = None
