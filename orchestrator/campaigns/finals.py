@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
 from orchestrator.storage.records import TrialRow
 from workers.messages import Candidate
 
-__all__ = ["MOST", "contenders"]
+__all__ = ["MOST", "comparable", "contenders"]
 
 #: Trials are about as fast as the best where they take no more than this much longer (a part of its time).
 NOISE = 0.1
@@ -28,3 +29,16 @@ def contenders(best: Sequence[TrialRow]) -> tuple[Candidate, ...]:
     if len(near) < 2 or all(trial.again for trial in near):
         return ()
     return tuple(Candidate(trial.candidate, trial.trace or "") for trial in near)
+
+
+def comparable(best: Sequence[TrialRow], times: Mapping[str, Sequence[float]]) -> bool:
+    """Say whether times taken again, by candidate, may be ranked among those of other trials.
+
+    Not, where the device is slower or faster now than it was then: whoever was measured again would fall
+    behind those that were not, or get ahead of them, for that alone.
+    """
+    before = [trial.cost_s for trial in best if trial.candidate in times and trial.cost_s is not None]
+    if not before or not all(times.values()):
+        return False
+    ratio = min(statistics.median(taken) for taken in times.values()) / min(before)
+    return 1 / (1 + NOISE) <= ratio <= 1 + NOISE

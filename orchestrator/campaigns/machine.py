@@ -155,14 +155,17 @@ class RecordTrial:
 
 @dataclass(frozen=True)
 class FindContenders:
-    """Find the candidates of a task that are about as fast as its best; :class:`Contenders` answers."""
+    """Find the candidates of a task that are about as fast as its best; :class:`Contenders` answers.
+
+    All of the last ones have been measured again: what came of it is to be judged first.
+    """
 
     task: int
 
 
 @dataclass(frozen=True)
 class RecordAgain:
-    """Store what a stored trial took this time."""
+    """Keep what a stored trial took this time, until all its rivals have been measured again as well."""
 
     task: int
     candidate: Candidate
@@ -639,7 +642,7 @@ class Machine:
             return
         left = self._finals_left or 0
         candidates = candidates[: left // self._turns]
-        if len(candidates) < 2 or self._stopping:
+        if len(candidates) < 2 or self._stopping or state.passes > MAX_PASSES:
             state.phase = "over"
             return
         self._finals_left = left - self._turns * len(candidates)
@@ -652,7 +655,7 @@ class Machine:
     def _next_pass(self, state: _State) -> None:
         if state.waiting:
             return
-        if self._stopping or state.passes >= MAX_PASSES:
+        if self._stopping:
             state.phase = "over"
         else:
             self._find_contenders(state)

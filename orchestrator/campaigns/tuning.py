@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from orchestrator.campaigns.extraction import CampaignPlan
-from orchestrator.campaigns.finals import MOST, contenders
+from orchestrator.campaigns.finals import MOST, comparable, contenders
 from orchestrator.campaigns.loop import Loop
 from orchestrator.campaigns.machine import (
     Action,
@@ -148,6 +148,7 @@ class Tuning:
         self._devices_ready = 0
         self.recorded = 0
         self.measured_again: set[tuple[int, str]] = set()
+        self._again: dict[int, dict[str, list[float]]] = {}
         self.ends_at: float | None = None
         self._began = time.monotonic()
 
@@ -413,17 +414,19 @@ class Tuning:
                 subject = self._subjects[task]
                 pair = (subject.workload.hash, subject.device.device_class)
                 best = self._patiently(lambda: self._store.best(*pair, MOST))
+                taken = self._again.pop(task, {})
+                if comparable(best, taken):
+                    self._patiently(
+                        lambda: self._store.record_again(
+                            *pair, taken, campaign_id=self._id, owner=self._owner
+                        )
+                    )
+                    self.measured_again |= {(task, candidate) for candidate in taken}
+                    self._changed()
+                    best = self._patiently(lambda: self._store.best(*pair, MOST))
                 self._machine.handle(Contenders(task, contenders(best)))
             case RecordAgain(task, candidate, times):
-                subject = self._subjects[task]
-                pair = (subject.workload.hash, subject.device.device_class)
-                self._patiently(
-                    lambda: self._store.record_again(
-                        *pair, {candidate.hash: times}, campaign_id=self._id, owner=self._owner
-                    )
-                )
-                self.measured_again.add((task, candidate.hash))
-                self._changed()
+                self._again.setdefault(task, {}).setdefault(candidate.hash, []).extend(times)
             case EndTask(task, state, note):
                 self._flush()
                 self._patiently(lambda: self._store.update_task(task, state=TaskState(state), note=note))

@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 
 from machine_driver import candidate, good, task
 
-from orchestrator.campaigns.finals import MOST, contenders
+from orchestrator.campaigns.finals import MOST, comparable, contenders
 from orchestrator.campaigns.machine import (
+    MAX_PASSES,
     Action,
     Build,
     Built,
@@ -72,6 +73,14 @@ def test_those_that_have_been_measured_again_are_not_unless_a_new_one_contends()
 
 def test_a_crowd_of_rivals_is_cut() -> None:
     assert len(contenders([trial(n, 1.0) for n in range(10)])) == MOST
+
+
+def test_times_of_a_device_that_changed_are_not_compared() -> None:
+    best = [trial(1, 1.0), trial(2, 1.05)]
+    assert comparable(best, {"candidate-1": [1.2, 1.3], "candidate-2": [1.04]})
+    assert not comparable(best, {"candidate-1": [1.2, 1.3], "candidate-2": [1.2]})
+    assert not comparable(best, {"candidate-1": [0.5], "candidate-2": [1.05]})
+    assert not comparable(best, {})
 
 
 class Finals:
@@ -154,7 +163,7 @@ def test_a_task_that_takes_no_time_has_no_finals() -> None:
 
 def test_a_contender_that_fails_this_time_is_left_as_it_was_and_the_finals_end() -> None:
     driven = finals(trials=200)
-    for _ in range(3):
+    for _ in range(MAX_PASSES + 1):
         driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
         while isinstance(build := driven.machine.next_compute(), Build):
             failed = Measurement(TrialState.BUILD_TIMEOUT, message="killed")
