@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from orchestrator.builds.run import reachable
+from orchestrator.builds.boards import reachable
 from orchestrator.campaigns.extraction import resolve_boards
 from orchestrator.errors import EngineError, TargetError
 from orchestrator.fleet import Toolbox

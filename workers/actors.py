@@ -32,7 +32,7 @@ from workers.messages import (
 from workers.process import EngineProcess
 from workers.turns import parts_of, turn
 
-__all__ = ["BuildActor", "MeasureActor", "SearchActor"]
+__all__ = ["BuildActor", "MeasureActor", "SearchActor", "state_of"]
 
 #: Seconds a device may be asked for in vain before its server counts as lost.
 DEVICE_WAIT_SECONDS = 30.0
@@ -284,7 +284,7 @@ class MeasureActor(_EngineActor):
                     "measure", artifact, endpoint, evaluator, beat_s, timeout_s=limit
                 )
         except TunefleetError as error:
-            state = _state_of(error)
+            state = state_of(error)
             if state is not TrialState.DEVICE_LOST:
                 # The device was there; that its server died after this is the candidate's doing.
                 self._restarts[key] = 0
@@ -346,7 +346,8 @@ def _keep_to(cores: tuple[int, ...]) -> None:
             os.sched_setaffinity(int(thread), cores)
 
 
-def _state_of(error: TunefleetError) -> TrialState:
+def state_of(error: TunefleetError) -> TrialState:
+    """Say by the stage in which a measurement failed whether the device or the candidate is at fault."""
     if error.stage.startswith(WAITING) or error.stage in ("", "starting"):
         return TrialState.DEVICE_LOST
     if isinstance(error, EngineTimeoutError) or "RPCSessionTimeoutError" in str(error):

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from orchestrator.builds.boards import BOARD_SECONDS, reachable
 from orchestrator.builds.coverage import coverage_of
 from orchestrator.builds.plans import choose_plan
-from orchestrator.campaigns.extraction import ExtractedModel, extract_model
+from orchestrator.campaigns.extraction import ExtractedModel, extract_model, resolve_boards
 from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import TargetError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import NewVerification, Storage, VerificationRow
-from workers.messages import Plan
+from workers.messages import Endpoint, Plan
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
@@ -28,8 +29,11 @@ class BenchReport:
 
     Attributes
     ----------
-    untuned_s, tuned_s, reference_s : float
+    untuned_s, tuned_s : float
         Median seconds of one inference.
+    reference_s : float or None
+        The same of onnxruntime; None where the model was timed on a board, and onnxruntime asked here for its
+        outputs alone.
     max_abs, max_rel : float
         Largest difference of any output element from the reference's, absolute and as part of that output's
         largest value.
@@ -51,7 +55,7 @@ class BenchReport:
     tasks_tuned: int
     untuned_s: float
     tuned_s: float
-    reference_s: float
+    reference_s: float | None
     max_abs: float
     max_rel: float
     outputs_agree: bool
@@ -67,9 +71,9 @@ class BenchReport:
         return self.untuned_s / self.tuned_s
 
     @property
-    def reference_ratio(self) -> float:
+    def reference_ratio(self) -> float | None:
         """Tuned latency as a multiple of the reference's."""
-        return self.tuned_s / self.reference_s
+        return None if self.reference_s is None else self.tuned_s / self.reference_s
 
 
 def bench_model(
@@ -82,18 +86,43 @@ def bench_model(
     seed: int = 1,
     together: bool = True,
     allowed: Sequence[str] = (),
+    board: str | None = None,
+    tracker: tuple[str, int] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Build a model untuned and tuned, run both beside onnxruntime, and store what came out.
 
+    Parameters
+    ----------
+    board, tracker : str and tuple of (str, int), optional
+        Key of a device to run both on, and the TVM RPC tracker where it registered itself; left out, this
+        machine.
+
     Raises
     ------
-    ModelError, TargetError, EngineError
-        Where the model can't be imported, its target can't run here, or TVM fails.
+    ModelError, TargetError, UsageError, EngineError
+        Where the model can't be imported, its target can't run here, the tracker knows no such device, or TVM
+        fails.
     """
-    device = tools.resolve_target(target)
+    endpoint = None
+    if board is None:
+        device = tools.resolve_target(target)
+    else:
+        device = resolve_boards(tools, {board: target})[board]
+        # Before the model is imported, which may take minutes.
+        endpoint = reachable(tools, board, tracker, device.kind, wait_s=BOARD_SECONDS, say=say)
     model = extract_model(store, tools, request, device, say=say)
-    return verify(store, tools, model, rounds=rounds, seed=seed, together=together, allowed=allowed, say=say)
+    return verify(
+        store,
+        tools,
+        model,
+        rounds=rounds,
+        seed=seed,
+        together=together,
+        allowed=allowed,
+        endpoint=endpoint,
+        say=say,
+    )
 
 
 def verify(
@@ -107,6 +136,7 @@ def verify(
     remember: bool = False,
     together: bool = True,
     allowed: Sequence[str] = (),
+    endpoint: Endpoint | None = None,
     say: Callable[[str], None] = lambda _: None,
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BenchReport:
@@ -120,6 +150,9 @@ def verify(
         See :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
+    endpoint : Endpoint, optional
+        The device to run both libraries on, where that is not this machine. What onnxruntime computes is
+        computed here all the same; what it takes here says nothing about the device, and is left out.
     quiet : callable, optional
         Makes a context within which nothing else uses this machine's cores.
     """
@@ -129,9 +162,11 @@ def verify(
         known = store.verification_for(model.id, device.device_class, coverage.key)
         if known is not None:
             return _report(model, known, remembered=True)
-    if device.unfit:
+    if device.unfit and endpoint is None:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
-    choice = choose_plan(store, tools, model, coverage, together=together, say=say, quiet=quiet)
+    choice = choose_plan(
+        store, tools, model, coverage, together=together, endpoint=endpoint, say=say, quiet=quiet
+    )
     say(f"compiling {prepared.name}, tuned and untuned")
     # Side by side, where the choice did not need them already.
     untuned_build = None if choice.untuned else tools.compile(prepared, device.target, Plan("untuned"))
@@ -141,16 +176,17 @@ def verify(
     say(f"comparing {prepared.name} with onnxruntime")
     inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
-    first = tools.run(tuned, ordered, device.target)
+    first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
     difference = tools.judge(prepared, inputs, first.outputs, expected)
     times: dict[str, list[float]] = {"untuned": [], "tuned": [], "reference": []}
     with quiet():
         for turn in range(rounds):
             say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
-            times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5).times
-            times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
-            times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2).times
-    middle = {name: statistics.median(values) for name, values in times.items()}
+            times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5, endpoint=endpoint).times
+            if endpoint is None:
+                times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
+            times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2, endpoint=endpoint).times
+    middle = {name: statistics.median(values) for name, values in times.items() if values}
     store.put_verification(
         NewVerification(
             model_id=model.id,
@@ -158,7 +194,7 @@ def verify(
             records_key=coverage.key,
             untuned_s=middle["untuned"],
             tuned_s=middle["tuned"],
-            reference_s=middle["reference"],
+            reference_s=middle.get("reference"),
             max_abs=difference.max_abs,
             max_rel=difference.max_rel,
             tasks_total=len(coverage.tasks),
@@ -185,7 +221,6 @@ def verify(
 def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:
     assert row.untuned_s is not None
     assert row.tuned_s is not None
-    assert row.reference_s is not None
     assert row.max_abs is not None
     assert row.max_rel is not None
     return BenchReport(

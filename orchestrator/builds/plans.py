@@ -25,9 +25,11 @@ from workers.messages import (
     Candidate,
     CompiledModel,
     DeviceInfo,
+    Endpoint,
     EvaluatorConfig,
     Measurement,
     Plan,
+    Station,
     TrialState,
     Workload,
 )
@@ -71,6 +73,7 @@ def choose_plan(
     coverage: Coverage,
     *,
     together: bool = True,
+    endpoint: Endpoint | None = None,
     say: Callable[[str], None] = lambda _: None,
     quiet: _Quiet = nullcontext,
 ) -> Choice:
@@ -81,6 +84,8 @@ def choose_plan(
     together : bool, optional
         Weigh layouts between the tasks, where the engine can. Without, each task's best is taken, unless it
         measures slower than the untuned model.
+    endpoint : Endpoint, optional
+        The device to time them on, where that is not this machine.
     quiet : callable, optional
         Makes a context within which nothing else uses this machine's cores.
     """
@@ -89,21 +94,21 @@ def choose_plan(
     width = tools.alternatives()
     if width == 1 or not coverage.tuned:
         return Choice(best, "each task's best record")
-    if device.unfit:
+    if device.unfit and endpoint is None:
         return Choice(best, f"each task's best record; nothing was compared, for here {device.unfit}")
     if not together:
-        return _fastest(tools, model, (best, Plan("untuned")), say, quiet)
+        return _fastest(tools, model, (best, Plan("untuned")), say, quiet, endpoint)
     workloads = tuple(task.workload for task in model.tasks)
     history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
     # What a task has none of, it may have been allowed to borrow.
     history |= {key: (record,) for key, record in coverage.records.items() if not history.get(key)}
     say(f"looking for layout transforms in {model.prepared.name}")
     needed = tools.transforms(model.prepared, device.target, workloads, history)
-    _measure_missing(store, tools, device, needed, say, quiet)
+    _measure_missing(store, tools, device, needed, say, quiet, endpoint)
     measured = {w.hash: tuple(store.history(w.hash, device.device_class, limit=1)) for w, _ in needed}
     say("choosing the records together")
     plans = tools.plans(model.prepared, device.target, workloads, history, measured)
-    return _fastest(tools, model, plans, say, quiet)
+    return _fastest(tools, model, plans, say, quiet, endpoint)
 
 
 def _fastest(
@@ -112,6 +117,7 @@ def _fastest(
     plans: Sequence[Plan],
     say: Callable[[str], None],
     quiet: _Quiet,
+    endpoint: Endpoint | None = None,
 ) -> Choice:
     prepared, device = model.prepared, model.device
     say(f"compiling {prepared.name} after {len(plans)} plans")
@@ -133,7 +139,8 @@ def _fastest(
         for turn in range(_TURNS):
             say(f"timing the plans, turn {turn + 1} of {_TURNS}")
             for plan, library in zip(plans, compiled, strict=True):
-                times[plan.name] += tools.run(library, ordered, device.target, repeats=5).times
+                run = tools.run(library, ordered, device.target, repeats=5, endpoint=endpoint)
+                times[plan.name] += run.times
     middle = {name: statistics.median(values) for name, values in times.items()}
     kept = min(range(len(plans)), key=lambda i: middle[plans[i].name])
     others = ", ".join(
@@ -156,8 +163,9 @@ def _measure_missing(
     needed: Sequence[tuple[Workload, Candidate]],
     say: Callable[[str], None],
     quiet: _Quiet,
+    endpoint: Endpoint | None = None,
 ) -> None:
-    """Measure what was not measured before, on this machine, and store it like any trial."""
+    """Measure what was not measured before, on this machine or a board, and store it like any trial."""
     known = store.trial_counts([(workload.hash, device.device_class) for workload, _ in needed])
     missing = [item for item in needed if not known.get((item[0].hash, device.device_class))]
     if not missing:
@@ -167,10 +175,13 @@ def _measure_missing(
     tools.take_along(builder, measurer)
     try:
         _, _, versions = measurer.start()
-        offered = measurer.offer((device,))
-        if not offered:
-            raise EngineError(f"{device.device_class} is no device of this machine any more")
-        station = offered[0]
+        if endpoint is not None:
+            station = Station(endpoint.key, device, 0, (endpoint.host, endpoint.port))
+        else:
+            offered = measurer.offer((device,))
+            if not offered:
+                raise EngineError(f"{device.device_class} is no device of this machine any more")
+            station = offered[0]
         builder.start()
         with ThreadPoolExecutor(device.cores or 1) as pool:
             say(f"building {len(missing)} layout transforms")

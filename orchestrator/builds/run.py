@@ -11,18 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.builds.boards import reachable
 from orchestrator.builds.label import Label, read_label
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
 from orchestrator.fleet import Toolbox
-from workers.messages import CompiledModel, Endpoint, TensorSpec
+from workers.messages import CompiledModel, TensorSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Check", "OutputFacts", "RunReport", "reachable", "run_library"]
+__all__ = ["Check", "OutputFacts", "RunReport", "run_library"]
 
 
 @dataclass(frozen=True)
@@ -176,27 +177,6 @@ def run_library(
         check=found,
         saved=saved,
     )
-
-
-def reachable(tools: Toolbox, key: str, tracker: tuple[str, int] | None, kind: str) -> Endpoint:
-    """Return where a device is asked for, once it is known to be there.
-
-    Raises
-    ------
-    UsageError
-        No tracker was named, or it knows no such device.
-    EngineError
-        The tracker does not answer.
-    """
-    if tracker is None:
-        raise UsageError(f"device {key} is registered at a TVM RPC tracker: name it with --tracker HOST:PORT")
-    known = tools.tracked(*tracker)
-    if not known.get(key):
-        there = ", ".join(sorted(known)) or "none"
-        raise UsageError(
-            f"the tracker at {tracker[0]}:{tracker[1]} knows no device of key {key}; it knows {there}"
-        )
-    return Endpoint(*tracker, key, kind)
 
 
 def _checked(

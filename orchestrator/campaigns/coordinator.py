@@ -18,11 +18,19 @@ from typing import Any, Protocol
 import psutil
 
 from orchestrator.builds.bench import BenchReport, verify
-from orchestrator.campaigns.extraction import CampaignPlan, make_plan, resolve_boards, resolve_targets
+from orchestrator.builds.boards import BOARD_SECONDS, reachable, refuse_wrong_targets
+from orchestrator.campaigns.extraction import (
+    CampaignPlan,
+    ExtractedModel,
+    make_plan,
+    resolve_boards,
+    resolve_targets,
+)
 from orchestrator.campaigns.floor import Floor, Job
 from orchestrator.campaigns.spec import CampaignSpec, tracker_address
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.errors import (
+    EngineError,
     EngineLostError,
     LeaseLostError,
     NotFoundError,
@@ -232,6 +240,7 @@ class _Run:
         self._broke_off = False
         self._measured = self._measured_again = 0
         self._boards: dict[str, DeviceInfo] = {}
+        self._uncompared: list[str] = []  # models, and why
         self._thread = threading.Thread(target=self._live, name=f"campaign-{row.id}", daemon=True)
 
     # -- for the coordinator's thread
@@ -365,7 +374,8 @@ class _Run:
         self._say("looking for the target")
         self._boards = resolve_boards(tools, spec.boards)
         if self._boards:
-            tracker_address(self._fleet.tracker)  # what is wrong with it is said before anything is planned
+            # What is wrong with it, or with a target, is said before anything is planned.
+            refuse_wrong_targets(tools, self._boards, tracker_address(self._fleet.tracker), self._say)
             return tuple(self._boards.values())
         devices = resolve_targets(tools, spec.targets)
         unfit = [device for device in devices if device.unfit]
@@ -430,21 +440,38 @@ class _Run:
     ) -> list[BenchReport]:
         reports = []
         for model in plan.models:
-            if model.device.kind != "cpu" or model.device.unfit or self._boards:
-                continue  # this machine can't run it
-            reports.append(
-                verify(
-                    self._store,
-                    tools,
-                    model,
-                    campaign_id=self._id,
-                    remember=remember,
-                    together=spec.layout_tuning == "auto",
-                    say=self._say,
-                    quiet=lambda: self._floor.quiet(tools, self._go_on),
-                )
-            )
+            if model.device.kind != "cpu" and not self._boards:
+                continue
+            try:
+                reports.append(self._compared(tools, spec, model, remember=remember))
+            except (EngineError, UsageError) as error:
+                # Where it is done on this machine, a failure is the campaign's; a board may just have gone.
+                if not model.device.unfit:
+                    raise
+                why = str(error).splitlines()[0]
+                self._uncompared.append(f"{model.prepared.name} on {model.device.model}: {why}")
         return reports
+
+    def _compared(
+        self, tools: Toolbox, spec: CampaignSpec, model: ExtractedModel, *, remember: bool
+    ) -> BenchReport:
+        device, endpoint = model.device, None
+        if device.model in self._boards:
+            tracker = tracker_address(self._fleet.tracker)
+            endpoint = reachable(
+                tools, device.model, tracker, device.kind, wait_s=BOARD_SECONDS, say=self._say
+            )
+        return verify(
+            self._store,
+            tools,
+            model,
+            campaign_id=self._id,
+            remember=remember,
+            together=spec.layout_tuning == "auto",
+            endpoint=endpoint,
+            say=self._say,
+            quiet=lambda: self._floor.quiet(tools, self._go_on),
+        )
 
     def _rest(self, me: str, missing: int, reports: list[BenchReport]) -> CampaignRow:
         if self._request is CampaignRequest.CANCEL:
@@ -466,6 +493,8 @@ class _Run:
         )
         if self._measured_again:
             message += f", and {self._measured_again} of the best again"
+        if self._uncompared:
+            message += f"; not compared with onnxruntime: {'; '.join(self._uncompared)}"
         return self._store.transition(self._id, CampaignState.DONE, message=message, owner=me)
 
     # -- being stopped

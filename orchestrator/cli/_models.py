@@ -72,7 +72,17 @@ def register(app: typer.Typer) -> None:
             "build model.onnx -o model.so --params model.npz --require-complete",
         ),
     )(build)
-    command(app, "bench", panel=panel, examples=("bench model.onnx", "bench model.onnx --json"))(bench)
+    command(
+        app,
+        "bench",
+        panel=panel,
+        examples=(
+            "bench model.onnx",
+            "bench model.onnx --json",
+            "bench model.onnx --device rpi4 --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 "
+            "-num-cores=4' --tracker 10.0.0.10:9190",
+        ),
+    )(bench)
     command(
         app,
         "run",
@@ -366,7 +376,7 @@ def build(
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
         few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
-        how = tune_command(session, model, input_shape, target, engine)
+        how = tune_command(session, model, input_shape, target, engine, device)
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
 
@@ -384,17 +394,23 @@ def bench(
     engine: options.Engine = "metaschedule",
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: _AllowDevice = None,
+    device: options.Board = None,
+    tracker: options.Tracker = None,
 ) -> int:
     """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
 
-    Exit code 1 says that the tuned model's outputs are not onnxruntime's.
+    With --device, untuned and tuned run on that device, and onnxruntime here, for its outputs alone. Exit
+    code 1 says that the tuned model's outputs are not onnxruntime's.
     """
     from orchestrator.builds import bench_model
+    from orchestrator.campaigns.spec import tracker_address
     from orchestrator.cli._documents import bench_document
     from orchestrator.cli._tables import bench_table
     from orchestrator.fleet import Toolbox
 
     require_engine(engine)
+    if device is not None:
+        boards_of([device], [target])
     request = model_request(model, input_shape)
     with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
         report = bench_model(
@@ -406,6 +422,8 @@ def bench(
             seed=seed,
             together=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
+            board=device,
+            tracker=None if device is None else tracker_address(tracker),
             say=steps,
         )
     session.emit({"report": bench_document(report)})
@@ -416,7 +434,7 @@ def bench(
         )
         return FAILED
     if not report.tasks_tuned:
-        how = tune_command(session, model, input_shape, target, engine)
+        how = tune_command(session, model, input_shape, target, engine, device)
         session.say(f"nothing of it is tuned yet: {how}", style="yellow")
     return 0
 

@@ -192,6 +192,7 @@ def tune_command(
     shapes: Sequence[str] | None,
     target: str = "auto",
     engine: str = DEFAULT_ENGINE,
+    board: str | None = None,
 ) -> str:
     """Write the command that tunes what was asked about."""
     how = [part for shape in shapes or () for part in ("--input-shape", shape)]
@@ -199,6 +200,8 @@ def tune_command(
         how += ["--engine", engine]
     if target != "auto":
         how += ["--target", target]
+    if board is not None:
+        how += ["--device", board]
     return session.command_line("tune", str(model), *how)
 
 

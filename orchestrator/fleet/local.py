@@ -7,10 +7,12 @@ from typing import Any
 
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
+    Artifact,
     Candidate,
     CompiledModel,
     DeviceInfo,
     Endpoint,
+    EvaluatorConfig,
     Extraction,
     LogFormat,
     LogLine,
@@ -205,6 +207,26 @@ class Toolbox:
         """Say how many devices are registered at a tracker under each key."""
         found: dict[str, int] = self._engine.call("tracked", host, port, timeout_s=_ASK_SECONDS)
         return found
+
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why a device behind a tracker can't run code for a target, as far as it is known."""
+        limit = endpoint.wait_s + _ASK_SECONDS
+        return str(self._engine.call("unfit", target, endpoint, timeout_s=limit))
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate."""
+        artifact: Artifact = self._engine.call("build", workload, target, candidate, timeout_s=_ASK_SECONDS)
+        return artifact
+
+    def measure(
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
+    ) -> tuple[float, ...]:
+        """Time an artifact on a device behind a tracker."""
+        limit = endpoint.wait_s + evaluator.timeout_s + _ASK_SECONDS
+        times: tuple[float, ...] = self._engine.call(
+            "measure", artifact, endpoint, evaluator, timeout_s=limit
+        )
+        return times
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int

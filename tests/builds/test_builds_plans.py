@@ -45,7 +45,7 @@ class Timed:
         return {"x": 0.0}, []
 
     def run(
-        self, compiled: CompiledModel, _inputs: dict[str, Any], _target: str, *, repeats: int
+        self, compiled: CompiledModel, _inputs: dict[str, Any], _target: str, *, repeats: int, endpoint: None
     ) -> ModelRun:
         name = compiled.library.decode()
         self.order.append(name)

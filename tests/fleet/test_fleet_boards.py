@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
+import platform
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tiny_models import save
 
-from orchestrator.builds import build_model, run_library
+from orchestrator.builds import bench, bench_model, build_model, run_library
+from orchestrator.builds.boards import refuse_wrong_targets
 from orchestrator.campaigns.coordinator import FleetOptions, follow, submit
+from orchestrator.campaigns.extraction import resolve_boards
 from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
 from orchestrator.devices import check_device
-from orchestrator.errors import EngineError, UsageError
+from orchestrator.errors import EngineError, TargetError, UsageError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import CampaignState, Storage
-from workers.engines.rpc import tracked
+from workers.engines.rpc import requested, tracked
+from workers.messages import Endpoint
 
 KEY = "board-of-the-tests"
+OTHER_MACHINE = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+# A server whose TVM has no LLVM, as far as who asks can tell.
+SILENT = """
+import sys
+import tvm_ffi, tvm.rpc
+from tvm.rpc.server import PopenRPCServerState
+for name in ("cpu", "triple"):
+    tvm_ffi.register_global_func(f"target.llvm_get_system_{name}", lambda: "", override=True)
+host, port, own, key = sys.argv[1:]
+state = PopenRPCServerState(host, int(own), int(own) + 1, tracker_addr=(host, int(port)), key=key)
+state.thread.join()
+"""
 
 
 def free_port() -> int:
@@ -30,34 +46,53 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def tracker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts Python as a board's owner does; it is killed in the end with all that it started."""
+    log = tmp_path_factory.mktemp("board") / "log"
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def started(*words: object) -> subprocess.Popen[bytes]:
+        with log.open("ab") as file:
+            line = [sys.executable, *map(str, words)]
+            processes.append(subprocess.Popen(line, stdout=file, stderr=file, start_new_session=True))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        kill(process)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+    process.wait()
+
+
+def registered(address: tuple[str, int], key: str) -> None:
+    """Wait until a server is."""
+    until = time.monotonic() + 60
+    while not tracked(*address).get(key):
+        assert time.monotonic() < until, f"{key} never registered"
+        time.sleep(0.1)
+
+
+def server(address: tuple[str, int], key: str, port: int) -> list[object]:
+    """Return the words that start TVM's own server."""
+    own = ["--host", address[0], "--port", port, "--port-end", port + 1]
+    return ["-m", "tvm.exec.rpc_server", *own, "--tracker", f"{address[0]}:{address[1]}", "--key", key]
+
+
+@pytest.fixture(scope="module")
+def tracker(start: Callable[..., subprocess.Popen[bytes]]) -> tuple[str, int]:
     """A tracker with one server, both started as their users start them."""
-    folder = tmp_path_factory.mktemp("board")
     host, port = "127.0.0.1", free_port()
-
-    def started(module: str, *words: object) -> subprocess.Popen[bytes]:
-        log = (folder / f"{module}.log").open("wb")
-        line = [sys.executable, "-m", f"tvm.exec.{module}", *map(str, words)]
-        return subprocess.Popen(line, stdout=log, stderr=log, start_new_session=True)
-
-    ends = ("--host", host, "--port")
-    processes = [started("rpc_tracker", *ends, port, "--port-end", port + 1)]
-    try:
-        until = time.monotonic() + 60
-        while socket.socket().connect_ex((host, port)) != 0:
-            assert time.monotonic() < until, "the tracker never listened"
-            time.sleep(0.1)
-        own = free_port()
-        words = ("--tracker", f"{host}:{port}", "--key", KEY)
-        processes.append(started("rpc_server", *ends, own, "--port-end", own + 1, *words))
-        while not tracked(host, port).get(KEY):
-            assert time.monotonic() < until, "the server never registered"
-            time.sleep(0.1)
-        yield host, port
-    finally:
-        for process in processes:
-            subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
-            process.wait()
+    start("-m", "tvm.exec.rpc_tracker", "--host", host, "--port", port, "--port-end", port + 1)
+    until = time.monotonic() + 60
+    while socket.socket().connect_ex((host, port)) != 0:
+        assert time.monotonic() < until, "the tracker never listened"
+        time.sleep(0.1)
+    start(*server((host, port), KEY, free_port()))
+    registered((host, port), KEY)
+    return host, port
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +134,14 @@ def test_a_campaign_measures_on_a_board_and_its_library_runs_there(
     assert device.trials_per_hour is not None
     assert device.trials_per_hour > 0
 
+    # The campaign ends with the comparison on the board, where onnxruntime's time here says nothing.
+    (report,) = outcome.reports
+    assert (report.device_class, report.outputs_agree, report.tasks_tuned) == (device_class, True, 1)
+    assert (report.reference_s, report.reference_ratio) == (None, None)
+    assert min(report.tuned_s, report.untuned_s) > 0
+    (shown,) = store.verifications_after(campaign.id)
+    assert (shown.reference_s, shown.tuned_s) == (None, report.tuned_s)
+
     # The same target on this machine is another device class, and its builds have no use for these.
     request = ModelRequest(path=str(model))
     here = build_model(store, tools, request, tmp_path / "here.so", target=target)
@@ -119,6 +162,93 @@ def test_a_campaign_measures_on_a_board_and_its_library_runs_there(
     )
     assert ran.check is not None
     assert ran.check.agree
+
+
+def test_the_whole_model_is_timed_on_the_board_and_compared_with_onnxruntime_here(
+    store: Storage,
+    tools: Toolbox,
+    tracker: tuple[str, int],
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench, "BOARD_SECONDS", 1.0)
+    request = ModelRequest(path=str(save(tmp_path / "tiny.onnx")))
+    said: list[str] = []
+    report = bench_model(
+        store, tools, request, target=target, rounds=2, board=KEY, tracker=tracker, say=said.append
+    )
+    assert report.device_class.endswith(f"@{KEY}")
+    assert report.outputs_agree
+    assert 0 < report.max_rel < 1e-4
+    assert min(report.untuned_s, report.tuned_s) > 0
+    assert report.reference_s is None
+    assert any("turn 2 of 2" in text for text in said)
+    with pytest.raises(
+        UsageError, match=rf"no device of key other; it knows .*{KEY} \(1 s were waited for it\)"
+    ):
+        bench_model(store, tools, request, target=target, board="other", tracker=tracker)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (
+            f"llvm -mtriple={OTHER_MACHINE}-linux-gnu -num-cores=4",
+            f"it is for {OTHER_MACHINE}, the device is {platform.machine()}",
+        ),
+        ("cuda -arch=sm_80", "no cuda device answers there"),
+        pytest.param(
+            "llvm -mcpu=diamondrapids -num-cores=1",
+            "its CPU, .*, lacks amx",
+            marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="it is a CPU of that kind"),
+        ),
+    ],
+)
+def test_a_target_that_the_board_can_not_run_is_refused_before_anything_is_imported_or_built(
+    store: Storage, tracker: tuple[str, int], target: str, reason: str, tmp_path: Path
+) -> None:
+    spec = CampaignSpec.of({"models": [{"path": str(save(tmp_path / "tiny.onnx"))}], "boards": {KEY: target}})
+    campaign = submit(store, spec, hold=True)
+    with pytest.raises(TargetError, match=f"device {KEY} can't run code for target .*: {reason}"):
+        follow(store, campaign.id, fleet=FleetOptions(tracker=f"{tracker[0]}:{tracker[1]}"))
+    assert store.get_campaign(campaign.id).state is CampaignState.FAILED
+    (model,) = store.campaign_models(campaign.id)
+    assert model.model_id is None
+    assert store.campaign_tasks(campaign.id) == []
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it takes a CPU that lacks what another has")
+def test_a_board_that_can_not_say_what_it_is_refuses_a_target_by_failing_at_a_known_kernel(
+    start: Callable[..., subprocess.Popen[bytes]], tools: Toolbox, tracker: tuple[str, int], target: str
+) -> None:
+    key = "silent-board"
+    start("-c", SILENT, *tracker, free_port(), key)
+    registered(tracker, key)
+
+    def refused(target: str) -> None:
+        refuse_wrong_targets(tools, resolve_boards(tools, {key: target}), tracker)
+
+    refused(target)
+    with pytest.raises(TargetError, match="failed there while loading the candidate on the device"):
+        refused("llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 -num-cores=4")
+    # Its instructions are illegal on what is built before it; that ends the server.
+    with pytest.raises(
+        TargetError, match=r"failed there while running the candidate.*is back at its tracker"
+    ):
+        refused("llvm -mcpu=diamondrapids -num-cores=1")
+
+
+def test_a_board_in_use_is_waited_for_until_a_limit_that_says_so(
+    tools: Toolbox, tracker: tuple[str, int], target: str
+) -> None:
+    holder = requested(Endpoint(*tracker, KEY, "cpu"), 30.0)
+    with pytest.raises(
+        EngineError, match=f"no device of key {KEY} became free at .* within 1 s: it is in use"
+    ):
+        tools.unfit(target, Endpoint(*tracker, KEY, "cpu", wait_s=1.0))
+    del holder
+    assert tools.unfit(target, Endpoint(*tracker, KEY, "cpu")) == ""
 
 
 def test_a_device_is_checked_against_what_it_took_before(

@@ -240,8 +240,17 @@ class Engine(Protocol):
         By its time it is known whether a device runs as it used to.
         """
 
-    def serve_tracker(self, host: str) -> None:
-        """Run an RPC tracker until killed; its port is announced with :func:`workers.host.ready`."""
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why the device behind `endpoint` can't run code for a target; empty where nothing is known.
+
+        Nothing is run on it: what the device says of itself is compared with what the target asks for.
+        """
+
+    def serve_tracker(self, host: str, port: int | None = None) -> None:
+        """Run an RPC tracker until killed, at `port` or a free one.
+
+        Its port is announced with :func:`workers.host.ready`.
+        """
 
     def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed, registered at the tracker under the station's key.

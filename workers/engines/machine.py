@@ -10,7 +10,7 @@ import shutil
 
 from workers.errors import EngineError
 
-__all__ = ["cpu_model", "cross_linker", "slug", "usable_cores"]
+__all__ = ["architecture", "cpu_model", "cross_linker", "slug", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -26,6 +26,17 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
     found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
+
+
+def architecture(triple: str) -> str:
+    """Return the instruction set that a target's triple names: ``x86_64``, ``aarch64``, ``arm``, ..."""
+    name = triple.partition("-")[0].lower()
+    if re.fullmatch(r"i[3-6]86", name):
+        return "i686"
+    if name.startswith(("arm64", "aarch64")):
+        return "aarch64"
+    # Each system has a name of its own for what a 32-bit ARM can do: armv7a, armv7l, armv8l, thumbv7.
+    return "arm" if name.startswith(("arm", "thumb")) else {"amd64": "x86_64"}.get(name, name)
 
 
 def cross_linker(triple: str) -> str | None:

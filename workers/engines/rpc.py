@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing.util
 import os
+import signal
 import socket
 import time
 from collections import Counter
@@ -25,19 +26,21 @@ from workers.errors import EngineError
 from workers.host import die_with_parent, ready, stage
 from workers.messages import Endpoint, Station
 
-__all__ = ["count_devices", "requested", "serve_device", "serve_tracker", "tracked"]
+__all__ = ["answers", "count_devices", "requested", "serve_device", "serve_tracker", "tracked"]
 
 # Ports to try, from the first free one; TVM's own ranges start at 9190 and 9090.
 _TRACKER_PORTS = (9190, 9890)
 _SERVER_PORTS = (9090, 9890)
 # What does not answer by then is not there.
 _TRACKER_SECONDS = 5.0
+# For so long such a question may keep a device.
+_ANSWER_SECONDS = 30.0
 
 
-def serve_tracker(host: str) -> None:
-    """Run a tracker until killed."""
+def serve_tracker(host: str, port: int | None = None) -> None:
+    """Run a tracker until killed, at `port` or, where that is left out, at a free one."""
     _send_at_once()
-    first, last = _TRACKER_PORTS
+    first, last = _TRACKER_PORTS if port is None else (port, port + 1)
     state = PopenTrackerServerState(host, port=first, port_end=last, silent=True)
     ready((host, state.port))
     _wait_for(state.thread)
@@ -65,12 +68,52 @@ def serve_device(host: str, tracker: tuple[str, int], station: Station) -> None:
 def requested(endpoint: Endpoint, limit_s: float) -> Any:
     """Return a session with a device behind a tracker, which the server ends after `limit_s` seconds.
 
-    It waits for a free one without an end of its own: whoever calls this runs under a limit.
+    Raises
+    ------
+    EngineError
+        None was free within the endpoint's ``wait_s``. TVM itself would wait without an end.
     """
-    stage(f"{WAITING} with key {endpoint.key!r} at {endpoint.host}:{endpoint.port}")
+    where = f"{endpoint.host}:{endpoint.port}"
+    stage(f"{WAITING} with key {endpoint.key!r} at {where}")
+
+    def give_up(*_: object) -> None:
+        raise EngineError(
+            f"no device of key {endpoint.key} became free at {where} within {endpoint.wait_s:g} s: "
+            "it is in use, or its server is gone"
+        )
+
+    # It waits in a read of a socket that only a signal ends; this process has nothing else to do.
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, endpoint.wait_s)
     _send_at_once()
-    tracker = tvm.rpc.connect_tracker(endpoint.host, endpoint.port)
-    return tracker.request(endpoint.key, session_timeout=limit_s)
+    try:
+        tracker = tvm.rpc.connect_tracker(endpoint.host, endpoint.port)
+        return tracker.request(endpoint.key, session_timeout=limit_s)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def answers(endpoint: Endpoint) -> tuple[bool, str, str]:
+    """Ask a device behind a tracker what it is.
+
+    Returns
+    -------
+    exists : bool
+        It has a device of the endpoint's kind.
+    triple, cpu : str
+        LLVM's names of its system and its CPU; empty where its TVM has no LLVM to know them by.
+    """
+    session = requested(endpoint, _ANSWER_SECONDS)
+    stage("asking the device what it is")
+
+    def asked(name: str) -> str:
+        try:
+            return str(session.get_function(f"target.llvm_get_system_{name}")())
+        except (AttributeError, RuntimeError):  # of a TVM without it: so the newer one says it, so the older
+            return ""
+
+    return bool(session.device(endpoint.kind, 0).exist), asked("triple"), asked("cpu")
 
 
 def tracked(host: str, port: int) -> dict[str, int]:

@@ -213,11 +213,19 @@ class AutoTVMEngine:
 
         return known_kernel(_target(target), self.name)
 
-    def serve_tracker(self, host: str) -> None:
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why a device behind a tracker can't run code for a target."""
+        from workers.engines.rpc import answers
+
+        kind = str(_target(target).kind.name)
+        # Of a CPU this TVM can't be asked: the tested wheel says riscv64 of whatever it runs on.
+        return "" if kind == "llvm" or answers(endpoint)[0] else f"no {kind} device answers there"
+
+    def serve_tracker(self, host: str, port: int | None = None) -> None:
         """Run an RPC tracker until killed."""
         from workers.engines.rpc import serve_tracker
 
-        serve_tracker(host)
+        serve_tracker(host, port)
 
     def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""

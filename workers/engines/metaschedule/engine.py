@@ -216,11 +216,19 @@ class MetaScheduleEngine:
 
         return known_kernel(_target(target), self.name)
 
-    def serve_tracker(self, host: str) -> None:
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why a device behind a tracker can't run code for a target."""
+        from workers.engines.metaschedule.targets import unfit_for
+        from workers.engines.rpc import answers
+
+        parsed = _target(target)
+        return unfit_for(parsed, *answers(endpoint))
+
+    def serve_tracker(self, host: str, port: int | None = None) -> None:
         """Run an RPC tracker until killed."""
         from workers.engines.rpc import serve_tracker
 
-        serve_tracker(host)
+        serve_tracker(host, port)
 
     def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""

@@ -12,11 +12,11 @@ from typing import Any
 import tvm
 from tvm.target import Target, codegen
 
-from workers.engines.machine import cpu_model, slug, usable_cores
+from workers.engines.machine import architecture, cpu_model, slug, usable_cores
 from workers.errors import TargetError
 from workers.messages import DeviceInfo
 
-__all__ = ["parse_target", "resolve_target", "same_device"]
+__all__ = ["parse_target", "resolve_target", "same_device", "unfit_for"]
 
 
 def parse_target(spec: str) -> Target:
@@ -99,10 +99,32 @@ def same_device(one: Target, other: Target) -> bool:
     return first == second
 
 
+def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
+    """Say why code for `target` would not run on a device that says this of itself.
+
+    See :meth:`workers.engines.interface.Engine.unfit`, and :func:`workers.engines.rpc.answers` for what it
+    says.
+    """
+    kind = target.kind.name
+    if kind != "llvm":
+        return "" if exists else f"no {kind} device answers there"
+    own = _triple(target)
+    if triple and architecture(own) != architecture(triple):
+        return f"it is for {architecture(own)}, the device is {architecture(triple)}"
+    # Such a name stands for a CPU that the device's LLVM doesn't know.
+    if "mcpu" not in target.attrs or cpu in ("", "generic", "x86-64"):
+        return ""
+    if not codegen.llvm_is_valid_cpu(cpu, own):
+        return ""
+    there = Target({"kind": "llvm", "mtriple": own, "mcpu": cpu})
+    lacking = sorted(_features(target) - _features(there))
+    return f"its CPU, {cpu}, lacks {_some(lacking)}" if lacking else ""
+
+
 def _unfit_cpu(target: Target, cores: int) -> str:
     """Say why code for `target` would not run here, or not as it will on its own device."""
     machine = platform.machine()
-    triple = str(target.attrs.get("mtriple") or codegen.llvm_get_system_triple())
+    triple = _triple(target)
     if triple.partition("-")[0] != machine:
         return f"it is for {triple.partition('-')[0]}, this machine is {machine}"
     if cores > usable_cores():
@@ -111,12 +133,27 @@ def _unfit_cpu(target: Target, cores: int) -> str:
         host = Target({"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())})
         lacking = sorted(_features(target) - _features(host))
         if lacking:
-            return f"this CPU lacks {', '.join(lacking[:5])}{' and more' if len(lacking) > 5 else ''}"
+            return f"this CPU lacks {_some(lacking)}"
     return ""
+
+
+_ARM_ABILITIES = {"neon", "fullfp16", "dotprod", "bf16", "i8mm", "sve", "sve2", "sme", "sme2"}
+
+
+def _triple(target: Target) -> str:
+    return str(target.attrs.get("mtriple") or codegen.llvm_get_system_triple())
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
 
 
 def _features(target: Target) -> set[str]:
     names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
+    if architecture(_triple(target)) == "aarch64":
+        # There, names of abilities and of how a CPU is best scheduled for can't be told apart. These are what
+        # code that was generated for numbers is likely to have in it.
+        return names & _ARM_ABILITIES
     # How a CPU is best scheduled for is no ability.
     return {
         name
