@@ -84,6 +84,7 @@ def compile_model(
     model: PreparedModel, target: tvm.target.Target, plan: Plan, *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model after a plan; see :meth:`workers.engines.interface.Engine.compile`."""
+    linker = cross_linker(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
     module, params = import_model(model)
     stage("compiling the model")
     chosen = _ChosenTogether(plan) if plan.sequence else _Chosen(plan)
@@ -107,7 +108,6 @@ def compile_model(
         )
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        linker = cross_linker(str(target.attrs.get("mtriple", "")))
         built.export_library(str(path), **({"fcompile": cross_compiler(linker)} if linker else {}))
         library = path.read_bytes()
     return CompiledModel(library, archive, tuple(chosen.used), tuple(chosen.missed))

@@ -92,6 +92,7 @@ def compile_model(
     model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model with the records given; see :meth:`workers.engines.interface.Engine.compile`."""
+    linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(_imported(model), target)
     stage("applying the records")
     database = RecordDatabase(lambda key, _: [records[key]] if key in records else [], target, "")
@@ -107,7 +108,7 @@ def compile_model(
     executable = _compiled(module, target)
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        executable.export_library(str(path), **_linked_for(target))
+        executable.export_library(str(path), **linked)
         library = path.read_bytes()
     archive = None
     if params is not None:
