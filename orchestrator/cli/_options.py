@@ -19,6 +19,7 @@ __all__ = [
     "Model",
     "Models",
     "RayAddress",
+    "ServeTracker",
     "Slots",
     "StoredEngine",
     "Target",
@@ -167,6 +168,18 @@ Tracker = Annotated[
         metavar="HOST:PORT",
         envvar="TUNEFLEET_TRACKER",
         help="The TVM RPC tracker where --device's keys are registered.",
+        rich_help_panel=WHERE,
+        show_default=False,
+    ),
+]
+ServeTracker = Annotated[
+    str | None,
+    typer.Option(
+        "--serve-tracker",
+        metavar="HOST[:PORT]",
+        help="Start a TVM RPC tracker at this address of this machine, port 9190 if left out, and keep it "
+        "running; 'auto' for the cluster's side of this machine, or its loopback without one. For boards to "
+        "register at, instead of --tracker.",
         rich_help_panel=WHERE,
         show_default=False,
     ),

@@ -11,6 +11,7 @@ from orchestrator.cli import _options as options
 from orchestrator.cli._command import command
 from orchestrator.cli._follow import follow_campaign
 from orchestrator.cli._session import Session
+from orchestrator.cli._tracker import chosen_tracker
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def resume(
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
     tracker: options.Tracker = None,
+    serve_tracker: options.ServeTracker = None,
 ) -> int:
     """Go on with a campaign that was paused, interrupted, or failed.
 
@@ -60,7 +62,12 @@ def resume(
         else:
             from orchestrator.campaigns.coordinator import FleetOptions
 
-            return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
+            keys = tuple(row.spec.get("boards") or ())
+            served = chosen_tracker(
+                session, tracker, serve_tracker, ray_address, keys=keys, engine=row.engine
+            )
+            with served as tracker:
+                return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
         session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
         if row.held:
             session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")

@@ -12,6 +12,7 @@ from orchestrator.cli._command import INTERRUPTED, command
 from orchestrator.cli._follow import follow_campaign
 from orchestrator.cli._requests import boards_of, model_requests, require_engine, spec_values
 from orchestrator.cli._session import Session
+from orchestrator.cli._tracker import chosen_tracker
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import CampaignSpec
@@ -266,6 +267,7 @@ def tune(
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
     tracker: options.Tracker = None,
+    serve_tracker: options.ServeTracker = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be measured.", rich_help_panel=options.WHAT)
     ] = False,
@@ -300,7 +302,10 @@ def tune(
     )
     if dry_run:
         return _plan(session, spec)
-    with session.storage() as store:
+    served = chosen_tracker(
+        session, tracker, serve_tracker, ray_address, keys=tuple(spec.boards), engine=engine
+    )
+    with session.storage() as store, served as tracker:
         from orchestrator.campaigns.coordinator import FleetOptions
         from orchestrator.campaigns.coordinator import submit as store_campaign
 
@@ -392,6 +397,7 @@ def coordinator(
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
     tracker: options.Tracker = None,
+    serve_tracker: options.ServeTracker = None,
 ) -> int:
     """Run the campaigns that were submitted until stopped, several side by side.
 
@@ -406,7 +412,8 @@ def coordinator(
 
     # Between campaigns nobody else minds it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with session.storage() as store:
+    served = chosen_tracker(session, tracker, serve_tracker, ray_address)
+    with session.storage() as store, served as tracker:
         interrupted = False
         with Log(store, session.say) as log:
             try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from own_boards import free_port, registered, server
 from tiny_models import save
 
 from orchestrator.builds import bench, bench_model, build_model, run_library
@@ -22,7 +22,7 @@ from orchestrator.devices import check_device
 from orchestrator.errors import EngineError, TargetError, UsageError
 from orchestrator.fleet import Toolbox
 from orchestrator.storage import CampaignState, Storage
-from workers.engines.rpc import requested, tracked
+from workers.engines.rpc import requested
 from workers.messages import Endpoint
 
 KEY = "board-of-the-tests"
@@ -38,47 +38,6 @@ host, port, own, key = sys.argv[1:]
 state = PopenRPCServerState(host, int(own), int(own) + 1, tracker_addr=(host, int(port)), key=key)
 state.thread.join()
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts Python as a board's owner does; it is killed in the end with all that it started."""
-    log = tmp_path_factory.mktemp("board") / "log"
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def started(*words: object) -> subprocess.Popen[bytes]:
-        with log.open("ab") as file:
-            line = [sys.executable, *map(str, words)]
-            processes.append(subprocess.Popen(line, stdout=file, stderr=file, start_new_session=True))
-        return processes[-1]
-
-    yield started
-    for process in processes:
-        kill(process)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
-    process.wait()
-
-
-def registered(address: tuple[str, int], key: str) -> None:
-    """Wait until a server is."""
-    until = time.monotonic() + 60
-    while not tracked(*address).get(key):
-        assert time.monotonic() < until, f"{key} never registered"
-        time.sleep(0.1)
-
-
-def server(address: tuple[str, int], key: str, port: int) -> list[object]:
-    """Return the words that start TVM's own server."""
-    own = ["--host", address[0], "--port", port, "--port-end", port + 1]
-    return ["-m", "tvm.exec.rpc_server", *own, "--tracker", f"{address[0]}:{address[1]}", "--key", key]
 
 
 @pytest.fixture(scope="module")
