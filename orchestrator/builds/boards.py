@@ -102,5 +102,6 @@ def _try(
             raise
         raise TargetError(
             f"{refused}: a matrix product that was built for it failed there while {error.stage}: {error}. "
-            f"`python -m tvm.exec.rpc_server` may have ended with it: see that {key} is back at its tracker"
+            "An instruction that its CPU lacks, for one, ends the process that runs it, and with it the RPC "
+            f"server may have stopped to listen: see that {key} is back at its tracker"
         ) from None

@@ -126,6 +126,20 @@ def test_bench_puts_all_three_side_by_side(cli: Cli, model: Path, store: Storage
     assert "timing squeezenet, turn 2 of 2" in answer.err
 
 
+def test_bench_on_a_board_has_no_time_of_onnxruntime(cli: Cli, model: Path, store: Storage) -> None:
+    board = ("--device", "board", "--target", "llvm -num-cores=2", "--tracker", "10.0.0.10:9190")
+    answer = cli("bench", str(model), *board)
+    assert answer.code == 0, answer.err
+    assert "untuned  40.00 ms     1.00x\n" in answer.out
+    assert "agree with onnxruntime" in answer.out
+    assert "of onnxruntime's time" not in answer.out
+    assert "--target 'llvm -num-cores=2' --device board" in answer.err
+    report = cli("bench", str(model), *board, "--json").document["report"]
+    assert (report["reference_s"], report["reference_ratio"], report["outputs_agree"]) == (None, None, True)
+    assert cli("bench", str(model), *board[:4]).code == 2
+    assert cli("bench", str(model), *board[:2], *board[4:]).code == 2
+
+
 def test_bench_fails_where_outputs_differ(
     cli: Cli, model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
