@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from orchestrator.builds.boards import BOARD_SECONDS, reachable
+from orchestrator.builds.boards import awaited
 from orchestrator.builds.coverage import coverage_of
 from orchestrator.builds.plans import choose_plan
 from orchestrator.campaigns.extraction import ExtractedModel, extract_model, resolve_boards
@@ -110,7 +110,7 @@ def bench_model(
     else:
         device = resolve_boards(tools, {board: target})[board]
         # Before the model is imported, which may take minutes.
-        endpoint = reachable(tools, board, tracker, device.kind, wait_s=BOARD_SECONDS, say=say)
+        endpoint = awaited(tools, board, tracker, device.kind, say)
     model = extract_model(store, tools, request, device, say=say)
     return verify(
         store,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from orchestrator.errors import EngineError, TargetError, TunefleetError, UsageError
 from orchestrator.fleet import Toolbox
 from workers.actors import state_of
 from workers.messages import DeviceInfo, Endpoint, EvaluatorConfig, TrialState
 
-__all__ = ["reachable", "refuse_wrong_targets"]
+__all__ = ["awaited", "reachable", "refuse_wrong_targets"]
 
 #: Seconds that a device may be away from its tracker, or in use; a server that was started again takes five.
 BOARD_SECONDS = 20.0
@@ -56,6 +57,17 @@ def reachable(
     return Endpoint(*tracker, key, kind)
 
 
+def awaited(
+    tools: Toolbox,
+    key: str,
+    tracker: tuple[str, int] | None,
+    kind: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Endpoint:
+    """Return where a device is asked for, and give it `BOARD_SECONDS` to be there; see :func:`reachable`."""
+    return reachable(tools, key, tracker, kind, wait_s=BOARD_SECONDS, say=say)
+
+
 def refuse_wrong_targets(
     tools: Toolbox,
     boards: Mapping[str, DeviceInfo],
@@ -73,9 +85,9 @@ def refuse_wrong_targets(
     """
     for key, device in boards.items():
         try:
-            endpoint = reachable(tools, key, tracker, device.kind, wait_s=BOARD_SECONDS, say=say)
+            endpoint = awaited(tools, key, tracker, device.kind, say)
             say(f"asking device {key} what it is")
-            _try(tools, key, device, Endpoint(*tracker, key, endpoint.kind, wait_s=BOARD_SECONDS), say)
+            _try(tools, key, device, replace(endpoint, wait_s=BOARD_SECONDS), say)
         except TargetError:
             raise
         except (EngineError, UsageError) as error:

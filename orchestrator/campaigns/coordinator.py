@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import psutil
 
 from orchestrator.builds.bench import BenchReport, verify
-from orchestrator.builds.boards import BOARD_SECONDS, reachable, refuse_wrong_targets
+from orchestrator.builds.boards import awaited, refuse_wrong_targets
 from orchestrator.campaigns.extraction import (
     CampaignPlan,
     ExtractedModel,
@@ -458,9 +458,7 @@ class _Run:
         device, endpoint = model.device, None
         if device.model in self._boards:
             tracker = tracker_address(self._fleet.tracker)
-            endpoint = reachable(
-                tools, device.model, tracker, device.kind, wait_s=BOARD_SECONDS, say=self._say
-            )
+            endpoint = awaited(tools, device.model, tracker, device.kind, self._say)
         return verify(
             self._store,
             tools,

@@ -119,8 +119,8 @@ def _next(
         (["show", str(campaign_id)], "every task of this campaign"),
     ]
     if board:
-        # This machine can't run it; how its tracker is reached, the person knows who has just named it.
-        commands[1:3] = [(["run", library, *device[:2], "--check", path], "run it there and compare")]
+        # How its tracker is reached, the person knows who has just named it.
+        commands[2:3] = [(["run", library, *device[:2], "--check", path], "run it there and compare")]
     lines = [(session.command_line(*words), what) for words, what in commands]
     width = max(len(line) for line, _ in lines)
     # What each is for is said where that leaves it in one line: a command must be fit to be copied.

@@ -15,12 +15,13 @@ import ray
 from ray.cluster_utils import Cluster
 from stand_in_fleet import CPU, OWNER, plan
 
+from orchestrator.campaigns.coordinator import FleetOptions, follow, submit
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import Tuning
-from orchestrator.errors import EngineLostError
+from orchestrator.errors import EngineLostError, TargetError
 from orchestrator.fleet import ray_fleet
 from orchestrator.fleet.ray_fleet import Device, RayFleet, find_devices
-from orchestrator.storage import Storage, TaskState
+from orchestrator.storage import CampaignState, Storage, TaskState
 from workers.messages import DeviceInfo
 
 # A node that is gone is to be noticed in seconds; Ray's own settings take half a minute.
@@ -164,6 +165,23 @@ def test_a_target_that_is_not_here_is_found_on_the_node_that_has_it(cluster: Clu
         "llvm": "Some CPU",
     }
     cluster.remove_node(cluster.worker_nodes.copy().pop(), allow_graceful=False)
+
+
+def test_a_target_that_no_node_has_is_refused_before_anything_is_imported_or_built(
+    cluster: Cluster, store: Storage, tmp_path: Path
+) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"never read")
+    spec = CampaignSpec.of(
+        {"models": [{"path": str(model)}], "targets": ["rare"], "engine": "stand_in_engines.quick"}
+    )
+    campaign = submit(store, spec, hold=True)
+    with pytest.raises(
+        TargetError, match="rare can't be measured here, for too rare, nor on any node of the"
+    ):
+        follow(store, campaign.id, fleet=FleetOptions(ray_address=cluster.address))
+    assert store.get_campaign(campaign.id).state is CampaignState.FAILED
+    assert store.campaign_models(campaign.id)[0].model_id is None
 
 
 def test_a_device_that_leaves_cores_over_is_measured_while_the_rest_search_and_build() -> None:

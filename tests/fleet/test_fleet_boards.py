@@ -6,6 +6,7 @@ import platform
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from own_boards import free_port, registered, server
 from tiny_models import save
 
-from orchestrator.builds import bench, bench_model, build_model, run_library
+from orchestrator.builds import bench_model, boards, build_model, run_library
 from orchestrator.builds.boards import refuse_wrong_targets
 from orchestrator.campaigns.coordinator import FleetOptions, follow, submit
 from orchestrator.campaigns.extraction import resolve_boards
@@ -25,7 +26,7 @@ from orchestrator.storage import CampaignState, Storage
 from workers.engines.rpc import requested
 from workers.messages import Endpoint
 
-KEY = "board-of-the-tests"
+KEY, SECOND = "board-of-the-tests", "second-board"
 OTHER_MACHINE = "aarch64" if platform.machine() == "x86_64" else "x86_64"
 # A server whose TVM has no LLVM, as far as who asks can tell.
 SILENT = """
@@ -73,33 +74,63 @@ def store(tmp_path: Path) -> Iterator[Storage]:
         yield opened
 
 
-def test_a_campaign_measures_on_a_board_and_its_library_runs_there(
-    store: Storage, tools: Toolbox, tracker: tuple[str, int], target: str, tmp_path: Path
+def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs_there(
+    store: Storage,
+    tools: Toolbox,
+    tracker: tuple[str, int],
+    start: Callable[..., subprocess.Popen[bytes]],
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = save(tmp_path / "tiny.onnx")
+    second = start(*server(tracker, SECOND, free_port()))
+    registered(tracker, SECOND)
     spec = CampaignSpec.of(
-        {"models": [{"path": str(model)}], "boards": {KEY: target}, "trials": 6, "tasks": "conv2d"}
+        {
+            "models": [{"path": str(model)}],
+            "boards": {KEY: target, SECOND: target},
+            "trials": 12,
+            "tasks": "conv2d",
+        }
     )
     campaign = submit(store, spec, hold=True)
     outcome = follow(store, campaign.id, fleet=FleetOptions(tracker=f"{tracker[0]}:{tracker[1]}"))
     assert outcome.campaign.state is CampaignState.DONE
     trials = store.trials(campaign.id)
-    assert len(trials) == outcome.measured == 6
-    assert {(trial.device, trial.host) for trial in trials} == {(KEY, KEY)}
-    (device_class,) = {trial.device_class for trial in trials}
-    assert device_class.endswith(f"@{KEY}")
-    (device,) = store.devices()
+    assert len(trials) == outcome.measured == 12
+    # Each board's times are its own, and neither waited for the other to have all of its.
+    kinds = Counter((trial.device, trial.host, trial.device_class.partition("@")[2]) for trial in trials)
+    assert kinds == {(KEY, KEY, KEY): 6, (SECOND, SECOND, SECOND): 6}
+    order = [trial.device for trial in sorted(trials, key=lambda trial: trial.id)]
+    assert set(order[:6]) == {KEY, SECOND}
+    (device_class,) = {trial.device_class for trial in trials if trial.device == KEY}
+    device = next(row for row in store.devices() if row.key == KEY)
     assert (device.key, device.model, device.state, device.message) == (KEY, KEY, "seen", "")
     assert device.trials_per_hour is not None
     assert device.trials_per_hour > 0
 
     # The campaign ends with the comparison on the board, where onnxruntime's time here says nothing.
-    (report,) = outcome.reports
+    report = next(report for report in outcome.reports if report.device_class == device_class)
+    assert len(outcome.reports) == 2
     assert (report.device_class, report.outputs_agree, report.tasks_tuned) == (device_class, True, 1)
     assert (report.reference_s, report.reference_ratio) == (None, None)
     assert min(report.tuned_s, report.untuned_s) > 0
-    (shown,) = store.verifications_after(campaign.id)
+    shown = next(r for r in store.verifications_after(campaign.id) if r.device_class == device_class)
     assert (shown.reference_s, shown.tuned_s) == (None, report.tuned_s)
+
+    # The same convolution in another model: nothing to measure, and on a board that is gone no comparison.
+    subprocess.run(["pkill", "-KILL", "-s", str(second.pid)], check=False)
+    monkeypatch.setattr(boards, "BOARD_SECONDS", 1.0)
+    other = {"path": str(save(tmp_path / "other.onnx", outputs=7))}
+    spec = CampaignSpec.of({"models": [other], "boards": {SECOND: target}, "trials": 6, "tasks": "conv2d"})
+    campaign = submit(store, spec, hold=True)
+    again = follow(store, campaign.id, fleet=FleetOptions(tracker=f"{tracker[0]}:{tracker[1]}"))
+    assert (again.campaign.state, again.measured, again.reports) == (CampaignState.DONE, 0, ())
+    assert again.campaign.message.startswith(
+        f"nothing to measure: all trials were stored; not compared with onnxruntime: other on {SECOND}: "
+        f"the tracker at {tracker[0]}:{tracker[1]} knows no device of key {SECOND}; it knows {KEY}"
+    )
 
     # The same target on this machine is another device class, and its builds have no use for these.
     request = ModelRequest(path=str(model))
@@ -131,7 +162,7 @@ def test_the_whole_model_is_timed_on_the_board_and_compared_with_onnxruntime_her
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bench, "BOARD_SECONDS", 1.0)
+    monkeypatch.setattr(boards, "BOARD_SECONDS", 1.0)
     request = ModelRequest(path=str(save(tmp_path / "tiny.onnx")))
     said: list[str] = []
     report = bench_model(
@@ -144,7 +175,7 @@ def test_the_whole_model_is_timed_on_the_board_and_compared_with_onnxruntime_her
     assert report.reference_s is None
     assert any("turn 2 of 2" in text for text in said)
     with pytest.raises(
-        UsageError, match=rf"no device of key other; it knows .*{KEY} \(1 s were waited for it\)"
+        UsageError, match=rf"no device of key other; it knows .*{KEY}.* \(1 s were waited for it\)"
     ):
         bench_model(store, tools, request, target=target, board="other", tracker=tracker)
 

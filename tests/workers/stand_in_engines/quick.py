@@ -77,7 +77,7 @@ class Quick:
         time.sleep(MEASURE_SECONDS)
         return Timing((1.0 + len(artifact.data),))
 
-    def serve_tracker(self, host: str) -> None:
+    def serve_tracker(self, host: str, port: int | None = None) -> None:
         ready((host, 1))
         time.sleep(600)
 
