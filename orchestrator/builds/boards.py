@@ -112,8 +112,11 @@ def _try(
     except EngineError as error:
         if state_of(error) is TrialState.DEVICE_LOST:
             raise
+        # Classic TVM puts a traceback before what happened.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+        told = " ... ".join(dict.fromkeys((lines[0], lines[-1])))
         raise TargetError(
-            f"{refused}: a matrix product that was built for it failed there while {error.stage}: {error}. "
+            f"{refused}: a matrix product that was built for it failed there while {error.stage}: {told}. "
             "An instruction that its CPU lacks, for one, ends the process that runs it, and with it the RPC "
             f"server may have stopped to listen: see that {key} is back at its tracker"
         ) from None
