@@ -547,6 +547,11 @@ class RayFleet:
             node.devices = [_device(station, node, node.measure) for station in stations]
         except Exception as error:  # of Ray or of the engine; it is told where it matters
             node.problem = _plain(error, f"node {node.host}")
+            if node.measure_gpus and isinstance(error, ray.exceptions.GetTimeoutError):
+                node.problem = EngineError(
+                    f"{node.problem}; or something else on the cluster, such as another coordinator, has its "
+                    f"{node.measure_gpus:g} GPU{'s' if node.measure_gpus > 1 else ''}: `ray status` says"
+                )
         self._joined.put(node)
 
     def _extend_nodes(self) -> None:
@@ -791,7 +796,8 @@ def find_devices(
         nodes = [
             n for n in ray.nodes() if n["Alive"] and (n.get("Labels") or {}).get(ROLE_LABEL) != "compute"
         ]
-        actors = [_make(MeasureActor, n["NodeID"], engine, gpus=n["Resources"].get("GPU", 0)) for n in nodes]
+        # Without GPUs of their own, for a campaign may have them; what asks for none sees them all the same.
+        actors = [_make(MeasureActor, n["NodeID"], engine) for n in nodes]
         return _ask(actors, targets, stopped)
     finally:
         ray.shutdown()
@@ -850,8 +856,7 @@ def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0, calls: int =
     return (
         ray.remote(actor)
         .options(
-            # The coordinator counts cores itself; an actor only has to be on its node. GPUs are hidden from
-            # who asks for none.
+            # The coordinator counts cores itself; an actor only has to be on its node.
             num_cpus=0,
             num_gpus=gpus,
             max_concurrency=calls,

@@ -164,10 +164,10 @@ class _PromptHandler(tvm.rpc.tracker.TCPEventHandler):  # type: ignore[misc]
 def _see_only(station: Station) -> None:
     """Give this process the cores or the GPU that are the station's, before TVM looks for any."""
     device = station.device
-    if device.kind == "cuda":
-        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = seen.split(",") if seen else None
-        os.environ["CUDA_VISIBLE_DEVICES"] = names[station.index] if names else str(station.index)
+    # By the names that Ray gave this node's GPUs with, numbers or UUIDs; without any, by their numbers.
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(station.index)] if seen is None else seen.split(",")[station.index :]
+    os.environ["CUDA_VISIBLE_DEVICES"] = names[0] if names and device.kind == "cuda" else ""
     if not device.cores:
         return
     os.environ["TVM_NUM_THREADS"] = str(device.cores)

@@ -8,12 +8,12 @@ import platform
 import tempfile
 from collections.abc import Callable
 
-import tvm
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 from tvm.support import tar
 from tvm.target import Target
 
+from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.records import scheduled
 from workers.host import stage
@@ -33,12 +33,12 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     stage("compiling")
     # What LocalBuilder does: the copies that rewrite a weight's layout are not part of what is timed.
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    library = tvm.compile(module, target=target)
+    library = compiled_for(module, target)
     stage("linking")
     suffix, link = _linker(target)
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / f"candidate{suffix}"
-        library.export_library(str(path), **({"fcompile": link} if link else {}))
+        library.export_library(str(path), **packing(target), **({"fcompile": link} if link else {}))
         data = path.read_bytes()
     args = [
         [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from workers.cuda import load_runtime, use_compiler
 from workers.messages import (
     Artifact,
     Candidate,
@@ -36,6 +37,7 @@ class MetaScheduleEngine:
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
+        load_runtime()
         import tvm
 
         if role in ("build", "model"):
@@ -170,6 +172,8 @@ class MetaScheduleEngine:
         # TVM reads it when its thread pool starts, which is with the first kernel.
         if "num-cores" in parsed.attrs:
             os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
+        if parsed.kind.name == "cuda":
+            use_compiler()
         from workers.engines.metaschedule.model import run_model
 
         return run_model(library, params, inputs, parsed, repeats, number, endpoint)
@@ -234,6 +238,9 @@ class MetaScheduleEngine:
         """Run an RPC server for one device until killed."""
         from workers.engines.rpc import serve_device
 
+        if station.device.kind == "cuda":
+            # For libraries that come as source.
+            use_compiler()
         serve_device(host, tracker, station)
 
     def tracked(self, host: str, port: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from workers.engines.machine import cross_linker
+from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
 from workers.engines.rpc import requested
@@ -108,7 +109,7 @@ def compile_model(
     executable = _compiled(module, target)
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        executable.export_library(str(path), **linked)
+        executable.export_library(str(path), **packing(target), **linked)
         library = path.read_bytes()
     archive = None
     if params is not None:
@@ -225,6 +226,9 @@ def _lowered(module: IRModule, target: Target) -> IRModule:
 
 def _with_free_layouts(module: IRModule, target: Target) -> IRModule:
     """Let a candidate have constants, as the weights are, in whatever layout it likes (see _packed)."""
+    if target.kind.name != "llvm":
+        # MetaSchedule's RewriteLayout is a postprocessor for llvm alone: the mark would only divide tasks.
+        return module
     with target, tvm.transform.PassContext(opt_level=3):
         return relax.transform.AttachAttrLayoutFreeBuffers()(module)
 
@@ -291,7 +295,7 @@ def _compiled(module: IRModule, target: Target) -> Any:
     lowering = cpu_generic if target.kind.name == "llvm" else gpu_generic
     passes += [*lowering.dataflow_lower_passes(target), *lowering.finalize_passes(target)]
     with target, tvm.transform.PassContext(opt_level=3):
-        return tvm.compile(module, target=target, relax_pipeline=tvm.transform.Sequential(passes))
+        return compiled_for(module, target, relax_pipeline=tvm.transform.Sequential(passes))
 
 
 def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:

@@ -18,6 +18,14 @@ from workers.messages import DeviceInfo
 
 __all__ = ["parse_target", "resolve_target", "same_device", "unfit_for"]
 
+# Of every GPU that TVM has a tag for since sm_30, and what a kernel may use that doesn't ask for more: CUDA
+# C++ Programming Guide, "Technical Specifications per Compute Capability".
+_BLOCK_LIMITS = {
+    "max_shared_memory_per_block": 49152,
+    "max_threads_per_block": 1024,
+    "registers_per_block": 65536,
+}
+
 
 def parse_target(spec: str) -> Target:
     """Make a TVM target from its JSON, from a kind or tag, or from the older command-line form.
@@ -38,6 +46,8 @@ def parse_target(spec: str) -> Target:
         raise TargetError(f"target {spec!r} is not valid JSON: {error}") from None
     except (ValueError, TypeError, RuntimeError) as error:
         raise TargetError(f"TVM doesn't know the target {spec!r}: {_first_line(error)}") from None
+    if target.kind.name == "cuda" and "arch" in target.attrs:
+        target = _with_limits(target)
     mcpu = target.attrs.get("mcpu")
     # TVM itself takes any -mcpu and falls back to a generic one with a warning, so that a misspelt CPU would
     # tune for another machine.
@@ -48,6 +58,12 @@ def parse_target(spec: str) -> Target:
             "--target auto finds this machine's own, `llc -march=x86-64 -mcpu=help` lists them"
         )
     return target
+
+
+def _with_limits(target: Target) -> Target:
+    """Return a CUDA target that says how much a block of threads may use, which its searches ask for."""
+    lacking = {name: value for name, value in _BLOCK_LIMITS.items() if name not in target.attrs}
+    return Target({**_exported(target), **lacking}) if lacking else target
 
 
 def resolve_target(spec: str) -> DeviceInfo:

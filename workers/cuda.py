@@ -1,0 +1,74 @@
+"""What of CUDA is on this machine: a compiler for kernels, and the library that TVM's CUDA runtime loads.
+
+Both may come with NVIDIA's toolkit or as packages of this Python environment (the extra ``cuda``), which
+nothing else finds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import pathlib
+import shutil
+
+__all__ = ["RUNTIME", "compiler", "load_runtime", "nvcc", "use_compiler"]
+
+#: What TVM's CUDA runtime is linked with.
+RUNTIME = "libcudart.so.13"
+_TOOLKIT = pathlib.Path("/usr/local/cuda")
+# TVM's own variable for which of the two it compiles with; TVM itself takes nvrtc where it isn't set.
+_MODE = "TVM_CUDA_COMPILE_MODE"
+
+
+def nvcc() -> str | None:
+    """Return the path of NVIDIA's compiler: on the path, of a toolkit, or of this environment's packages."""
+    found = shutil.which("nvcc")
+    folders = [os.environ.get("CUDA_PATH"), _TOOLKIT, *_packages()]
+    paths = [pathlib.Path(folder) / "bin" / "nvcc" for folder in folders if folder]
+    return found or next((str(path) for path in paths if os.access(path, os.X_OK)), None)
+
+
+def compiler() -> str:
+    """Say what CUDA kernels are compiled with here: ``nvcc``, ``nvrtc``; empty where there is neither.
+
+    Where there are both, `TVM_CUDA_COMPILE_MODE` chooses; nvrtc compiles with the toolkit's headers.
+    """
+    headers = nvcc() is not None or "CUDA_PATH" in os.environ
+    there = {"nvcc": nvcc() is not None, "nvrtc": headers and _has_nvrtc()}
+    wanted = os.environ.get(_MODE, "").lower()
+    return next((name for name in (wanted, *there) if there.get(name)), "")
+
+
+def use_compiler() -> str:
+    """Have TVM compile with it, in this process and what it starts; return what :func:`compiler` does."""
+    chosen, path = compiler(), nvcc()
+    if chosen:
+        os.environ[_MODE] = chosen
+    if path is not None and shutil.which("nvcc") is None:
+        # TVM calls it by its name alone.
+        os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(path).parent), os.environ.get("PATH", "")])
+    return chosen
+
+
+def load_runtime() -> bool:
+    """Load the library that TVM's CUDA runtime needs, before TVM is imported; say whether it is there."""
+    for name in [RUNTIME, *(str(folder / "lib" / RUNTIME) for folder in _packages())]:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
+            return True
+    return False
+
+
+def _has_nvrtc() -> bool:
+    with contextlib.suppress(ImportError):  # where there is no package `cuda` at all
+        return importlib.util.find_spec("cuda.bindings.nvrtc") is not None
+    return False
+
+
+def _packages() -> list[pathlib.Path]:
+    """Return the folder of NVIDIA's packages for CUDA 13, which are one tree."""
+    found = importlib.util.find_spec("nvidia")
+    folders = (found.submodule_search_locations or []) if found is not None else []
+    return [pathlib.Path(folder) / "cu13" for folder in folders]
