@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from orchestrator.errors import TunefleetError, UsageError
-from workers import environments
+from workers import cuda, environments
 
 __all__ = ["Check", "Status", "examine"]
 
@@ -105,6 +105,7 @@ def examine(
     checks += [check for check in others if check is not None]
     checks += [
         check_gpu(),
+        check_cuda(),
         check_database(db),
         check_disk("free disk", _database_folder(db)),
         check_ports("tracker port", _TRACKER_PORTS),
@@ -263,6 +264,28 @@ def check_gpu() -> Check:
     if not text:
         return Check("GPU", Status.OK, "none found; tuning is for the CPU")
     return Check("GPU", Status.OK, "; ".join(line.strip() for line in text.splitlines()))
+
+
+def check_cuda() -> Check:
+    """Can kernels for a GPU be compiled here, and does TVM get to a GPU that is here?
+
+    Neither is missed where there is no GPU and none is built for.
+    """
+    name = "CUDA"
+    here = shutil.which("nvidia-smi") is not None
+    compiler = cuda.compiler()
+    found = cuda.nvcc() if compiler == "nvcc" else compiler
+    if here and not cuda.has_runtime():
+        mend = f"pip install '{DISTRIBUTION}[cuda]', or the CUDA 13 toolkit"
+        return Check(name, Status.WARN, f"TVM can't use the GPU without {cuda.RUNTIME}", mend)
+    if compiler:
+        return Check(name, Status.OK, f"compiled with {found}")
+    if not here:
+        return Check(
+            name, Status.OK, "no compiler; libraries for a GPU hold source, which its machine compiles"
+        )
+    mend = f"pip install '{DISTRIBUTION}[cuda]', or the CUDA toolkit with nvcc on the path"
+    return Check(name, Status.WARN, "no compiler, so that nothing can be measured on the GPU", mend)
 
 
 def check_database(db: str | None) -> Check:

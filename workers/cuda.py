@@ -13,7 +13,7 @@ import os
 import pathlib
 import shutil
 
-__all__ = ["RUNTIME", "compiler", "load_runtime", "nvcc", "use_compiler"]
+__all__ = ["RUNTIME", "compiler", "has_runtime", "nvcc", "use_compiler"]
 
 #: What TVM's CUDA runtime is linked with.
 RUNTIME = "libcudart.so.13"
@@ -52,8 +52,8 @@ def use_compiler() -> str:
     return chosen
 
 
-def load_runtime() -> bool:
-    """Load the library that TVM's CUDA runtime needs, before TVM is imported; say whether it is there."""
+def has_runtime() -> bool:
+    """Say whether the library that TVM's CUDA runtime needs is here; it is loaded by that."""
     for name in [RUNTIME, *(str(folder / "lib" / RUNTIME) for folder in _packages())]:
         with contextlib.suppress(OSError):
             ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import pathlib
 import queue
 import socket
 import threading
@@ -846,10 +847,21 @@ def _join(address: str | None, slots: int | None) -> None:
             _answers(address)
             ray.init(address=address, **common)
         else:
+            _hide_token()
             ray.init(address="local", num_cpus=slots, include_dashboard=False, **common)
+            _hide_token()
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {first}") from None
+
+
+def _hide_token() -> None:
+    """Take the token away from other users of this machine: Ray writes it for all to read (2.60)."""
+    # One that a person put elsewhere is that person's.
+    token = pathlib.Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):  # there is none, or it is another's
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def _make(actor: type[Any], node: str, *args: Any, gpus: float = 0, calls: int = _CONCURRENCY) -> Any:

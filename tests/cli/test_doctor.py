@@ -101,6 +101,22 @@ def test_little_disk_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert doctor.check_shared_memory(tmp_path).status is Status.WARN
 
 
+def test_a_gpu_that_nothing_can_be_compiled_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def machine(*, gpu: bool, runtime: bool, nvcc: str | None) -> doctor.Check:
+        monkeypatch.setattr("orchestrator.doctor.shutil.which", lambda _: "/bin/nvidia-smi" if gpu else None)
+        monkeypatch.setattr("workers.cuda.has_runtime", lambda: runtime)
+        monkeypatch.setattr("workers.cuda.nvcc", lambda: nvcc)
+        return doctor.check_cuda()
+
+    monkeypatch.delenv("CUDA_PATH", raising=False)
+    assert machine(gpu=False, runtime=False, nvcc=None).status is Status.OK
+    assert machine(gpu=True, runtime=True, nvcc="/bin/nvcc").found == "compiled with /bin/nvcc"
+    without = machine(gpu=True, runtime=True, nvcc=None)
+    assert (without.status, "tunefleet[cuda]" in without.mend) == (Status.WARN, True)
+    unused = machine(gpu=True, runtime=False, nvcc="/bin/nvcc")
+    assert (unused.status, "libcudart" in unused.found) == (Status.WARN, True)
+
+
 def test_an_engine_that_hangs_is_given_up(
     toolbox: type[CannedToolbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -45,3 +48,13 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9"):
         fleet.join()
     fleet.stop()
+
+
+def test_nobody_else_can_read_the_token_of_a_ray_that_was_started_here(tmp_path: Path) -> None:
+    """In another process, for Ray reads its token once; with a home of its own, where there is none yet."""
+    start = "from orchestrator.fleet import RayFleet as F; f = F('none', ()); f.join(); f.stop()"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
+    subprocess.run(
+        [sys.executable, "-c", start], env={**environment, "HOME": str(tmp_path)}, check=True, timeout=120
+    )
+    assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600

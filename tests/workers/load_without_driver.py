@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workers.cuda import load_runtime
+from workers.cuda import has_runtime
 
-if not load_runtime():
+if not has_runtime():
     sys.exit("libcudart is not here")
 spec = importlib.util.find_spec("tvm")
 assert spec is not None

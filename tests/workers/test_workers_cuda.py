@@ -12,6 +12,7 @@ import pytest
 
 from workers import cuda
 from workers.actors import BuildActor, SearchActor
+from workers.engines.metaschedule import targets
 from workers.messages import (
     Artifact,
     Candidate,
@@ -74,6 +75,24 @@ def test_a_target_with_an_architecture_says_what_searches_ask_of_it(gpu: DeviceI
     assert gpu.kind == "cuda"
     for limit in ("max_threads_per_block", "max_shared_memory_per_block", "registers_per_block"):
         assert f'"{limit}"' in gpu.target
+
+
+@pytest.mark.parametrize(
+    ("arch", "version", "fits"),
+    [
+        ("sm_90", "9.0", True),
+        ("sm_90a", "9.0", True),
+        ("sm_80", "8.6", True),
+        ("sm_100a", "10.0", True),
+        ("sm_86", "8.0", False),
+        ("sm_80", "9.0", False),
+        ("sm_100a", "10.3", False),
+    ],
+)
+def test_machine_code_is_for_a_generation_of_gpus(arch: str, version: str, fits: bool) -> None:
+    """By NVIDIA's rules of binary compatibility."""
+    unfit = targets._unfit_gpu(targets.parse_target(f"cuda -arch={arch}"), version)
+    assert unfit == ("" if fits else f"it is for {arch}, the GPU here is an sm_{version.replace('.', '')}")
 
 
 def test_kernels_of_a_gpu_make_no_difference_between_weights_and_activations(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from workers.cuda import load_runtime, use_compiler
+from workers.cuda import has_runtime, use_compiler
 from workers.messages import (
     Artifact,
     Candidate,
@@ -37,7 +37,8 @@ class MetaScheduleEngine:
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
-        load_runtime()
+        # TVM finds it loaded, and not in the packages of this environment.
+        has_runtime()
         import tvm
 
         if role in ("build", "model"):

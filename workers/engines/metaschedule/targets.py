@@ -86,7 +86,7 @@ def resolve_target(spec: str) -> DeviceInfo:
     else:
         cores = 0
         found = tvm.device(kind, 0)
-        unfit = "" if found.exist else f"no {kind} device answers here"
+        unfit = _unfit_gpu(target, found.compute_version) if found.exist else f"no {kind} device answers here"
         if unfit and "arch" not in spec and not spec.startswith("nvidia/") and kind == "cuda":
             # TVM would take its oldest known GPU.
             raise TargetError(f"{unfit}, so that the target has to say for which it is: cuda -arch=sm_90")
@@ -162,6 +162,18 @@ def _triple(target: Target) -> str:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (" and more" if len(names) > 5 else "")
+
+
+def _unfit_gpu(target: Target, version: str) -> str:
+    """Say why machine code for `target` would not run on a GPU of a compute capability, as ``9.0`` is one."""
+    wanted = re.fullmatch(r"sm_(\d+)(\d)([a-z]?)", str(target.attrs.get("arch", "")))
+    major, _, minor = version.partition(".")
+    # It runs on later ones of the same generation, but for what only one has.
+    if wanted is None or (
+        wanted[1] == major and (wanted[2] == minor or (not wanted[3] and wanted[2] < minor))
+    ):
+        return ""
+    return f"it is for {wanted[0]}, the GPU here is an sm_{major}{minor}"
 
 
 def _features(target: Target) -> set[str]:
