@@ -14,6 +14,7 @@ from tiny_models import save
 import orchestrator as tf
 from orchestrator.builds import bench_model, build_model, run_library
 from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.errors import TargetError
 from orchestrator.fleet import Toolbox
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
@@ -45,7 +46,7 @@ def gpu(tools: Toolbox) -> DeviceInfo:
     try:
         found = tools.resolve_target("cuda")
         why = found.unfit
-    except tf.TargetError as error:
+    except TargetError as error:
         why = str(error)
     if why and os.environ.get("TUNEFLEET_TEST_GPU") == "1":
         pytest.fail(f"TUNEFLEET_TEST_GPU=1 asks for the tests on a GPU, but {why}")
