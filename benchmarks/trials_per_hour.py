@@ -29,13 +29,13 @@ def stock(request: dict[str, Any]) -> dict[str, Any]:
     """Tune with stock MetaSchedule in this process, which is a fresh one."""
     from tvm.s_tir import meta_schedule as ms
 
-    from workers.engines.metaschedule.model import _fused, _imported
+    from workers.engines.metaschedule.model import _fused
     from workers.engines.metaschedule.targets import parse_target
     from workers.engines.metaschedule.workload import canonical_module, workload_hash
     from workers.models import prepare
 
     target = parse_target(request["target"])
-    module = _fused(_imported(prepare(request["path"], request["shapes"])), target)
+    module = _fused(prepare(request["path"], request["shapes"]), target)
     wanted = set(request["workloads"])
     tasks = [
         task

@@ -83,6 +83,8 @@ class PreparedModel:
     inputs, outputs : tuple of TensorSpec
     changes : tuple of str
         One sentence for every change made to the original, for people.
+    layout : str
+        Which the engine is to give the activations; ``auto`` leaves it to the engine.
     """
 
     sha256: str
@@ -91,6 +93,7 @@ class PreparedModel:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     changes: tuple[str, ...] = ()
+    layout: str = "auto"
 
 
 @dataclass(frozen=True)

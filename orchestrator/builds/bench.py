@@ -84,6 +84,7 @@ def bench_model(
     target: str = "auto",
     rounds: int = ROUNDS,
     seed: int = 1,
+    layout: str | None = None,
     together: bool = True,
     allowed: Sequence[str] = (),
     board: str | None = None,
@@ -94,6 +95,8 @@ def bench_model(
 
     Parameters
     ----------
+    layout : str, optional
+        See :func:`.extraction.extract_model`.
     board, tracker : str and tuple of (str, int), optional
         Key of a device to run both on, and the TVM RPC tracker where it registered itself; left out, this
         machine.
@@ -104,6 +107,8 @@ def bench_model(
         Where the model can't be imported, its target can't run here, the tracker knows no such device, or TVM
         fails.
     """
+    if layout is not None:
+        tools.check_layout(layout)
     endpoint = None
     if board is None:
         device = tools.resolve_target(target)
@@ -111,7 +116,7 @@ def bench_model(
         device = resolve_boards(tools, {board: target})[board]
         # Before the model is imported, which may take minutes.
         endpoint = awaited(tools, board, tracker, device.kind, say)
-    model = extract_model(store, tools, request, device, say=say)
+    model = extract_model(store, tools, request, device, say=say, layout=layout)
     return verify(
         store,
         tools,
@@ -157,7 +162,7 @@ def verify(
         Makes a context within which nothing else uses this machine's cores.
     """
     device, prepared = model.device, model.prepared
-    coverage = coverage_of(store, model, tools.engine_version(), allowed)
+    coverage = coverage_of(store, model, allowed)
     if remember:
         known = store.verification_for(model.id, device.device_class, coverage.key)
         if known is not None:

@@ -57,6 +57,7 @@ def build_model(
     target: str = "auto",
     params: str | os.PathLike[str] | None = None,
     require_complete: bool = False,
+    layout: str | None = None,
     together: bool = True,
     allowed: Sequence[str] = (),
     board: str | None = None,
@@ -72,6 +73,8 @@ def build_model(
         Write the weights there (``.npz``) instead of into the library.
     require_complete : bool, optional
         Refuse to build where a task has no record.
+    layout : str, optional
+        See :func:`.extraction.extract_model`.
     together : bool, optional
         Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
@@ -89,8 +92,10 @@ def build_model(
     library = writable(output)
     weights = None if params is None else writable(params)
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
-    model = extract_model(store, tools, request, device, say=say)
-    coverage = coverage_of(store, model, tools.engine_version(), allowed)
+    if layout is not None:
+        tools.check_layout(layout)
+    model = extract_model(store, tools, request, device, say=say, layout=layout)
+    coverage = coverage_of(store, model, allowed)
     if require_complete and coverage.missing:
         names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
         raise IncompleteError(

@@ -78,9 +78,7 @@ class Coverage:
         return sum(task.expected_s or 0.0 for task in self.tasks)
 
 
-def coverage_of(
-    store: Storage, model: ExtractedModel, engine_version: str, allowed: Sequence[str] = ()
-) -> Coverage:
+def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = ()) -> Coverage:
     """Look up the best record of each task of a model, on the model's device class.
 
     Parameters
@@ -98,7 +96,7 @@ def coverage_of(
     """
     own = model.device.device_class
     _require_same_engine(store, own, allowed)
-    rows = store.best_for_model(model.id, own, engine_version)
+    rows = store.best_for_model(model.id, own, model.engine_version)
     tasks, records, used = [], {}, []
     for row in rows:
         best = row.best or _borrowed(store, row.workload_hash, allowed)

@@ -64,6 +64,8 @@ class CampaignSpec(BaseModel):
     full_timing : bool
         Whether also those candidates are timed in full that a first look finds far behind the best.
     search : SearchOptions
+    layout : str
+        In which activations are tuned and built, see :class:`workers.messages.PreparedModel`.
     layout_tuning : {'auto', 'none'}
         Whether the final build weighs layouts between the tasks, where the engine can.
     build_timeout_s : float
@@ -87,6 +89,7 @@ class CampaignSpec(BaseModel):
     evaluator: EvaluatorConfig = EvaluatorConfig()
     full_timing: bool = False
     search: SearchOptions = SearchOptions()
+    layout: str = "auto"
     layout_tuning: Literal["auto", "none"] = "auto"
     build_timeout_s: float = Field(default=20.0, gt=0)
     search_timeout_s: float = Field(default=300.0, gt=0)

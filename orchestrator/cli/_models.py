@@ -120,7 +120,7 @@ def tasks(
         steps("looking for the target")
         device = tools.resolve_target(target)
         extracted = extract_model(store, tools, request, device, say=steps)
-        coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
+        coverage = _narrowed(coverage_of(store, extracted), wants)
     session.emit(tasks_document(extracted, coverage))
     session.show(coverage_table(coverage), Text(f"\n{_coverage_line(coverage)}", style="bold"))
 
@@ -220,7 +220,7 @@ def _best_of_model(
                 steps("looking for the target")
                 place = device_info(named) if named else tools.resolve_target(target or "auto")
                 extracted = extract_model(store, tools, request, place, say=steps)
-            coverage = _narrowed(coverage_of(store, extracted, tools.engine_version()), wants)
+            coverage = _narrowed(coverage_of(store, extracted), wants)
             groups = [
                 (
                     task.workload_hash,
@@ -328,6 +328,7 @@ def build(
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     engine: options.Engine = "metaschedule",
+    layout: options.TunedLayout = None,
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: _AllowDevice = None,
     device: _ForBoard = None,
@@ -356,6 +357,7 @@ def build(
             target=target,
             params=params,
             require_complete=require_complete,
+            layout=layout,
             together=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
             board=device,
@@ -392,6 +394,7 @@ def bench(
         int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
     ] = 1,
     engine: options.Engine = "metaschedule",
+    layout: options.TunedLayout = None,
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: _AllowDevice = None,
     device: options.Board = None,
@@ -420,6 +423,7 @@ def bench(
             target=target,
             rounds=rounds,
             seed=seed,
+            layout=layout,
             together=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
             board=device,

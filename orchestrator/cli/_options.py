@@ -110,6 +110,26 @@ Targets = Annotated[
         show_default=False,
     ),
 ]
+Layout = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="auto|blocked|nhwc|nchw",
+        help="In which convolutions are tuned: channels in blocks of a vector, all side by side, or as the "
+        "model has them. 'auto' takes blocks where that needs few transforms.",
+        rich_help_panel=HOW,
+    ),
+]
+TunedLayout = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        metavar="LAYOUT",
+        help="In which convolutions are built: auto, blocked, nhwc or nchw; left out, as they were tuned.",
+        rich_help_panel=HOW,
+        show_default=False,
+    ),
+]
 LayoutTuning = Annotated[
     str,
     typer.Option(

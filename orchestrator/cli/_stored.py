@@ -183,7 +183,7 @@ def _extracted(
             steps("looking for the target")
         place = device_info(wanted) if wanted else tools.resolve_target("auto")
         found = extract_model(store, tools, request, place, say=steps)
-        return StoredModel(found.id, found.prepared.name, place.device_class, name, tools.engine_version())
+        return StoredModel(found.id, found.prepared.name, place.device_class, name, found.engine_version)
 
 
 def tune_command(

@@ -263,6 +263,7 @@ def tune(
     tuner: _Tuner = None,
     loss: _Loss = None,
     plan_size: _PlanSize = None,
+    layout: options.Layout = "auto",
     layout_tuning: options.LayoutTuning = "auto",
     ray_address: options.RayAddress = None,
     slots: options.Slots = None,
@@ -293,6 +294,7 @@ def tune(
         tuner=tuner,
         loss=loss,
         plan_size=plan_size,
+        layout=layout,
         layout_tuning=layout_tuning,
         trials=trials,
         trials_per_task=trials_per_task,
@@ -336,6 +338,7 @@ def submit(
     tuner: _Tuner = None,
     loss: _Loss = None,
     plan_size: _PlanSize = None,
+    layout: options.Layout = "auto",
     layout_tuning: options.LayoutTuning = "auto",
 ) -> None:
     """Leave a campaign to a coordinator.
@@ -359,6 +362,7 @@ def submit(
         tuner=tuner,
         loss=loss,
         plan_size=plan_size,
+        layout=layout,
         layout_tuning=layout_tuning,
         trials=trials,
         trials_per_task=trials_per_task,

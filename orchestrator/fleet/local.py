@@ -115,6 +115,10 @@ class Toolbox:
         found: tuple[Workload, Candidate] = self._engine.call("known_kernel", target, timeout_s=_ASK_SECONDS)
         return found
 
+    def check_layout(self, layout: str) -> None:
+        """Refuse a layout that the engine doesn't have."""
+        self._engine.call("check_layout", layout, timeout_s=_ASK_SECONDS)
+
     def check_options(self, options: SearchOptions) -> None:
         """Refuse search options that mean nothing to the engine."""
         self._engine.call("check_options", options, timeout_s=_ASK_SECONDS)

@@ -287,6 +287,16 @@ class Catalog(Database):
         )
         return Extraction(tasks=tasks, engine_version=engine_version)
 
+    def extraction_versions(self, model_id: int, engine: str, target: str) -> list[str]:
+        """Return what the stored extractions of a model for a target are bound to, the first one first."""
+        query = (
+            select(ExtractionTable.engine_version)
+            .join(Target, Target.id == ExtractionTable.target_id)
+            .where(ExtractionTable.model_id == model_id, Target.engine == engine, Target.spec == target)
+            .order_by(ExtractionTable.id)
+        )
+        return list(self._read(lambda c: c.scalars(query).all()))
+
     def get_workload(self, workload_hash: str) -> WorkloadMessage:
         """Return a workload with its module; :class:`NotFoundError` where it isn't stored."""
         query = select(Workload.hash, Workload.engine, Workload.name, Workload.flops, Workload.module).where(

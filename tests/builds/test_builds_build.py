@@ -84,7 +84,7 @@ def test_coverage_counts_trials_and_takes_the_fastest_of_this_device_class_alone
     record(store, workload, device.device_class, "fast", 1.0, 2.0)
     record(store, workload, device.device_class, "crashing")
     record(store, workload, "another-class", "fastest", 0.1)
-    coverage = coverage_of(store, model, tools.engine_version())
+    coverage = coverage_of(store, model)
     (task,) = (task for task in coverage.tasks if task.workload_hash == workload)
     assert (task.trials, task.failures, task.best_s) == (3, 1, 1.5)
     assert {key: record.candidate for key, record in coverage.records.items()} == {
@@ -100,11 +100,10 @@ def test_the_key_of_a_coverage_changes_with_the_records_it_would_apply(
     device = tools.resolve_target("auto")
     model = extract_model(store, tools, request_, device)
     workload = model.tasks[0].workload.hash
-    version = tools.engine_version()
-    keys = [coverage_of(store, model, version).key]
+    keys = [coverage_of(store, model).key]
     for name, seconds in (("first", 2.0), ("slower", 3.0), ("faster", 1.0)):
         record(store, workload, device.device_class, name, seconds)
-        keys.append(coverage_of(store, model, version).key)
+        keys.append(coverage_of(store, model).key)
     assert keys[1] == keys[2]
     assert len(set(keys)) == 3
 

@@ -101,6 +101,15 @@ class Engine(Protocol):
             Where TVM's frontend refuses the model: the operator, the node and the reason.
         """
 
+    def check_layout(self, layout: str) -> None:
+        """Refuse a layout of :class:`PreparedModel` that this engine doesn't have.
+
+        Raises
+        ------
+        UsageError
+            Naming those it has.
+        """
+
     def check_options(self, options: SearchOptions) -> None:
         """Refuse options that mean nothing to this engine's searches.
 

@@ -22,6 +22,7 @@ from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line
 from workers.models._refuse import check_valid, refuse_unsupported
 from workers.models._simplify import SIMPLIFIERS, Simplifier
+from workers.models._sums import split_sums
 from workers.models._verify import Expectation
 
 __all__ = ["input_specs", "prepare"]
@@ -135,6 +136,7 @@ def _rewrite(
     unrolled = unroll_recurrent(model, path)
     if unrolled:
         model = simplify(model)
+    summed = split_sums(model)
     model = _tidy(model, original)
     _fix_outputs(model, expected.shapes, path)
     model = _graphs.infer_shapes(model)
@@ -150,7 +152,7 @@ def _rewrite(
         changes.append(
             f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})"
         )
-    return model, changes + unrolled
+    return model, changes + unrolled + summed
 
 
 def _simplified(

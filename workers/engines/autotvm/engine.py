@@ -70,6 +70,16 @@ class AutoTVMEngine:
 
         return resolve_target(spec)
 
+    def check_layout(self, layout: str) -> None:
+        """Refuse to be told: each configuration has a layout of its own, and :meth:`plans` weighs them."""
+        from workers.errors import UsageError
+
+        if layout != "auto":
+            raise UsageError(
+                f"the autotvm engine can't be told a layout ({layout}): it is part of each configuration, "
+                "and --layout-tuning says whether a build weighs them against each other"
+            )
+
     def check_options(self, options: SearchOptions) -> None:
         """Refuse search options that mean nothing here."""
         from workers.engines.autotvm.search import check_options

@@ -63,7 +63,7 @@ class MetaScheduleEngine:
 
         # The number after the dash is this engine's own: raise it when the passes or the canonical form
         # change.
-        return f"tvm-{tvm.__version__}-2"
+        return f"tvm-{tvm.__version__}-3"
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what decides about a measurement."""
@@ -87,6 +87,14 @@ class MetaScheduleEngine:
         from workers.engines.metaschedule.model import extract_tasks
 
         return extract_tasks(model, _target(target), self.name, self.version())
+
+    def check_layout(self, layout: str) -> None:
+        """Refuse what is none of its layouts."""
+        from workers.engines.metaschedule.layouts import LAYOUTS
+        from workers.errors import UsageError
+
+        if layout not in LAYOUTS:
+            raise UsageError(f"the metaschedule engine has no layout {layout!r}, but {', '.join(LAYOUTS)}")
 
     def check_options(self, options: SearchOptions) -> None:
         """Refuse a choice of tuners: there is the one."""

@@ -24,6 +24,7 @@ from tvm.tirx import PrimFunc
 from workers.engines.machine import cross_linker
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
+from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
 from workers.engines.rpc import requested
 from workers.errors import ModelError
@@ -41,13 +42,15 @@ from workers.messages import (
 
 __all__ = ["compile_model", "extract_tasks", "run_model", "stock_kernels"]
 
+# One of the first input, one of the last output, and some of an operator that knows no blocks.
+_FEW_TRANSFORMS = 4
 # For so long a library may keep a device, its upload included.
 _SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
     """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
-    lowered = _lowered(_imported(model), target)
+    lowered = _lowered(model, target)
     module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
     # The pass names the kernels it touches anew, and so all of them end in a digit that says nothing.
@@ -76,7 +79,7 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
     arguments are constants, so that one may be several tasks.
     """
     normalized = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
-    lowered = _lowered(_imported(model), target)
+    lowered = _lowered(model, target)
     kernels: list[tuple[IRModule, tuple[str, ...]]] = []
     tasks: dict[str, list[str]] = {}
     for _, func in _kernels(_with_free_layouts(lowered, target)):
@@ -94,7 +97,7 @@ def compile_model(
 ) -> CompiledModel:
     """Compile a model with the records given; see :meth:`workers.engines.interface.Engine.compile`."""
     linked = _linked_for(target)  # without a linker nothing is worth compiling
-    module = _fused(_imported(model), target)
+    module = _fused(model, target)
     stage("applying the records")
     database = RecordDatabase(lambda key, _: [records[key]] if key in records else [], target, "")
     with target, database:
@@ -202,13 +205,29 @@ def _node_name(node: onnx.NodeProto) -> str:
     return f"node {node.name!r}" if node.name else f"the node that makes {node.output[0]!r}"
 
 
-def _fused(module: IRModule, target: Target) -> IRModule:
+def _fused(model: PreparedModel, target: Target) -> IRModule:
     """Run the passes before tuning. Extraction and compilation must see the same kernels (TVM #19385)."""
-    return _with_free_layouts(_lowered(module, target), target)
+    return _with_free_layouts(_lowered(model, target), target)
 
 
-def _lowered(module: IRModule, target: Target) -> IRModule:
+def _lowered(model: PreparedModel, target: Target) -> IRModule:
+    """Return the kernels of a model, in the layout it asks for."""
+    module = _imported(model)
     stage("lowering the model to kernels")
+    if model.layout != "auto":
+        return _as_kernels(with_layout(module, model.layout, target)[0], target)
+    if target.kind.name != "llvm":
+        return _as_kernels(module, target)
+    blocked, transforms = with_layout(module, "blocked", target)
+    lowered = _as_kernels(blocked, target)
+    if transforms <= _FEW_TRANSFORMS:
+        return lowered
+    # What the transforms cost shows in the kernels: some become part of one that is there anyway.
+    others = [_as_kernels(with_layout(module, name, target)[0], target) for name in ("nhwc", "nchw")]
+    return min((lowered, *others), key=lambda kernels: sum(_call_counts(kernels).values()))
+
+
+def _as_kernels(module: IRModule, target: Target) -> IRModule:
     passes = [
         relax.backend.DispatchSampling(),
         relax.backend.DispatchSortScan(),
