@@ -108,6 +108,31 @@ def test_the_key_of_a_coverage_changes_with_the_records_it_would_apply(
     assert len(set(keys)) == 3
 
 
+def test_a_build_takes_the_layout_that_was_tuned(
+    store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
+) -> None:
+    device = tools.resolve_target("auto")
+
+    def tune(layout: str, *seconds: float) -> str:
+        model = extract_model(store, tools, request_, device, layout=layout)
+        for task, time in zip(model.tasks, seconds, strict=False):
+            record(store, task.workload.hash, device.device_class, f"{layout}{time}", time)
+        return model.engine_version
+
+    assert extract_model(store, tools, request_, device).prepared.layout == "auto"
+    versions = {tune("nhwc", 1.0), tune("nchw")}
+    assert len(versions) == 2
+    found = extract_model(store, tools, request_, device)
+    assert (found.prepared.layout, found.remembered) == ("nhwc", True)
+    # More tasks of another one, though they take longer.
+    tune("nchw", 5.0, 5.0, 5.0)
+    assert extract_model(store, tools, request_, device).prepared.layout == "nchw"
+    tune("nhwc", 1.0, 1.0, 1.0)
+    assert extract_model(store, tools, request_, device).prepared.layout == "nhwc"
+    with pytest.raises(UsageError, match="no layout 'nchw64c'"):
+        build_model(store, tools, request_, tmp_path / "lib.so", layout="nchw64c")
+
+
 def test_a_record_that_cannot_be_applied_stops_the_build_with_its_reason(
     store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
 ) -> None:

@@ -4,7 +4,8 @@ The importer leaves every convolution in NCHW, where a row of the image lies sid
 search finds about half the speed there that it finds with channels side by side. So a model is rewritten
 before its kernels are made: activations get their channels in blocks, ``(N, C/b, H, W, b)``, weights are laid
 out for that once and for all, and what lies between the convolutions (elementwise operators, pools,
-concatenations, means, resizing) works on the blocks as they are. A transform is put in only where an operator needs NCHW.
+concatenations, means, resizing) works on the blocks as they are. A transform is put in only where an operator
+needs NCHW.
 
 The block is chosen for each convolution by its output channels, so that tensors that meet have the same one,
 and a convolution reads whatever block its input has: there is no transform between two convolutions. NHWC is
@@ -95,7 +96,7 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         value = binding.value
         if _is_call(value, "relax.reshape") and isinstance(value.args[0], GenericConst):
             # A bias, as the importer writes it.
-            self._constants[binding.var] = value.args[0].value.numpy().reshape(_shape(value))
+            self._constants[binding.var] = value.args[0].value.numpy().reshape(_shape(value) or ())
         elif isinstance(value, relax.Call) and isinstance(binding.var, relax.DataflowVar):
             rewritten = self._rewritten(value)
             if rewritten is not None:
@@ -228,10 +229,12 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return self.visit_expr(arg)
         value = arg.value.numpy() if isinstance(arg, GenericConst) else self._constants.get(arg)
         if value is not None:
-            value = value.reshape((1,) * (4 - value.ndim) + value.shape)
-            return relax.const(_in_blocks(value, block if value.shape[1] > 1 else 1))
+            dims = [1] * (4 - value.ndim) + list(value.shape)
+            return relax.const(_in_blocks(value.reshape(dims), 1 if dims[1] == 1 else block))
         if len(shape) != 4:
             return None
+        if shape[1] == 1 and arg in self._blocks:
+            return self._blocks[arg]
         if shape[1] == 1:
             return relax.op.reshape(self.visit_expr(arg), [*shape, 1])
         return self._blocked(arg, block)
@@ -243,11 +246,10 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if not parts or not all(part in self._blocks for part in parts):
             return None
         blocks = [self._blocks[part] for part in parts]
-        sizes = [(_shape(part) or ())[1] for part in blocks]
-        if set(sizes) == {1}:  # NHWC
+        if self._layout == "nhwc":
             return relax.op.concat(blocks, axis=4)
         least = min(map(_block_of, blocks))
-        if any(size * _block_of(part) % least for size, part in zip(sizes, blocks, strict=True)):
+        if any(_block_of(part) % least for part in blocks):
             return None
         return relax.op.concat([self._blocked(part, least) for part in parts], axis=1)
 
