@@ -528,7 +528,7 @@ def _plan(store: Storage, spec: CampaignSpec, name: str) -> tuple[int, CampaignP
         for p in planned
     ]
     store.set_tasks(campaign, rows, owner=OWNER)
-    model = ExtractedModel(model_id, ModelRequest(path=path), prepared, DEVICE, tasks, False)
+    model = ExtractedModel(model_id, ModelRequest(path=path), prepared, DEVICE, tasks, VERSION, False)
     return campaign, CampaignPlan((model,), (DEVICE,), tuple(planned))
 
 

@@ -21,6 +21,7 @@ MODEL = ExtractedModel(
     prepared=PreparedModel("0" * 64, "model", b"", (INPUT,), (INPUT,)),
     device=DeviceInfo("llvm", "generic", "a CPU", 1, "cpu"),
     tasks=(),
+    engine_version="1",
     remembered=False,
 )
 

@@ -199,7 +199,7 @@ def plan(store: Storage, spec: CampaignSpec, numbers: tuple[int, ...]) -> tuple[
     model_id = store.put_model(prepared, "/model.onnx")
     store.put_device_class("plain", CPU)
     store.put_extraction(model_id, "plain", CPU.target, Extraction(tasks, "1"))
-    extracted = ExtractedModel(model_id, ModelRequest(path="/model.onnx"), prepared, CPU, tasks, False)
+    extracted = ExtractedModel(model_id, ModelRequest(path="/model.onnx"), prepared, CPU, tasks, "1", False)
     wanted = _merged([extracted], spec)
     planned = plan_tasks(
         wanted,
