@@ -67,7 +67,7 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
         elif weight:
             flops = float(tvm.s_tir.analysis.estimate_tir_flops(canonical))
             readable = name if name in given or name[:-1] not in given else name[:-1]
-            workload = Workload(key, engine, readable, flops, save_module(canonical))
+            workload = Workload(key, engine, _kind(readable), flops, save_module(canonical))
             tasks[key] = TaskSpec(readable, weight, workload)
     return Extraction(tuple(tasks.values()), version)
 
@@ -323,6 +323,11 @@ def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
         (var.name_hint, func) for var, func in module.functions.items() if isinstance(func, PrimFunc)
     ]
     return sorted(functions)
+
+
+def _kind(name: str) -> str:
+    """Return what a kernel does, without the numbers that make its name unique in its model."""
+    return re.sub(r"\d+(?=_|$)", "", name)
 
 
 def _call_counts(module: IRModule) -> dict[str, int]:

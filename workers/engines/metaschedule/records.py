@@ -17,7 +17,7 @@ from tvm.s_tir.schedule import Trace
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
 
-__all__ = ["candidate_of", "replayed", "scheduled", "translated"]
+__all__ = ["adapted", "candidate_of", "replayed", "scheduled", "translated"]
 
 
 def candidate_of(trace: Trace) -> Candidate:
@@ -43,6 +43,41 @@ def replayed(module: IRModule, trace: Any) -> Schedule:
     schedule = Schedule(module)
     Trace.apply_json_to_schedule(trace, schedule)
     return schedule
+
+
+def adapted(trace: Trace, module: IRModule) -> Schedule:
+    """Apply a trace to a workload of the same structure and other sizes.
+
+    Tiles keep their size where the loops can be split so, and get the next smaller one otherwise, the
+    outermost loop taking what is left. Everything else is done as there. What TVM appends to a trace at its
+    end (vectorizing, unrolling, parallelizing) is left to its postprocessors.
+
+    Raises
+    ------
+    Exception
+        Whatever a schedule primitive raises, where the structure is another.
+    """
+    schedule = Schedule(module)
+
+    def decide(instruction: Any, inputs: Any, attrs: Any, decision: Any) -> Any:
+        if instruction.kind.name != "SamplePerfectTile":
+            return decision
+        extent = int(schedule.get(inputs[0]).extent)
+        return _tiles(extent, [int(factor) for factor in decision], int(attrs[1]))
+
+    trace.apply_to_schedule(schedule, True, decide)
+    return schedule
+
+
+def _tiles(extent: int, factors: list[int], innermost: int) -> list[int]:
+    """Split a loop into as many as `factors`, the inner ones as large as those where they divide it."""
+    left, tiles = extent, []
+    for place, factor in enumerate(reversed(factors[1:])):
+        most = min(factor, innermost) if place == 0 else factor
+        tile = max(size for size in range(1, most + 1) if left % size == 0)
+        tiles.append(tile)
+        left //= tile
+    return [left, *reversed(tiles)]
 
 
 def translated(trace: Any, names: dict[str, str]) -> Any:

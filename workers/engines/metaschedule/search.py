@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import random
 from typing import Any
 
@@ -14,7 +15,7 @@ from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
-from workers.engines.metaschedule.records import candidate_of, scheduled
+from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
 from workers.engines.metaschedule.workload import load_module
 from workers.messages import Candidate, Record, SearchOptions, Workload
 
@@ -48,12 +49,15 @@ class MetaScheduleSearch:
         self._spare: list[
             tuple[Candidate, ms.MeasureCandidate]
         ] = []  # of a round wider than what was asked for
+        self._known: set[str] = set()  # candidates of other workloads that were looked at
+        self._adapted: list[tuple[Candidate, ms.MeasureCandidate]] = []
         self._extractor = PerStoreFeature()
         self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
         self._database = ms.database.MemoryDatabase()
         self._stored = self._database.commit_workload(self._module)
         self._features_of = ms.TuneContext(mod=self._module, target=target, num_threads=1)
         self._evolution: ms.TuneContext | None = None
+        self._rules: ms.TuneContext | None = None
         self._round = 0  # candidates of one round of that evolution
         self._evolutions = 0
 
@@ -73,11 +77,44 @@ class MetaScheduleSearch:
             if self._round < _FULL_ROUND:
                 # The best are known: a wider round looks past them sooner.
                 self._evolve_for(_FULL_ROUND)
+        # Half a round: what was good elsewhere need not be the best here.
+        lent, self._adapted = self._adapted[: count // 2], self._adapted[count // 2 :]
+        fresh = lent + fresh
         # What an earlier round had over was ranked by an earlier model: it fills up, it does not lead.
         fresh += self._spare
         fresh, self._spare = fresh[:count], fresh[count:]
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
+
+    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Take over schedules of workloads that do the same on other sizes, to be proposed next.
+
+        The nearest in size come first; of those that are as near, what was fastest there.
+        """
+        if self._rules is None:
+            self._rules = ms.TuneContext(
+                mod=self._module, target=self._target, space_generator="post-order-apply", num_threads=1
+            )
+            self._rules.generate_design_space()  # that the rules know their target
+        near = sorted(
+            records, key=lambda pair: (_distance(pair[0], self._workload), np.median(pair[1].times))
+        )
+        for workload, record in near:
+            if len(self._adapted) >= _FULL_ROUND // 2:
+                break
+            if record.candidate.hash in self._known:
+                continue
+            self._known.add(record.candidate.hash)
+            try:
+                schedule = adapted(scheduled(workload, record.candidate).trace, self._module)
+                fits = all(post.apply(schedule) for post in self._rules.space_generator.postprocs)
+            except Exception:  # another structure, whatever a primitive says to that
+                continue
+            candidate = candidate_of(schedule.trace)
+            if fits and candidate.hash not in self._tried:
+                self._tried.add(candidate.hash)
+                arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
+                self._adapted.append((candidate, ms.MeasureCandidate(schedule, arguments)))
 
     def _evolve_for(self, count: int) -> None:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
@@ -162,6 +199,11 @@ class MetaScheduleSearch:
             return None
         arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
         return ms.MeasureCandidate(schedule, arguments)
+
+
+def _distance(one: Workload, other: Workload) -> float:
+    """Say how far two workloads are in size: the logarithm of how often one fits into the other."""
+    return abs(math.log(max(one.flops, 1.0)) - math.log(max(other.flops, 1.0)))
 
 
 def train(samples: tuple[bytes, ...], threads: int) -> bytes:
