@@ -120,9 +120,22 @@ class SearchActor(_EngineActor):
         return samples
 
     def propose(
-        self, session: str, count: int, cost_model: bytes | None, timeout_s: float
+        self,
+        session: str,
+        count: int,
+        cost_model: bytes | None,
+        timeout_s: float,
+        lent: tuple[tuple[Workload, Record], ...] = (),
     ) -> tuple[Candidate, ...]:
-        """Return new candidates of a search."""
+        """Return new candidates of a search.
+
+        Parameters
+        ----------
+        lent : tuple, optional
+            The fastest records of other workloads of its kind.
+        """
+        if lent:
+            self._process.use(session, "lend", lent, timeout_s=timeout_s)
         candidates: tuple[Candidate, ...] = self._process.use(
             session, "propose", count, cost_model, timeout_s=timeout_s
         )

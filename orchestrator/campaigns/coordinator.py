@@ -417,6 +417,7 @@ class _Run:
             self._say,
             self._changed,
             transfers=tools.transfers(spec.search),
+            lends=tools.lends(spec.search),
         )
         deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
         tuning.ends_at = deadline

@@ -51,6 +51,8 @@ WINDOW = 64
 HISTORY = 128
 #: Records of other workloads of the same kind, which a cost model may start from.
 RELATED = 512
+#: Rounds of a task that look at the schedules of other workloads, of which there are more each time.
+LENDING_ROUNDS = 3
 # The cost model is trained anew when there is this much more to learn from, and never for less than a
 # handful: MetaSchedule's own rule (adaptive_training).
 _TRAIN_GROWTH, _TRAIN_LEAST = 1.2, 32
@@ -84,6 +86,7 @@ class _Subject:
     device: DeviceInfo
     opened: int = 0  # how often its search was opened
     model_seen: int = 0  # version of the cost model this task's search has
+    lent: int = 0  # rounds for which other workloads' schedules were looked at
 
 
 class Tuning:
@@ -97,6 +100,8 @@ class Tuning:
         Told what is going on, and that the store has news.
     transfers : bool, optional
         The engine's searches learn from records of other workloads.
+    lends : int, optional
+        Of how many records of each related workload they try the schedules.
     """
 
     def __init__(
@@ -111,10 +116,11 @@ class Tuning:
         changed: Callable[[], None],
         *,
         transfers: bool = False,
+        lends: int = 0,
     ) -> None:
         self._store, self._fleet, self._id, self._owner = store, fleet, campaign_id, owner
         self._spec, self._say, self._changed = spec, say, changed
-        self._transfers = transfers
+        self._transfers, self._lends = transfers, lends
         workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
         devices = {device.device_class: device for device in plan.devices}
         rows = [row for row in store.campaign_tasks(campaign_id) if row.state is TaskState.OPEN]
@@ -325,7 +331,12 @@ class Tuning:
                 self._say(f"searching {subject.workload.name}")
                 news = self._model if self._model_version > subject.model_seen else None
                 subject.model_seen = self._model_version
-                fleet.search(action, self._session(action.task), "propose", count, news, limit)
+                lent: tuple[tuple[Workload, Record], ...] = ()
+                if subject.lent < LENDING_ROUNDS and self._lends:
+                    subject.lent += 1
+                    pair = (subject.workload.hash, subject.device.device_class)
+                    lent = tuple(self._patiently(lambda: self._store.fastest_related(*pair, self._lends)))
+                fleet.search(action, self._session(action.task), "propose", count, news, limit, lent)
             case Learn(_, records):
                 fleet.search(action, self._session(action.task), "learn", records, limit)
             case Build(_, candidate, _):

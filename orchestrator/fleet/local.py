@@ -127,6 +127,10 @@ class Toolbox:
         """Say whether the engine's searches learn from records of other workloads."""
         return bool(self._engine.call("transfers", options, timeout_s=_ASK_SECONDS))
 
+    def lends(self, options: SearchOptions) -> int:
+        """Say how many schedules of each related workload the engine's searches look at."""
+        return int(self._engine.call("lends", options, timeout_s=_ASK_SECONDS))
+
     def alternatives(self) -> int:
         """Say how many records of a workload the engine's plans choose from."""
         return int(self._engine.call("alternatives", timeout_s=_ASK_SECONDS))

@@ -30,6 +30,8 @@ __all__ = ["Trials"]
 
 #: Other workloads whose trials :meth:`Trials.related` looks at.
 _RELATED_WORKLOADS = 64
+#: Those of them whose fastest trials :meth:`Trials.fastest_related` returns.
+_LENDERS = 8
 
 
 class Trials(Database):
@@ -149,6 +151,57 @@ class Trials(Database):
             Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
             for row in self._read(lambda c: c.execute(query).all())
         ]
+
+    def fastest_related(
+        self, workload_hash: str, device_class: str, each: int
+    ) -> list[tuple[WorkloadMessage, Record]]:
+        """Return the fastest trials of other workloads of the same engine and name, `each` of every one.
+
+        Of the few that are nearest in their work, among those that were stored last. Never those of another
+        device class.
+        """
+        own = select(Workload.engine, Workload.name, Workload.flops).where(Workload.hash == workload_hash)
+
+        def work(connection: Connection) -> list[tuple[WorkloadMessage, Record]]:
+            row = connection.execute(own).one_or_none()
+            if row is None:
+                return []
+            alike = (
+                select(*Workload.__table__.c)
+                .where(
+                    Workload.engine == row.engine, Workload.name == row.name, Workload.hash != workload_hash
+                )
+                .order_by(Workload.id.desc())
+                .limit(_RELATED_WORKLOADS)
+            )
+            found = sorted(
+                connection.execute(alike).all(),
+                key=lambda other: abs(math.log(max(other.flops, 1.0) / max(row.flops, 1.0))),
+            )
+            class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
+            result = []
+            for other in found:
+                fastest = (
+                    select(Trial.candidate, Trial.trace, Trial.times)
+                    .where(
+                        Trial.workload_id == other.id,
+                        Trial.device_class_id == class_id,
+                        Trial.cost_s.is_not(None),
+                    )
+                    .order_by(Trial.cost_s, Trial.id)
+                    .limit(each)
+                )
+                trials = connection.execute(fastest).all()
+                workload = WorkloadMessage(other.hash, other.engine, other.name, other.flops, other.module)
+                result += [
+                    (workload, Record(Candidate(t.candidate, t.trace.decode()), tuple(t.times)))
+                    for t in trials
+                ]
+                if len(result) >= each * _LENDERS:
+                    break
+            return result
+
+        return self._read(work)
 
     def related(
         self, workload_hash: str, device_class: str, limit: int = 512

@@ -60,6 +60,7 @@ class StandInFleet:
         self.sessions: set[str] = set()
         self.histories: list[int] = []
         self.related: list[int] = []
+        self.lent: list[int] = []
         self.to_beat: list[float | None] = []
         self.fails: Callable[[str, int], EngineLostError | None] = lambda kind, number: None
         self.measurement: Callable[[int], Measurement] = lambda number: Measurement(
@@ -120,6 +121,7 @@ class StandInFleet:
                 return b""
             # By task, not by session: an engine takes up where the stored candidates end.
             key = session.rsplit("-", 1)[0]
+            self.lent.append(len(args[3]))
             found = []
             while len(found) < args[0]:
                 name = f"{key}-{self._proposed[key]}"

@@ -65,6 +65,9 @@ class Tools:
     def transfers(self, options: SearchOptions) -> bool:
         return False
 
+    def lends(self, options: SearchOptions) -> int:
+        return 0
+
     def resolve_target(self, spec: str) -> DeviceInfo:
         # It carries its versions where a device says why it is unfit.
         return replace(CPU, unfit="", device_class=class_of(self.engine))

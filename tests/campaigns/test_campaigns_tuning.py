@@ -47,6 +47,7 @@ class Campaign:
         spec: CampaignSpec,
         *numbers: int,
         transfers: bool = False,
+        lends: int = 0,
     ) -> None:
         self.id, self.plan = plan(store, spec, numbers)
         self.store, self.fleet = store, fleet
@@ -61,6 +62,7 @@ class Campaign:
             self.said.append,
             lambda: None,
             transfers=transfers,
+            lends=lends,
         )
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Tuning:
@@ -184,6 +186,16 @@ def test_records_of_other_workloads_go_to_searches_that_learn_from_them(
     fleet = StandInFleet()
     Campaign(store, fleet, spec(trials_per_task=12), 2, transfers=transfers).run()
     assert fleet.related == [12 if transfers else 0]
+
+
+def test_a_tasks_first_rounds_look_at_the_fastest_schedules_of_its_like(store: Storage) -> None:
+    twin = replace(workload(2), name=workload(1).name)
+    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
+    store.put_workloads([twin])
+    fleet = StandInFleet()
+    Campaign(store, fleet, spec(trials_per_task=80), 2, lends=2).run()
+    assert fleet.lent[:3] == [2, 2, 2]
+    assert set(fleet.lent[3:]) == {0}
 
 
 def test_tasks_that_have_enough_are_closed_without_any_work(store: Storage) -> None:

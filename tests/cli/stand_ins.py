@@ -77,6 +77,9 @@ class CannedToolbox:
     def transfers(self, options: SearchOptions) -> bool:
         return False
 
+    def lends(self, options: SearchOptions) -> int:
+        return 0
+
     def alternatives(self) -> int:
         return 1
 

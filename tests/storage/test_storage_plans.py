@@ -88,6 +88,7 @@ HOT: dict[str, tuple[Call, str]] = {
     ),
     "campaign": (lambda s: s.trials(1, limit=10), "ix_trials_campaign_id_id"),
     "related": (lambda s: s.related(workload().hash, CPU.device_class), NAMED),
+    "fastest-related": (lambda s: s.fastest_related(workload().hash, CPU.device_class, 2), NAMED),
     "improvements": (
         lambda s: s.improvements(workload().hash, CPU.device_class),
         "trials USING COVERING INDEX",
@@ -100,7 +101,10 @@ HOT: dict[str, tuple[Call, str]] = {
     "failures": (lambda s: s.failures(workload_hash=workload().hash), BEST),
     "campaign-failures": (lambda s: s.failures(campaign_id=1), "ix_trials_campaign_id_id"),
     "compare": (lambda s: s.compare_tasks(1, 2), BEST),
-    "workload-devices": (lambda s: s.workload_devices(workload().hash), BEST),
+    "workload-devices": (
+        lambda s: s.workload_devices(workload().hash),
+        "trials USING COVERING INDEX",
+    ),
     "model-devices": (lambda s: s.model_devices(1), BEST),
 }
 

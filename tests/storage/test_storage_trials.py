@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import pytest
@@ -233,6 +234,28 @@ def test_a_search_gets_its_history_and_what_not_to_try_again(storage: Storage) -
     ]
     assert storage.known_candidates(workload().hash, CPU.device_class) == {"candidate-1", "candidate-2"}
     assert storage.history(workload(5).hash, CPU.device_class) == []
+
+
+def test_the_fastest_of_workloads_that_do_the_same_come_nearest_first(storage: Storage) -> None:
+    stock(storage, 0)
+    sizes = {1: 64.0, 2: 8.0, 3: 10.0}
+    alike = {n: replace(workload(n), name=workload(0).name, flops=flops) for n, flops in sizes.items()}
+    storage.put_workloads([*alike.values(), replace(workload(4), flops=8.0)])
+    own = replace(workload(9), name=workload(0).name, flops=9.0)
+    storage.put_workloads([own])
+    storage.record_trials(
+        [
+            *(ok(10 * n + k, float(k), of=n) for n in sizes for k in (3, 1, 2)),
+            failed(40, of=2),
+            ok(41, 0.1, of=2, on=GPU),
+            ok(42, 0.1, of=4),
+        ]
+    )
+    found = storage.fastest_related(own.hash, CPU.device_class, 2)
+    assert [(w.hash, r.candidate.hash) for w, r in found] == [
+        (alike[n].hash, f"candidate-{10 * n + k}") for n in (3, 2, 1) for k in (1, 2)
+    ]
+    assert storage.fastest_related("unknown", CPU.device_class, 2) == []
 
 
 def test_trials_are_counted_by_workload_and_device_class(storage: Storage) -> None:

@@ -143,6 +143,39 @@ def test_results_train_a_cost_model_that_the_search_goes_on_with(
     assert not {c.hash for c in proposed} & {c.hash for c in candidates}
 
 
+def test_schedules_of_the_same_operator_on_other_sizes_are_fitted_and_proposed_first(
+    searcher: SearchActor,
+    builder: BuildActor,
+    extract: Callable[..., Extraction],
+    convolution: Workload,
+    device: DeviceInfo,
+    candidates: tuple[Candidate, ...],
+) -> None:
+    tasks = extract(channels=8).tasks
+    larger = max((task.workload for task in tasks), key=lambda one: one.flops)
+    other = min((task.workload for task in tasks), key=lambda one: one.flops)
+    assert (larger.name, larger.hash == convolution.hash) == (convolution.name, False)
+    lent = tuple((convolution, Record(c, (1e-3,))) for c in candidates)
+    searcher.open("borrows", larger, device.target, SMALL, (), (), 120)
+    proposed = searcher.propose("borrows", 4, None, 120, lent)
+    searcher.close("borrows")
+    searcher.open("alone", larger, device.target, SMALL, (), (), 120)
+    alone = searcher.propose("alone", 4, None, 120)
+    searcher.close("alone")
+    assert len(proposed) == 4
+    # Two are lent, the rest is what the search finds by itself.
+    assert proposed[2:] == alone[:2]
+    assert not set(proposed[:2]) & set(candidates)
+    for candidate in proposed[:2]:
+        result, built = builder.build(larger, device.target, candidate, timeout_s=60)
+        assert built is not None, result.message
+    # Of another operator nothing fits, and nothing is harmed.
+    assert other.name != convolution.name
+    searcher.open("unlike", other, device.target, SMALL, (), (), 120)
+    assert searcher.propose("unlike", 2, None, 120, lent)
+    searcher.close("unlike")
+
+
 def test_a_history_that_does_not_apply_any_more_teaches_nothing_and_harms_nothing(
     searcher: SearchActor, convolution: Workload, device: DeviceInfo
 ) -> None:

@@ -52,6 +52,12 @@ class Search(Protocol):
         Not called where :meth:`Engine.transfers` says that nothing would come of it.
         """
 
+    def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Take over schedules of other workloads of the same kind, to be proposed next where they fit.
+
+        Called before a task's first proposals with up to :meth:`Engine.lends` records of each such workload.
+        """
+
     def learn(self, records: tuple[Record, ...]) -> bytes:
         """Take the results of candidates and return what the cost model is to be trained on.
 
@@ -121,6 +127,9 @@ class Engine(Protocol):
 
     def transfers(self, options: SearchOptions) -> bool:
         """Say whether searches with these options learn from records of other workloads."""
+
+    def lends(self, options: SearchOptions) -> int:
+        """Say how many of the fastest records of each related workload :meth:`Search.lend` looks at."""
 
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Search:
         """Open the search of one workload; :meth:`Search.learn` seeds it with what is known."""

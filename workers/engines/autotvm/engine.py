@@ -98,6 +98,10 @@ class AutoTVMEngine:
 
         return transfers(options)
 
+    def lends(self, options: SearchOptions) -> int:
+        """Say none: the places of a template's configurations mean other tiles on other sizes."""
+        return 0
+
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
         """Open the search of one workload."""
         from workers.engines.autotvm.search import AutoTVMSearch

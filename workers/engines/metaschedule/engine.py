@@ -108,8 +108,12 @@ class MetaScheduleEngine:
                 )
 
     def transfers(self, options: SearchOptions) -> bool:
-        """Say yes: schedules are taken over; the cost model is one for all tasks anyway."""
-        return True
+        """Say no: the cost model is one for all tasks, and comes with each proposal."""
+        return False
+
+    def lends(self, options: SearchOptions) -> int:
+        """Say that the two fastest schedules of a workload are worth a look."""
+        return 2
 
     def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Any:
         """Open the search of one workload."""

@@ -326,8 +326,8 @@ def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
 
 
 def _kind(name: str) -> str:
-    """Return what a kernel does, without the numbers that make its name unique in its model."""
-    return re.sub(r"\d+(?=_|$)", "", name)
+    """Return what a kernel does, without the numbers that make its name unique, and sizes of blocks."""
+    return re.sub(r"(?<=nchw)\d+(?=c)|\d+(?=_|$)", "", name)
 
 
 def _call_counts(module: IRModule) -> dict[str, int]:

@@ -86,7 +86,7 @@ class MetaScheduleSearch:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
 
-    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+    def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
         """Take over schedules of workloads that do the same on other sizes, to be proposed next.
 
         The nearest in size come first; of those that are as near, what was fastest there.
