@@ -157,16 +157,17 @@ def test_schedules_of_the_same_operator_on_other_sizes_are_fitted_and_proposed_f
     assert (larger.name, larger.hash == convolution.hash) == (convolution.name, False)
     lent = tuple((convolution, Record(c, (1e-3,))) for c in candidates)
     searcher.open("borrows", larger, device.target, SMALL, (), (), 120)
-    proposed = searcher.propose("borrows", 4, None, 120, lent)
+    first = searcher.propose("borrows", 4, None, 120, lent)
+    proposed = searcher.propose("borrows", 4, None, 120)
     searcher.close("borrows")
     searcher.open("alone", larger, device.target, SMALL, (), (), 120)
     alone = searcher.propose("alone", 4, None, 120)
     searcher.close("alone")
-    assert len(proposed) == 4
-    # Two are lent, the rest is what the search finds by itself.
-    assert proposed[2:] == alone[:2]
-    assert not set(proposed[:2]) & set(candidates)
-    for candidate in proposed[:2]:
+    # The first round is lent; then the search finds what it finds by itself.
+    assert 2 <= len(first) <= 4
+    assert proposed == alone
+    assert not set(first) & set(candidates)
+    for candidate in first:
         result, built = builder.build(larger, device.target, candidate, timeout_s=60)
         assert built is not None, result.message
     # Of another operator nothing fits, and nothing is harmed.

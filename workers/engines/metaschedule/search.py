@@ -66,6 +66,9 @@ class MetaScheduleSearch:
         if cost_model is not None:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
+        if self._evolution is None and 2 * len(self._adapted) >= count:
+            # To start with, what others found good is good enough, and an evolution takes a second or two.
+            return self._given_out([self._adapted.pop(0) for _ in range(min(count, len(self._adapted)))])
         if count > self._round:
             # Only for more: an evolution knows what it proposed, and a new one proposes it again.
             self._evolve_for(count if self._round == 0 else max(count, _FULL_ROUND))
@@ -83,6 +86,9 @@ class MetaScheduleSearch:
         # What an earlier round had over was ranked by an earlier model: it fills up, it does not lead.
         fresh += self._spare
         fresh, self._spare = fresh[:count], fresh[count:]
+        return self._given_out(fresh)
+
+    def _given_out(self, fresh: list[tuple[Candidate, ms.MeasureCandidate]]) -> tuple[Candidate, ...]:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
 
