@@ -284,8 +284,8 @@ def measure(
 def summary(curves: Sequence[Curve]) -> str:
     """Write how the curves end, and where they cross, as a table in Markdown."""
     lines = [
-        "| model | untuned ms | stock at the end ms | here at the end ms | onnxruntime ms | here passes stock's"
-        " final latency | stock reaches it | times sooner | here / onnxruntime | stock / onnxruntime |",
+        "| model | untuned ms | stock at the end ms | here at the end ms | onnxruntime ms | here passes"
+        " stock's end | stock reaches it | times sooner | here / onnxruntime | stock / onnxruntime |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for c in curves:
