@@ -56,6 +56,7 @@ from orchestrator.storage import NewCampaignModel, NewTask, Storage
 from workers.messages import (
     BuildResult,
     Candidate,
+    DeviceInfo,
     Extraction,
     Measurement,
     PreparedModel,
@@ -110,14 +111,14 @@ class Meter:
 
 @dataclass(frozen=True)
 class Times:
-    """Mean milliseconds of what the stand-in does."""
+    """Milliseconds of what the stand-in does: a mean, or times to draw from."""
 
-    measure: float = 300.0
-    build: float = 1000.0
-    propose: float = 2000.0
-    learn: float = 200.0
-    open: float = 500.0
-    train: float = 3000.0
+    measure: float | list[float] = 300.0
+    build: float | list[float] = 1000.0
+    propose: float | list[float] = 2000.0
+    learn: float | list[float] = 200.0
+    open: float | list[float] = 500.0
+    train: float | list[float] = 3000.0
 
 
 @dataclass(eq=False)
@@ -206,7 +207,8 @@ class SimulatedFleet:
     def build(self, tag: Any, *args: Any) -> None:
         """Build a candidate."""
         with self.meter.running():
-            self._begin(tag, (BuildResult(self._times.build / 1e3), "artifact"), self._times.build)
+            seconds = _about(self._times.build, self._random)
+            self._begin(tag, (BuildResult(seconds), "artifact"), [seconds * 1e3])
 
     def measure(self, tag: Any, artifact: Any, device: SimulatedDevice, *args: Any) -> None:
         """Measure an artifact."""
@@ -243,8 +245,10 @@ class SimulatedFleet:
                 ended.append(Completion(tag, value))
             return ended
 
-    def _begin(self, tag: Any, value: Any, mean_ms: float, device: SimulatedDevice | None = None) -> None:
-        seconds = _about(mean_ms, self._random)
+    def _begin(
+        self, tag: Any, value: Any, ms: float | list[float], device: SimulatedDevice | None = None
+    ) -> None:
+        seconds = _about(ms, self._random)
         if device is None:
             self.free_slots -= 1
             self.computing += 1
@@ -272,8 +276,8 @@ class _WaitingActor:
     def stop(self) -> None:
         pass
 
-    def _wait(self, mean_ms: float) -> float:
-        seconds = _about(mean_ms, self._random)
+    def _wait(self, ms: float | list[float]) -> float:
+        seconds = _about(ms, self._random)
         time.sleep(seconds)
         return seconds
 
@@ -322,6 +326,13 @@ class _WaitingMeasure(_WaitingActor):
 class WaitingFleet(RayFleet):
     """The real fleet on a Ray of its own; its actors wait instead of working.
 
+    Parameters
+    ----------
+    slots : int, optional
+        Searches and builds at once; as many as the devices can ever want, where it is left out.
+    device : DeviceInfo, optional
+        What all of them are.
+
     Attributes
     ----------
     meter : Meter
@@ -330,9 +341,11 @@ class WaitingFleet(RayFleet):
         As in :class:`SimulatedFleet`.
     """
 
-    def __init__(self, devices: int, times: Times) -> None:
+    def __init__(
+        self, devices: int, times: Times, *, slots: int | None = None, device: DeviceInfo = DEVICE
+    ) -> None:
         engine = json.dumps({"devices": devices, **asdict(times)})
-        super().__init__(engine, (), slots=2, boards={"board": DEVICE}, tracker=("127.0.0.1", 1))
+        super().__init__(engine, (), slots=2, boards={"board": device}, tracker=("127.0.0.1", 1))
         self.meter = Meter()
         self.measured: list[tuple[float, Measurement]] = []
         self._wait_of_ray = ray.wait
@@ -342,7 +355,7 @@ class WaitingFleet(RayFleet):
         self.join()
         self.start()
         # Ray would start a process for each CPU it is said to have.
-        self._nodes[0].slots = 4 * TASKS + 16 * devices
+        self._nodes[0].slots = slots or 4 * TASKS + 16 * devices
         ray.wait = self._metered_wait
 
     def wait(self, timeout_s: float) -> list[Completion]:
@@ -372,8 +385,10 @@ FLEETS: dict[str, type[SimulatedFleet] | type[WaitingFleet]] = {
 }
 
 
-def _about(mean_ms: float, rng: random.Random) -> float:
-    return mean_ms / 1e3 * rng.uniform(1 - SPREAD, 1 + SPREAD)
+def _about(ms: float | list[float], rng: random.Random) -> float:
+    if isinstance(ms, list):
+        return rng.choice(ms) / 1e3
+    return ms / 1e3 * rng.uniform(1 - SPREAD, 1 + SPREAD)
 
 
 def _candidates(count: int, rng: random.Random, traces: list[str]) -> tuple[Candidate, ...]:

@@ -1,0 +1,244 @@
+"""Trials per hour by the number of search and build workers, measurement simulated.
+
+Searches and builds compute, so more of them than cores show nothing. Therefore twice: *real*, where the
+workers search and build, for as many of them as there are cores; and *replayed*, where each waits as long as
+that piece of work took in the real run with one worker, when nothing else computed. Whatever else there is,
+is real in both: the tuning loop, the store, Ray and its actors. Where both were run the one checks the other:
+what workers lose to each other on shared memory and caches, and to the loop on the same cores, the replay
+doesn't know. Devices are simulated in both: they only wait, and there are enough of them::
+
+    python -m benchmarks.scaling --model light_squeezenet --trials 320 --workers 1,2,4,8
+
+Trials count from the first search to the last result; the start of Ray is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from benchmarks.devices import Times, WaitingFleet, _WaitingMeasure
+from benchmarks.model_zoo import ZOO, fetch
+from benchmarks.store import OWNER
+from benchmarks.trials_per_hour import show
+from orchestrator import CampaignSpec, Storage, Toolbox, make_plan
+from orchestrator.campaigns.extraction import CampaignPlan
+from orchestrator.campaigns.machine import Build, Learn, OpenSearch, Propose
+from orchestrator.campaigns.tuning import Tuning
+from orchestrator.fleet import ray_fleet
+from orchestrator.fleet.ray_fleet import Completion, RayFleet
+from orchestrator.storage import NewCampaignModel, NewTask
+from workers.messages import DeviceInfo
+
+_KINDS = {OpenSearch: "open", Propose: "propose", Learn: "learn", Build: "build"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One campaign.
+
+    Attributes
+    ----------
+    took_ms : dict of str to list of float
+        What each piece of work took, by its kind, from when it was given out to when its result was taken.
+    trials_by_task : dict of str to int
+        By the workload's hash.
+    """
+
+    kind: str
+    workers: int
+    trials: int
+    seconds: float
+    device_use: float
+    took_ms: dict[str, list[float]] = field(repr=False, default_factory=dict)
+    trials_by_task: dict[str, int] = field(repr=False, default_factory=dict)
+
+    @property
+    def per_hour(self) -> float:
+        """Trials in an hour."""
+        return self.trials / self.seconds * 3600
+
+
+class RealFleet(RayFleet):
+    """The real fleet with searches and builds that work, on a Ray of its own; its devices wait.
+
+    Attributes
+    ----------
+    took_ms : dict of str to list of float
+        As in :class:`Figures`.
+    """
+
+    def __init__(self, devices: int, times: Times, *, slots: int, device: DeviceInfo) -> None:
+        super().__init__("metaschedule", (), slots=slots, boards={"board": device}, tracker=("127.0.0.1", 1))
+        self.took_ms: dict[str, list[float]] = {kind: [] for kind in (*_KINDS.values(), "train")}
+        self._begun: dict[int, float] = {}
+        settings = json.dumps({"devices": devices, **asdict(times)})
+
+        # Made here, it travels to Ray's worker with what it is told.
+        class Measuring(_WaitingMeasure):
+            def __init__(self, *_: Any) -> None:
+                super().__init__(settings)
+
+        ray_fleet.MeasureActor = Measuring  # type: ignore[assignment, misc]
+        self.join()
+        self.start()
+
+    def search(self, tag: Any, *args: Any) -> None:
+        """Call a search's actor, and note when."""
+        self._begun[id(tag)] = time.monotonic()
+        super().search(tag, *args)
+
+    def train(self, tag: Any, *args: Any) -> None:
+        """Train the cost model, and note when."""
+        self._begun[id(tag)] = time.monotonic()
+        super().train(tag, *args)
+
+    def build(self, tag: Any, *args: Any) -> None:
+        """Build a candidate, and note when."""
+        self._begun[id(tag)] = time.monotonic()
+        super().build(tag, *args)
+
+    def wait(self, timeout_s: float) -> list[Completion]:
+        """Return what ended, and note how long it took."""
+        ended = super().wait(timeout_s)
+        now = time.monotonic()
+        for completion in ended:
+            begun = self._begun.pop(id(completion.tag), None)
+            if begun is not None and completion.error is None:
+                kind = _KINDS.get(type(completion.tag), "train")
+                self.took_ms[kind].append((now - begun) * 1e3)
+        return ended
+
+
+def campaign(
+    kind: str,
+    store: Storage,
+    plan: CampaignPlan,
+    spec: CampaignSpec,
+    workers: int,
+    devices: int,
+    times: Times,
+) -> Figures:
+    """Run a campaign with so many workers."""
+    (device,) = plan.devices
+    name = store.create_campaign(
+        engine="metaschedule", spec={}, models=[NewCampaignModel("model.onnx")], owner=OWNER, ttl_s=86_400
+    )
+    rows = [
+        NewTask(p.task.workload_hash, p.task.device_class, p.task.name, p.task.weight, p.budget)
+        for p in plan.tasks
+    ]
+    store.set_tasks(name, rows, owner=OWNER)
+    fleet: Any = None
+    try:
+        fleet = (RealFleet if kind == "real" else WaitingFleet)(devices, times, slots=workers, device=device)
+        tuning = Tuning(store, fleet, name, OWNER, spec, plan, lambda _: None, lambda: None)
+        start = time.monotonic()
+        tuning.run(lambda: False)
+        seconds = time.monotonic() - start
+    finally:
+        if fleet is not None:
+            fleet.stop()
+    trials = store.trials(name)
+    counts = {row.workload_hash: row.measured for row in store.campaign_tasks(name)}
+    return Figures(
+        kind,
+        workers,
+        tuning.recorded,
+        seconds,
+        sum(trial.run_s for trial in trials) / (devices * seconds),
+        getattr(fleet, "took_ms", {}),
+        counts,
+    )
+
+
+def replayed(times: Times, alone: Figures) -> Times:
+    """Return times that are drawn from what the work took with one worker."""
+    return replace(times, **{kind: took for kind, took in alone.took_ms.items() if took})
+
+
+def as_measured(plan: CampaignPlan, alone: Figures) -> CampaignPlan:
+    """Return a plan that gives each task the trials it had: a stand-in's spaces are never used up."""
+    had = [(task, alone.trials_by_task[task.task.workload_hash]) for task in plan.tasks]
+    return replace(plan, tasks=tuple(replace(task, budget=count) for task, count in had if count))
+
+
+def table(found: list[Figures], model: str, devices: int, times: Times) -> str:
+    """Write the figures as a table in Markdown."""
+    by = {(f.kind, f.workers): f for f in found}
+    lines = [
+        "| workers | real, trials/h | times one worker | replayed, trials/h | times one worker | "
+        "replayed / real | device use |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for workers in sorted({f.workers for f in found}):
+        cells, both = [], []
+        for kind in ("real", "replayed"):
+            one, first = by.get((kind, workers)), by.get((kind, 1))
+            both.append(one)
+            cells.append("-" if one is None else f"{one.per_hour:,.0f}")
+            cells.append("-" if one is None or first is None else f"{one.per_hour / first.per_hour:.2f}")
+        real, replay = both
+        ratio = f"{replay.per_hour / real.per_hour:.2f}" if real and replay else "-"
+        use = max(f.device_use for f in both if f)
+        lines.append(f"| {workers} | {' | '.join(cells)} | {ratio} | {use:.0%} |")
+    alone = by["real", 1]
+    took = ", ".join(f"{kind} {sum(t) / len(t):,.0f} ms x {len(t)}" for kind, t in alone.took_ms.items() if t)
+    lines += [
+        "",
+        f"{model}, {alone.trials} trials with one worker, {os.cpu_count()} cores. Simulated: {devices} "
+        f"devices of {times.measure:g} ms in both; in the replay searches and builds as well, which wait as long as "
+        f"they took with one worker ({took}).",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the campaigns, print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--model", default="light_squeezenet", choices=sorted(ZOO))
+    parser.add_argument("--trials", type=int, default=320, help="of each campaign (default %(default)s)")
+    parser.add_argument("--workers", default="1,2,4,8", help="numbers of workers (default %(default)s)")
+    parser.add_argument("--devices", type=int, default=8, help="simulated ones (default %(default)s)")
+    parser.add_argument("--measure-ms", type=float, default=300.0, help="mean (default %(default)g)")
+    parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
+    parser.add_argument("--markdown", type=pathlib.Path, help="write what is printed there as well")
+    options = parser.parse_args()
+    numbers = sorted({1, *map(int, options.workers.split(","))})
+    cores = len(os.sched_getaffinity(0))
+    wanted = [("real", n) for n in numbers if n <= cores] + [("replayed", n) for n in numbers]
+    spec = CampaignSpec.of(
+        {
+            "models": [{"path": str(fetch(options.model)), "shapes": ZOO[options.model].shapes}],
+            "trials": options.trials,
+        }
+    )
+    times = Times(measure=options.measure_ms)
+    found: list[Figures] = []
+    for kind, workers in wanted:
+        # A store for each: what one campaign measured counts toward the next one's budget.
+        with (
+            tempfile.TemporaryDirectory(prefix="tf-scaling-") as folder,
+            Storage.open(f"{folder}/store.db") as store,
+        ):
+            with Toolbox("metaschedule") as tools:
+                plan = make_plan(store, tools, spec)
+            if kind == "replayed":
+                plan = as_measured(plan, found[0])
+            took = times if kind == "real" else replayed(times, found[0])
+            found.append(campaign(kind, store, plan, spec, workers, options.devices, took))
+        print(f"{kind}, {workers} workers: {found[-1].per_hour:,.0f}/h", file=sys.stderr, flush=True)
+        if options.output:
+            options.output.write_text(json.dumps([asdict(f) for f in found], indent=1) + "\n")
+    show(table(found, options.model, options.devices, times), options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What the benchmarks work out from what they measured; they themselves are run by hand."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import sqlite3
+
+import pytest
+
+from benchmarks.budget import Run, came_when
+from benchmarks.curve import Curve, Point, curve, points_of_time, reached, repeats_for, store_until, summary
+from benchmarks.gaps import Kernel, Node, gaps, nodes_of, table
+from benchmarks.stock import good
+from benchmarks.trials_per_hour import row
+
+
+def run(side: str, trials: list[tuple[float, bool]], turn: int = 1) -> Run:
+    return Run(side, turn, pathlib.Path(), 3600.0, 0.0, trials)
+
+
+def test_a_record_counts_from_when_its_whole_line_was_seen() -> None:
+    lines = [(True, 100), (False, 50), (True, 50), (True, 10)]
+    sizes = [(1.0, 99), (2.0, 100), (3.0, 200)]
+
+    assert came_when(lines, sizes) == [(2.0, True), (3.0, False), (3.0, True)]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('[0, [[[], []], [0.001], {"kind": "llvm"}, []]]', True),
+        ('[0, [[[], []], [10000000000.0], {"kind": "llvm"}, []]]', False),
+        ("[0, [[[], []], null, {}, []]]", False),
+        ("[0, [[[], []], [0.0", False),
+    ],
+)
+def test_what_stock_records_of_a_failure_or_was_writing_when_killed_does_not_count(
+    line: str, expected: bool
+) -> None:
+    assert good(line) is expected
+
+
+def test_the_rate_is_the_median_of_the_turns_and_counts_what_succeeded() -> None:
+    runs = [
+        run("ours", [(1.0, True)] * count + [(2.0, False)], turn) for turn, count in enumerate((90, 100, 200))
+    ]
+    runs += [run("stock", [(1.0, True)] * count, turn) for turn, count in enumerate((20, 25, 30))]
+
+    assert row("m", 30, runs).endswith("| 100 | 25 | 4.0 |")
+    assert row("m", 30, [run("ours", [(1.0, True)]), run("stock", [])]).endswith("| 1 | 0 | stock had none |")
+
+
+def test_points_of_time_begin_at_nothing_and_end_with_the_campaign() -> None:
+    assert points_of_time(300, 120) == [0, 30, 60, 120, 240, 300]
+    assert points_of_time(20, 120) == [0, 20]
+
+
+@pytest.mark.parametrize("seconds", [0.0001, 0.003, 0.05, 0.9, 6.0])
+def test_a_slow_library_runs_a_few_times_and_a_quick_one_for_about_a_second(seconds: float) -> None:
+    repeats, number = repeats_for(seconds)
+
+    assert repeats * number * seconds <= max(1.5, seconds)
+    assert number * seconds >= min(0.02, seconds)
+    assert repeats >= (3 if seconds < 0.3 else 1)
+
+
+def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathlib.Path) -> None:
+    from benchmarks.devices import DEVICE, _plan
+    from orchestrator import CampaignSpec, Storage
+    from orchestrator.storage import NewTrial
+    from workers.messages import Candidate, Measurement, TrialState
+
+    spec = CampaignSpec.of({"models": [{"path": "/models/model.onnx"}], "trials": 80})
+    with Storage.open(f"{tmp_path}/whole.db") as store:
+        campaign, plan = _plan(store, spec, "until a moment")
+        key = plan.tasks[0].task.workload_hash
+        for seconds in (0.5, 0.25):
+            measured = Measurement(TrialState.OK, (seconds,))
+            trial = NewTrial(
+                key,
+                DEVICE.device_class,
+                Candidate(f"{seconds}", "trace"),
+                measured,
+                campaign,
+                0.1,
+                f"{seconds}",
+            )
+            store.record_trials([trial])
+        first, _ = store.trials(campaign)
+    with sqlite3.connect(tmp_path / "whole.db") as connection:
+        connection.execute(
+            "UPDATE trials SET created_at = datetime(created_at, '+60 seconds') WHERE id > ?", (first.id,)
+        )
+
+    store_until(tmp_path / "whole.db", tmp_path / "part.db", first.created_at.timestamp() + 1.0)
+
+    with Storage.open(f"{tmp_path}/part.db") as store:
+        assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [0.5]
+    with Storage.open(f"{tmp_path}/whole.db") as store:
+        assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [0.25]
+
+
+def test_ours_passes_stock_at_the_first_point_that_is_as_fast_as_its_end() -> None:
+    found = Curve("m", {0: 1.0, 30: 0.5, 60: 0.2, 120: 0.1}, {0: 1.0, 30: 1.0, 60: 0.4, 120: 0.395}, 0.05)
+
+    assert found.passed_at_s == 60
+    assert found.stock_there_at_s == 60, "it gained less than two percent afterwards"
+    assert "| by 60 s | by 60 s | 1.0 | 2.00 | 7.90 |" in summary([found])
+    assert reached(found.stock, 0.3) is None
+
+
+def test_a_library_with_wrong_outputs_has_no_latency_and_makes_its_point_wrong() -> None:
+    def point(turn: int, wrong: str) -> Point:
+        return Point("ours", turn, 60.0, 5, pathlib.Path("x.so"), [[0.1, 0.2], [0.3]], wrong)
+
+    right, wrong = point(1, ""), point(2, "output y differs")
+
+    assert right.latency_s == 0.2
+    assert math.isnan(wrong.latency_s)
+    found = curve("m", [right, wrong], [[0.05]])
+    assert math.isnan(found.ours[60.0])
+    assert found.wrong == ("ours-turn2-00060: output y differs",)
+    assert found.ours[60.0] != found.ours[60.0], "no point counts as reached by what is wrong"
+    assert reached(found.ours, 1.0) is None
+
+
+def test_a_task_is_held_against_the_node_that_computes_as_many_sums() -> None:
+    kernels = [
+        Kernel("conv_a", "A", 2, 0.010, "products", 1000 * 169, 512),
+        Kernel("conv_b", "B", 1, 0.004, "products", 64 * 169, 512),
+        Kernel("pool", "C", 1, 0.003, "largest", 4096, 0),
+        Kernel("vm.builtin.alloc_tensor", "", 9, 0.0001, "", 0, 0),
+    ]
+    nodes = [
+        # In a blocked layout, and so with 1008 channels.
+        Node("first", 0.001, "products", 1008 * 169, 512),
+        Node("second", 0.003, "products", 1008 * 169, 512),
+        Node("narrow", 0.002, "products", 64 * 169, 512),
+        Node("reorder", 0.0005),
+    ]
+    found = gaps(kernels, nodes, {"A": "a", "B": "b", "C": "c"}, {"A": 1e6, "B": 1e6, "C": 0.0})
+
+    assert [(gap.name, gap.reference_s) for gap in found] == [
+        ("a", 0.004),
+        ("c", None),
+        ("b", 0.002),
+        ("vm.builtin.alloc_tensor", None),
+    ]
+    assert found[0].gflops == pytest.approx(0.2)
+    text = table("m", found, nodes)
+    assert "| a | 2 | 10.000 | 58.5% | 0.2 | 4.000 | 2.50 | 6.000 |" in text
+    assert "| nodes of onnxruntime without a counterpart | | | | | 0.500 | | |" in text
+
+
+def test_onnxruntimes_profile_tells_what_its_nodes_compute() -> None:
+    def event(name: str, op: str, dur: int, inputs: list[list[int]], output: list[int]) -> dict[str, object]:
+        shapes = {
+            "op_name": op,
+            "input_type_shape": [{"float": shape} for shape in inputs],
+            "output_type_shape": [{"float": output}],
+        }
+        return {"cat": "Node", "name": f"{name}_kernel_time", "dur": dur, "args": shapes}
+
+    events = [{"cat": "Session", "name": "model_run", "dur": 5}]
+    for dur in (900, 900, 900, 200, 300, 400):  # the first three warm up
+        events += [
+            event("conv", "Conv", dur, [[1, 64, 13, 13], [256, 32, 3, 3]], [1, 256, 13, 13]),
+            event("gemm", "Gemm", dur, [[64, 384], [384]], [64, 1536]),
+            event("add", "Add", dur, [[64], [64]], [64]),
+        ]
+
+    assert nodes_of(events) == [
+        Node("conv", 300e-6, "products", 256 * 13 * 13, 32 * 9),
+        Node("gemm", 300e-6, "products", 64 * 1536, 384),
+        Node("add", 300e-6),
+    ]
