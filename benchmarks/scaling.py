@@ -194,8 +194,8 @@ def table(found: list[Figures], model: str, devices: int, times: Times) -> str:
     lines += [
         "",
         f"{model}, {alone.trials} trials with one worker, {os.cpu_count()} cores. Simulated: {devices} "
-        f"devices of {times.measure:g} ms in both; in the replay searches and builds as well, which wait as long as "
-        f"they took with one worker ({took}).",
+        f"devices of {times.measure:g} ms in both; in the replay searches and builds too: each waits as long "
+        f"as one took with one worker ({took}).",
     ]
     return "\n".join(lines)
 
