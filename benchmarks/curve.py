@@ -202,9 +202,9 @@ def time_all(
     reference: list[list[float]] = []
     for number in range(rounds):
         kept = folder / f"round{number}.json"
-        if kept.exists():
-            found = json.loads(kept.read_text())
-        else:
+        found = json.loads(kept.read_text()) if kept.exists() else {"times": {}}
+        # A round is of all libraries, in turns: with a new one among them it is run again.
+        if not {path.name for path in libraries} <= set(found["times"]):
             found = {"times": {}, "wrong": {}, "reference": []}
             for path, point in libraries.items():
                 text = f"timing {point.name}, round {number + 1} of {rounds}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pathlib
 import sqlite3
+from dataclasses import asdict, replace
 
 import pytest
 
-from benchmarks.budget import Run, came_when
+from benchmarks import budget
+from benchmarks.budget import Run, Setting, came_when
 from benchmarks.curve import Curve, Point, curve, points_of_time, reached, repeats_for, store_until, summary
-from benchmarks.gaps import Kernel, Node, gaps, nodes_of, table
+from benchmarks.gaps import Kernel, Node, gaps, nodes_of, over_turns, table
 from benchmarks.stock import good
 from benchmarks.trials_per_hour import row
 
@@ -24,6 +27,20 @@ def test_a_record_counts_from_when_its_whole_line_was_seen() -> None:
     sizes = [(1.0, 99), (2.0, 100), (3.0, 200)]
 
     assert came_when(lines, sizes) == [(2.0, True), (3.0, False), (3.0, True)]
+
+
+def test_a_run_that_was_kept_is_taken_and_one_with_other_settings_refused(tmp_path: pathlib.Path) -> None:
+    setting = Setting("ppocr_cls", 60.0, 1, {"plateau": 32})
+    kept = {"setting": asdict(setting), "started_at": 5.0, "trials": [[1.5, True], [30.0, False]]}
+    folder = tmp_path / "ppocr_cls" / "turn1" / "stock"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(kept))
+
+    found = budget.run(setting, "stock", 1, tmp_path)
+
+    assert (found.good, found.per_hour, found.until(1.0), found.until(30.0)) == (1, 60.0, 0, 2)
+    with pytest.raises(RuntimeError, match="other settings: name another --work"):
+        budget.run(replace(setting, seconds=61.0), "stock", 1, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +138,6 @@ def test_a_library_with_wrong_outputs_has_no_latency_and_makes_its_point_wrong()
     found = curve("m", [right, wrong], [[0.05]])
     assert math.isnan(found.ours[60.0])
     assert found.wrong == ("ours-turn2-00060: output y differs",)
-    assert found.ours[60.0] != found.ours[60.0], "no point counts as reached by what is wrong"
     assert reached(found.ours, 1.0) is None
 
 
@@ -151,6 +167,12 @@ def test_a_task_is_held_against_the_node_that_computes_as_many_sums() -> None:
     text = table("m", found, nodes)
     assert "| a | 2 | 10.000 | 58.5% | 0.2 | 4.000 | 2.50 | 6.000 |" in text
     assert "| nodes of onnxruntime without a counterpart | | | | | 0.500 | | |" in text
+
+
+def test_what_was_profiled_in_turns_is_told_by_its_median() -> None:
+    turns = [[{"name": "a", "calls": 2, "seconds": seconds}] for seconds in (0.3, 0.1, 0.2)]
+
+    assert over_turns(turns) == [{"name": "a", "calls": 2, "seconds": 0.2}]
 
 
 def test_onnxruntimes_profile_tells_what_its_nodes_compute() -> None:
