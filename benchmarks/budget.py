@@ -223,8 +223,10 @@ def _let_run(side: str, folder: pathlib.Path, seconds: float) -> float:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a process with all it started, wherever they put themselves."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        children = psutil.Process(process.pid).children(recursive=True)
-        for child in [psutil.Process(process.pid), *children]:
+        root = psutil.Process(process.pid)
+        root.suspend()  # it starts worker processes all the time
+        children = root.children(recursive=True)
+        for child in [root, *children]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         psutil.wait_procs(children, timeout=10)
