@@ -30,14 +30,11 @@ from benchmarks.store import OWNER
 from benchmarks.trials_per_hour import show
 from orchestrator import CampaignSpec, Storage, Toolbox, make_plan
 from orchestrator.campaigns.extraction import CampaignPlan
-from orchestrator.campaigns.machine import Build, Learn, OpenSearch, Propose
 from orchestrator.campaigns.tuning import Tuning
 from orchestrator.fleet import ray_fleet
 from orchestrator.fleet.ray_fleet import Completion, RayFleet
 from orchestrator.storage import NewCampaignModel, NewTask
 from workers.messages import DeviceInfo
-
-_KINDS = {OpenSearch: "open", Propose: "propose", Learn: "learn", Build: "build"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ class RealFleet(RayFleet):
 
     def __init__(self, devices: int, times: Times, *, slots: int, device: DeviceInfo) -> None:
         super().__init__("metaschedule", (), slots=slots, boards={"board": device}, tracker=("127.0.0.1", 1))
-        self.took_ms: dict[str, list[float]] = {kind: [] for kind in (*_KINDS.values(), "train")}
-        self._begun: dict[int, float] = {}
+        self.took_ms: dict[str, list[float]] = {}
+        self._begun: dict[int, tuple[str, float]] = {}
         settings = json.dumps({"devices": devices, **asdict(times)})
 
         # Made here, it travels to Ray's worker with what it is told.
@@ -90,19 +87,19 @@ class RealFleet(RayFleet):
         self.join()
         self.start()
 
-    def search(self, tag: Any, *args: Any) -> None:
+    def search(self, tag: Any, session: str, method: str, *args: Any) -> None:
         """Call a search's actor, and note when."""
-        self._begun[id(tag)] = time.monotonic()
-        super().search(tag, *args)
+        self._begun[id(tag)] = (method, time.monotonic())
+        super().search(tag, session, method, *args)
 
     def train(self, tag: Any, *args: Any) -> None:
         """Train the cost model, and note when."""
-        self._begun[id(tag)] = time.monotonic()
+        self._begun[id(tag)] = ("train", time.monotonic())
         super().train(tag, *args)
 
     def build(self, tag: Any, *args: Any) -> None:
         """Build a candidate, and note when."""
-        self._begun[id(tag)] = time.monotonic()
+        self._begun[id(tag)] = ("build", time.monotonic())
         super().build(tag, *args)
 
     def wait(self, timeout_s: float) -> list[Completion]:
@@ -110,10 +107,9 @@ class RealFleet(RayFleet):
         ended = super().wait(timeout_s)
         now = time.monotonic()
         for completion in ended:
-            begun = self._begun.pop(id(completion.tag), None)
-            if begun is not None and completion.error is None:
-                kind = _KINDS.get(type(completion.tag), "train")
-                self.took_ms[kind].append((now - begun) * 1e3)
+            kind, begun = self._begun.pop(id(completion.tag), ("", 0.0))
+            if kind and completion.error is None:
+                self.took_ms.setdefault(kind, []).append((now - begun) * 1e3)
         return ended
 
 
@@ -160,8 +156,17 @@ def campaign(
 
 
 def replayed(times: Times, alone: Figures) -> Times:
-    """Return times that are drawn from what the work took with one worker."""
-    return replace(times, **{kind: took for kind, took in alone.took_ms.items() if took})
+    """Return times that are drawn from what the work took with one worker.
+
+    Raises
+    ------
+    ValueError
+        A kind of work wasn't seen, so that nothing is known to stand in for it.
+    """
+    unseen = {"open", "propose", "learn", "build"} - set(alone.took_ms)
+    if unseen:
+        raise ValueError(f"the run with one worker had no work of this kind: {', '.join(sorted(unseen))}")
+    return replace(times, **alone.took_ms)
 
 
 def as_measured(plan: CampaignPlan, alone: Figures) -> CampaignPlan:

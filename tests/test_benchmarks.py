@@ -13,7 +13,9 @@ import pytest
 from benchmarks import budget
 from benchmarks.budget import Run, Setting, came_when
 from benchmarks.curve import Curve, Point, curve, points_of_time, reached, repeats_for, store_until, summary
+from benchmarks.devices import Times
 from benchmarks.gaps import Kernel, Node, gaps, nodes_of, over_turns, table
+from benchmarks.scaling import Figures, replayed
 from benchmarks.stock import good
 from benchmarks.trials_per_hour import row
 
@@ -173,6 +175,15 @@ def test_what_was_profiled_in_turns_is_told_by_its_median() -> None:
     turns = [[{"name": "a", "calls": 2, "seconds": seconds}] for seconds in (0.3, 0.1, 0.2)]
 
     assert over_turns(turns) == [{"name": "a", "calls": 2, "seconds": 0.2}]
+
+
+def test_a_replay_draws_from_what_each_kind_of_work_took_and_refuses_to_guess() -> None:
+    took = {"open": [1.0], "propose": [20.0, 30.0], "learn": [2.0], "build": [4.0]}
+    alone = Figures("real", 1, 8, 1.0, 0.1, took)
+
+    assert replayed(Times(measure=300.0), alone) == Times(300.0, [4.0], [20.0, 30.0], [2.0], [1.0], 3000.0)
+    with pytest.raises(ValueError, match="no work of this kind: build"):
+        replayed(Times(), replace(alone, took_ms={k: v for k, v in took.items() if k != "build"}))
 
 
 def test_onnxruntimes_profile_tells_what_its_nodes_compute() -> None:
