@@ -127,13 +127,24 @@ def repeats_for(seconds: float) -> tuple[int, int]:
     return min(20, max(1, round(ROUND_SECONDS / (seconds * number)))), number
 
 
-def store_until(source: pathlib.Path, target: pathlib.Path, at: float) -> None:
-    """Copy a store without the trials recorded after a moment, in seconds since 1970."""
+def store_until(source: pathlib.Path, target: pathlib.Path, at: float, *, again: bool) -> None:
+    """Copy a store without the trials recorded after a moment, in seconds since 1970.
+
+    Parameters
+    ----------
+    again : bool
+        Whether the best had been measured again by then, which happens when a campaign ends; when each of
+        them was isn't stored. Without, a trial costs what it was recorded with.
+    """
     target.unlink(missing_ok=True)
     moment = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
     with sqlite3.connect(source) as original, sqlite3.connect(target) as copy:
         original.backup(copy)
         copy.execute("DELETE FROM trials WHERE created_at > ?", (moment,))
+        if not again:
+            for trial, times in copy.execute("SELECT id, times FROM trials WHERE again != '[]'").fetchall():
+                values = (statistics.median(json.loads(times)), trial)
+                copy.execute("UPDATE trials SET cost_s = ?, again = '[]' WHERE id = ?", values)
     original.close()
     copy.close()
 
@@ -145,7 +156,8 @@ def build_ours(run: Run, points: Sequence[Point], tools: Toolbox) -> None:
         if point.library.exists():
             continue
         copy = run.folder / "until.db"
-        store_until(run.folder / "store.db", copy, run.started_at + point.at_s)
+        again = point.at_s >= run.seconds
+        store_until(run.folder / "store.db", copy, run.started_at + point.at_s, again=again)
         with Storage.open(str(copy)) as store:
             part = point.library.with_suffix(".part")
             build_model(

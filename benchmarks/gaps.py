@@ -23,12 +23,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.model_zoo import ZOO, fetch
 from benchmarks.trials_per_hour import show
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
+from orchestrator.campaigns.extraction import extract_model
 
 #: Runs of the model that are profiled in each turn, and those before them that aren't.
 RUNS, WARMUP = 20, 3
@@ -209,13 +210,14 @@ def _tasks_by_kernel(request: dict[str, Any]) -> dict[str, tuple[str, tuple[str,
     """Return what the kernels of a model compute, by the names that compiling gives them."""
     from tvm.tirx import PrimFunc
 
-    from workers.engines.metaschedule.model import _fused, _imported
+    from workers.engines.metaschedule.model import _fused
     from workers.engines.metaschedule.targets import parse_target
     from workers.engines.metaschedule.workload import canonical_module, workload_hash
     from workers.models import prepare
 
     shapes = {name: tuple(dims) for name, dims in request["shapes"].items()}
-    module = _fused(_imported(prepare(request["path"], shapes)), parse_target(request["target"]))
+    model = replace(prepare(request["path"], shapes), layout=request["layout"])
+    module = _fused(model, parse_target(request["target"]))
     return {
         var.name_hint: (workload_hash(canonical_module(func)), _kernel_computes(var.name_hint, func))
         for var, func in module.functions.items()
@@ -349,10 +351,11 @@ def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
     import numpy as np
 
     path, shapes = str(fetch(model)), ZOO[model].shapes
-    prepared, device = tools.prepare(path, shapes), tools.resolve_target("auto")
+    wanted, device = ModelRequest(path=path, shapes=shapes), tools.resolve_target("auto")
+    prepared = extract_model(store, tools, wanted, device).prepared
     inputs = tools.random_inputs(prepared.inputs, 1)
     with tempfile.TemporaryDirectory() as folder:
-        report = build_model(store, tools, ModelRequest(path=path, shapes=shapes), f"{folder}/model.so")
+        report = build_model(store, tools, wanted, f"{folder}/model.so")
         np.savez(f"{folder}/inputs.npz", **inputs)
         pathlib.Path(folder, "prepared.onnx").write_bytes(prepared.onnx)
         request = {
@@ -363,6 +366,7 @@ def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
             "path": path,
             "shapes": shapes,
             "target": device.target,
+            "layout": prepared.layout,
             "threads": device.cores,
         }
         turns = [

@@ -112,10 +112,16 @@ def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathli
             "UPDATE trials SET created_at = datetime(created_at, '+60 seconds') WHERE id > ?", (first.id,)
         )
 
-    store_until(tmp_path / "whole.db", tmp_path / "part.db", first.created_at.timestamp() + 1.0)
+    with Storage.open(f"{tmp_path}/whole.db") as store:
+        store.record_again(key, DEVICE.device_class, {"0.5": [0.6, 0.7, 0.8]})
+    moment = first.created_at.timestamp() + 1.0
 
-    with Storage.open(f"{tmp_path}/part.db") as store:
-        assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [0.5]
+    store_until(tmp_path / "whole.db", tmp_path / "before.db", moment, again=False)
+    store_until(tmp_path / "whole.db", tmp_path / "after.db", moment, again=True)
+
+    for name, cost in (("before", 0.5), ("after", 0.7)):
+        with Storage.open(f"{tmp_path}/{name}.db") as store:
+            assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [cost]
     with Storage.open(f"{tmp_path}/whole.db") as store:
         assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [0.25]
 
