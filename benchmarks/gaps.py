@@ -35,8 +35,9 @@ from orchestrator.campaigns.extraction import extract_model
 RUNS, WARMUP = 20, 3
 #: Times that both are profiled, one after the other.
 TURNS = 3
-#: How much larger onnxruntime's output may be: its blocked layouts round channels up.
-ROUNDED = 1.1
+#: How many times more outputs, and products of each, onnxruntime may have: its blocked layouts round channels
+#: up to blocks of 8 or 16. The kernel that is nearest is its counterpart.
+ROUNDED = 2.0
 # What a kernel and a node are called, by what they do; those that do several things count as the first.
 _DOES = {
     "products": (("conv", "matmul", "dense", "gemm"), ("Conv", "MatMul", "Gemm")),
@@ -117,17 +118,15 @@ def counterparts(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> dict[str, 
     found: dict[str, list[Node]] = {}
     for node in nodes:
         fits = [
-            (abs(math.log(node.outputs / kernel.outputs)), kernel.outputs)
+            (more * each, (kernel.outputs, kernel.products))
             for kernel in kernels
-            if node.does
-            and (kernel.does, kernel.products) == (node.does, node.products)
-            and 1 / ROUNDED <= node.outputs / kernel.outputs <= ROUNDED
+            if node.does == kernel.does != ""
+            and 1 <= (more := node.outputs / kernel.outputs) <= ROUNDED
+            and 1 <= (each := (node.products or 1) / (kernel.products or 1)) <= ROUNDED
         ]
-        if not fits:
-            continue
-        _, outputs = min(fits)
+        _, nearest = min(fits, default=(0.0, (0, 0)))
         for kernel in kernels:
-            if (kernel.does, kernel.outputs, kernel.products) == (node.does, outputs, node.products):
+            if fits and (kernel.does, (kernel.outputs, kernel.products)) == (node.does, nearest):
                 found.setdefault(kernel.name, []).append(node)
     return found
 
