@@ -297,8 +297,8 @@ def measure(
 def summary(curves: Sequence[Curve]) -> str:
     """Write how the curves end, and where they cross, as a table in Markdown."""
     lines = [
-        "| model | untuned ms | stock at the end ms | here at the end ms | onnxruntime ms | here passes"
-        " stock's end | stock reaches it | times sooner | here / onnxruntime | stock / onnxruntime |",
+        "| model | untuned here, stock ms | stock at the end ms | here at the end ms | onnxruntime ms | here "
+        "passes stock's end | stock reaches it | times sooner | here / onnxruntime | stock / onnxruntime |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for c in curves:
@@ -308,8 +308,8 @@ def summary(curves: Sequence[Curve]) -> str:
         if passed == 0 and there == 0:
             sooner = "stock gained nothing"
         lines.append(
-            f"| {c.model} | {_ms(c.ours[0.0])} | {_ms(stock)} | {_ms(ours)} | {_ms(c.reference_s)} | "
-            f"{'never' if passed is None else f'by {passed:.0f} s'} | "
+            f"| {c.model} | {_ms(c.ours[0.0])}, {_ms(c.stock[0.0])} | {_ms(stock)} | {_ms(ours)} | "
+            f"{_ms(c.reference_s)} | {'never' if passed is None else f'by {passed:.0f} s'} | "
             f"{'-' if there is None else f'by {there:.0f} s'} | {sooner} | "
             f"{ours / c.reference_s:.2f} | {stock / c.reference_s:.2f} |"
         )
