@@ -143,7 +143,8 @@ def _send_at_once() -> None:
     """
     if tvm.rpc.base.connect_with_retry is not _connected:
         tvm.rpc.base.connect_with_retry = _connected
-        tvm.rpc.tracker.TCPEventHandler = _PromptHandler
+        # In place: the older TVM's class calls its own name, which another class must not have.
+        tvm.rpc.tracker.TCPEventHandler.__init__ = _handles
 
 
 _connect_with_retry = tvm.rpc.base.connect_with_retry
@@ -155,10 +156,12 @@ def _connected(*args: Any, **kwargs: Any) -> socket.socket:
     return connection
 
 
-class _PromptHandler(tvm.rpc.tracker.TCPEventHandler):  # type: ignore[misc]
-    def __init__(self, tracker: Any, connection: socket.socket, address: Any) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().__init__(tracker, connection, address)
+_handles_late = tvm.rpc.tracker.TCPEventHandler.__init__
+
+
+def _handles(handler: Any, tracker: Any, connection: socket.socket, address: Any) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _handles_late(handler, tracker, connection, address)
 
 
 def _see_only(station: Station) -> None:
