@@ -158,14 +158,13 @@ def test_schedules_of_the_same_operator_on_other_sizes_are_fitted_and_proposed_f
     lent = tuple((convolution, Record(c, (1e-3,))) for c in candidates)
     searcher.open("borrows", larger, device.target, SMALL, (), (), 120)
     first = searcher.propose("borrows", 4, None, 120, lent)
+    searcher.learn("borrows", tuple(Record(c, (1e-4,)) for c in first), 60)
     proposed = searcher.propose("borrows", 4, None, 120)
     searcher.close("borrows")
-    searcher.open("alone", larger, device.target, SMALL, (), (), 120)
-    alone = searcher.propose("alone", 4, None, 120)
-    searcher.close("alone")
-    # The first round is lent; then the search finds what it finds by itself.
+    # The first round is lent; then the search goes on from there.
     assert 2 <= len(first) <= 4
-    assert proposed == alone
+    assert len(proposed) == 4
+    assert not set(first) & set(proposed)
     assert not set(first) & set(candidates)
     for candidate in first:
         result, built = builder.build(larger, device.target, candidate, timeout_s=60)

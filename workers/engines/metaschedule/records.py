@@ -66,6 +66,8 @@ def adapted(trace: Trace, module: IRModule) -> Schedule:
         return _tiles(extent, [int(factor) for factor in decision], int(attrs[1]))
 
     trace.apply_to_schedule(schedule, True, decide)
+    # Who replays it without its end must find where that begins.
+    schedule.enter_postproc()
     return schedule
 
 
