@@ -116,7 +116,7 @@ def _fastest(
     model: ExtractedModel,
     plans: Sequence[Plan],
     say: Callable[[str], None],
-    quiet: _Quiet,
+    quiet: _Quiet = nullcontext,
     endpoint: Endpoint | None = None,
 ) -> Choice:
     prepared, device = model.prepared, model.device

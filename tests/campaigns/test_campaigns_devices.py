@@ -17,7 +17,9 @@ def test_eight_simulated_devices_measure_all_trials_once_and_each_has_its_part(t
         rows = store.campaign_tasks(run.campaign)
     assert len(rows) == TASKS
     assert {row.state for row in rows} == {TaskState.SATISFIED}
-    assert sum(row.stored for row in rows) == figures.trials == sum(figures.measured.values()) == 400
+    assert sum(row.stored for row in rows) == figures.trials == 400
+    # All of them once, and the best of some again.
+    assert 400 <= sum(figures.measured.values()) <= 440
     assert len(figures.measured) == 8
     assert 0 < figures.device_use <= 1
     # More than one result came within the time that results wait for each other.
