@@ -1,8 +1,7 @@
 """Compile a model with what ``tunefleet records export`` wrote, with stock TVM alone.
 
-Nothing of tunefleet is imported: this needs ``pip install onnx``, and TVM as pyproject.toml has it. The
-folder holds the model that was tuned, made ready for TVM's importer, and the records as MetaSchedule's
-JSONDatabase.
+Nothing of tunefleet is imported: this needs TVM as pyproject.toml has it, and nothing else. The folder holds
+the model that was tuned, as TVM imported it, and the records as MetaSchedule's JSONDatabase.
 
     tunefleet records export model.onnx -o database --engine metaschedule --best
     python examples/compile_with_database.py database -o lib.so
@@ -15,11 +14,9 @@ import argparse
 import os
 import sys
 
-import onnx
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
-from tvm.relax.frontend.onnx import from_onnx
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
@@ -27,12 +24,13 @@ from tvm.target import Target
 def main() -> None:
     """Read the command line, compile the model, and say how many of its kernels are tuned."""
     options = _options()
-    if not os.path.isfile(os.path.join(options.folder, "model.onnx")):
-        sys.exit(f"there is no model.onnx in {options.folder}; export a model, not a workload")
+    path = os.path.join(options.folder, "model.json")
+    if not os.path.isfile(path):
+        sys.exit(f"there is no model.json in {options.folder}; export a model, not a workload")
     database = ms.database.JSONDatabase(work_dir=options.folder, allow_missing=False)
     target = database.get_all_tuning_records()[0].target
-    model = onnx.load(os.path.join(options.folder, "model.onnx"))
-    module = from_onnx(model, keep_params_in_input=False)
+    with open(path, encoding="utf-8") as file:
+        module = tvm.ir.load_json(file.read())
     # What compile_relax leaves to its caller. The kernels must be those that were tuned.
     with target:
         module = tvm.transform.Sequential(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.campaigns.extraction import extract_model
+from orchestrator.campaigns.extraction import AUTO, extract_model
 from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, NotFoundError, UsageError
 from orchestrator.files import writable, writable_folder, write, write_folder
@@ -129,11 +129,14 @@ def import_log(
     texts = _texts(file, tools)
     say("looking for the target")
     device = tools.resolve_target(target)
-    tasks: tuple[Workload, ...] = ()
+    tasks: dict[str, Workload] = {}
     if request is not None:
-        tasks = tuple(t.workload for t in extract_model(store, tools, request, device, say=say).tasks)
+        # As stock tools lower it; or as it was tuned here, in a log that was exported.
+        for layout in dict.fromkeys((tools.log_format().layout, AUTO)):
+            model = extract_model(store, tools, request, device, say=say, layout=layout)
+            tasks |= {task.workload.hash: task.workload for task in model.tasks}
     say(f"reading {file.name}")
-    lines = tools.read_log(texts, device.target, tasks)
+    lines = tools.read_log(texts, device.target, tuple(tasks.values()))
     if not lines:
         raise UsageError(f"{path} holds no record")
     bad = tuple(BadLine(line.number, why, line.file) for line in lines if (why := _unfit(line, device)))

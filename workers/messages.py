@@ -186,10 +186,13 @@ class LogFormat:
         Names of its files, where it is a folder; empty where it is a single file of any name.
     beside : tuple of str
         What :meth:`~workers.engines.interface.Engine.write_log` may add for who uses the log.
+    layout : str
+        In which the engine's own tools tune a model, as :class:`PreparedModel` has it.
     """
 
     files: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
+    layout: str = "auto"
 
 
 @dataclass(frozen=True)

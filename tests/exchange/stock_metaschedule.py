@@ -23,7 +23,11 @@ from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 
 
 def lowered(path, target, packed=False):
-    module = from_onnx(onnx.load(path), keep_params_in_input=False)
+    if path.endswith(".json"):
+        with open(path, encoding="utf-8") as file:
+            module = tvm.ir.load_json(file.read())
+    else:
+        module = from_onnx(onnx.load(path), keep_params_in_input=False)
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),

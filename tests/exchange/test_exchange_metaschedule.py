@@ -207,7 +207,7 @@ def test_what_stock_tuned_with_weights_packed_needs_no_model(
     stock("tune", request_.path, folder, device.target, "packed")
     report = import_log(store, tools, folder)
     assert (report.imported, report.notes) == (report.lines, {})
-    built = build_model(store, tools, request_, tmp_path / "lib.so", require_complete=True)
+    built = build_model(store, tools, request_, tmp_path / "lib.so", require_complete=True, layout="nchw")
     assert_agrees(tools, built.coverage.records, request_, store, device)
 
 
@@ -311,8 +311,8 @@ def test_stock_finds_every_kernel_in_an_export_under_the_model_s_own_names(
     store: Storage, tools: Toolbox, device: DeviceInfo, request_: ModelRequest, tmp_path: Path
 ) -> None:
     folder = exported(store, tools, request_, tmp_path / "database")
-    assert {path.name for path in folder.iterdir()} == {WORKLOADS, RECORDS, "model.onnx"}
-    found = stock("read", folder / "model.onnx", folder, device.target)
+    assert {path.name for path in folder.iterdir()} == {WORKLOADS, RECORDS, "model.json"}
+    found = stock("read", folder / "model.json", folder, device.target)
     assert [kernel["packed"] for kernel in found] == [False] * 3 + [True] * 3
     # Failed ones too are there, and stock passes over them.
     assert [kernel["seconds"] for kernel in found] == [[2e-4, 3e-4]] * 6
@@ -370,7 +370,7 @@ def test_a_workload_is_exported_under_its_canonical_names(
     key = model.tasks[0].workload.hash
     report = export_log(store, tools, tmp_path / "one", workload=key[:12])
     assert report.workloads == 1
-    assert not (tmp_path / "one" / "model.onnx").exists()
+    assert not (tmp_path / "one" / "model.json").exists()
     with Storage.open(f"sqlite:///{tmp_path / 'other.db'}") as another:
         assert import_log(another, tools, tmp_path / "one").imported == report.trials
         assert {workload for workload, _ in stored(another, device)} == {key}

@@ -206,7 +206,7 @@ class MetaScheduleEngine:
         """Say that it is the two files of a JSONDatabase, and the model beside them."""
         from workers.engines.metaschedule.logs import MODEL, RECORDS, WORKLOADS
 
-        return LogFormat((WORKLOADS, RECORDS), (MODEL,))
+        return LogFormat((WORKLOADS, RECORDS), (MODEL,), "nchw")
 
     def read_log(
         self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()

@@ -31,7 +31,7 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
-from workers.engines.metaschedule.model import stock_kernels
+from workers.engines.metaschedule.model import imported, stock_kernels
 from workers.engines.metaschedule.records import candidate_of, replayed, translated
 from workers.engines.metaschedule.targets import parse_target, resolve_target, same_device
 from workers.engines.metaschedule.workload import (
@@ -50,8 +50,8 @@ from workers.messages import LogLine, PreparedModel, Record, TrialState, Workloa
 
 __all__ = ["MODEL", "RECORDS", "WORKLOADS", "read_log", "write_log"]
 
-#: The files of a JSONDatabase, and the model that stock is to import for it.
-WORKLOADS, RECORDS, MODEL = "database_workload.json", "database_tuning_record.json", "model.onnx"
+#: The files of a JSONDatabase, and the model that stock is to compile with it.
+WORKLOADS, RECORDS, MODEL = "database_workload.json", "database_tuning_record.json", "model.json"
 
 # What TVM's AddToDatabase writes as the only time of a candidate that failed; it keeps no reason.
 _FAILED_SECONDS = 1e10
@@ -137,7 +137,7 @@ def write_log(
                     left_out[key, record.candidate.hash] = f"its trace does not apply: {_said(error)}"
         files = {name: (pathlib.Path(folder) / name).read_bytes() for name in (WORKLOADS, RECORDS)}
     if model is not None:
-        files[MODEL] = model.onnx
+        files[MODEL] = str(tvm.ir.save_json(imported(model, target))).encode()
     return WrittenLog(files, left_out)
 
 

@@ -40,7 +40,7 @@ from workers.messages import (
     Workload,
 )
 
-__all__ = ["compile_model", "extract_tasks", "run_model", "stock_kernels"]
+__all__ = ["compile_model", "extract_tasks", "imported", "run_model", "stock_kernels"]
 
 # One of the first input, one of the last output, and some of an operator that knows no blocks.
 _FEW_TRANSFORMS = 4
@@ -171,6 +171,21 @@ def run_model(
     return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times)
 
 
+def imported(model: PreparedModel, target: Target) -> IRModule:
+    """Return a model as TVM imports it, in the layout it asks for."""
+    module = _imported(model)
+    if model.layout != "auto":
+        return with_layout(module, model.layout, target)[0]
+    if target.kind.name != "llvm":
+        return module
+    blocked, transforms = with_layout(module, "blocked", target)
+    if transforms <= _FEW_TRANSFORMS:
+        return blocked
+    # What the transforms cost shows in the kernels: some become part of one that is there anyway.
+    choices = (blocked, *(with_layout(module, name, target)[0] for name in ("nhwc", "nchw")))
+    return min(choices, key=lambda choice: sum(_call_counts(_as_kernels(choice, target)).values()))
+
+
 def _imported(model: PreparedModel) -> IRModule:
     stage("importing the model into TVM")
     graph = onnx.load_from_string(model.onnx)
@@ -211,23 +226,11 @@ def _fused(model: PreparedModel, target: Target) -> IRModule:
 
 
 def _lowered(model: PreparedModel, target: Target) -> IRModule:
-    """Return the kernels of a model, in the layout it asks for."""
-    module = _imported(model)
-    stage("lowering the model to kernels")
-    if model.layout != "auto":
-        return _as_kernels(with_layout(module, model.layout, target)[0], target)
-    if target.kind.name != "llvm":
-        return _as_kernels(module, target)
-    blocked, transforms = with_layout(module, "blocked", target)
-    lowered = _as_kernels(blocked, target)
-    if transforms <= _FEW_TRANSFORMS:
-        return lowered
-    # What the transforms cost shows in the kernels: some become part of one that is there anyway.
-    others = [_as_kernels(with_layout(module, name, target)[0], target) for name in ("nhwc", "nchw")]
-    return min((lowered, *others), key=lambda kernels: sum(_call_counts(kernels).values()))
+    return _as_kernels(imported(model, target), target)
 
 
 def _as_kernels(module: IRModule, target: Target) -> IRModule:
+    stage("lowering the model to kernels")
     passes = [
         relax.backend.DispatchSampling(),
         relax.backend.DispatchSortScan(),
