@@ -285,7 +285,7 @@ def slowly(fleet: Fleet, at: dict[int, Callable[[], object]]) -> None:
 
     def measured(number: int) -> Measurement:
         at.get(number, lambda: None)()
-        time.sleep(0.02)
+        time.sleep(0.05)
         return Measurement(TrialState.OK, (1.0 / number,))
 
     fleet.measurement = measured
