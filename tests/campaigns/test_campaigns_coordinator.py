@@ -280,12 +280,12 @@ def submitted(store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return submit_one
 
 
-def slowly(fleet: Fleet, at: dict[int, Callable[[], object]]) -> None:
+def slowly(fleet: Fleet, at: dict[int, Callable[[], object]], seconds: float = 0.02) -> None:
     """Have each measurement take a while, and something happen at some of them."""
 
     def measured(number: int) -> Measurement:
         at.get(number, lambda: None)()
-        time.sleep(0.05)
+        time.sleep(seconds)
         return Measurement(TrialState.OK, (1.0 / number,))
 
     fleet.measurement = measured
@@ -304,7 +304,7 @@ def test_submitted_campaigns_run_side_by_side(
     store: Storage, fleet: Fleet, submitted: Callable[..., int]
 ) -> None:
     first, second = submitted("first"), submitted("second")
-    slowly(fleet, {})
+    slowly(fleet, {}, 0.05)  # the second is begun a second later
     coordinate(store, until_idle=True)
     assert states(store, first, second) == [("done", 40), ("done", 40)]
     assert span(store, second)[0] < span(store, first)[1]

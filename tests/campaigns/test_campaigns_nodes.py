@@ -116,7 +116,7 @@ def test_nodes_that_join_and_die_during_a_campaign_cost_no_trial_and_double_none
     cluster: Cluster, run: Callable[[int], Run]
 ) -> None:
     second = cluster.add_node(num_cpus=1)
-    campaign = run(400)
+    campaign = run(160)
     campaign.wait_for(lambda: len(campaign.measured) == 2, "both nodes measure")
 
     third = cluster.add_node(num_cpus=1)
@@ -132,9 +132,9 @@ def test_nodes_that_join_and_die_during_a_campaign_cost_no_trial_and_double_none
     campaign.end()
     assert campaign.error is None
     assert campaign.measured[second.node_id] == after
-    assert campaign.stored() == {"task1": 400, "task2": 400, "task3": 400}
+    assert campaign.stored() == {"task1": 160, "task2": 160, "task3": 160}
     # What was under way on it was measured again, and nothing else was.
-    assert 1200 <= campaign.measured.total() <= 1200 + 20
+    assert 480 <= campaign.measured.total() <= 480 + 20
 
 
 def test_the_last_node_that_goes_ends_the_run_after_a_while_with_what_is_missing(

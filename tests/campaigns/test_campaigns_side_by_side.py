@@ -106,7 +106,8 @@ def test_a_higher_priority_is_served_first_also_where_it_comes_later(shop: Shop)
     before = len(shop.measured)
     shop.run(lambda: high in shop.ended)
     meanwhile = shop.measured[before:]
-    assert meanwhile.count(high) == 120
+    # Its trials, and the best of them again.
+    assert 120 <= meanwhile.count(high) <= 132
     # What the higher one had no use for: its rounds ended, or it waited for its first builds.
     assert meanwhile.count(low) < 60
     shop.run()

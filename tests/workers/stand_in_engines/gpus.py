@@ -13,7 +13,7 @@ import tvm
 
 from workers.engines.metaschedule.engine import MetaScheduleEngine
 from workers.engines.rpc import requested
-from workers.messages import Artifact, DeviceInfo, Endpoint, EvaluatorConfig, Station
+from workers.messages import Artifact, DeviceInfo, Endpoint, EvaluatorConfig, Station, Timing
 
 
 class Gpus(MetaScheduleEngine):
@@ -37,8 +37,8 @@ class Gpus(MetaScheduleEngine):
         super().serve_device(host, tracker, station)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
-    ) -> tuple[float, ...]:
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    ) -> Timing:
         """Fail, with what the server sees."""
         session = requested(endpoint, 10)
         raise RuntimeError(f"seen: {session.get_function('stand_in.seen')()}.")
