@@ -60,6 +60,7 @@ class MetaScheduleSearch:
         self._rules: ms.TuneContext | None = None
         self._round = 0  # candidates of one round of that evolution
         self._evolutions = 0
+        self._points: int | None = None  # candidates there are, where there is nothing to decide
 
     def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
         """Return up to `count` candidates that were not tried before; none where the space is used up."""
@@ -72,6 +73,8 @@ class MetaScheduleSearch:
         if count > self._round:
             # Only for more: an evolution knows what it proposed, and a new one proposes it again.
             self._evolve_for(count if self._round == 0 else max(count, _FULL_ROUND))
+        if self._points is not None and len(self._tried) >= self._points:
+            return ()
         fresh: list[tuple[Candidate, ms.MeasureCandidate]] = []
         for _ in range(_BARREN_ROUNDS + len(self._tried) // _FULL_ROUND):
             fresh = self._generate()
@@ -142,10 +145,13 @@ class MetaScheduleSearch:
             # One search per core: the searches of several tasks run side by side.
             num_threads=1,
         )
+        spaces = self._evolution.generate_design_space()
+        if not any(space.trace.decisions for space in spaces):
+            self._points = len(spaces)
         self._evolution.pre_tuning(
             max_trials=1 << 30,
             num_trials_per_iter=count,
-            design_spaces=self._evolution.generate_design_space(),
+            design_spaces=spaces,
             database=self._database,
             cost_model=self._model,
         )
