@@ -232,6 +232,7 @@ class RayFleet:
     _gone: list[Device] = field(default_factory=list)
     _pending: dict[Any, _Pending] = field(default_factory=dict)
     _dropped: list[Completion] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _sessions: dict[str, _Node] = field(default_factory=dict)
     _home: str = ""
     _looked: float = 0.0
@@ -326,11 +327,21 @@ class RayFleet:
         actors = [actor for node in nodes for actor in node.actors]
         with contextlib.suppress(Exception):  # whatever is gone already needs no end
             ray.wait([a.stop.remote() for a in actors], num_returns=len(actors), timeout=_STOP_SECONDS)
-        for actor in actors:
-            with contextlib.suppress(Exception):
-                ray.kill(actor)
+        for node in nodes:
+            self._end(node)
+        # Ray ends the process in which a thread asks it something after its shutdown. They make actors, too.
+        until = time.monotonic() + _STOP_SECONDS
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < until:
+            time.sleep(0.05)
+            for node in nodes:
+                self._end(node)
         self._pending.clear()
         ray.shutdown()
+
+    def _in_thread(self, work: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads = [*(known for known in self._threads if known.is_alive()), thread]
+        thread.start()
 
     # -- what there is
 
@@ -528,7 +539,7 @@ class RayFleet:
             )
             self._joining[name] = node
             wanted = () if role == "compute" else self.devices
-            threading.Thread(target=self._prepare, args=(node, wanted), daemon=True).start()
+            self._in_thread(self._prepare, node, wanted)
 
     def _prepare(self, node: _Node, wanted: tuple[DeviceInfo, ...]) -> None:
         """Have the actors of a node warm; in a thread, which hands the node over when that is done."""
@@ -561,7 +572,7 @@ class RayFleet:
             fresh, node.asked = self.devices[node.asked :], len(self.devices)
             if fresh and node.role != "compute":
                 self._extending += 1
-                threading.Thread(target=self._extend, args=(node, fresh), daemon=True).start()
+                self._in_thread(self._extend, node, fresh)
 
     def _extend(self, node: _Node, fresh: tuple[DeviceInfo, ...]) -> None:
         """Have a node serve more devices; in a thread, as :meth:`_prepare`."""
