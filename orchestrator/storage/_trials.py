@@ -166,8 +166,9 @@ class Trials(Database):
             row = connection.execute(own).one_or_none()
             if row is None:
                 return []
+            # Not their modules, which are large: most of them are only to be compared in size.
             alike = (
-                select(*Workload.__table__.c)
+                select(Workload.id, Workload.flops)
                 .where(
                     Workload.engine == row.engine, Workload.name == row.name, Workload.hash != workload_hash
                 )
@@ -179,10 +180,10 @@ class Trials(Database):
                 key=lambda other: abs(math.log(max(other.flops, 1.0) / max(row.flops, 1.0))),
             )
             class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
-            result = []
+            trials: list[Any] = []
             for other in found:
                 fastest = (
-                    select(Trial.candidate, Trial.trace, Trial.times)
+                    select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
                     .where(
                         Trial.workload_id == other.id,
                         Trial.device_class_id == class_id,
@@ -191,15 +192,10 @@ class Trials(Database):
                     .order_by(Trial.cost_s, Trial.id)
                     .limit(each)
                 )
-                trials = connection.execute(fastest).all()
-                workload = WorkloadMessage(other.hash, other.engine, other.name, other.flops, other.module)
-                result += [
-                    (workload, Record(Candidate(t.candidate, t.trace.decode()), tuple(t.times)))
-                    for t in trials
-                ]
-                if len(result) >= each * _LENDERS:
+                trials += connection.execute(fastest).all()
+                if len(trials) >= each * _LENDERS:
                     break
-            return result
+            return _with_workloads(connection, trials)
 
         return self._read(work)
 
@@ -246,24 +242,7 @@ class Trials(Database):
             .join(latest, latest.c.id == Trial.id)
             .order_by(Trial.id.desc())
         )
-        workloads = select(*Workload.__table__.c)
-
-        def work(connection: Connection) -> list[tuple[WorkloadMessage, Record]]:
-            rows = connection.execute(trials).all()
-            wanted = {row.workload_id for row in rows}
-            found = {
-                row.id: WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module)
-                for row in connection.execute(workloads.where(Workload.id.in_(wanted)))
-            }
-            return [
-                (
-                    found[row.workload_id],
-                    Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)),
-                )
-                for row in rows
-            ]
-
-        return self._read(work)
+        return self._read(lambda c: _with_workloads(c, c.execute(trials).all()))
 
     def known_candidates(self, workload_hash: str, device_class: str) -> set[str]:
         """Return the hashes of all stored candidates, failed ones too: what a search need not propose
@@ -424,3 +403,17 @@ class Trials(Database):
             # An extraction without tasks is one row of nothing.
             if row.workload_hash is not None
         ]
+
+
+def _with_workloads(connection: Connection, trials: Sequence[Any]) -> list[tuple[WorkloadMessage, Record]]:
+    """Return each trial with its workload, in their order; a workload is read once."""
+    wanted = {row.workload_id for row in trials}
+    workloads = select(*Workload.__table__.c).where(Workload.id.in_(wanted))
+    found = {
+        row.id: WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module)
+        for row in connection.execute(workloads)
+    }
+    return [
+        (found[row.workload_id], Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)))
+        for row in trials
+    ]
