@@ -55,9 +55,10 @@ class MetaScheduleSearch:
         self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
         self._database = ms.database.MemoryDatabase()
         self._stored = self._database.commit_workload(self._module)
-        self._features_of = ms.TuneContext(mod=self._module, target=target, num_threads=1)
+        self._context = ms.TuneContext(
+            mod=self._module, target=target, space_generator="post-order-apply", num_threads=1
+        )
         self._evolution: ms.TuneContext | None = None
-        self._rules: ms.TuneContext | None = None
         self._round = 0  # candidates of one round of that evolution
         self._evolutions = 0
         self._points: int | None = None  # candidates there are, where there is nothing to decide
@@ -100,11 +101,6 @@ class MetaScheduleSearch:
 
         The nearest in size come first; of those that are as near, what was fastest there.
         """
-        if self._rules is None:
-            self._rules = ms.TuneContext(
-                mod=self._module, target=self._target, space_generator="post-order-apply", num_threads=1
-            )
-            self._rules.generate_design_space()  # that the rules know their target
         near = sorted(
             records, key=lambda pair: (_distance(pair[0], self._workload), np.median(pair[1].times))
         )
@@ -116,7 +112,7 @@ class MetaScheduleSearch:
             self._known.add(record.candidate.hash)
             try:
                 schedule = adapted(scheduled(workload, record.candidate).trace, self._module)
-                fits = all(post.apply(schedule) for post in self._rules.space_generator.postprocs)
+                fits = all(post.apply(schedule) for post in self._context.space_generator.postprocs)
             except Exception:  # another structure, whatever a primitive says to that
                 continue
             candidate = candidate_of(schedule.trace)
@@ -175,7 +171,7 @@ class MetaScheduleSearch:
         if not candidates:
             return b""
         features = [
-            f.numpy().astype("float32") for f in self._extractor.extract_from(self._features_of, candidates)
+            f.numpy().astype("float32") for f in self._extractor.extract_from(self._context, candidates)
         ]
         kept = [(f, c) for f, c in zip(features, costs, strict=True) if len(f)]
         if not kept:
