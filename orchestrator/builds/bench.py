@@ -107,8 +107,6 @@ def bench_model(
         Where the model can't be imported, its target can't run here, the tracker knows no such device, or TVM
         fails.
     """
-    if layout is not None:
-        tools.check_layout(layout)
     endpoint = None
     if board is None:
         device = tools.resolve_target(target)

@@ -92,8 +92,6 @@ def build_model(
     library = writable(output)
     weights = None if params is None else writable(params)
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
-    if layout is not None:
-        tools.check_layout(layout)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
     coverage = coverage_of(store, model, allowed)
     if require_complete and coverage.missing:

@@ -124,7 +124,11 @@ def extract_model(
     ------
     ModelError
         Where the file can't be imported.
+    UsageError
+        Where the engine has no such layout.
     """
+    if layout not in (None, AUTO):
+        tools.check_layout(layout)
     name = pathlib.Path(request.path).name
     if prepared is None:
         say(f"preparing {name}")
@@ -187,8 +191,6 @@ def make_plan(
         Where a model, a target or the task pattern can't be used.
     """
     tools.check_options(spec.search)
-    if spec.layout != AUTO:
-        tools.check_layout(spec.layout)
     say("looking for the target")
     if devices is None:
         boards = tuple(resolve_boards(tools, spec.boards).values())

@@ -23,6 +23,7 @@ from workers.messages import (
     Record,
     SearchOptions,
     TensorSpec,
+    Timing,
     Workload,
     WrittenLog,
 )
@@ -226,15 +227,11 @@ class Toolbox:
         artifact: Artifact = self._engine.call("build", workload, target, candidate, timeout_s=_ASK_SECONDS)
         return artifact
 
-    def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig
-    ) -> tuple[float, ...]:
+    def measure(self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig) -> Timing:
         """Time an artifact on a device behind a tracker."""
         limit = endpoint.wait_s + evaluator.timeout_s + _ASK_SECONDS
-        times: tuple[float, ...] = self._engine.call(
-            "measure", artifact, endpoint, evaluator, timeout_s=limit
-        )
-        return times
+        timing: Timing = self._engine.call("measure", artifact, endpoint, evaluator, timeout_s=limit)
+        return timing
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int

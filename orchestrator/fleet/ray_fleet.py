@@ -281,8 +281,7 @@ class RayFleet:
             until = time.monotonic() + _CONNECT_SECONDS
             while self._looking and not stopped() and time.monotonic() < until:
                 self._dropped += self.wait(0.2)
-        wanted = [device.device_class for device in (*self.devices, *self.boards.values())]
-        if lacking := self.lacking(wanted):
+        if lacking := self.lacking(self._wanted):
             raise lacking
         return not stopped()
 
@@ -698,15 +697,16 @@ class RayFleet:
 
     # -- helpers
 
-    def _classes_without(self, usable: Callable[[Device], bool]) -> list[str]:
-        there = Counter(device.device_class for device in self.all_devices if usable(device))
-        wanted = [*(d.device_class for d in self.devices), *(d.device_class for d in self.boards.values())]
-        return [name for name in dict.fromkeys(wanted) if not there[name]]
+    @property
+    def _wanted(self) -> list[str]:
+        """The device classes that it is to have."""
+        return [device.device_class for device in (*self.devices, *self.boards.values())]
 
     def _note_what_lacks(self) -> None:
         """Note since when there has been nothing to search on, or no device of a class."""
         now = time.monotonic()
-        lacking = {_of_class(name) for name in self._classes_without(lambda d: d.state == "ready")}
+        ready = self.ready_devices
+        lacking = {_of_class(name) for name in self._wanted if not ready.get(name)}
         if not any(node.slots for node in self._nodes):
             lacking.add(_COMPUTE)
         self._lacking = {what: self._lacking.get(what, now) for what in lacking}
