@@ -22,8 +22,10 @@ import tvm
 from tvm import relax, te, topi
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.utils import gen_call_tir_inputs
-from tvm.target import Target, codegen
+from tvm.target import Target
 from tvm_ffi import structural_equal
+
+from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["LAYOUTS", "with_layout"]
 
@@ -63,13 +65,6 @@ def with_layout(module: IRModule, layout: str, target: Target) -> tuple[IRModule
     return relax.transform.DeadCodeElimination()(rewrite.builder_.finalize()), rewrite.transforms
 
 
-def _lanes(target: Target) -> int:
-    """Return how many floats of 32 bits a vector register holds."""
-    # Not codegen.llvm_get_vector_width: for a Haswell it says 512 bits on a machine that has them.
-    features = {str(name) for name in codegen.llvm_get_cpu_features(target)}
-    return 16 if "avx512f" in features else 8 if "avx" in features else 4
-
-
 def _block(channels: int, lanes: int) -> int:
     """Return how many channels to put side by side: 0 where none are, the row being the better vector."""
     sizes = [size for size in range(_LEAST_BLOCK, lanes + 1) if channels % size == 0]
@@ -83,7 +78,7 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
     def __init__(self, module: IRModule, layout: str, target: Target) -> None:
         super().__init__(module)
-        self._module, self._layout, self._lanes = module, layout, _lanes(target)
+        self._module, self._layout, self._lanes = module, layout, vector_bits(target) // 32
         self._blocks: dict[relax.Var, relax.Var] = {}  # by the variable of the model, (N, C/b, H, W, b)
         self._plain: dict[relax.Var, relax.Var] = {}
         self._constants: dict[relax.Var, np.ndarray] = {}

@@ -24,6 +24,7 @@ from tvm.tirx import PrimFunc
 from workers.engines.machine import cross_linker
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
+from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
 from workers.engines.rpc import requested
@@ -172,7 +173,11 @@ def run_model(
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
-    """Return a model as TVM imports it, in the layout it asks for."""
+    """Return a model as TVM imports it, in the layout it asks for, its exponentials as polynomials."""
+    return with_polynomials(_laid_out(model, target), target)
+
+
+def _laid_out(model: PreparedModel, target: Target) -> IRModule:
     module = _imported(model)
     if model.layout != "auto":
         return with_layout(module, model.layout, target)[0]

@@ -11,8 +11,9 @@ import json
 from typing import Any
 
 from tvm.ir import IRModule
-from tvm.s_tir import Schedule
+from tvm.s_tir import SBlockRealize, Schedule
 from tvm.s_tir.schedule import Trace
+from tvm.tirx import IntImm, SeqStmt
 
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
@@ -56,6 +57,8 @@ def adapted(trace: Trace, module: IRModule) -> Schedule:
     ------
     Exception
         Whatever a schedule primitive raises, where the structure is another.
+    ValueError
+        A loop isn't a multiple of a number that the trace splits it by.
     """
     schedule = Schedule(module)
 
@@ -66,9 +69,19 @@ def adapted(trace: Trace, module: IRModule) -> Schedule:
         return _tiles(extent, [int(factor) for factor in decision], int(attrs[1]))
 
     trace.apply_to_schedule(schedule, True, decide)
+    if _guarded(schedule.mod["main"].body):
+        raise ValueError("a loop of other size leaves a rest behind the last whole vector")
     # Who replays it without its end must find where that begins.
     schedule.enter_postproc()
     return schedule
+
+
+def _guarded(statement: Any) -> bool:
+    """Say whether a block runs only under a condition, as it does after a split that leaves a rest."""
+    if isinstance(statement, SBlockRealize):
+        return not isinstance(statement.predicate, IntImm) or _guarded(statement.block.body)
+    parts = statement.seq if isinstance(statement, SeqStmt) else [getattr(statement, "body", None)]
+    return any(_guarded(part) for part in parts if part is not None)
 
 
 def _tiles(extent: int, factors: list[int], innermost: int) -> list[int]:

@@ -1,0 +1,77 @@
+"""Exponentials and their like as polynomials, which a CPU computes a whole vector of at a time.
+
+LLVM turns each of them into a call of the C library for each element. TVM has polynomials for them
+(``topi.fast_exp``, ``fast_tanh``, ``fast_erf``), and a pass that puts them in (``FastMathTransform``), which
+fails on calls of anything but operators and leaves out whatever is made of an exponential. onnxruntime
+computes with polynomials of this kind too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tvm
+from tvm import relax, te, topi
+from tvm.ir import IRModule
+from tvm.target import Target
+
+__all__ = ["with_polynomials"]
+
+
+def with_polynomials(module: IRModule, target: Target) -> IRModule:
+    """Return a model with the functions of 32-bit floats in it as polynomials.
+
+    A result differs by some units in the last place; beyond the range of a float an exponential is its
+    largest or smallest number instead of infinity or 0. Left alone on targets that aren't CPUs: a GPU has
+    instructions for them.
+    """
+    if target.kind.name != "llvm":
+        return module
+    rewrite = _Polynomials(module)
+    rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
+    return rewrite.builder_.finalize()
+
+
+def _sigmoid(x: te.Tensor) -> te.Tensor:
+    negative = te.compute(x.shape, lambda *i: -x(*i), name="negative")
+    exponential = topi.fast_exp(negative)
+    return te.compute(x.shape, lambda *i: 1 / (1 + exponential(*i)), name="sigmoid")
+
+
+def _silu(x: te.Tensor) -> te.Tensor:
+    return topi.multiply(x, _sigmoid(x))
+
+
+def _gelu(x: te.Tensor) -> te.Tensor:
+    error = topi.fast_erf(te.compute(x.shape, lambda *i: x(*i) * (0.5**0.5), name="scaled"))
+    return te.compute(x.shape, lambda *i: 0.5 * x(*i) * (1 + error(*i)), name="gelu")
+
+
+_ELEMENTWISE: dict[str, Callable[[te.Tensor], te.Tensor]] = {
+    "relax.exp": topi.fast_exp,
+    "relax.erf": topi.fast_erf,
+    "relax.tanh": topi.fast_tanh,
+    "relax.sigmoid": _sigmoid,
+    "relax.nn.silu": _silu,
+    "relax.nn.gelu": _gelu,
+}
+
+
+@relax.expr_functor.mutator
+class _Polynomials(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
+    def visit_call_(self, call: relax.Call) -> relax.Expr:
+        name = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
+        if name in _ELEMENTWISE and _float32(call):
+            return self.builder_.call_te(
+                _ELEMENTWISE[name], *call.args, primfunc_name_hint=name.split(".")[-1]
+            )
+        if name == "relax.nn.softmax" and _float32(call):
+            return self.builder_.call_te(
+                topi.nn.fast_softmax, *call.args, call.attrs.axis, primfunc_name_hint="softmax"
+            )
+        return super().visit_call_(call)
+
+
+def _float32(call: Any) -> bool:
+    return str(call.ty.dtype) == "float32"

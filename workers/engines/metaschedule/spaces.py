@@ -1,0 +1,120 @@
+"""Design spaces for CPUs whose innermost loop fills the vector registers.
+
+MetaSchedule splits every loop of a tiled block at random, the one along the output's contiguous axis too, and
+makes a vector of what is innermost then. Of a block of 16 channels one split in 35 leaves all 16 there; the
+others compute with vectors of 1 to 8 floats. Here that part of the axis is split off first, and what is left
+of it is tiled as before.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tvm import DataType
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import Trace
+from tvm.target import Target
+
+from workers.engines.metaschedule.records import candidate_of
+from workers.engines.metaschedule.targets import vector_bits
+
+__all__ = ["with_whole_vectors"]
+
+# What MetaSchedule does on CPUs: two levels of tiles around a reduction, two within.
+_STRUCTURE = "SSRSRS"
+# Vectors of fewer elements than these gain nothing over what is sampled.
+_FEWEST = 4
+
+
+def with_whole_vectors(spaces: list[Schedule], module: IRModule, target: Target) -> list[Schedule]:
+    """Return the same design spaces with the contiguous axis of each tiled output in whole vectors.
+
+    Parameters
+    ----------
+    spaces : list of Schedule
+        As MetaSchedule generates them of `module`.
+
+    Returns
+    -------
+    list of Schedule
+        A space stays what it was where it has no such tiles, where it is tensorized, where the axis isn't a
+        multiple of 4 elements or more, and on targets that are no CPU.
+    """
+    if target.kind.name != "llvm":
+        return spaces
+    return [_rewritten(space, module, vector_bits(target)) for space in spaces]
+
+
+def _rewritten(space: Schedule, module: IRModule, bits: int) -> Schedule:
+    instructions, decisions = json.loads(candidate_of(space.trace).trace)
+    if any(
+        kind == "Tensorize" or "meta_schedule.auto_tensorize" in attrs for kind, _, attrs, _ in instructions
+    ):
+        return space
+    blocks = [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
+    decided = dict(decisions)
+    lines = [(each, decided.get(place)) for place, each in enumerate(instructions)]
+    for block in blocks:
+        axis = _contiguous_axis(block, instructions, module, bits)
+        if axis is not None:
+            lines = _split_first(lines, *axis)
+    kept = [[place, decision] for place, (_, decision) in enumerate(lines) if decision is not None]
+    schedule = Schedule(module, debug_mask="none")
+    Trace.apply_json_to_schedule([[each for each, _ in lines], kept], schedule)
+    return schedule
+
+
+def _tiles(kind: str, inputs: list[Any], attrs: list[Any]) -> bool:
+    return (
+        kind == "Annotate" and attrs == ["meta_schedule.tiling_structure"] and inputs[1] == f'"{_STRUCTURE}"'
+    )
+
+
+def _contiguous_axis(
+    block: str, instructions: list[Any], module: IRModule, bits: int
+) -> tuple[str, list[int | None]] | None:
+    """Return the loop over a block's last output axis, and the factors by which to split vectors off it."""
+    name, function = next(
+        attrs for kind, _, attrs, outputs in instructions if kind == "GetSBlock" and outputs == [block]
+    )
+    loops = next(
+        outputs for kind, inputs, _, outputs in instructions if kind == "GetLoops" and inputs == [block]
+    )
+    schedule = Schedule(module, debug_mask="none")
+    body = schedule.get(schedule.get_sblock(name, func_name=function))
+    written = body.writes[0]
+    last = written.region[len(written.region) - 1].min
+    for loop, variable in zip(loops, body.iter_vars, strict=True):
+        if variable.var.same_as(last):
+            extent = int(variable.dom.extent)
+            vector = _whole(extent, bits // DataType(written.source.dtype).bits)
+            # The one that is not said is what remains, on other sizes too: such a schedule may be lent.
+            return None if vector == 0 else (loop, [1, None] if vector == extent else [None, vector])
+    return None
+
+
+def _whole(extent: int, most: int) -> int:
+    """Return how many elements of an axis to keep together: 0 where none are."""
+    while most >= _FEWEST and extent % most:
+        most //= 2
+    return most if most >= _FEWEST else 0
+
+
+def _split_first(lines: list[tuple[Any, Any]], axis: str, factors: list[int | None]) -> list[tuple[Any, Any]]:
+    """Split a loop before it is tiled, tile its outer part, and put the inner one innermost."""
+    outer, inner = f"{axis}_outer", f"{axis}_vector"
+    changed: list[tuple[Any, Any]] = []
+    last = ""
+    for (kind, inputs, attrs, outputs), decision in lines:
+        if inputs[:1] == [axis] and kind == "SamplePerfectTile":
+            changed.append((["Split", [axis, *factors], [True, False], [outer, inner]], None))
+            inputs, decision = [outer], None
+        elif inputs[:1] == [axis] and kind == "Split":
+            inputs, last = [outer, *inputs[1:]], outputs[-1]
+        elif kind == "Reorder" and last in inputs:
+            place = inputs.index(last) + 1
+            inputs = [*inputs[:place], inner, *inputs[place:]]
+        changed.append(([kind, inputs, attrs, outputs], decision))
+    return changed
