@@ -3,7 +3,7 @@
 Each system runs in a process of its own, whose start is second 0: imports, the start of Ray, worker processes
 and the extraction of tasks are within its time. When the time is over ours is interrupted, as Ctrl-C does it,
 and stock killed, which has no other way. A record counts from when a person could have used it: in the store,
-or in the JSON database, which stock writes when a whole iteration has been measured.
+or in the JSON database, which stock writes when it comes back to the task. A rate counts what was measured.
 
 Every run is kept in a folder, and isn't run again where its result is there.
 """
@@ -84,7 +84,9 @@ class Run:
     started_at : float
         Second 0, in seconds since 1970.
     trials : list of (float, bool)
-        When each trial came, in seconds, and whether it succeeded. Those that came too late aren't there.
+        When each record came, in seconds, and whether it succeeded. Those that came too late aren't there.
+    measured : list of (float, bool)
+        When each candidate had been measured, recorded by the end or not; here the two are the same.
     """
 
     side: str
@@ -93,19 +95,20 @@ class Run:
     seconds: float
     started_at: float
     trials: list[tuple[float, bool]]
+    measured: list[tuple[float, bool]]
 
     @property
     def good(self) -> int:
-        """Trials that succeeded."""
-        return sum(ok for _, ok in self.trials)
+        """Candidates that were measured with success."""
+        return sum(ok for _, ok in self.measured)
 
     @property
     def per_hour(self) -> float:
-        """Successful trials in an hour."""
+        """Successful measurements in an hour."""
         return self.good / self.seconds * 3600
 
     def until(self, at_s: float) -> int:
-        """Count the trials, failed ones too, that came up to a second."""
+        """Count the records, of failed trials too, that came up to a second."""
         return sum(came <= at_s for came, _ in self.trials)
 
 
@@ -146,8 +149,9 @@ def run(setting: Setting, side: str, turn: int, work: pathlib.Path) -> Run:
         done.with_suffix(".part").write_text(json.dumps(kept))
         done.with_suffix(".part").rename(done)
     trials = [(float(at), bool(ok)) for at, ok in kept["trials"]]
-    found = Run(side, turn, folder, setting.seconds, kept["started_at"], trials)
-    _tell(setting, side, turn, f"{found.good} of {len(trials)} trials good, {found.per_hour:.0f} an hour")
+    measured = trials if side == "ours" else _stock_measured(folder, kept["started_at"], setting.seconds)
+    found = Run(side, turn, folder, setting.seconds, kept["started_at"], trials, measured)
+    _tell(setting, side, turn, f"{found.good} of {len(measured)} trials good, {found.per_hour:.0f} an hour")
     return found
 
 
@@ -255,6 +259,14 @@ def _stocks(folder: pathlib.Path) -> list[tuple[float, bool]]:
     lines = records.read_bytes().splitlines(keepends=True) if records.exists() else []
     sizes = [json.loads(line) for line in (folder / "appeared.jsonl").read_text().splitlines()]
     return came_when([(stock.good(line.decode()), len(line)) for line in lines], sizes)
+
+
+def _stock_measured(folder: pathlib.Path, started_at: float, seconds: float) -> list[tuple[float, bool]]:
+    path = folder / stock.MEASURED
+    # The last line may be what was being written when it was killed.
+    lines = path.read_text().split("\n")[:-1] if path.exists() else []
+    came = [(at - started_at, ok) for at, ok in map(json.loads, lines)]
+    return [(at, ok) for at, ok in came if at <= seconds]
 
 
 def came_when(lines: list[tuple[bool, int]], sizes: list[tuple[float, int]]) -> list[tuple[float, bool]]:

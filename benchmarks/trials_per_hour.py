@@ -2,8 +2,8 @@
 
 Both get the same model, target, seed, evaluator settings and seconds of the clock, from the start of their
 process to its end: the start of Ray here and the worker processes there are part of it. Every task of the
-model is there to be tuned; each side chooses by its own rule. Only trials that succeeded and were recorded in
-time count. :mod:`benchmarks.stock` tells what stock is given::
+model is there to be tuned; each side chooses by its own rule. Only trials that succeeded in time count; of
+stock's also those that it had measured and not recorded yet. :mod:`benchmarks.stock` tells what it is given::
 
     python -m benchmarks.trials_per_hour --seconds 900 --turns 2 --work trials light_squeezenet centerface
 
@@ -32,12 +32,16 @@ def rates(runs: list[Run]) -> dict[str, float]:
 def row(model: str, tasks: int, runs: list[Run]) -> str:
     """Write one model's figures as a row of the table."""
     found = rates(runs)
-    good = {side: "; ".join(f"{r.good} of {len(r.trials)}" for r in runs if r.side == side) for side in SIDES}
+    good = {side: "; ".join(_counts(r) for r in runs if r.side == side) for side in SIDES}
     ratio = f"{found['ours'] / found['stock']:.1f}" if found["stock"] else "stock had none"
     return (
         f"| {model} | {tasks} | {good['ours']} | {good['stock']} | {found['ours']:.0f} | "
         f"{found['stock']:.0f} | {ratio} |"
     )
+
+
+def _counts(run: Run) -> str:
+    return f"{run.good} of {len(run.measured)} ({len(run.trials)})"
 
 
 def add_arguments(parser: argparse.ArgumentParser, work: str) -> None:
@@ -81,7 +85,7 @@ def tasks_of(runs: list[Run]) -> int:
 def table(found: dict[str, list[Run]], text: str) -> str:
     """Write all models' figures in Markdown."""
     lines = [
-        "| model | tasks | here: good of all trials | stock | here, an hour | stock, an hour | ratio |",
+        "| model | tasks | here: good of all measured (recorded) | stock | here, an hour | stock, an hour | ratio |",
         "|---|---|---|---|---|---|---|",
         *(row(model, tasks_of(runs), runs) for model, runs in found.items()),
         "",

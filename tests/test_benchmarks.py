@@ -21,7 +21,7 @@ from benchmarks.trials_per_hour import row
 
 
 def run(side: str, trials: list[tuple[float, bool]], turn: int = 1) -> Run:
-    return Run(side, turn, pathlib.Path(), 3600.0, 0.0, trials)
+    return Run(side, turn, pathlib.Path(), 3600.0, 0.0, trials, trials)
 
 
 def test_a_record_counts_from_when_its_whole_line_was_seen() -> None:
@@ -37,10 +37,15 @@ def test_a_run_that_was_kept_is_taken_and_one_with_other_settings_refused(tmp_pa
     folder = tmp_path / "ppocr_cls" / "turn1" / "stock"
     folder.mkdir(parents=True)
     (folder / "run.json").write_text(json.dumps(kept))
+    # Two more were measured and never recorded, one failed, one came too late, one was being written.
+    (folder / "measured.jsonl").write_text(
+        "[6.5, true]\n[35.0, false]\n[40.0, true]\n[41.0, true]\n[42.0, false]\n[65.5, true]\n[66"
+    )
 
     found = budget.run(setting, "stock", 1, tmp_path)
 
-    assert (found.good, found.per_hour, found.until(1.0), found.until(30.0)) == (1, 60.0, 0, 2)
+    assert (found.until(1.0), found.until(30.0)) == (0, 2)
+    assert (found.good, len(found.measured), found.per_hour) == (3, 5, 180.0)
     with pytest.raises(RuntimeError, match="other settings: name another --work"):
         budget.run(replace(setting, seconds=61.0), "stock", 1, tmp_path)
 

@@ -51,6 +51,8 @@ MAX_MOVES = 20
 LARGEST_BATCH = 64
 #: Rounds are made larger for many devices up to this part of a task's budget: searches learn between rounds.
 LARGEST_PART = 4
+#: What a task may still save, of the time that the fastest of its kind would take for its arithmetic.
+STILL_TO_GAIN = 0.2
 #: Of the trials of a run, the part that may be spent on measuring the best again.
 FINALS_PART = 10
 #: Tasks that take this part of the model's time have their best measured again, the dearest first.
@@ -73,6 +75,8 @@ class Task:
     since_best : int
     best_s : float
         Seconds of the best stored trial; infinite where there is none.
+    kind : str
+        What tasks that do the same on other sizes have in common; empty for a task like no other.
     """
 
     id: int
@@ -85,6 +89,7 @@ class Task:
     stored: int = 0
     since_best: int = 0
     best_s: float = math.inf
+    kind: str = ""
 
 
 # -- actions
@@ -340,6 +345,8 @@ class Machine:
         self._devices = 1
         self._states = {t.id: _State(t, t.stored, t.since_best, t.best_s) for t in tasks}
         self._active = set(self._states)
+        # Operations a second of the fastest task, by device class and kind.
+        self._rates: dict[tuple[str, str], float] = {}
         self._attempts: dict[str, _Attempt] = {}
         self._to_learn: deque[int] = deque()
         self._to_build: deque[str] = deque()
@@ -351,6 +358,7 @@ class Machine:
         self._finals_left: int | None = None  # measurements that finals may take; None until they begin
         self._outbox: list[Action] = []
         for state in list(self._states.values()):
+            self._rate(state)
             self._settle(state)
 
     # -- what is next
@@ -552,6 +560,7 @@ class Machine:
         cost = _median(measurement.times) if measurement.times else math.inf
         if cost < state.best_s:
             state.best_s, state.since_best = cost, 0
+            self._rate(state)
         else:
             state.since_best += 1
         state.results.append(Record(attempt.candidate, measurement.times, measurement.state))
@@ -706,14 +715,23 @@ class Machine:
     def _promise(self, state: _State) -> tuple[float, float]:
         """Rank a task by what its next round may bring.
 
-        A task without a result comes first, the one with most arithmetic before the others. Then the share of
-        the model's time that rests on the task, per trial spent on it so far: gains shrink about as fast as
-        the trials grow, and a task that takes no time has none to give.
+        A task without a result comes first, the one with most arithmetic before the others. Then what of the
+        model's time the task may still save, per trial spent on it so far: gains shrink about as fast as the
+        trials grow, and a task that takes no time has none to give. Nor has one that is as fast as its like
+        already: what another task of its kind reaches per operation is about what this one can reach.
         """
         weight = state.task.weight
         if math.isinf(state.best_s):
             return (1.0, weight * state.task.flops / (1 + state.stored))
-        return (0.0, weight * state.best_s / (1 + state.stored))
+        rate = self._rates.get((state.task.device_class, state.task.kind), math.inf)
+        within_reach = (1 - STILL_TO_GAIN) * state.task.flops / rate
+        return (0.0, weight * (state.best_s - within_reach) / (1 + state.stored))
+
+    def _rate(self, state: _State) -> None:
+        """Note how fast a task is, for others of its kind."""
+        if state.task.kind and state.task.flops and math.isfinite(state.best_s):
+            key = state.task.device_class, state.task.kind
+            self._rates[key] = max(self._rates.get(key, 0.0), state.task.flops / state.best_s)
 
     def _busy(self) -> bool:
         phases = ("opening", "proposing", "learning", "to learn", "final")

@@ -515,4 +515,5 @@ def _task(row: CampaignTaskRow, stored: int, since_best: int) -> Task:
         stored=stored,
         since_best=since_best,
         best_s=math.inf if row.best_s is None else row.best_s,
+        kind=row.workload_name,
     )

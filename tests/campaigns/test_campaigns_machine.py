@@ -11,6 +11,7 @@ from machine_driver import Driver, Unreliable, candidate, good, hashes, lost, ta
 from orchestrator.campaigns.machine import (
     MAX_ATTEMPTS,
     MAX_MOVES,
+    Action,
     Build,
     Built,
     CloseSearch,
@@ -455,6 +456,46 @@ def test_among_tried_tasks_the_time_at_stake_per_trial_decides() -> None:
     )
     order = [machine.next_compute().task for _ in range(3)]  # type: ignore[union-attr]
     assert order == [3, 2, 1]
+
+
+def test_a_task_that_is_as_fast_as_its_like_has_less_to_gain() -> None:
+    def first(**kind: str) -> Action | None:
+        tasks = [
+            task(1, stored=4, flops=10e6, best_s=10.0, **kind),
+            task(2, stored=4, flops=1e6, best_s=8.0, **kind),
+        ]
+        return Machine("m", tasks).next_compute()
+
+    assert first() == OpenSearch(1)
+    # A tenth of the arithmetic in nearly the same time: as fast as its like it takes a second.
+    assert first(kind="conv2d") == OpenSearch(2)
+
+
+@pytest.mark.parametrize(("device_class", "next_one"), [("cpu", 1), ("other", 2)])
+def test_what_a_task_can_reach_is_learned_from_trials_on_its_own_kind_of_device(
+    device_class: str, next_one: int
+) -> None:
+    machine = Machine(
+        "m",
+        [
+            task(1, stored=4, kind="conv2d", flops=10e6, best_s=10.0),
+            task(2, stored=4, best_s=5.0),
+            task(3, 5, stored=4, kind="conv2d", flops=100e6, best_s=100.0, device_class=device_class),
+        ],
+    )
+    # The third has most to gain; its last trial shows that the first could take a hundredth of its time.
+    assert machine.next_compute() == OpenSearch(3)
+    machine.handle(Opened(3))
+    machine.next_compute()
+    machine.handle(Proposed(3, (candidate(1),)))
+    build = machine.next_compute()
+    assert isinstance(build, Build)
+    machine.handle(Built(build.token, 0.0))
+    assert machine.next_measure(device_class) is not None
+    machine.handle(Measured(build.token, good(1.0)))
+    machine.next_compute()
+    machine.handle(Learned(3))
+    assert machine.next_compute() == OpenSearch(next_one)
 
 
 def test_no_more_searches_are_open_than_allowed_and_the_one_used_longest_ago_is_closed() -> None:
