@@ -85,7 +85,8 @@ def tasks_of(runs: list[Run]) -> int:
 def table(found: dict[str, list[Run]], text: str) -> str:
     """Write all models' figures in Markdown."""
     lines = [
-        "| model | tasks | here: good of all measured (recorded) | stock | here, an hour | stock, an hour | ratio |",
+        "| model | tasks | here: good of all measured (recorded) | stock | here, an hour | stock, an hour "
+        "| ratio |",
         "|---|---|---|---|---|---|---|",
         *(row(model, tasks_of(runs), runs) for model, runs in found.items()),
         "",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from measuring import EVALUATOR
+from onnx import TensorProto, helper, numpy_helper
 from tiny_models import save
 
 from workers.actors import BuildActor, MeasureActor, SearchActor
@@ -232,6 +235,36 @@ def test_candidates_are_timed_through_the_tracker(
     assert len(measured.times) == EVALUATOR.repeat
     assert 0 < measured.times[0] < 0.1
     assert measured.device == device.device_class
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.INT64, TensorProto.INT32])
+def test_a_lookup_in_a_table_is_measured_with_indices_that_exist(
+    engine: EngineProcess,
+    searcher: SearchActor,
+    builder: BuildActor,
+    measurer: MeasureActor,
+    device: DeviceInfo,
+    tmp_path: Path,
+    dtype: int,
+) -> None:
+    table = numpy_helper.from_array(np.ones((10, 16), "float32"), "table")
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "at"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("at", dtype, [4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 16])],
+        [table],
+    )
+    onnx.save(helper.make_model(graph, ir_version=8), tmp_path / "lookup.onnx")
+    prepared = prepare(str(tmp_path / "lookup.onnx"), {})
+    tasks = engine.call("extract", prepared, device.target, timeout_s=120).tasks
+    (take,) = [task.workload for task in tasks if "take" in task.name]
+    searcher.open("lookup", take, device.target, SMALL, (), (), 120)
+    (candidate, *_) = searcher.propose("lookup", 1, None, 120)
+    searcher.close("lookup")
+    result, built = builder.build(take, device.target, candidate, 60)
+    assert built is not None, result.message
+    good(measurer.measure(built, Station(device.device_class, device), EVALUATOR))
 
 
 def test_a_candidate_far_behind_the_best_is_not_timed_in_full(

@@ -7,6 +7,7 @@ import pathlib
 import tempfile
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import rpc
 
@@ -16,6 +17,10 @@ from workers.host import stage
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
 
 __all__ = ["measure_artifact"]
+
+# What may say where to read: at random, that is somebody else's memory. The runner of MetaSchedule fills
+# these with the bits of floating-point numbers, and no lookup in a table survives that.
+_INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
 
 
 def measure_artifact(
@@ -49,6 +54,9 @@ def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> li
         if kind != "TENSOR":
             raise ValueError(f"an argument of kind {kind!r} can't be allocated")
         tensor = tvm.runtime.empty(shape, dtype, device)
-        fill(tensor)
+        if dtype in _INDICES:
+            tensor.copyfrom(np.zeros(shape, dtype))
+        else:
+            fill(tensor)
         arguments.append(tensor)
     return arguments
