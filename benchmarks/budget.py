@@ -35,6 +35,7 @@ __all__ = ["SIDES", "Run", "Setting", "in_turns", "run", "settings_text"]
 
 SIDES = ("ours", "stock")
 _POLL_SECONDS = 0.2
+_OTHERS = (("campaign", "stock"), ("per_iteration", "ours"))
 # How long an interrupted campaign may take to end: a measurement under way, the actors, Ray.
 _GRACE_SECONDS = 60.0
 
@@ -129,7 +130,9 @@ def run(setting: Setting, side: str, turn: int, work: pathlib.Path) -> Run:
     done = folder / "run.json"
     if done.exists():
         kept = json.loads(done.read_text())
-        if kept["setting"] != json.loads(json.dumps(asdict(setting))):
+        if _what_matters(kept["setting"], side) != _what_matters(
+            json.loads(json.dumps(asdict(setting))), side
+        ):
             raise RuntimeError(f"{folder} holds a run with other settings: name another --work, or delete it")
     else:
         shutil.rmtree(folder, ignore_errors=True)
@@ -153,6 +156,11 @@ def run(setting: Setting, side: str, turn: int, work: pathlib.Path) -> Run:
     found = Run(side, turn, folder, setting.seconds, kept["started_at"], trials, measured)
     _tell(setting, side, turn, f"{found.good} of {len(measured)} trials good, {found.per_hour:.0f} an hour")
     return found
+
+
+def _what_matters(setting: dict[str, Any], side: str) -> dict[str, Any]:
+    """Leave out what the other side alone is told."""
+    return {key: value for key, value in setting.items() if (key, side) not in _OTHERS}
 
 
 def in_turns(setting: Setting, turns: int, work: pathlib.Path) -> list[Run]:

@@ -46,8 +46,11 @@ def test_a_run_that_was_kept_is_taken_and_one_with_other_settings_refused(tmp_pa
 
     assert (found.until(1.0), found.until(30.0)) == (0, 2)
     assert (found.good, len(found.measured), found.per_hour) == (3, 5, 180.0)
-    with pytest.raises(RuntimeError, match="other settings: name another --work"):
-        budget.run(replace(setting, seconds=61.0), "stock", 1, tmp_path)
+    # What the other side alone is told makes no difference to this one.
+    assert budget.run(replace(setting, campaign={}), "stock", 1, tmp_path) == found
+    for other in (replace(setting, seconds=61.0), replace(setting, per_iteration=16)):
+        with pytest.raises(RuntimeError, match="other settings: name another --work"):
+            budget.run(other, "stock", 1, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_ours_passes_stock_at_the_first_point_that_is_as_fast_as_its_end() -> No
 
 def test_a_library_with_wrong_outputs_has_no_latency_and_makes_its_point_wrong() -> None:
     def point(turn: int, wrong: str) -> Point:
-        return Point("ours", turn, 60.0, 5, pathlib.Path("x.so"), [[0.1, 0.2], [0.3]], wrong)
+        return Point("ours", turn, 60.0, 5, pathlib.Path("x.so"), [[0.1, 0.2, 0.9], [0.3]], wrong)
 
     right, wrong = point(1, ""), point(2, "output y differs")
 

@@ -28,10 +28,10 @@ def workload(engine: EngineProcess, folder: Path, operator: str, **sizes: int) -
 
 
 def proposed(
-    searcher: SearchActor, work: Workload, lent: tuple[tuple[Workload, Record], ...] = ()
+    searcher: SearchActor, work: Workload, lent: tuple[tuple[Workload, Record], ...] = (), count: int = 4
 ) -> tuple[Candidate, ...]:
     searcher.open("spaces", work, TARGET, SMALL, (), (), 120)
-    found = searcher.propose("spaces", 4, None, 120, lent)
+    found = searcher.propose("spaces", count, None, 120, lent)
     searcher.close("spaces")
     assert isinstance(found, tuple)
     return found
@@ -90,6 +90,24 @@ def test_the_innermost_loop_of_every_candidate_is_a_whole_vector(
         assert order[-1] == vector
         result, built = builder.build(work, TARGET, candidate, timeout_s=60)
         assert built is not None, result.message
+
+
+def test_a_small_kernel_is_also_tried_without_threads_and_a_large_one_is_not(
+    searcher: SearchActor, builder: BuildActor, engine: EngineProcess, tmp_path: Path
+) -> None:
+    def threads(work: Workload) -> dict[bool, Candidate]:
+        return {
+            any("meta_schedule.parallel" in attrs for _, _, attrs, _ in instructions(candidate)): candidate
+            for candidate in proposed(searcher, work, count=16)
+        }
+
+    small = workload(engine, tmp_path, "conv2d", channels=16)
+    tried = threads(small)
+    assert set(tried) == {True, False}
+    for candidate in tried.values():
+        result, built = builder.build(small, TARGET, candidate, timeout_s=60)
+        assert built is not None, result.message
+    assert set(threads(workload(engine, tmp_path, "matmul", channels=64, outputs=128))) == {True}
 
 
 def test_lent_schedules_keep_whole_vectors_and_are_refused_where_they_do_not_fit(

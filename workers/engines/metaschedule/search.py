@@ -16,7 +16,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
-from workers.engines.metaschedule.spaces import with_whole_vectors
+from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.workload import load_module
 from workers.messages import Candidate, Record, SearchOptions, Workload
 
@@ -142,7 +142,9 @@ class MetaScheduleSearch:
             # One search per core: the searches of several tasks run side by side.
             num_threads=1,
         )
-        spaces = with_whole_vectors(self._evolution.generate_design_space(), self._module, self._target)
+        spaces = cpu_spaces(
+            self._evolution.generate_design_space(), self._module, self._workload.flops, self._target
+        )
         if not any(space.trace.decisions for space in spaces):
             self._points = len(spaces)
         self._evolution.pre_tuning(

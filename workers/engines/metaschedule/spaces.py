@@ -1,68 +1,111 @@
-"""Design spaces for CPUs whose innermost loop fills the vector registers.
+"""Design spaces for CPUs: innermost loops that fill vectors, and no threads where these cost more.
 
 MetaSchedule splits every loop of a tiled block at random, the one along the output's contiguous axis too, and
 makes a vector of what is innermost then. Of a block of 16 channels one split in 35 leaves all 16 there; the
 others compute with vectors of 1 to 8 floats. Here that part of the axis is split off first, and what is left
 of it is tiled as before.
+
+And it runs every kernel on all cores, however little there is to do. To give others their part and to wait
+for it takes microseconds, in which a core does a small kernel alone. For those the same spaces are there a
+second time, without threads; which is faster the measurements tell.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from tvm import DataType
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Trace
 from tvm.target import Target
 
 from workers.engines.metaschedule.records import candidate_of
 from workers.engines.metaschedule.targets import vector_bits
 
-__all__ = ["with_whole_vectors"]
+__all__ = ["cpu_spaces", "with_whole_vectors"]
 
 # What MetaSchedule does on CPUs: two levels of tiles around a reduction, two within.
 _STRUCTURE = "SSRSRS"
 # Vectors of fewer elements than these gain nothing over what is sampled.
 _FEWEST = 4
+# One core does so many operations, or reads and writes so many bytes, while the others would be waited for;
+# generously, for it is measured.
+_ALONE_FLOPS, _ALONE_BYTES = 500e3, 500e3
+
+# An instruction of a trace as TVM writes it in JSON (kind, inputs, attributes, outputs), and its decision.
+_Line = tuple[Any, Any]
+
+
+def cpu_spaces(spaces: list[Schedule], module: IRModule, flops: float, target: Target) -> list[Schedule]:
+    """Return the design spaces to search, made of those that MetaSchedule generates of `module`.
+
+    Parameters
+    ----------
+    flops : float
+        Operations of one call.
+
+    Returns
+    -------
+    list of Schedule
+        What was given, on targets that aren't CPUs.
+    """
+    if target.kind.name != "llvm":
+        return spaces
+    spaces = with_whole_vectors(spaces, module, target)
+    moved = sum(
+        math.prod(int(extent) for extent in tensor.shape) * DataType(str(tensor.dtype)).bits / 8
+        for tensor in ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
+    )
+    if flops > _ALONE_FLOPS or moved > _ALONE_BYTES:
+        return spaces
+    return spaces + [_without_threads(space, module) for space in spaces]
 
 
 def with_whole_vectors(spaces: list[Schedule], module: IRModule, target: Target) -> list[Schedule]:
     """Return the same design spaces with the contiguous axis of each tiled output in whole vectors.
 
-    Parameters
-    ----------
-    spaces : list of Schedule
-        As MetaSchedule generates them of `module`.
-
     Returns
     -------
     list of Schedule
-        A space stays what it was where it has no such tiles, where it is tensorized, where the axis isn't a
-        multiple of 4 elements or more, and on targets that are no CPU.
+        A space stays what it was where it has no such tiles, where it is tensorized, and where the axis isn't
+        a multiple of 4 elements or more.
     """
-    if target.kind.name != "llvm":
-        return spaces
-    return [_rewritten(space, module, vector_bits(target)) for space in spaces]
+    return [_in_vectors(space, module, vector_bits(target)) for space in spaces]
 
 
-def _rewritten(space: Schedule, module: IRModule, bits: int) -> Schedule:
-    instructions, decisions = json.loads(candidate_of(space.trace).trace)
+def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
+    lines = _lines(space)
+    instructions = [instruction for instruction, _ in lines]
     if any(
         kind == "Tensorize" or "meta_schedule.auto_tensorize" in attrs for kind, _, attrs, _ in instructions
     ):
         return space
-    blocks = [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
-    decided = dict(decisions)
-    lines = [(each, decided.get(place)) for place, each in enumerate(instructions)]
-    for block in blocks:
+    for block in [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]:
         axis = _contiguous_axis(block, instructions, module, bits)
         if axis is not None:
             lines = _split_first(lines, *axis)
-    kept = [[place, decision] for place, (_, decision) in enumerate(lines) if decision is not None]
+    return _applied(lines, module)
+
+
+def _without_threads(space: Schedule, module: IRModule) -> Schedule:
+    kept = [line for line in _lines(space) if line[0][2] != ["meta_schedule.parallel"]]
+    return _applied(kept, module)
+
+
+def _lines(space: Schedule) -> list[_Line]:
+    instructions, decisions = json.loads(candidate_of(space.trace).trace)
+    decided = dict(decisions)
+    return [(instruction, decided.get(place)) for place, instruction in enumerate(instructions)]
+
+
+def _applied(lines: list[_Line], module: IRModule) -> Schedule:
+    decisions = [[place, decision] for place, (_, decision) in enumerate(lines) if decision is not None]
     schedule = Schedule(module, debug_mask="none")
-    Trace.apply_json_to_schedule([[each for each, _ in lines], kept], schedule)
+    Trace.apply_json_to_schedule([[instruction for instruction, _ in lines], decisions], schedule)
     return schedule
 
 
@@ -105,7 +148,7 @@ def _whole(extent: int, most: int) -> int:
 def _split_first(lines: list[tuple[Any, Any]], axis: str, factors: list[int | None]) -> list[tuple[Any, Any]]:
     """Split a loop before it is tiled, tile its outer part, and put the inner one innermost."""
     outer, inner = f"{axis}_outer", f"{axis}_vector"
-    changed: list[tuple[Any, Any]] = []
+    changed: list[_Line] = []
     last = ""
     for (kind, inputs, attrs, outputs), decision in lines:
         if inputs[:1] == [axis] and kind == "SamplePerfectTile":
