@@ -104,6 +104,48 @@ def test_every_layout_gives_the_outputs_of_onnxruntime(
     assert difference.ok, difference.reason
 
 
+@pytest.mark.parametrize("padding", [[1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 3]])
+def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
+    engine: EngineProcess, device: DeviceInfo, tmp_path: Path, padding: list[int]
+) -> None:
+    g = Graph()
+    wide = g.conv("x", 64, 3)  # 21x20: tiles of two reach past the outputs, or don't
+    g.node("Relu", g.conv(wide, 80, 64, 3, pads=padding))
+    model = replace(g.save(tmp_path / "winograd.onnx"), layout="blocked")
+    names = [task.name for task in extracted(engine, model, device.target, "blocked").tasks]
+    assert {"winograd_windows", "winograd_products", "winograd_tiles"} <= set(names)
+    # Nothing is fused into a transform, and what follows is fused with putting the tiles together.
+    assert any(name.startswith("fused_winograd_assembled") for name in names)
+    compiled = engine.call("compile", model, device.target, Plan("untuned"), timeout_s=200)
+    inputs = random_inputs(model.inputs, 3)
+    ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
+    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
+    assert difference.ok, difference.reason
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"strides": [2, 2]},
+        {"dilations": [2, 2]},
+        {"kernel": 5},
+        {"out": 48},
+        {"out": 2048},
+        {"group": 2},
+    ],
+)
+def test_winograd_is_for_plain_convolutions_of_3x3_with_many_channels(
+    engine: EngineProcess, device: DeviceInfo, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    g = Graph()
+    attributes = {key: value for key, value in other.items() if key not in ("kernel", "out")}
+    channels = 64 // other.get("group", 1)
+    wide = g.conv("x", 64, 3)
+    g.node("Relu", g.conv(wide, other.get("out", 64), channels, other.get("kernel", 3), **attributes))
+    tasks = extracted(engine, g.save(tmp_path / "plain.onnx"), device.target, "blocked").tasks
+    assert not [task.name for task in tasks if "winograd" in task.name]
+
+
 def test_a_transform_is_left_only_where_the_model_flattens_and_where_blocks_of_two_sizes_meet(
     engine: EngineProcess, everything: PreparedModel
 ) -> None:

@@ -63,7 +63,7 @@ class MetaScheduleEngine:
 
         # The number after the dash is this engine's own: raise it when the passes or the canonical form
         # change.
-        return f"tvm-{tvm.__version__}-4"
+        return f"tvm-{tvm.__version__}-5"
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what decides about a measurement."""

@@ -25,6 +25,7 @@ from tvm.relax.utils import gen_call_tir_inputs
 from tvm.target import Target
 from tvm_ffi import structural_equal
 
+from workers.engines.metaschedule import winograd
 from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["LAYOUTS", "with_layout"]
@@ -32,6 +33,12 @@ __all__ = ["LAYOUTS", "with_layout"]
 #: What may be asked for.
 LAYOUTS = ("auto", "blocked", "nhwc", "nchw")
 
+# Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
+_WINOGRAD_CHANNELS = 64
+# Sixteen weights for nine: beyond 4 MB of them, reading costs what the arithmetic saves.
+_WINOGRAD_WEIGHTS = 256 * 256
+# relax's OpPatternKind of what is fused with nothing.
+_OPAQUE = 8
 # Fewer channels side by side than this are no gain over a row.
 _LEAST_BLOCK = 4
 _UNARY = frozenset(
@@ -166,6 +173,8 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 source = self._blocks[data] if data in self._blocks else self.visit_expr(data)
             if not block and not _block_of(source):
                 return None
+            if self._layout != "nhwc" and block and _block_of(source) and _suits_winograd(kernel, attrs):
+                return self._winograd(call, source, kernel, block)
         return self.builder_.call_te(
             _convolved,
             source,
@@ -177,6 +186,27 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             depthwise=depthwise,
             block=block,
             primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_{self._name(block)}",
+        )
+
+    def _winograd(self, call: relax.Call, source: relax.Expr, kernel: np.ndarray, block: int) -> relax.Expr:
+        """Convolve by Winograd's algorithm, in four kernels."""
+
+        def step(function: Callable[..., te.Tensor], *args: Any, unroll: bool = False) -> relax.Expr:
+            func, arguments, ty = gen_call_tir_inputs(function, *args)
+            if unroll:
+                func = winograd.unrolled(func, function.__name__)
+            # Fused with what reads it, a transform would be computed again for each of its readers.
+            func = func.with_attr("op_pattern", _OPAQUE)
+            name = self.builder_.add_func(func, f"winograd_{function.__name__}")
+            return self.builder_.emit(relax.call_tir(name, arguments, ty))
+
+        shape = _shape(call)
+        assert shape is not None
+        made = step(winograd.windows, source, [int(n) for n in call.attrs.padding], unroll=True)
+        made = step(winograd.products, made, relax.const(winograd.transformed_weights(kernel)))
+        made = step(winograd.tiles, made, block, unroll=True)
+        return self.builder_.call_te(
+            winograd.assembled, made, shape[0], *shape[2:], primfunc_name_hint="winograd_assembled"
         )
 
     def _upsampling(self, call: relax.Call) -> relax.Expr | None:
@@ -281,6 +311,13 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             block,
             primfunc_name_hint=f"to_{self._name(block)}",
         )
+
+
+def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
+    plain = int(attrs.groups) == 1 and {*map(int, attrs.strides), *map(int, attrs.dilation)} == {1}
+    out, channels = kernel.shape[:2]
+    worth = min(out, channels) >= _WINOGRAD_CHANNELS and out * channels <= _WINOGRAD_WEIGHTS
+    return plain and kernel.shape[2:] == (3, 3) and worth
 
 
 def _convolved(
