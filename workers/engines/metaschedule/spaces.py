@@ -119,16 +119,17 @@ def _contiguous_axis(
     block: str, instructions: list[Any], module: IRModule, bits: int
 ) -> tuple[str, list[int | None]] | None:
     """Return the loop over a block's last output axis, and the factors by which to split vectors off it."""
-    name, function = next(
-        attrs for kind, _, attrs, outputs in instructions if kind == "GetSBlock" and outputs == [block]
-    )
-    loops = next(
-        outputs for kind, inputs, _, outputs in instructions if kind == "GetLoops" and inputs == [block]
-    )
+    named = [attrs for kind, _, attrs, outputs in instructions if kind == "GetSBlock" and outputs == [block]]
+    taken = [outputs for kind, inputs, _, outputs in instructions if kind == "GetLoops" and inputs == [block]]
+    if not named or not taken:
+        return None  # a block that the space itself makes
+    (name, function), loops = named[0], taken[0]
     schedule = Schedule(module, debug_mask="none")
     body = schedule.get(schedule.get_sblock(name, func_name=function))
     written = body.writes[0]
     last = written.region[len(written.region) - 1].min
+    if len(loops) != len(body.iter_vars):
+        return None
     for loop, variable in zip(loops, body.iter_vars, strict=True):
         if variable.var.same_as(last):
             extent = int(variable.dom.extent)
