@@ -35,6 +35,7 @@ __all__ = ["SIDES", "Run", "Setting", "in_turns", "run", "settings_text"]
 
 SIDES = ("ours", "stock")
 _POLL_SECONDS = 0.2
+# Settings of a comparison that a side is not told.
 _OTHERS = (("campaign", "stock"), ("per_iteration", "ours"))
 # How long an interrupted campaign may take to end: a measurement under way, the actors, Ray.
 _GRACE_SECONDS = 60.0

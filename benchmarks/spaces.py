@@ -56,15 +56,14 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
         schedule = Schedule(module, seed=seed, debug_mask="none")
         # Without its decisions a trace is drawn anew.
         Trace(spaces[seed % len(spaces)].trace.insts, {}).apply_to_schedule(schedule, remove_postproc=True)
+        fits = all(post.apply(schedule) for post in context.space_generator.postprocs)
         candidate = candidate_of(schedule.trace)
-        if candidate.hash in seen or not all(
-            post.apply(schedule) for post in context.space_generator.postprocs
-        ):
+        if not fits or candidate.hash in seen:
             barren += 1
             continue
         barren = 0
         seen.add(candidate.hash)
-        yield candidate_of(schedule.trace)
+        yield candidate
 
 
 def measured(

@@ -154,7 +154,7 @@ def test_schedules_of_the_same_operator_on_other_sizes_are_fitted_and_proposed_f
     device: DeviceInfo,
     candidates: tuple[Candidate, ...],
 ) -> None:
-    tasks = extract(channels=8).tasks
+    tasks = extract(channels=32).tasks  # several blocks, for one of 4
     larger = max((task.workload for task in tasks), key=lambda one: one.flops)
     other = min((task.workload for task in tasks), key=lambda one: one.flops)
     assert (larger.name, larger.hash == convolution.hash) == (convolution.name, False)
@@ -168,6 +168,7 @@ def test_schedules_of_the_same_operator_on_other_sizes_are_fitted_and_proposed_f
     assert 2 <= len(first) <= 4
     assert len(proposed) == 4
     assert not set(first) & set(proposed)
+    assert not set(first) & set(candidates)
     for candidate in first:
         result, built = builder.build(larger, device.target, candidate, timeout_s=60)
         assert built is not None, result.message

@@ -74,7 +74,8 @@ def with_whole_vectors(spaces: list[Schedule], module: IRModule, target: Target)
         A space stays what it was where it has no such tiles, where it is tensorized, and where the axis isn't
         a multiple of 4 elements or more.
     """
-    return [_in_vectors(space, module, vector_bits(target)) for space in spaces]
+    bits = vector_bits(target)
+    return [_in_vectors(space, module, bits) for space in spaces]
 
 
 def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
@@ -84,11 +85,12 @@ def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
         kind == "Tensorize" or "meta_schedule.auto_tensorize" in attrs for kind, _, attrs, _ in instructions
     ):
         return space
-    for block in [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]:
-        axis = _contiguous_axis(block, instructions, module, bits)
+    blocks = [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
+    axes = [_contiguous_axis(block, instructions, module, bits) for block in blocks]
+    for axis in axes:
         if axis is not None:
             lines = _split_first(lines, *axis)
-    return _applied(lines, module)
+    return _applied(lines, module) if any(axes) else space
 
 
 def _without_threads(space: Schedule, module: IRModule) -> Schedule:
@@ -126,10 +128,10 @@ def _contiguous_axis(
     (name, function), loops = named[0], taken[0]
     schedule = Schedule(module, debug_mask="none")
     body = schedule.get(schedule.get_sblock(name, func_name=function))
-    written = body.writes[0]
-    last = written.region[len(written.region) - 1].min
     if len(loops) != len(body.iter_vars):
         return None
+    written = body.writes[0]
+    last = written.region[len(written.region) - 1].min
     for loop, variable in zip(loops, body.iter_vars, strict=True):
         if variable.var.same_as(last):
             extent = int(variable.dom.extent)
@@ -146,7 +148,7 @@ def _whole(extent: int, most: int) -> int:
     return most if most >= _FEWEST else 0
 
 
-def _split_first(lines: list[tuple[Any, Any]], axis: str, factors: list[int | None]) -> list[tuple[Any, Any]]:
+def _split_first(lines: list[_Line], axis: str, factors: list[int | None]) -> list[_Line]:
     """Split a loop before it is tiled, tile its outer part, and put the inner one innermost."""
     outer, inner = f"{axis}_outer", f"{axis}_vector"
     changed: list[_Line] = []

@@ -179,7 +179,7 @@ def _unfit_gpu(target: Target, version: str) -> str:
 def vector_bits(target: Target) -> int:
     """Return how wide a CPU's vector registers are."""
     # Not codegen.llvm_get_vector_width: for a Haswell it says 512 bits on a machine that has them.
-    features = {str(name) for name in codegen.llvm_get_cpu_features(target)}
+    features = _features(target)
     return 512 if "avx512f" in features else 256 if "avx" in features else 128
 
 
