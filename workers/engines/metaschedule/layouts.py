@@ -149,9 +149,7 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def _convolution(self, call: relax.Call) -> relax.Expr | None:
         data, weights = call.args
         attrs = call.attrs
-        if attrs.data_layout != "NCHW" or attrs.kernel_layout != "OIHW" or attrs.out_layout != "NCHW":
-            return None
-        if not isinstance(weights, GenericConst) or _dtype(data) != "float32" or _shape(call) is None:
+        if not _as_imported(call, "OIHW") or _shape(call) is None:
             return None
         kernel, groups = weights.value.numpy(), int(attrs.groups)
         out, each = kernel.shape[:2]
@@ -213,9 +211,7 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Rewrite a transposed convolution whose windows don't overlap; TVM's own multiplies with zeros."""
         data, weights = call.args
         attrs = call.attrs
-        if attrs.data_layout != "NCHW" or attrs.kernel_layout != "IOHW" or attrs.out_layout != "NCHW":
-            return None
-        if not isinstance(weights, GenericConst) or _dtype(data) != "float32" or data not in self._blocks:
+        if not _as_imported(call, "IOHW") or data not in self._blocks:
             return None
         kernel = weights.value.numpy()
         steps = tuple(map(int, attrs.strides))
@@ -311,6 +307,14 @@ class _Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             block,
             primfunc_name_hint=f"to_{self._name(block)}",
         )
+
+
+def _as_imported(call: relax.Call, kernel_layout: str) -> bool:
+    """Say whether a convolution of floats, its weights constant, has the layouts that the importer writes."""
+    data, weights = call.args
+    layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
+    constant = isinstance(weights, GenericConst) and _dtype(data) == "float32"
+    return constant and layouts == ("NCHW", kernel_layout, "NCHW")
 
 
 def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
