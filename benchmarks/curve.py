@@ -312,7 +312,7 @@ def summary(curves: Sequence[Curve]) -> str:
         ours, stock = c.ours[c.seconds], c.stock[c.seconds]
         passed, there = c.passed_at_s, c.stock_there_at_s
         sooner = f"{there / passed:.1f}" if passed and there else "-"
-        if passed == 0 and there == 0:
+        if there == 0:
             sooner = "stock gained nothing"
         lines.append(
             f"| {c.model} | {_ms(c.ours[0.0])}, {_ms(c.stock[0.0])} | {_ms(stock)} | {_ms(ours)} | "

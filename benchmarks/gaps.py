@@ -295,6 +295,8 @@ def _node_computes(event: dict[str, Any]) -> tuple[str, int, int]:
     if does != "products":
         return does, math.prod(outputs[0]), 0
     if "Conv" in op:
+        if len(inputs) < 2 or len(inputs[1]) != len(inputs[0]):
+            return "", 0, 0  # weights packed ahead aren't listed, a bias is
         # Weights are (out, in, ...), those of a transposed convolution (in, out, ...).
         out = inputs[1][1] if "Transpose" in op else inputs[1][0]
         return does, math.prod(outputs[0]), math.prod(inputs[1]) // out

@@ -143,6 +143,12 @@ def test_ours_passes_stock_at_the_first_point_that_is_as_fast_as_its_end() -> No
     assert reached(found.stock, 0.3) is None
 
 
+def test_stock_without_a_record_has_no_time_to_be_sooner_than() -> None:
+    found = Curve("m", {0: 2.0, 30: 0.9, 60: 0.1}, {0: 1.0, 30: 1.0, 60: 1.0}, 0.1)
+
+    assert "| by 30 s | by 0 s | stock gained nothing |" in summary([found])
+
+
 def test_a_library_with_wrong_outputs_has_no_latency_and_makes_its_point_wrong() -> None:
     def point(turn: int, wrong: str) -> Point:
         return Point("ours", turn, 60.0, 5, pathlib.Path("x.so"), [[0.1, 0.2, 0.9], [0.3]], wrong)
@@ -215,10 +221,12 @@ def test_onnxruntimes_profile_tells_what_its_nodes_compute() -> None:
             event("conv", "Conv", dur, [[1, 64, 13, 13], [256, 32, 3, 3]], [1, 256, 13, 13]),
             event("gemm", "Gemm", dur, [[64, 384], [384]], [64, 1536]),
             event("add", "Add", dur, [[64], [64]], [64]),
+            event("packed", "ConvTranspose", dur, [[1, 24, 10, 10], [24]], [1, 24, 20, 20]),
         ]
 
     assert nodes_of(events) == [
         Node("conv", 300e-6, "products", 256 * 13 * 13, 32 * 9),
         Node("gemm", 300e-6, "products", 64 * 1536, 384),
         Node("add", 300e-6),
+        Node("packed", 300e-6),
     ]
