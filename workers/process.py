@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import itertools
 import os
 import pathlib
@@ -152,7 +154,7 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
-                env=_environment(python),
+                env=_environment(python, self._role),
                 # A Ctrl-C at the terminal is for whoever started this: that one ends the engine in order.
                 start_new_session=True,
             )
@@ -321,13 +323,29 @@ def _host(python: str) -> list[str]:
     return [python, "-c", _ELSEWHERE, str(_ROOT / "workers")]
 
 
-def _environment(python: str) -> dict[str, str]:
+def _environment(python: str, role: str) -> dict[str, str]:
     """Return the environment variables of an engine process."""
     found = environments.variables(python)
+    allocator = _allocator() if role == "search" else ""
+    if allocator:
+        found["LD_PRELOAD"] = " ".join(filter(None, [found.get("LD_PRELOAD"), allocator]))
     if python == sys.executable:
         paths = [str(_ROOT), *filter(None, [found.get("PYTHONPATH")])]
         found["PYTHONPATH"] = os.pathsep.join(paths)
     return found
+
+
+@functools.cache
+def _allocator() -> str:
+    """Return the path of jemalloc, which comes with Ray, where it is and runs here; else nothing.
+
+    A search spends a fifth of its time in malloc and free; with jemalloc it takes a fifth less. Builds gain
+    nothing by it, and what measures shall run as the model will.
+    """
+    # Made for pages of this size; with others it ends the process.
+    ray = importlib.util.find_spec("ray") if os.sysconf("SC_PAGE_SIZE") == 4096 else None
+    found = pathlib.Path(ray.origin).parent / "core" / "libjemalloc.so" if ray and ray.origin else None
+    return str(found) if found and found.is_file() else ""
 
 
 def _error(kind: str, text: Any, at: str, *, limit: float | None) -> errors.TunefleetError:

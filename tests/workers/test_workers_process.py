@@ -439,3 +439,27 @@ def test_nothing_outlives_an_owner_that_was_killed(
         owner.kill()
         owner.wait()
     eventually(lambda: not any(map(running, pids)), "nothing of it is left")
+
+
+@pytest.mark.parametrize(("role", "has_it"), [("search", True), ("build", False), ("measure", False)])
+def test_searches_alone_run_with_another_allocator(role: str, *, has_it: bool) -> None:
+    with EngineProcess("stand_in_engines.plain", role) as process:
+        process.start()
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+    assert ("libjemalloc" in maps) is has_it
+
+
+def test_measuring_imports_nothing_that_its_process_has_not() -> None:
+    # Each measurement is a fork of a warm process, and what it imports itself it imports every time.
+    program = """
+import sys
+from workers import engines
+engines.load("metaschedule").warm("measure")
+warm = set(sys.modules)
+from tvm.runtime.module import BenchmarkResult
+BenchmarkResult((0.1,))
+"localhost".encode("idna")
+print(sorted(set(sys.modules) - warm))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
