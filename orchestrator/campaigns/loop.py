@@ -21,9 +21,9 @@ __all__ = ["Fleet", "Loop", "Tuned"]
 
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
-#: Searches open at once, at least, of all campaigns together; each holds a process of some 100 MB. Every core
-#: may have one.
-OPEN = 24
+#: Searches open at once, at least, of all campaigns together; each holds a process with some 20 MB of its
+#: own. One that is opened anew proposes again what it knew to be measured. Every core may have one.
+OPEN = 48
 _LEAST_OPEN = 4
 _TELL_SECONDS = 5.0
 _WAIT_SECONDS = 0.5
