@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,14 +190,26 @@ def test_a_history_that_does_not_apply_any_more_teaches_nothing_and_harms_nothin
 
 
 def test_a_space_without_decisions_is_used_up_after_its_candidates(
-    searcher: SearchActor, extraction: Extraction, device: DeviceInfo
+    searcher: SearchActor, builder: BuildActor, extraction: Extraction, device: DeviceInfo
 ) -> None:
     reshape = min(extraction.tasks, key=lambda task: task.workload.flops).workload
     searcher.open("reshape", reshape, device.target, SMALL, (), (), 120)
     # One with threads, one without.
-    assert len(searcher.propose("reshape", 16, None, 120)) == 2
+    both = searcher.propose("reshape", 16, None, 120)
+    assert len(both) == 2
     assert searcher.propose("reshape", 16, None, 120) == ()
     searcher.close("reshape")
+    for candidate in both:
+        result, built = builder.build(reshape, device.target, candidate, timeout_s=60)
+        assert built is not None, result.message
+    # Another campaign knows what this one has measured, and is given the rest, in rounds of any size.
+    for known in both:
+        (other,) = set(both) - {known}
+        tried = replace(SMALL, exclude=frozenset({known.hash}))
+        searcher.open("reshape", reshape, device.target, tried, (), (), 120)
+        assert searcher.propose("reshape", 1, None, 120) == (other,)
+        assert searcher.propose("reshape", 1, None, 120) == ()
+        searcher.close("reshape")
 
 
 def test_a_search_whose_process_was_closed_is_lost(searcher: SearchActor) -> None:

@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 import numpy as np
+from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.meta_schedule.cost_model.xgb_model import FeatureGroup, XGBModel
 from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
@@ -57,12 +58,16 @@ class MetaScheduleSearch:
         self._database = ms.database.MemoryDatabase()
         self._stored = self._database.commit_workload(self._module)
         self._context = ms.TuneContext(
-            mod=self._module, target=target, space_generator="post-order-apply", num_threads=1
+            mod=self._module,
+            target=target,
+            space_generator="post-order-apply",
+            rand_state=self._seed,
+            num_threads=1,
         )
         self._evolution: ms.TuneContext | None = None
         self._round = 0  # candidates of one round of that evolution
         self._evolutions = 0
-        self._points: int | None = None  # candidates there are, where there is nothing to decide
+        self._spaces: list[Schedule] | None = None
 
     def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
         """Return up to `count` candidates that were not tried before; none where the space is used up."""
@@ -72,11 +77,18 @@ class MetaScheduleSearch:
         if self._evolution is None and 2 * len(self._adapted) >= count:
             # To start with, what others found good is good enough, and an evolution takes a second or two.
             return self._given_out([self._adapted.pop(0) for _ in range(min(count, len(self._adapted)))])
+        if self._spaces is None:
+            self._spaces = cpu_spaces(
+                self._context.generate_design_space(), self._module, self._workload.flops, self._target
+            )
+        if not any(space.trace.decisions for space in self._spaces):
+            # Each space has one schedule, and the cost model has nothing to choose.
+            self._adapted += self._one_of_each(self._spaces)
+            only, self._adapted = self._adapted[:count], self._adapted[count:]
+            return self._given_out(only)
         if count > self._round:
             # Only for more: an evolution knows what it proposed, and a new one proposes it again.
             self._evolve_for(count if self._round == 0 else max(count, _FULL_ROUND))
-        if self._points is not None and len(self._tried) >= self._points:
-            return ()
         fresh: list[tuple[Candidate, ms.MeasureCandidate]] = []
         for _ in range(_BARREN_ROUNDS + len(self._tried) // _FULL_ROUND):
             fresh = self._generate()
@@ -97,6 +109,28 @@ class MetaScheduleSearch:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
 
+    def _one_of_each(self, spaces: list[Schedule]) -> list[tuple[Candidate, ms.MeasureCandidate]]:
+        """Return the schedule of each space, where nothing is to be decided, if it wasn't tried."""
+        found = []
+        for space in spaces:
+            schedule = Schedule(self._module, debug_mask="none")
+            # As an evolution does it, so that what it has proposed in another campaign is known again.
+            space.trace.simplified(remove_postproc=True).apply_to_schedule(schedule, remove_postproc=True)
+            schedule.enter_postproc()
+            found.append(self._finished(schedule))
+        return [finished for finished in found if finished is not None]
+
+    def _finished(self, schedule: Schedule) -> tuple[Candidate, ms.MeasureCandidate] | None:
+        """Have a schedule finished; None where it breaks the target's limits or was tried."""
+        if not all(post.apply(schedule) for post in self._context.space_generator.postprocs):
+            return None
+        candidate = candidate_of(schedule.trace)
+        if candidate.hash in self._tried:
+            return None
+        self._tried.add(candidate.hash)
+        arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
+        return candidate, ms.MeasureCandidate(schedule, arguments)
+
     def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
         """Take over schedules of workloads that do the same on other sizes, to be proposed next.
 
@@ -112,15 +146,11 @@ class MetaScheduleSearch:
                 continue
             self._known.add(record.candidate.hash)
             try:
-                schedule = adapted(scheduled(workload, record.candidate).trace, self._module)
-                fits = all(post.apply(schedule) for post in self._context.space_generator.postprocs)
+                finished = self._finished(adapted(scheduled(workload, record.candidate).trace, self._module))
             except Exception:  # another structure, whatever a primitive says to that
                 continue
-            candidate = candidate_of(schedule.trace)
-            if fits and candidate.hash not in self._tried:
-                self._tried.add(candidate.hash)
-                arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
-                self._adapted.append((candidate, ms.MeasureCandidate(schedule, arguments)))
+            if finished is not None:
+                self._adapted.append(finished)
 
     def _evolve_for(self, count: int) -> None:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""
@@ -142,15 +172,10 @@ class MetaScheduleSearch:
             # One search per core: the searches of several tasks run side by side.
             num_threads=1,
         )
-        spaces = cpu_spaces(
-            self._evolution.generate_design_space(), self._module, self._workload.flops, self._target
-        )
-        if not any(space.trace.decisions for space in spaces):
-            self._points = len(spaces)
         self._evolution.pre_tuning(
             max_trials=1 << 30,
             num_trials_per_iter=count,
-            design_spaces=spaces,
+            design_spaces=self._spaces,
             database=self._database,
             cost_model=self._model,
         )
