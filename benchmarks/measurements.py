@@ -22,12 +22,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from benchmarks.bench import Bench, bench
 from orchestrator import Storage, Toolbox
 from orchestrator.storage import TrialRow
-from workers.actors import BuildActor, MeasureActor
-from workers.messages import Candidate, EvaluatorConfig, Station, TrialState, Workload
-
-_BUILD_SECONDS = 60.0
+from workers.messages import Candidate, TrialState, Workload
 
 
 @dataclass(frozen=True)
@@ -45,22 +43,18 @@ class Sample:
     stopped: bool
 
 
-def samples(
-    trials: list[TrialRow], workload: Workload, builder: BuildActor, measurer: MeasureActor, station: Station
-) -> Iterator[Sample]:
+def samples(trials: list[TrialRow], workload: Workload, device: Bench) -> Iterator[Sample]:
     """Build and measure the trials of one task, in their order."""
-    best, evaluator = math.inf, EvaluatorConfig()
+    best = math.inf
     for number, trial in enumerate(trials):
         assert trial.trace is not None
-        candidate = Candidate(trial.candidate, trial.trace)
-        target = station.device.target
-        _, artifact = builder.build(workload, target, candidate, _BUILD_SECONDS)
+        artifact = device.build(workload, Candidate(trial.candidate, trial.trace))
         if artifact is None:
             continue
         beat = None if math.isinf(best) else best
         # In turns: whatever else the machine does shall fall on both.
         ways = [None, beat] if number % 2 else [beat, None]
-        first, second = (measurer.measure(artifact, station, evaluator, way) for way in ways)
+        first, second = (device.measure(artifact, way) for way in ways)
         full, early = (first, second) if number % 2 else (second, first)
         if TrialState.OK is not full.state or TrialState.OK is not early.state:
             continue
@@ -125,28 +119,19 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
     options = parser.parse_args()
-    builder, measurer = BuildActor("metaschedule"), MeasureActor("metaschedule")
     found: list[Sample] = []
-    try:
-        with Storage.open(options.db) as store, Toolbox("metaschedule") as tools:
-            device = tools.resolve_target("auto")
-            builder.start()
-            measurer.start()
-            (station,) = measurer.offer((device,))
-            measurer.serve()
-            hashes = [row.hash for row in store.find_workloads(limit=1000)]
-            random.Random(options.seed).shuffle(hashes)
-            taken = 0
-            for name in hashes:
-                trials = store.trials_of(name, device.device_class)
-                if len(trials) < options.least or taken == options.tasks:
-                    continue
-                taken += 1
-                workload = store.get_workload(name)
-                found += samples(trials[: options.trials], workload, builder, measurer, station)
-    finally:
-        builder.stop()
-        measurer.stop()
+    with Toolbox("metaschedule") as tools:
+        info = tools.resolve_target("auto")
+    with Storage.open(options.db) as store, bench(info) as device:
+        hashes = [row.hash for row in store.find_workloads(limit=1000)]
+        random.Random(options.seed).shuffle(hashes)
+        taken = 0
+        for name in hashes:
+            trials = store.trials_of(name, info.device_class)
+            if len(trials) < options.least or taken == options.tasks:
+                continue
+            taken += 1
+            found += samples(trials[: options.trials], store.get_workload(name), device)
     if options.output:
         options.output.write_text(json.dumps([asdict(sample) for sample in found]))
     print(report(found))

@@ -14,12 +14,11 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 
+from benchmarks.bench import Bench, bench
 from benchmarks.model_zoo import ZOO, fetch
 from orchestrator import Toolbox
-from workers.actors import BuildActor, MeasureActor
-from workers.messages import Candidate, EvaluatorConfig, Station, TaskSpec, TrialState, Workload
+from workers.messages import Candidate, TaskSpec, Workload
 
-_BUILD_SECONDS = 60.0
 # Draws for each schedule that is wanted: some are the same as one before, some break a rule of the target.
 _ATTEMPTS = 20
 
@@ -66,23 +65,17 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
         yield candidate
 
 
-def measured(
-    task: TaskSpec, station: Station, count: int, seed: int, builder: BuildActor, measurer: MeasureActor
-) -> tuple[list[float], list[float]]:
+def measured(task: TaskSpec, device: Bench, count: int, seed: int) -> tuple[list[float], list[float]]:
     """Return the operations a second of up to `count` schedules from either kind of space."""
-    target = station.device.target
+    target = device.station.device.target
     sides = [draws(task.workload, target, seed, whole=whole) for whole in (False, True)]
     rates: tuple[list[float], list[float]] = ([], [])
     for _ in range(count):
         for side, found in zip(sides, rates, strict=True):
             candidate = next(side, None)
-            if candidate is None:
-                continue
-            _, artifact = builder.build(task.workload, target, candidate, _BUILD_SECONDS)
-            if artifact is not None:
-                result = measurer.measure(artifact, station, EvaluatorConfig())
-                if result.state is TrialState.OK:
-                    found.append(task.workload.flops / statistics.median(result.times))
+            seconds = device.seconds(task.workload, candidate) if candidate is not None else None
+            if seconds is not None:
+                found.append(task.workload.flops / seconds)
     return rates
 
 
@@ -121,25 +114,17 @@ def main() -> None:
     parser.add_argument("--layout", default="auto")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    builder, measurer = BuildActor("metaschedule"), MeasureActor("metaschedule")
     found = {}
-    try:
-        with Toolbox("metaschedule") as tools:
-            device = tools.resolve_target("auto")
-            prepared = tools.prepare(str(fetch(options.model)), ZOO[options.model].shapes)
-            tasks = tools.extract(replace(prepared, layout=options.layout), device.target).tasks
-        builder.start()
-        measurer.start()
-        (station,) = measurer.offer((device,))
-        measurer.serve()
-        tasks = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
+    with Toolbox("metaschedule") as tools:
+        device = tools.resolve_target("auto")
+        prepared = tools.prepare(str(fetch(options.model)), ZOO[options.model].shapes)
+        tasks = tools.extract(replace(prepared, layout=options.layout), device.target).tasks
+    tasks = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
+    with bench(device) as here:
         for task in tasks[: options.tasks]:
-            rates = measured(task, station, options.draws, options.seed, builder, measurer)
+            rates = measured(task, here, options.draws, options.seed)
             found[task.name] = rates
             print(row(task.name, *rates), flush=True)
-    finally:
-        builder.stop()
-        measurer.stop()
     print("\n" + table(found))
 
 
