@@ -9,11 +9,10 @@ search of every size, which knows these trials, proposes one round, and has it b
 from __future__ import annotations
 
 import argparse
-import math
+import itertools
 import random
 import statistics
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench, bench
@@ -37,8 +36,12 @@ class Round:
 
 def first_records(trials: list[TrialRow], count: int) -> tuple[Record, ...]:
     """Return a task's first good trials as its search is given them."""
-    good = [t for t in trials if t.trace is not None and t.times and t.state is TrialState.OK]
-    return tuple(Record(Candidate(t.candidate, t.trace or ""), t.times, TrialState.OK) for t in good[:count])
+    good = (
+        Record(Candidate(trial.candidate, trial.trace), trial.times)
+        for trial in trials
+        if trial.trace is not None and trial.state is TrialState.OK
+    )
+    return tuple(itertools.islice(good, count))
 
 
 class _Search:
@@ -90,16 +93,12 @@ def table(found: dict[tuple[int, int], list[Round]]) -> str:
         cells = (
             f"{statistics.fmean(r.cpu_s for r in rounds):.2f}",
             f"{statistics.fmean(len(r.times) for r in rounds):.1f}",
-            f"{_mean(min(r.times) for r in timed):.3f}",
-            f"{_mean(statistics.median(r.times) for r in timed):.2f}",
+            f"{statistics.geometric_mean(min(r.times) for r in timed):.3f}",
+            f"{statistics.geometric_mean(statistics.median(r.times) for r in timed):.2f}",
             f"{statistics.fmean(sum(t < 1 for t in r.times) for r in rounds):.1f}",
         )
         lines.append(f"| {population} | {generations} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _mean(ratios: Iterable[float]) -> float:
-    return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from those whose innermost loop is a whole vector, and measured in turns, the sa
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import replace
@@ -98,7 +97,7 @@ def table(found: dict[str, tuple[list[float], list[float]]]) -> str:
     both = [rates for rates in found.values() if all(rates)]
     if both:
         ratios = [
-            math.exp(statistics.fmean(math.log(of(whole) / of(drawn)) for drawn, whole in both))
+            statistics.geometric_mean(of(whole) / of(drawn) for drawn, whole in both)
             for of in (max, statistics.median)
         ]
         lines.append(f"| ratio, geometric mean | | | {ratios[0]:.2f} | {ratios[1]:.2f} |")

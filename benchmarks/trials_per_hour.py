@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import pathlib
 import statistics
 from typing import Any
@@ -94,7 +93,7 @@ def table(found: dict[str, list[Run]], text: str) -> str:
     ]
     ratios = [(r["ours"], r["stock"]) for r in map(rates, found.values()) if r["stock"]]
     if len(ratios) > 1:
-        mean = math.exp(statistics.fmean(math.log(ours / theirs) for ours, theirs in ratios))
+        mean = statistics.geometric_mean(ours / theirs for ours, theirs in ratios)
         lines.insert(-2, f"| geometric mean | | | | | | {mean:.1f} |")
     return "\n".join(lines)
 

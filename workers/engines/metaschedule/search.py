@@ -76,7 +76,7 @@ class MetaScheduleSearch:
             self._model.data_size = 1
         if self._evolution is None and 2 * len(self._adapted) >= count:
             # To start with, what others found good is good enough, and an evolution takes a second or two.
-            return self._given_out([self._adapted.pop(0) for _ in range(min(count, len(self._adapted)))])
+            return self._given_out(self._taken(count))
         if self._spaces is None:
             self._spaces = cpu_spaces(
                 self._context.generate_design_space(), self._module, self._workload.flops, self._target
@@ -84,8 +84,7 @@ class MetaScheduleSearch:
         if not any(space.trace.decisions for space in self._spaces):
             # Each space has one schedule, and the cost model has nothing to choose.
             self._adapted += self._one_of_each(self._spaces)
-            only, self._adapted = self._adapted[:count], self._adapted[count:]
-            return self._given_out(only)
+            return self._given_out(self._taken(count))
         if count > self._round:
             # Only for more: an evolution knows what it proposed, and a new one proposes it again.
             self._evolve_for(count if self._round == 0 else max(count, _FULL_ROUND))
@@ -98,12 +97,16 @@ class MetaScheduleSearch:
                 # The best are known: a wider round looks past them sooner.
                 self._evolve_for(_FULL_ROUND)
         # Half a round: what was good elsewhere need not be the best here.
-        lent, self._adapted = self._adapted[: count // 2], self._adapted[count // 2 :]
-        fresh = lent + fresh
+        fresh = self._taken(count // 2) + fresh
         # What an earlier round had over was ranked by an earlier model: it fills up, it does not lead.
         fresh += self._spare
         fresh, self._spare = fresh[:count], fresh[count:]
         return self._given_out(fresh)
+
+    def _taken(self, count: int) -> list[tuple[Candidate, ms.MeasureCandidate]]:
+        """Take up to `count` of the schedules that no evolution has made."""
+        taken, self._adapted = self._adapted[:count], self._adapted[count:]
+        return taken
 
     def _given_out(self, fresh: list[tuple[Candidate, ms.MeasureCandidate]]) -> tuple[Candidate, ...]:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
