@@ -28,7 +28,7 @@ import psutil
 from benchmarks import stock
 from benchmarks.model_zoo import ZOO, fetch
 from orchestrator import CampaignSpec, Storage, Toolbox, submit
-from orchestrator.campaigns.coordinator import follow
+from orchestrator.campaigns.running.coordinator import follow
 from workers.messages import DeviceInfo, PreparedModel
 
 __all__ = ["SIDES", "Run", "Setting", "in_turns", "run", "settings_text"]

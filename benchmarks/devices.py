@@ -46,12 +46,15 @@ from typing import Any
 import ray
 
 from benchmarks.store import OWNER, VERSION, device, trace, workload
-from orchestrator.campaigns.extraction import CampaignPlan, ExtractedModel
-from orchestrator.campaigns.planning import WantedTask, plan_tasks
-from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
-from orchestrator.campaigns.tuning import Tuning
-from orchestrator.fleet import ray_fleet
-from orchestrator.fleet.ray_fleet import Completion, RayFleet
+from orchestrator.campaigns.planning.budgets import WantedTask, plan_tasks
+from orchestrator.campaigns.planning.plan import CampaignPlan
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning.tuner import Tuning
+from orchestrator.fleet.port import Completion
+from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.ray.fleet import RayFleet
+from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewCampaignModel, NewTask, Storage
 from workers.messages import (
     BuildResult,
@@ -147,7 +150,7 @@ class SimulatedDevice:
 
 
 class SimulatedFleet:
-    """A stand-in for :class:`orchestrator.fleet.ray_fleet.RayFleet`: what it is given ends when it is time.
+    """A stand-in for :class:`orchestrator.fleet.ray.fleet.RayFleet`: what it is given ends when it is time.
 
     Attributes
     ----------

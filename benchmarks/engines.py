@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.model_zoo import ZOO, fetch
 from orchestrator import CampaignSpec, Storage, Toolbox, submit
-from orchestrator.campaigns.coordinator import follow
+from orchestrator.campaigns.running.coordinator import follow
 from workers import environments
 
 ENGINES = ("metaschedule", "autotvm")

@@ -29,7 +29,7 @@ from typing import Any
 from benchmarks.model_zoo import ZOO, fetch
 from benchmarks.trials_per_hour import show
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
-from orchestrator.campaigns.extraction import extract_model
+from orchestrator.models.extraction import extract_model
 
 #: Runs of the model that are profiled in each turn, and those before them that aren't.
 RUNS, WARMUP = 20, 3

@@ -15,7 +15,7 @@ import sys
 
 from benchmarks.model_zoo import ZOO, fetch
 from orchestrator import CampaignSpec, Storage, submit
-from orchestrator.campaigns.coordinator import follow
+from orchestrator.campaigns.running.coordinator import follow
 
 
 class _Progress:

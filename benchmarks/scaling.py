@@ -29,10 +29,11 @@ from benchmarks.model_zoo import ZOO, fetch
 from benchmarks.store import OWNER
 from benchmarks.trials_per_hour import show
 from orchestrator import CampaignSpec, Storage, Toolbox, make_plan
-from orchestrator.campaigns.extraction import CampaignPlan
-from orchestrator.campaigns.tuning import Tuning
-from orchestrator.fleet import ray_fleet
-from orchestrator.fleet.ray_fleet import Completion, RayFleet
+from orchestrator.campaigns.planning.plan import CampaignPlan
+from orchestrator.campaigns.tuning.tuner import Tuning
+from orchestrator.fleet.port import Completion
+from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.storage import NewCampaignModel, NewTask
 from workers.messages import DeviceInfo
 

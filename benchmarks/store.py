@@ -28,7 +28,7 @@ from typing import Any
 from sqlalchemy import LargeBinary, bindparam, insert, text
 
 from benchmarks.postgres_server import PostgresServer, new_database
-from orchestrator.campaigns.tuning import HISTORY, RELATED
+from orchestrator.campaigns.tuning.tuner import HISTORY, RELATED
 from orchestrator.storage import NewCampaignModel, NewTask, NewTrial, Storage
 from orchestrator.storage._lookup import device_class_ids, workload_ids
 from orchestrator.storage._models import Trial
@@ -233,7 +233,7 @@ def recording(storage: Storage, filler: Filler, rng: random.Random, batch: int) 
 
 
 def plan(storage: Storage, model_id: int, campaign: int) -> None:
-    """Ask what :func:`orchestrator.campaigns.extraction.make_plan` asks of a model it knows."""
+    """Ask what :func:`orchestrator.campaigns.planning.plan.make_plan` asks of a model it knows."""
     known = storage.get_extraction(model_id, "metaschedule", device(0).target, VERSION)
     assert known is not None
     name = device(0).device_class

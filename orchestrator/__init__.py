@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.builds import BenchReport, BuildReport, RunReport, bench_model, build_model, run_library
-    from orchestrator.campaigns.coordinator import FleetOptions, Outcome, coordinate, follow, submit
-    from orchestrator.campaigns.extraction import CampaignPlan, make_plan
-    from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
+    from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
+    from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
+    from orchestrator.campaigns.running.outcome import Outcome
+    from orchestrator.campaigns.spec import CampaignSpec
     from orchestrator.errors import TunefleetError
-    from orchestrator.fleet import Toolbox
+    from orchestrator.fleet.options import FleetOptions
+    from orchestrator.models.request import ModelRequest
     from orchestrator.storage import Storage
+    from orchestrator.toolbox import Toolbox
 
 __all__ = [
     "BenchReport",
@@ -49,22 +52,22 @@ __all__ = [
 _HOMES = {
     "BenchReport": "orchestrator.builds",
     "BuildReport": "orchestrator.builds",
-    "CampaignPlan": "orchestrator.campaigns.extraction",
+    "CampaignPlan": "orchestrator.campaigns.planning.plan",
     "CampaignSpec": "orchestrator.campaigns.spec",
-    "FleetOptions": "orchestrator.campaigns.coordinator",
-    "ModelRequest": "orchestrator.campaigns.spec",
-    "Outcome": "orchestrator.campaigns.coordinator",
+    "FleetOptions": "orchestrator.fleet.options",
+    "ModelRequest": "orchestrator.models.request",
+    "Outcome": "orchestrator.campaigns.running.outcome",
     "RunReport": "orchestrator.builds",
     "Storage": "orchestrator.storage",
-    "Toolbox": "orchestrator.fleet",
+    "Toolbox": "orchestrator.toolbox",
     "TunefleetError": "orchestrator.errors",
     "bench_model": "orchestrator.builds",
     "build_model": "orchestrator.builds",
-    "coordinate": "orchestrator.campaigns.coordinator",
-    "follow": "orchestrator.campaigns.coordinator",
-    "make_plan": "orchestrator.campaigns.extraction",
+    "coordinate": "orchestrator.campaigns.running.coordinator",
+    "follow": "orchestrator.campaigns.running.coordinator",
+    "make_plan": "orchestrator.campaigns.planning.plan",
     "run_library": "orchestrator.builds",
-    "submit": "orchestrator.campaigns.coordinator",
+    "submit": "orchestrator.campaigns.running.coordinator",
 }
 
 

@@ -21,7 +21,7 @@ import ray.autoscaler
 import yaml  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
-from orchestrator.fleet import Toolbox
+from orchestrator.toolbox import Toolbox
 from workers.messages import Plan
 
 ROOT = Path(__file__).parents[1]

@@ -1,7 +1,7 @@
 """Preparing models and running the reference, as an engine process of its own.
 
 ONNX libraries and onnxruntime crash and leak too, and onnxruntime's thread pool must not live in a process
-that forks TVM. So they are called like an engine; see :mod:`workers.host`.
+that forks TVM. So they are called like an engine; see :mod:`workers.process.host`.
 """
 
 from __future__ import annotations

@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from orchestrator.builds.boards import awaited
 from orchestrator.builds.coverage import coverage_of
 from orchestrator.builds.plans import choose_plan
-from orchestrator.campaigns.extraction import ExtractedModel, extract_model, resolve_boards
-from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.devices.boards import awaited
+from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import TargetError
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import ExtractedModel, extract_model
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
+from orchestrator.toolbox import Toolbox
 from workers.messages import Endpoint, Plan
 
 __all__ = ["BenchReport", "bench_model", "verify"]

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.label import Label, labelled
 from orchestrator.builds.plans import choose_plan
-from orchestrator.campaigns.extraction import extract_model, resolve_boards
-from orchestrator.campaigns.spec import ModelRequest
+from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, IncompleteError
 from orchestrator.files import writable, write
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import extract_model
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
 
 __all__ = ["BuildReport", "build_model"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestrator.campaigns.extraction import ExtractedModel
 from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import Storage, TrialRow, records_key
 from workers.messages import Candidate, Record
 

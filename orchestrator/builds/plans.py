@@ -16,10 +16,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from orchestrator.builds.coverage import Coverage
-from orchestrator.campaigns.extraction import ExtractedModel
 from orchestrator.errors import EngineError
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewTrial, Storage
+from orchestrator.toolbox import Toolbox
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
     Candidate,

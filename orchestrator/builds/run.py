@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.builds.boards import reachable
 from orchestrator.builds.label import Label, read_label
+from orchestrator.devices.boards import reachable
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
-from orchestrator.fleet import Toolbox
+from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, TensorSpec
 
 if TYPE_CHECKING:

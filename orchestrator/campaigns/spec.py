@@ -8,33 +8,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig, SearchOptions
 
-__all__ = ["CampaignSpec", "ModelRequest", "parse_duration", "parse_shape", "tracker_address"]
+__all__ = ["CampaignSpec"]
 
 #: Trials for each task where neither --trials nor --time says anything.
 DEFAULT_TRIALS_PER_TASK = 64
-
-
-class ModelRequest(BaseModel):
-    """A model file, and the shapes its dynamic inputs get.
-
-    Attributes
-    ----------
-    path : str
-        Absolute path of the ONNX file.
-    shapes : dict of str to tuple of int
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    @property
-    def shapes_key(self) -> str:
-        """Return the shapes as one canonical text."""
-        return ";".join(f"{name}:{','.join(map(str, dims))}" for name, dims in sorted(self.shapes.items()))
 
 
 class CampaignSpec(BaseModel):
@@ -118,58 +98,3 @@ class CampaignSpec(BaseModel):
     def wants(self, task_name: str) -> bool:
         """Say whether a task of this name is to be tuned."""
         return self.tasks is None or re.search(self.tasks, task_name) is not None
-
-
-def tracker_address(text: str | None) -> tuple[str, int]:
-    """Read ``HOST:PORT`` of a TVM RPC tracker.
-
-    Raises
-    ------
-    UsageError
-        None was named, or it is no address.
-    """
-    if not text:
-        raise UsageError(
-            "boards register at a TVM RPC tracker: name it with --tracker HOST:PORT, or start one here with "
-            "--serve-tracker"
-        )
-    host, _, port = text.rpartition(":")
-    if not (host and port.isdigit() and int(port) < 2**16):
-        raise UsageError(f"--tracker {text!r} is not of the form HOST:PORT")
-    return host, int(port)
-
-
-def parse_duration(text: str) -> float:
-    """Read ``90``, ``90s``, ``30m``, ``1h30m`` as seconds.
-
-    Raises
-    ------
-    UsageError
-        Where it is none of these.
-    """
-    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
-    if not text.strip() or found is None:
-        raise UsageError(f"{text!r} is not a duration; write 90s, 30m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in found.groups())
-    total = hours * 3600 + minutes * 60 + seconds
-    if total <= 0:
-        raise UsageError(f"a duration must be longer than nothing, not {text!r}")
-    return total
-
-
-def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read ``NAME:1,3,224,224``; the name may hold colons itself.
-
-    Raises
-    ------
-    UsageError
-        Where it is not of that form, or a dimension is not positive.
-    """
-    name, colon, dims = text.rpartition(":")
-    try:
-        shape = tuple(int(dim) for dim in dims.split(","))
-    except ValueError:
-        shape = ()
-    if not colon or not name or not shape or min(shape) < 1:
-        raise UsageError(f"--input-shape {text!r} is not of the form NAME:1,3,224,224")
-    return name, shape

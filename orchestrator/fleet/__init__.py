@@ -1,5 +1,1 @@
-"""Where work is carried out: Ray actors on the nodes, and the engine processes of this machine."""
-
-from orchestrator.fleet.local import Toolbox
-
-__all__ = ["Toolbox"]
+"""Where work is carried out: the port, and an implementation of it in each folder beside it."""

@@ -1,11 +1,32 @@
 """The record store: campaigns, tasks and trials in a SQL database.
 
-:class:`Storage` is all there is to call; :mod:`orchestrator.storage.records` is what it takes and gives.
+:class:`Storage` is all there is to call; :mod:`orchestrator.storage.rows` is what it takes and gives. Who
+needs only the latter never waits for SQLAlchemy.
 """
 
-from orchestrator.storage._url import default_path, safe_url
-from orchestrator.storage.records import *  # noqa: F403
-from orchestrator.storage.records import __all__ as _records
-from orchestrator.storage.storage import Storage
+from __future__ import annotations
 
-__all__ = ["Storage", "default_path", "safe_url", *_records]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.storage.rows import *  # noqa: F403
+from orchestrator.storage.rows import __all__ as _rows
+
+if TYPE_CHECKING:
+    from orchestrator.storage._url import default_path, safe_url
+    from orchestrator.storage.storage import Storage
+
+__all__ = ["Storage", "default_path", "safe_url", *_rows]
+
+_HOMES = {
+    "Storage": "orchestrator.storage.storage",
+    "default_path": "orchestrator.storage._url",
+    "safe_url": "orchestrator.storage._url",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'orchestrator.storage' has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

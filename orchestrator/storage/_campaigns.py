@@ -15,7 +15,7 @@ from orchestrator.storage._lookup import insert_row, storable
 from orchestrator.storage._models import Campaign, CampaignModel, Model
 from orchestrator.storage._states import NEXT_STATES, after_request
 from orchestrator.storage._types import db_now
-from orchestrator.storage.records import (
+from orchestrator.storage.rows import (
     BEGUN_STATES,
     ENDED_STATES,
     RESTING_STATES,

@@ -14,7 +14,7 @@ from orchestrator.storage._lookup import workload_ids as ids_of_workloads
 from orchestrator.storage._models import Device, DeviceClass, Model, ModelTask, Target, Workload
 from orchestrator.storage._models import Extraction as ExtractionTable
 from orchestrator.storage._types import db_now, insert_unless_there
-from orchestrator.storage.records import DeviceClassRow, DeviceRow, ModelRow, Sighting, WorkloadRow
+from orchestrator.storage.rows import DeviceClassRow, DeviceRow, ModelRow, Sighting, WorkloadRow
 from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec, TensorSpec
 from workers.messages import Workload as WorkloadMessage
 

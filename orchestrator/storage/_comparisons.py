@@ -17,7 +17,7 @@ from orchestrator.storage._models import (
     Verification,
     Workload,
 )
-from orchestrator.storage.records import TaskComparisonRow, TaskOfCampaign, VerificationRow
+from orchestrator.storage.rows import TaskComparisonRow, TaskOfCampaign, VerificationRow
 
 __all__ = ["Comparisons"]
 

@@ -31,7 +31,7 @@ from orchestrator.storage._models import (
     Workload,
 )
 from orchestrator.storage._types import db_now
-from orchestrator.storage.records import ClassStatistics, NewTrial, PruneCounts, StoreStatistics, TrialRow
+from orchestrator.storage.rows import ClassStatistics, NewTrial, PruneCounts, StoreStatistics, TrialRow
 from workers.messages import Candidate, Measurement, TrialState
 from workers.messages import Workload as WorkloadMessage
 

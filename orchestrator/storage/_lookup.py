@@ -13,7 +13,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._database import chunks
 from orchestrator.storage._models import Base, DeviceClass, Target, Trial, Workload
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.records import NewTrial, TrialRow
+from orchestrator.storage.rows import NewTrial, TrialRow
 from workers.messages import TrialState
 
 __all__ = [

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Double,
-    Select,
-    Subquery,
-    and_,
-    case,
-    func,
-    literal,
-    or_,
-    select,
-)
-from sqlalchemy import distinct as different
+from sqlalchemy import ColumnElement, Connection, case, func, literal, or_, select
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage._database import Database
 from orchestrator.storage._lookup import device_class_id, workload_ids
 from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Target, Trial, Workload
-from orchestrator.storage.records import (
+from orchestrator.storage.answers.best import best_id
+from orchestrator.storage.answers.failures import failures_of
+from orchestrator.storage.answers.history import improvements_of, in_time
+from orchestrator.storage.answers.slowest import shares_of
+from orchestrator.storage.rows import (
     BestOrder,
     BestRow,
     DeviceClassFailures,
@@ -70,7 +61,7 @@ class Questions(Database):
         """
         # One step down the index for each workload and class: nothing here grows with the number of trials.
         pairs = (
-            select(_best_id().label("best_id"))
+            select(best_id().label("best_id"))
             .select_from(Workload)
             .join(Target, Target.engine == Workload.engine)
             .join(DeviceClass, DeviceClass.target_id == Target.id)
@@ -193,9 +184,9 @@ class Questions(Database):
             alone = select(Workload.id.label("workload_id"), Workload.name, literal(1).label("weight")).where(
                 Workload.id == workload_id
             )
-            return connection.execute(_improvements(alone.subquery("tasks"), class_id, last)).all()
+            return connection.execute(improvements_of(alone.subquery("tasks"), class_id, last)).all()
 
-        return _in_time(self._read(work))
+        return in_time(self._read(work))
 
     def model_improvements(
         self, model_id: int, device_class: str, engine_version: str, *, last: int | None = None
@@ -213,9 +204,9 @@ class Questions(Database):
             tasks = select(ModelTask.workload_id, ModelTask.name, ModelTask.weight).where(
                 ModelTask.extraction_id == extraction_id
             )
-            return connection.execute(_improvements(tasks.subquery("tasks"), class_id, last)).all()
+            return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last)).all()
 
-        return _in_time(self._read(work))
+        return in_time(self._read(work))
 
     def slowest_tasks(
         self, model_id: int, device_class: str, engine_version: str, *, limit: int | None = None
@@ -235,7 +226,7 @@ class Questions(Database):
 
         def work(connection: Connection) -> Sequence[Any]:
             extraction_id, class_id = _extraction(connection, model_id, device_class, engine_version)
-            return connection.execute(_shares(extraction_id, class_id, limit)).all()
+            return connection.execute(shares_of(extraction_id, class_id, limit)).all()
 
         rows = self._read(work)
         if not rows:
@@ -297,7 +288,7 @@ class Questions(Database):
             .join(counted, counted.c.device_class_id == DeviceClass.id)
             .order_by(DeviceClass.name)
         )
-        failed = _failures(wanted)
+        failed = failures_of(wanted)
 
         def work(connection: Connection) -> tuple[Sequence[Any], Sequence[Any]]:
             return connection.execute(totals).all(), connection.execute(failed).all()
@@ -322,21 +313,6 @@ class Questions(Database):
         return found
 
 
-def _best_id() -> Any:
-    return (
-        select(Trial.id)
-        .where(
-            Trial.workload_id == Workload.id,
-            Trial.device_class_id == DeviceClass.id,
-            Trial.cost_s.is_not(None),
-        )
-        .order_by(Trial.cost_s, Trial.id)
-        .limit(1)
-        .correlate(Workload, DeviceClass)
-        .scalar_subquery()
-    )
-
-
 def _extraction(
     connection: Connection, model_id: int, device_class: str, engine_version: str
 ) -> tuple[int, int]:
@@ -357,164 +333,3 @@ def _extraction(
             f"model {model_id} was not extracted for {device_class} by version {engine_version}"
         )
     return row[0], row[1]
-
-
-def _improvements(tasks: Subquery, class_id: int, last: int | None) -> Select[Any]:
-    """Select the trials that bettered one of `tasks` (workload_id, name, weight) on a device class.
-
-    Trial ids grow with time. All that is read of the trials that improved nothing is in the index.
-    """
-    seen = (
-        select(
-            Trial.id,
-            Trial.cost_s,
-            tasks.c.name,
-            tasks.c.weight,
-            func.row_number().over(order_by=Trial.id).label("trials"),
-            func.min(Trial.cost_s)
-            .over(partition_by=Trial.workload_id, order_by=Trial.id, rows=(None, -1))
-            .label("before_s"),
-        )
-        .join(tasks, tasks.c.workload_id == Trial.workload_id)
-        .where(Trial.device_class_id == class_id)
-        .subquery("seen")
-    )
-    gain = (seen.c.cost_s - func.coalesce(seen.c.before_s, 0.0)) * seen.c.weight
-    first = case((seen.c.before_s.is_(None), 1), else_=0)
-    return (
-        select(
-            seen.c.id.label("trial_id"),
-            Workload.hash.label("workload_hash"),
-            seen.c.name,
-            seen.c.weight,
-            seen.c.cost_s,
-            seen.c.before_s,
-            Trial.campaign_id,
-            Trial.created_at.label("recorded_at"),
-            seen.c.trials,
-            func.sum(gain).over(order_by=seen.c.id, rows=(None, 0)).label("expected_s"),
-            func.sum(first).over(order_by=seen.c.id, rows=(None, 0)).label("tasks_timed"),
-        )
-        .join(Trial, Trial.id == seen.c.id)
-        .join(Workload, Workload.id == Trial.workload_id)
-        .where(
-            seen.c.cost_s.is_not(None),
-            or_(seen.c.before_s.is_(None), seen.c.cost_s < seen.c.before_s),
-        )
-        .order_by(seen.c.id.desc())
-        .limit(last)
-    )
-
-
-def _in_time(rows: Sequence[Any]) -> list[ImprovementRow]:
-    return [ImprovementRow(**row._mapping) for row in reversed(rows)]
-
-
-def _shares(extraction_id: int, class_id: int, limit: int | None) -> Select[Any]:
-    """Select a model's tasks, the slowest first, each with its part of the sum of all."""
-    here = and_(Trial.workload_id == ModelTask.workload_id, Trial.device_class_id == class_id)
-    best_id = (
-        select(Trial.id)
-        .where(here, Trial.cost_s.is_not(None))
-        .order_by(Trial.cost_s, Trial.id)
-        .limit(1)
-        .correlate(ModelTask)
-        .scalar_subquery()
-    )
-    stored = select(func.count(Trial.id)).where(here).correlate(ModelTask).scalar_subquery()
-    tasks = (
-        select(
-            ModelTask.position,
-            ModelTask.name,
-            ModelTask.weight,
-            ModelTask.workload_id,
-            stored.label("trials"),
-            best_id.label("best_id"),
-        )
-        .where(ModelTask.extraction_id == extraction_id)
-        .subquery("tasks")
-    )
-    expected = Trial.cost_s * tasks.c.weight
-    # Databases differ in where NULLs are sorted.
-    order = (func.coalesce(expected, -1.0).desc(), tasks.c.position)
-    # A model may consist of kernels too fast to time.
-    whole = func.nullif(func.sum(expected).over(), 0.0, type_=Double)
-    return (
-        select(
-            tasks.c.name,
-            Workload.hash.label("workload_hash"),
-            tasks.c.weight,
-            Workload.flops,
-            tasks.c.trials,
-            Trial.cost_s.label("best_s"),
-            Trial.id.label("trial_id"),
-            Trial.created_at.label("recorded_at"),
-            expected.label("expected_s"),
-            (expected / whole).label("share"),
-            case(
-                (Trial.id.is_not(None), func.sum(expected).over(order_by=order, rows=(None, 0)) / whole)
-            ).label("cumulative"),
-            func.count().over().label("tasks_total"),
-            func.count(Trial.id).over().label("tasks_timed"),
-            whole.label("whole_s"),
-        )
-        .select_from(tasks)
-        .join(Workload, Workload.id == tasks.c.workload_id)
-        .outerjoin(Trial, Trial.id == tasks.c.best_id)
-        .order_by(*order)
-        .limit(limit)
-    )
-
-
-def _failures(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """Select how trials failed: a row for each device class and state, the most frequent first."""
-    failed = (
-        select(
-            Trial.device_class_id, Trial.state, Trial.message, Trial.workload_id, Trial.id, Trial.created_at
-        )
-        .where(*wanted, Trial.cost_s.is_(None))
-        .cte("failed")
-    )
-    kind = (failed.c.device_class_id, failed.c.state)
-    totals = (
-        select(
-            *kind,
-            func.count().label("trials"),
-            func.count(different(failed.c.workload_id)).label("workloads"),
-            func.max(failed.c.created_at).label("last_at"),
-        )
-        .group_by(*kind)
-        .subquery("totals")
-    )
-    said = (
-        select(*kind, failed.c.message, func.count().label("trials"), func.max(failed.c.id).label("last_id"))
-        .group_by(*kind, failed.c.message)
-        .subquery("said")
-    )
-    place = func.row_number().over(
-        partition_by=(said.c.device_class_id, said.c.state),
-        order_by=(said.c.trials.desc(), said.c.last_id.desc()),
-    )
-    most = select(said, place.label("place")).subquery("most")
-    return (
-        select(
-            DeviceClass.name.label("device_class"),
-            totals.c.state,
-            totals.c.trials,
-            totals.c.workloads,
-            totals.c.last_at,
-            most.c.message,
-            most.c.trials.label("message_trials"),
-        )
-        .select_from(totals)
-        .join(
-            most,
-            and_(
-                most.c.device_class_id == totals.c.device_class_id,
-                most.c.state == totals.c.state,
-                most.c.place == 1,
-            ),
-        )
-        .join(DeviceClass, DeviceClass.id == totals.c.device_class_id)
-        .order_by(DeviceClass.name, totals.c.trials.desc(), totals.c.state)
-    )

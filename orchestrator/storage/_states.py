@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.storage.records import BEGUN_STATES, CampaignRequest, CampaignState
+from orchestrator.storage.rows import BEGUN_STATES, CampaignRequest, CampaignState
 
 __all__ = ["NEXT_STATES", "after_request"]
 

@@ -14,7 +14,7 @@ from orchestrator.storage._database import Database
 from orchestrator.storage._lookup import device_class_ids, storable, workload_ids
 from orchestrator.storage._models import DeviceClass, Task, Trial, Workload
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.records import CampaignTaskRow, NewTask, TaskStanding, TaskState
+from orchestrator.storage.rows import CampaignTaskRow, NewTask, TaskStanding, TaskState
 
 __all__ = ["Tasks"]
 

@@ -22,7 +22,7 @@ from orchestrator.storage._lookup import (
     trials_joined,
 )
 from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Trial, Workload
-from orchestrator.storage.records import ModelTaskRow, NewTrial, TrialRow
+from orchestrator.storage.rows import ModelTaskRow, NewTrial, TrialRow
 from workers.messages import Candidate, Record, TrialState
 from workers.messages import Workload as WorkloadMessage
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from orchestrator.storage._database import Database
 from orchestrator.storage._lookup import device_class_id, insert_row
 from orchestrator.storage._models import DeviceClass, Verification
-from orchestrator.storage.records import NewVerification, VerificationRow
+from orchestrator.storage.rows import NewVerification, VerificationRow
 
 __all__ = ["Verifications"]
 

@@ -11,7 +11,7 @@ from workers import environments
 from workers.actors import BuildActor, MeasureActor, SearchActor
 from workers.messages import DeviceInfo, Extraction, PreparedModel, Workload
 from workers.models import prepare
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from small_convolutions import save_convolutions
 
 import orchestrator as tf
 from orchestrator.builds import plans
-from orchestrator.fleet import ray_fleet
+from orchestrator.fleet.ray import fleet as ray_fleet
 from orchestrator.storage import CampaignState, TaskState
 from workers import environments
 from workers.errors import UsageError

@@ -32,7 +32,7 @@ from workers.messages import (
     Workload,
 )
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 TUNERS = ("xgb", "xgb_knob", "xgb_itervar", "xgb_curve", "ga", "random", "gridsearch")
 EVALUATOR = EvaluatorConfig(min_repeat_ms=5, timeout_s=10.0)

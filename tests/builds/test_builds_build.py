@@ -10,11 +10,11 @@ from tiny_models import save
 
 from orchestrator.builds import build_model
 from orchestrator.builds.coverage import coverage_of
-from orchestrator.campaigns.extraction import extract_model
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, IncompleteError, NotFoundError, UsageError
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import extract_model
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
+from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState
 
 

@@ -13,12 +13,12 @@ import pytest
 from tiny_models import save
 
 from orchestrator.builds import build_model
-from orchestrator.campaigns.extraction import extract_model
-from orchestrator.campaigns.spec import ModelRequest
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import extract_model
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
-from workers import cuda
+from orchestrator.toolbox import Toolbox
 from workers.actors import SearchActor
+from workers.enginekit import cuda
 from workers.messages import Measurement, SearchOptions, TrialState
 
 TARGET = "cuda -arch=sm_90"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from orchestrator.builds.plans import Choice, _fastest
-from orchestrator.campaigns.extraction import ExtractedModel
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError
+from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.request import ModelRequest
 from workers.messages import CompiledModel, DeviceInfo, ModelRun, Plan, PreparedModel, TensorSpec
 
 TOGETHER, EACH, UNTUNED = "layouts chosen together", "each task's best", "untuned"

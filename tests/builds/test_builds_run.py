@@ -17,10 +17,10 @@ from onnx import numpy_helper
 from tiny_models import save
 
 from orchestrator.builds import build_model, read_label, run_library
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import UsageError
-from orchestrator.fleet import Toolbox
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
 
 
 @dataclass(frozen=True)

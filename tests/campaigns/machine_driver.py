@@ -6,26 +6,20 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
-from orchestrator.campaigns.machine import (
+from orchestrator.campaigns.tuning.actions import (
     Action,
     Build,
-    Built,
     CloseSearch,
     EndTask,
-    Event,
-    Failed,
     Learn,
-    Learned,
-    Machine,
     Measure,
-    Measured,
-    Opened,
     OpenSearch,
     Propose,
-    Proposed,
     RecordTrial,
-    Task,
 )
+from orchestrator.campaigns.tuning.events import Built, Event, Failed, Learned, Measured, Opened, Proposed
+from orchestrator.campaigns.tuning.machine import Machine
+from orchestrator.campaigns.tuning.tasks import Task
 from workers.messages import Candidate, Measurement, TrialState
 
 

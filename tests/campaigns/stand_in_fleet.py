@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.campaigns.extraction import CampaignPlan, ExtractedModel, _merged
-from orchestrator.campaigns.planning import plan_tasks
-from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
+from orchestrator.campaigns.planning.budgets import plan_tasks
+from orchestrator.campaigns.planning.plan import CampaignPlan, _merged
+from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import EngineLostError
-from orchestrator.fleet.ray_fleet import Completion
+from orchestrator.fleet.port import Completion
+from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewCampaignModel, NewTask, Storage
 from workers.messages import (
     BuildResult,
@@ -42,7 +44,7 @@ class StandInDevice:
 
 
 class StandInFleet:
-    """What :class:`orchestrator.campaigns.loop.Fleet` asks for, without a process.
+    """What :class:`orchestrator.campaigns.scheduling.scheduler.Fleet` asks for, without a process.
 
     Attributes
     ----------

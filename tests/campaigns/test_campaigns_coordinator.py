@@ -15,9 +15,10 @@ import pytest
 from stand_in_fleet import CPU, StandInFleet, workload
 
 from benchmarks.postgres_server import PostgresServer, new_database
-from orchestrator.campaigns import coordinator, tuning
-from orchestrator.campaigns.coordinator import coordinate, follow, submit
+from orchestrator.campaigns.running import coordinator
+from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
 from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning import tuner as tuning
 from orchestrator.errors import LeaseLostError, ModelError
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from workers.messages import (
@@ -141,7 +142,7 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
         made.devices[0].device_class = class_of(engine)
         return made
 
-    monkeypatch.setattr("orchestrator.fleet.ray_fleet.RayFleet", make)
+    monkeypatch.setattr("orchestrator.fleet.ray.fleet.RayFleet", make)
     # What is stored when a lease is lost is counted, so each result is stored when it comes.
     monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(coordinator, "Toolbox", Tools)

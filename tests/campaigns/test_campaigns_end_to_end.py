@@ -14,7 +14,7 @@ from followed import RAYS_OWN, Followed, everything_is_gone, trials, url_of
 from tiny_models import save
 
 import orchestrator as tf
-from orchestrator.fleet import ray_fleet
+from orchestrator.fleet.ray import fleet as ray_fleet
 from orchestrator.storage import CampaignRequest, CampaignState, TaskState
 from workers.messages import TrialState
 
@@ -245,7 +245,7 @@ def test_workers_that_are_killed_cost_time_and_no_trial(place: Place, roles: tup
     followed.wait_until(lambda: any("searching" in text for text in followed.activities), "it searches")
     time.sleep(1.0)
     for role in roles:
-        (engine,) = followed.named("workers.host", "metaschedule", f"--role {role}")
+        (engine,) = followed.named("workers.process.host", "metaschedule", f"--role {role}")
         engine.kill()
     followed.wait_for_trials(place.store, campaign, 2)
     for role in roles:

@@ -7,26 +7,27 @@ from datetime import datetime, timezone
 
 from machine_driver import candidate, good, task
 
-from orchestrator.campaigns.finals import MOST, comparable, contenders
-from orchestrator.campaigns.machine import (
-    MAX_PASSES,
+from orchestrator.campaigns.tuning.actions import (
     Action,
     Build,
-    Built,
-    Contenders,
     EndTask,
-    Failed,
     FindContenders,
     Learn,
-    Learned,
-    Machine,
-    Measured,
-    Opened,
     OpenSearch,
     Propose,
-    Proposed,
     RecordAgain,
 )
+from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
+from orchestrator.campaigns.tuning.events import (
+    Built,
+    Contenders,
+    Failed,
+    Learned,
+    Measured,
+    Opened,
+    Proposed,
+)
+from orchestrator.campaigns.tuning.machine import MAX_PASSES, Machine
 from orchestrator.storage import TrialRow
 from workers.messages import Candidate, Measurement, TrialState
 

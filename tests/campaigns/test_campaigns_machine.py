@@ -8,26 +8,19 @@ from collections import Counter
 import pytest
 from machine_driver import Driver, Unreliable, candidate, good, hashes, lost, task
 
-from orchestrator.campaigns.machine import (
-    MAX_ATTEMPTS,
-    MAX_MOVES,
+from orchestrator.campaigns.tuning.actions import (
     Action,
     Build,
-    Built,
     CloseSearch,
     EndTask,
-    Failed,
     Learn,
-    Learned,
-    Machine,
     Measure,
-    Measured,
-    Opened,
     OpenSearch,
     Propose,
-    Proposed,
     RecordTrial,
 )
+from orchestrator.campaigns.tuning.events import Built, Failed, Learned, Measured, Opened, Proposed
+from orchestrator.campaigns.tuning.machine import MAX_ATTEMPTS, MAX_MOVES, Machine
 from workers.messages import Measurement, Record, TrialState
 
 # -- the round trip

@@ -15,12 +15,15 @@ import ray
 from ray.cluster_utils import Cluster
 from stand_in_fleet import CPU, OWNER, plan
 
-from orchestrator.campaigns.coordinator import FleetOptions, follow, submit
+from orchestrator.campaigns.running.coordinator import follow, submit
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import Tuning
+from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, TargetError
-from orchestrator.fleet import ray_fleet
-from orchestrator.fleet.ray_fleet import Device, RayFleet, find_devices
+from orchestrator.fleet.options import FleetOptions
+from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.ray.find import find_devices
+from orchestrator.fleet.ray.fleet import RayFleet
+from orchestrator.fleet.ray.nodes import Device
 from orchestrator.storage import CampaignState, Storage, TaskState
 from workers.messages import DeviceInfo
 

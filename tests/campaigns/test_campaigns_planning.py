@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.campaigns.planning import PlannedTask, WantedTask, plan_tasks
+from orchestrator.campaigns.planning.budgets import PlannedTask, WantedTask, plan_tasks
 from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
 from orchestrator.storage import TaskStanding
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 
-from orchestrator.campaigns.shares import Shares
+from orchestrator.campaigns.scheduling.shares import Shares
 
 
 def served(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from stand_in_fleet import CPU, OWNER, StandInFleet, plan
 
-from orchestrator.campaigns import loop as looping
-from orchestrator.campaigns.loop import Loop
+from orchestrator.campaigns.scheduling import scheduler as looping
+from orchestrator.campaigns.scheduling.scheduler import Loop
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import Tuning
+from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError
-from orchestrator.fleet.ray_fleet import RayFleet
+from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.storage import Storage, TaskState
 from workers.messages import DeviceInfo
 

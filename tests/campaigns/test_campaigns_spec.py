@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.campaigns.spec import CampaignSpec, ModelRequest, parse_duration, parse_shape
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.cli.kit.parsing import parse_duration, parse_shape
 from orchestrator.errors import UsageError
+from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig
 
 

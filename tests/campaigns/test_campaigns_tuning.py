@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from stand_in_fleet import CPU, OWNER, StandInFleet, plan, workload
 
-from orchestrator.campaigns import tuning
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import Tuning
+from orchestrator.campaigns.tuning import tuner as tuning
+from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
-from orchestrator.jsonl import import_records
+from orchestrator.records.jsonl_read import import_records
 from orchestrator.storage import Storage, TaskState
 from workers.messages import Measurement, TrialState
 

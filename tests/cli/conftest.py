@@ -61,4 +61,4 @@ def toolbox(monkeypatch: pytest.MonkeyPatch) -> type[CannedToolbox]:
 @pytest.fixture
 def fleet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coordinator that measures whatever is planned, at once."""
-    monkeypatch.setattr("orchestrator.campaigns.coordinator.follow", run_campaign)
+    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.follow", run_campaign)

@@ -9,7 +9,9 @@ import cli_builders as build
 import numpy as np
 
 from orchestrator.builds import BenchReport
-from orchestrator.campaigns.coordinator import FleetOptions, Listener, Outcome
+from orchestrator.campaigns.running.listener import Listener
+from orchestrator.campaigns.running.outcome import Outcome
+from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
 from workers.messages import (
     Candidate,

@@ -184,7 +184,9 @@ def test_resume_asks_a_live_coordinator(cli: Cli, store: Storage, monkeypatch: p
     campaign = put_campaign(store)
     begin(store, campaign)
     # A live coordinator takes what it was asked.
-    monkeypatch.setattr("orchestrator.cli._resume.time.sleep", lambda _: store.take_request(campaign))
+    monkeypatch.setattr(
+        "orchestrator.cli.campaigns.resume.time.sleep", lambda _: store.take_request(campaign)
+    )
     answer = cli("resume", "1")
     assert answer.code == 0
     assert f"campaign 1 is run by {OWNER}" in answer.out
@@ -197,7 +199,7 @@ def test_resume_takes_over_from_a_dead_coordinator(
     campaign = put_campaign(store)
     begin(store, campaign)
     measure(store, campaign, of=0, trials=range(10))
-    monkeypatch.setattr("orchestrator.cli._resume._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("orchestrator.cli.campaigns.resume._ANSWER_SECONDS", 0.1)
     answer = cli("resume", "1")
     assert answer.code == 0
     assert "measured 86 trials (11 failed), 10 were stored already" in answer.out

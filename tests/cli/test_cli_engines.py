@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from cli_builders import Cli
 
-from orchestrator import doctor
 from orchestrator.doctor import Status
+from orchestrator.doctor import examine as doctor
 from orchestrator.storage import Storage
 from workers import environments
 

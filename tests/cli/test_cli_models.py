@@ -9,8 +9,8 @@ import pytest
 from cli_builders import CPU, Cli, tuned
 from stand_ins import CannedToolbox
 
-from orchestrator.fleet import Toolbox
 from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
 
 pytestmark = pytest.mark.usefixtures("toolbox")
 

@@ -9,9 +9,9 @@ import pytest
 from cli_builders import OWNER, begin, measure, put_campaign
 from rich.console import Console
 
-from orchestrator.cli._display import Display, Log
-from orchestrator.cli._screen import View, line_of
-from orchestrator.cli._snapshot import Pace, read_snapshot
+from orchestrator.cli.campaigns.display import Display, Log
+from orchestrator.cli.campaigns.screen import View, line_of
+from orchestrator.cli.campaigns.snapshot import Pace, read_snapshot
 from orchestrator.storage import CampaignState, Storage, TaskState
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cli_builders import Cli
 
-from orchestrator.campaigns.coordinator import FleetOptions
-from orchestrator.cli._tracker import _address
+from orchestrator.cli.campaigns.tracker import _address
 from orchestrator.errors import UsageError
+from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import Storage
 
 
@@ -29,7 +29,7 @@ def test_a_coordinator_serves_a_tracker_and_says_what_a_board_runs(
         seen.append(fleet.tracker)
         socket.create_connection(("127.0.0.1", port), 5).close()
 
-    monkeypatch.setattr("orchestrator.campaigns.coordinator.coordinate", coordinate)
+    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
     answer = cli("coordinator", "--until-idle", "--serve-tracker", f"127.0.0.1:{port}")
     assert answer.code == 0
     assert seen == [f"127.0.0.1:{port}"]

@@ -13,7 +13,7 @@ from stand_ins import CannedToolbox, run_campaign
 from orchestrator.errors import EngineError, ModelError, TunefleetError
 from orchestrator.storage import CampaignState, Storage
 
-FOLLOW = "orchestrator.campaigns.coordinator.follow"
+FOLLOW = "orchestrator.campaigns.running.coordinator.follow"
 
 
 @pytest.mark.usefixtures("fleet")
@@ -202,7 +202,7 @@ def test_coordinator_reports_the_campaigns_it_ran(
         for row in store.list_campaigns():
             run_campaign(store, row.id, listener=options["listener"])  # type: ignore[arg-type]
 
-    monkeypatch.setattr("orchestrator.campaigns.coordinator.coordinate", coordinate)
+    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
     cli("submit", str(model))
     answer = cli("coordinator", "--until-idle", "--json")
     assert answer.code == 0
@@ -214,7 +214,7 @@ def test_a_coordinator_that_was_interrupted_says_so(cli: Cli, monkeypatch: pytes
     def coordinate(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("orchestrator.campaigns.coordinator.coordinate", coordinate)
+    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
     answer = cli("coordinator", "--json")
     assert answer.code == 130
     assert answer.document["interrupted"] is True

@@ -12,8 +12,8 @@ import pytest
 from cli_builders import Cli
 from stand_ins import CannedToolbox
 
-from orchestrator import doctor
 from orchestrator.doctor import Status
+from orchestrator.doctor import examine as doctor
 from orchestrator.storage import Storage
 
 
@@ -96,7 +96,7 @@ def test_little_disk_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     class Usage:
         free = 10 * 2**20
 
-    monkeypatch.setattr("orchestrator.doctor.shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr("orchestrator.doctor.machine.shutil.disk_usage", lambda _: Usage)
     assert doctor.check_disk("disk", tmp_path / "not" / "there").status is Status.FAIL
     assert doctor.check_shared_memory(tmp_path).status is Status.WARN
 
@@ -104,8 +104,8 @@ def test_little_disk_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_a_gpu_that_nothing_can_be_compiled_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(*, gpu: bool, runtime: bool, nvcc: str | None) -> doctor.Check:
         monkeypatch.setattr("orchestrator.doctor.shutil.which", lambda _: "/bin/nvidia-smi" if gpu else None)
-        monkeypatch.setattr("workers.cuda.has_runtime", lambda: runtime)
-        monkeypatch.setattr("workers.cuda.nvcc", lambda: nvcc)
+        monkeypatch.setattr("workers.enginekit.cuda.has_runtime", lambda: runtime)
+        monkeypatch.setattr("workers.enginekit.cuda.nvcc", lambda: nvcc)
         return doctor.check_cuda()
 
     monkeypatch.delenv("CUDA_PATH", raising=False)

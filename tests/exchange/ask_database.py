@@ -11,7 +11,7 @@ from tvm import relax
 from tvm.s_tir import meta_schedule as ms
 
 from orchestrator import ModelRequest, Storage, Toolbox
-from orchestrator.campaigns.extraction import extract_model
+from orchestrator.models.extraction import extract_model
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.model import stock_kernels
 

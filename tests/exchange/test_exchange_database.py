@@ -13,10 +13,10 @@ import pytest
 from tiny_models import save
 
 from orchestrator.builds import build_model
-from orchestrator.campaigns.extraction import extract_model
-from orchestrator.campaigns.spec import ModelRequest
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import extract_model
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
+from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate, Measurement, TrialState
 
 # A trace that schedules nothing: every workload has it.

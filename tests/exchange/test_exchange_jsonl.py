@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import NotFoundError, StorageError, UsageError
-from orchestrator.jsonl import export_records, import_records, is_records, merge_store
+from orchestrator.records.jsonl_read import import_records, is_records
+from orchestrator.records.jsonl_write import export_records
+from orchestrator.records.merge import merge_store
 from orchestrator.storage import NewTrial, Storage, TrialRow
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState, Workload
 

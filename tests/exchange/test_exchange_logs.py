@@ -16,12 +16,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from orchestrator.builds import build_model
-from orchestrator.campaigns.extraction import ExtractedModel, extract_model
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.exchange import export_log, import_log
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import ExtractedModel, extract_model
+from orchestrator.models.request import ModelRequest
+from orchestrator.records.log_export import export_log
+from orchestrator.records.log_import import import_log
 from orchestrator.storage import NewTrial, Storage, TrialRow
+from orchestrator.toolbox import Toolbox
 from workers.environments import EngineEnvironment
 from workers.messages import DeviceInfo, Measurement, Plan, TrialState
 

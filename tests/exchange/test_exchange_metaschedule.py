@@ -18,13 +18,14 @@ import pytest
 from tiny_models import save as save_model
 
 from orchestrator.builds import build_model
-from orchestrator.campaigns.extraction import ExtractedModel, extract_model
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import EngineError, UsageError
-from orchestrator.exchange import export_log, import_log
 from orchestrator.files import write_folder
-from orchestrator.fleet import Toolbox
+from orchestrator.models.extraction import ExtractedModel, extract_model
+from orchestrator.models.request import ModelRequest
+from orchestrator.records.log_export import export_log
+from orchestrator.records.log_import import import_log
 from orchestrator.storage import NewTrial, Storage, TrialRow
+from orchestrator.toolbox import Toolbox
 from workers.actors import SearchActor
 from workers.messages import Candidate, DeviceInfo, Measurement, Plan, SearchOptions, TrialState
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 
-from workers.engines.rpc import tracked
+from workers.enginekit.rpc import tracked
 
 __all__ = ["free_port", "registered", "server"]
 

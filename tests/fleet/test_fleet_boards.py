@@ -14,16 +14,19 @@ import pytest
 from own_boards import free_port, registered, server
 from tiny_models import save
 
-from orchestrator.builds import bench_model, boards, build_model, run_library
-from orchestrator.builds.boards import refuse_wrong_targets
-from orchestrator.campaigns.coordinator import FleetOptions, follow, submit
-from orchestrator.campaigns.extraction import resolve_boards
-from orchestrator.campaigns.spec import CampaignSpec, ModelRequest
-from orchestrator.devices import check_device
+from orchestrator.builds import bench_model, build_model, run_library
+from orchestrator.campaigns.running.coordinator import follow, submit
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.devices import boards
+from orchestrator.devices.boards import refuse_wrong_targets
+from orchestrator.devices.check import check_device
+from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, TargetError, UsageError
-from orchestrator.fleet import Toolbox
+from orchestrator.fleet.options import FleetOptions
+from orchestrator.models.request import ModelRequest
 from orchestrator.storage import CampaignState, Storage
-from workers.engines.rpc import requested
+from orchestrator.toolbox import Toolbox
+from workers.enginekit.rpc import requested
 from workers.messages import Endpoint
 
 KEY, SECOND = "board-of-the-tests", "second-board"

@@ -11,8 +11,9 @@ import ray
 from ray.cluster_utils import Cluster
 
 from orchestrator.errors import EngineError
-from orchestrator.fleet import ray_fleet
-from orchestrator.fleet.ray_fleet import RayFleet, find_devices
+from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.ray.find import find_devices
+from orchestrator.fleet.ray.fleet import RayFleet
 from workers.engines.metaschedule import ENGINE as REAL
 from workers.messages import Artifact, EvaluatorConfig, Measurement
 

@@ -10,7 +10,7 @@ import pytest
 from tiny_models import save
 
 from orchestrator.errors import ModelError, TargetError
-from orchestrator.fleet import Toolbox
+from orchestrator.toolbox import Toolbox
 from workers.messages import Plan, SearchOptions
 
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from orchestrator.errors import EngineError, UsageError
-from orchestrator.fleet.ray_fleet import RayFleet
+from orchestrator.fleet.ray.fleet import RayFleet
 from workers.messages import DeviceInfo
 
 DEVICE = DeviceInfo("llvm", "cpu-a", "Some CPU", 1, "cpu")
@@ -52,7 +52,7 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_nobody_else_can_read_the_token_of_a_ray_that_was_started_here(tmp_path: Path) -> None:
     """In another process, for Ray reads its token once; with a home of its own, where there is none yet."""
-    start = "from orchestrator.fleet.ray_fleet import RayFleet as F; f = F('none', ()); f.join(); f.stop()"
+    start = "from orchestrator.fleet.ray.fleet import RayFleet as F; f = F('none', ()); f.join(); f.stop()"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
     subprocess.run(
         [sys.executable, "-c", start], env={**environment, "HOME": str(tmp_path)}, check=True, timeout=120

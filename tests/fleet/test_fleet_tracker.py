@@ -12,8 +12,8 @@ import psutil
 import pytest
 from own_boards import free_port, registered, server
 
+from orchestrator.devices.tracker import ServedTracker
 from orchestrator.errors import EngineError, UsageError
-from orchestrator.fleet.tracker import ServedTracker
 
 KEY = "board-of-the-tracker"
 

@@ -13,9 +13,9 @@ from tiny_models import save
 
 import orchestrator as tf
 from orchestrator.builds import bench_model, build_model, run_library
-from orchestrator.campaigns.spec import ModelRequest
 from orchestrator.errors import TargetError
-from orchestrator.fleet import Toolbox
+from orchestrator.models.request import ModelRequest
+from orchestrator.toolbox import Toolbox
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
     Artifact,
@@ -26,7 +26,7 @@ from workers.messages import (
     TrialState,
     Workload,
 )
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 pytestmark = pytest.mark.gpu
 

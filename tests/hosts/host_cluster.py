@@ -189,7 +189,7 @@ class Tune:
 def work_of(host: Host, role: str) -> float:
     """Return the CPU seconds that an engine process's forks have used there, those that ended included."""
     total = 0.0
-    for process in host.processes("workers.host", f"--role {role}"):
+    for process in host.processes("workers.process.host", f"--role {role}"):
         times = process.cpu_times()
         parent = process.parent()
         forked = parent is not None and parent.cmdline() == process.cmdline()

@@ -20,7 +20,7 @@ from workers.messages import (
     Workload,
 )
 from workers.models import prepare
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from workers.cuda import has_runtime
+from workers.enginekit.cuda import has_runtime
 
 if not has_runtime():
     sys.exit("libcudart is not here")

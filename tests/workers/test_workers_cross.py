@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from workers.actors import BuildActor
-from workers.engines.machine import architecture, cross_linker
+from workers.enginekit.machine import architecture, cross_linker
 from workers.engines.metaschedule.targets import parse_target, unfit_for
 from workers.errors import EngineError
 from workers.messages import CompiledModel, DeviceInfo, Plan, PreparedModel
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 LINKER = "aarch64-linux-gnu-g++"
 #: ``e_machine`` of AArch64 in the ELF header.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from workers import cuda
 from workers.actors import BuildActor, SearchActor
+from workers.enginekit import cuda
 from workers.engines.metaschedule import targets
 from workers.messages import (
     Artifact,
@@ -24,7 +24,7 @@ from workers.messages import (
     SearchOptions,
     Workload,
 )
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 needs_nvcc = pytest.mark.skipif(
     cuda.nvcc() is None, reason="no nvcc here; pip install -c constraints.txt '.[cuda]' brings one"
@@ -138,7 +138,7 @@ def test_without_a_compiler_the_source_goes_along(
     monkeypatch.setenv("PATH", str(tmp_path))
     # As it is where neither NVIDIA's toolkit nor its packages are installed.
     (tmp_path / "sitecustomize.py").write_text(
-        "import workers.cuda\nworkers.cuda.nvcc = lambda: None\nworkers.cuda.compiler = lambda: ''\n"
+        "from workers.enginekit import cuda\ncuda.nvcc = lambda: None\ncuda.compiler = lambda: ''\n"
     )
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parents[2]}")
     actor = BuildActor("metaschedule")

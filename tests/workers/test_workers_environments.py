@@ -16,7 +16,7 @@ import pytest
 import workers
 from workers import environments
 from workers.errors import EngineError, UsageError
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 

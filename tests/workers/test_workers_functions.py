@@ -9,7 +9,7 @@ from onnx import helper, numpy_helper
 
 from workers.messages import DeviceInfo, Plan, PreparedModel
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 FUNCTIONS = ("Exp", "Erf", "Tanh", "Sigmoid", "Softmax")
 

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from workers.errors import UsageError
 from workers.messages import DeviceInfo, Extraction, Plan, PreparedModel
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 LAYOUTS = ("nchw", "nhwc", "blocked", "auto")
 

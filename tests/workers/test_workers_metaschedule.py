@@ -32,7 +32,7 @@ from workers.messages import (
     Workload,
 )
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 SMALL = SearchOptions(population=128)
 

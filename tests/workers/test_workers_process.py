@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from workers.errors import EngineError, EngineLostError, EngineTimeoutError, ModelError, TargetError
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 Eventually = Callable[..., None]
 Running = Callable[[int], bool]

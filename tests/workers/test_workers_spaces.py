@@ -12,7 +12,7 @@ from tiny_models import save
 from workers.actors import BuildActor, SearchActor
 from workers.messages import Candidate, Record, SearchOptions, Workload
 from workers.models import prepare
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 
 TARGET = "llvm -mcpu=skylake-avx512 -num-cores=2"
 SMALL = SearchOptions(population=64)

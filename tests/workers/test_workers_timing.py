@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workers.engines.timing import FAR_BEHIND, timed
+from workers.enginekit.timing import FAR_BEHIND, timed
 from workers.messages import EvaluatorConfig
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from workers import turns
+from workers.clients import turns
+from workers.clients.turns import cores_in_use, parts_of, turn
 from workers.errors import EngineTimeoutError
 from workers.messages import DeviceInfo, Station
-from workers.turns import cores_in_use, parts_of, turn
 
 _HOLDS = """
 import pathlib, sys, time

@@ -1,4 +1,4 @@
-"""The engines: one package per tuner, each behind :class:`workers.engines.interface.Engine`.
+"""The engines: one package per tuner, each behind :class:`workers.enginekit.contract.Engine`.
 
 An engine is imported inside its own engine process and nowhere else. Its package holds all that knows its
 TVM; a new one is a new package here that has a module attribute ``ENGINE``.
@@ -11,7 +11,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workers.engines.interface import Engine
+    from workers.enginekit.contract import Engine
 
 __all__ = ["load", "names"]
 

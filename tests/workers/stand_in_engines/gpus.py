@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import tvm
 
+from workers.enginekit.rpc import requested
 from workers.engines.metaschedule.engine import MetaScheduleEngine
-from workers.engines.rpc import requested
 from workers.messages import Artifact, DeviceInfo, Endpoint, EvaluatorConfig, Station, Timing
 
 
@@ -21,7 +21,6 @@ class Gpus(MetaScheduleEngine):
 
     def warm(self, role: str) -> None:
         """Import what a server needs: nothing is searched, built or run."""
-        from workers.engines import rpc  # noqa: F401
 
     def resolve_target(self, spec: str) -> DeviceInfo:
         """Find a GPU, whatever is here."""

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from workers import errors
-from workers.host import ready, stage
+from workers.process.host import ready, stage
 
 
 class Counter:

@@ -7,7 +7,6 @@ import os
 import time
 from typing import Any
 
-from workers.host import ready
 from workers.messages import (
     Artifact,
     Candidate,
@@ -20,6 +19,7 @@ from workers.messages import (
     Timing,
     Workload,
 )
+from workers.process.host import ready
 
 #: Seconds that a measurement takes.
 MEASURE_SECONDS = 0.05

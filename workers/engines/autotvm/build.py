@@ -12,14 +12,14 @@ from tvm.contrib import tar
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.tasks import config_of, make_task, why_unfit
 from workers.errors import EngineError
-from workers.host import stage
 from workers.messages import Artifact, Candidate, Workload
+from workers.process.host import stage
 
 __all__ = ["build_candidate"]
 
 
 def build_candidate(workload: Workload, target: tvm.target.Target, candidate: Candidate) -> Artifact:
-    """Compile one candidate; see :meth:`workers.engines.interface.Engine.build`."""
+    """Compile one candidate; see :meth:`workers.enginekit.contract.Engine.build`."""
     stage("applying the configuration")
     task = make_task(workload, target)
     config = config_of(candidate)

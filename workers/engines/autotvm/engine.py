@@ -1,4 +1,4 @@
-"""The engine's face: plain data in, plain data out; see :class:`workers.engines.interface.Engine`."""
+"""The engine's face: plain data in, plain data out; see :class:`workers.enginekit.contract.Engine`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class AutoTVMEngine:
         """Import what the forks of `role` need. Imports start no thread here."""
         # First: nothing may import tvm before it does.
         from workers.engines.autotvm import classic  # noqa: F401, I001
-        from workers.engines import rpc  # noqa: F401
         from workers.engines.autotvm import build, measure, tasks  # noqa: F401
 
         if role == "search":
@@ -229,7 +228,7 @@ class AutoTVMEngine:
 
     def unfit(self, target: str, endpoint: Endpoint) -> str:
         """Say why a device behind a tracker can't run code for a target."""
-        from workers.engines.rpc import answers
+        from workers.enginekit.rpc import answers
 
         kind = str(_target(target).kind.name)
         # Of a CPU this TVM can't be asked: the tested wheel says riscv64 of whatever it runs on.
@@ -237,25 +236,25 @@ class AutoTVMEngine:
 
     def serve_tracker(self, host: str, port: int | None = None) -> None:
         """Run an RPC tracker until killed."""
-        from workers.engines.rpc import serve_tracker
+        from workers.enginekit.rpc import serve_tracker
 
         serve_tracker(host, port)
 
     def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""
-        from workers.engines.rpc import serve_device
+        from workers.enginekit.rpc import serve_device
 
         serve_device(host, tracker, station)
 
     def tracked(self, host: str, port: int) -> dict[str, int]:
         """Count the servers at a tracker by their keys."""
-        from workers.engines.rpc import tracked
+        from workers.enginekit.rpc import tracked
 
         return tracked(host, port)
 
     def count_devices(self, kind: str) -> int:
         """Count this machine's devices of a kind."""
-        from workers.engines.rpc import count_devices
+        from workers.enginekit.rpc import count_devices
 
         return count_devices(kind)
 

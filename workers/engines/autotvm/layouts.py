@@ -30,8 +30,8 @@ from workers.engines.autotvm.tasks import (
     result_of,
     workload_of,
 )
-from workers.host import stage
 from workers.messages import Candidate, Plan, PreparedModel, Record, Workload
+from workers.process.host import stage
 
 __all__ = ["plans", "transforms"]
 

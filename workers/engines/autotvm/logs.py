@@ -12,8 +12,8 @@ from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.targets import parse_target
 from workers.engines.autotvm.tasks import candidate_of, config_of, tvm_workload, workload_of
 from workers.errors import TargetError
-from workers.host import stage
 from workers.messages import LogLine, Record, TrialState, Workload
+from workers.process.host import stage
 
 __all__ = ["read_log", "write_log"]
 
@@ -54,7 +54,7 @@ class _Task:
 
 
 def read_log(text: str, engine: str) -> tuple[LogLine, ...]:
-    """Read a log; see :meth:`workers.engines.interface.Engine.read_log`.
+    """Read a log; see :meth:`workers.enginekit.contract.Engine.read_log`.
 
     Empty lines, and comments, which begin with ``#``, are no records.
     """
@@ -68,7 +68,7 @@ def read_log(text: str, engine: str) -> tuple[LogLine, ...]:
 
 
 def write_log(target: tvm.target.Target, records: tuple[tuple[Workload, Record, str], ...]) -> str:
-    """Write a log; see :meth:`workers.engines.interface.Engine.write_log`.
+    """Write a log; see :meth:`workers.enginekit.contract.Engine.write_log`.
 
     Stock AutoTVM reads it: ``autotvm.apply_history_best(file)``. The cause of a failure is a field more than
     it knows, and that it leaves alone.

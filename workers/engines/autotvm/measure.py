@@ -6,11 +6,11 @@ import json
 import pathlib
 import tempfile
 
+from workers.enginekit.rpc import requested
+from workers.enginekit.timing import timed
 from workers.engines.autotvm.classic import tvm
-from workers.engines.rpc import requested
-from workers.engines.timing import timed
-from workers.host import stage
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
+from workers.process.host import stage
 
 __all__ = ["measure_artifact"]
 
@@ -18,7 +18,7 @@ __all__ = ["measure_artifact"]
 def measure_artifact(
     artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
 ) -> Timing:
-    """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`."""
+    """Time an artifact; see :meth:`workers.enginekit.contract.Engine.measure`."""
     session = requested(endpoint, evaluator.timeout_s)
     device = session.device(endpoint.kind, 0)
     stage("loading the candidate on the device")

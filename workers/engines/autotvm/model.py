@@ -16,12 +16,11 @@ from tvm.contrib import graph_executor
 from tvm.contrib.cc import cross_compiler
 from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
+from workers.enginekit.machine import cross_linker
+from workers.enginekit.rpc import requested
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
-from workers.engines.machine import cross_linker
-from workers.engines.rpc import requested
 from workers.errors import ModelError
-from workers.host import stage
 from workers.messages import (
     CompiledModel,
     Endpoint,
@@ -32,6 +31,7 @@ from workers.messages import (
     Record,
     TaskSpec,
 )
+from workers.process.host import stage
 
 __all__ = ["compile_model", "extract_tasks", "import_model", "run_model"]
 
@@ -66,7 +66,7 @@ def import_model(model: PreparedModel) -> tuple[tvm.IRModule, dict[str, Any]]:
 
 
 def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, version: str) -> Extraction:
-    """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
+    """Return the tasks of a model; see :meth:`workers.enginekit.contract.Engine.extract`."""
     module, params = import_model(model)
     stage("extracting the tasks")
     tasks = autotvm.task.extract_from_program(module["main"], target=target, params=params)
@@ -83,7 +83,7 @@ def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, 
 def compile_model(
     model: PreparedModel, target: tvm.target.Target, plan: Plan, *, params_beside: bool
 ) -> CompiledModel:
-    """Compile a model after a plan; see :meth:`workers.engines.interface.Engine.compile`."""
+    """Compile a model after a plan; see :meth:`workers.enginekit.contract.Engine.compile`."""
     linker = cross_linker(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
     module, params = import_model(model)
     stage("compiling the model")
@@ -122,7 +122,7 @@ def run_model(
     number: int,
     endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.engines.interface.Engine.run`."""
+    """Run a compiled model; see :meth:`workers.enginekit.contract.Engine.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"

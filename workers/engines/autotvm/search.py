@@ -66,7 +66,7 @@ def transfers(options: SearchOptions) -> bool:
 
 
 class AutoTVMSearch:
-    """See :class:`workers.engines.interface.Search`."""
+    """See :class:`workers.enginekit.contract.Search`."""
 
     def __init__(self, workload: Workload, target: tvm.target.Target, options: SearchOptions) -> None:
         seed = int(hashlib.sha256(f"{options.seed}:{workload.hash}".encode()).hexdigest()[:8], 16)

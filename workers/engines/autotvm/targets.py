@@ -6,8 +6,8 @@ import hashlib
 import platform
 import re
 
+from workers.enginekit.machine import cpu_model, slug, usable_cores
 from workers.engines.autotvm.classic import tvm
-from workers.engines.machine import cpu_model, slug, usable_cores
 from workers.errors import TargetError
 from workers.messages import DeviceInfo
 
@@ -36,7 +36,7 @@ def parse_target(spec: str) -> tvm.target.Target:
 
 
 def resolve_target(spec: str) -> DeviceInfo:
-    """Return the device that `spec` means; see :meth:`workers.engines.interface.Engine.resolve_target`."""
+    """Return the device that `spec` means; see :meth:`workers.enginekit.contract.Engine.resolve_target`."""
     if spec.strip() == "auto":
         text = f"llvm -mtriple={_triple()} -mcpu={_system_cpu()} -num-cores={usable_cores()}"
     else:

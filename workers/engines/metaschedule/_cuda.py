@@ -18,8 +18,8 @@ import tvm
 from tvm.support import nvcc
 from tvm.target import Target
 
-from workers.cuda import use_compiler
-from workers.host import stage
+from workers.enginekit.cuda import use_compiler
+from workers.process.host import stage
 
 __all__ = ["compiled_for", "packing"]
 

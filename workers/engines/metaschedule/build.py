@@ -17,8 +17,8 @@ from tvm.target import Target
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.records import scheduled
-from workers.host import stage
 from workers.messages import Artifact, Candidate, Workload
+from workers.process.host import stage
 
 __all__ = ["build_candidate"]
 
@@ -29,7 +29,7 @@ _UNCHECKED = {"tirx.disable_assert": True}
 
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
-    """Compile one candidate; see :meth:`workers.engines.interface.Engine.build`."""
+    """Compile one candidate; see :meth:`workers.enginekit.contract.Engine.build`."""
     stage("applying the schedule")
     if "Tensorize" in candidate.trace:
         register_intrinsics(target)

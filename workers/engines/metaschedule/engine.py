@@ -1,11 +1,11 @@
-"""The engine's face: plain data in, plain data out; see :class:`workers.engines.interface.Engine`."""
+"""The engine's face: plain data in, plain data out; see :class:`workers.enginekit.contract.Engine`."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
-from workers.cuda import has_runtime, use_compiler
+from workers.enginekit.cuda import has_runtime, use_compiler
 from workers.messages import (
     Artifact,
     Candidate,
@@ -54,7 +54,6 @@ class MetaScheduleEngine:
 
             register_intrinsics(tvm.target.Target("llvm"))
         if role == "measure":
-            from workers.engines import rpc  # noqa: F401
             from workers.engines.metaschedule import measure  # noqa: F401
 
     def version(self) -> str:
@@ -235,21 +234,21 @@ class MetaScheduleEngine:
 
     def unfit(self, target: str, endpoint: Endpoint) -> str:
         """Say why a device behind a tracker can't run code for a target."""
+        from workers.enginekit.rpc import answers
         from workers.engines.metaschedule.targets import unfit_for
-        from workers.engines.rpc import answers
 
         parsed = _target(target)
         return unfit_for(parsed, *answers(endpoint))
 
     def serve_tracker(self, host: str, port: int | None = None) -> None:
         """Run an RPC tracker until killed."""
-        from workers.engines.rpc import serve_tracker
+        from workers.enginekit.rpc import serve_tracker
 
         serve_tracker(host, port)
 
     def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
         """Run an RPC server for one device until killed."""
-        from workers.engines.rpc import serve_device
+        from workers.enginekit.rpc import serve_device
 
         if station.device.kind == "cuda":
             # For libraries that come as source.
@@ -258,13 +257,13 @@ class MetaScheduleEngine:
 
     def tracked(self, host: str, port: int) -> dict[str, int]:
         """Count the servers at a tracker by their keys."""
-        from workers.engines.rpc import tracked
+        from workers.enginekit.rpc import tracked
 
         return tracked(host, port)
 
     def count_devices(self, kind: str) -> int:
         """Count this machine's devices of a kind."""
-        from workers.engines.rpc import count_devices
+        from workers.enginekit.rpc import count_devices
 
         return count_devices(kind)
 

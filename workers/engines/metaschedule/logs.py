@@ -45,8 +45,8 @@ from workers.engines.metaschedule.workload import (
     workload_hash,
 )
 from workers.errors import TargetError
-from workers.host import stage
 from workers.messages import LogLine, PreparedModel, Record, TrialState, Workload, WrittenLog
+from workers.process.host import stage
 
 __all__ = ["MODEL", "RECORDS", "WORKLOADS", "read_log", "write_log"]
 
@@ -87,7 +87,7 @@ class _Stored:
 def read_log(
     files: dict[str, str], target: str, tasks: tuple[Workload, ...], engine: str
 ) -> tuple[LogLine, ...]:
-    """Read a JSONDatabase; see :meth:`workers.engines.interface.Engine.read_log`.
+    """Read a JSONDatabase; see :meth:`workers.enginekit.contract.Engine.read_log`.
 
     Stock lowers and tunes kernels without a word on which arguments are constants; here they say so, for a
     constant's layout is free (see :func:`.model._with_free_layouts`). Such a record is filed under those of
@@ -106,7 +106,7 @@ def read_log(
 def write_log(
     target: Target, records: tuple[tuple[Workload, Record, str], ...], model: PreparedModel | None
 ) -> WrittenLog:
-    """Write a JSONDatabase; see :meth:`workers.engines.interface.Engine.write_log`.
+    """Write a JSONDatabase; see :meth:`workers.enginekit.contract.Engine.write_log`.
 
     A model's kernels are in it twice: as they were tuned, for pipelines that put the weights into their
     layout ahead, and as stock lowers them by default, for ``compile_relax``.

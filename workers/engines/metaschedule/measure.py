@@ -11,10 +11,10 @@ import numpy as np
 import tvm
 from tvm import rpc
 
-from workers.engines.rpc import requested
-from workers.engines.timing import timed
-from workers.host import stage
+from workers.enginekit.rpc import requested
+from workers.enginekit.timing import timed
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
+from workers.process.host import stage
 
 __all__ = ["measure_artifact"]
 
@@ -26,7 +26,7 @@ _INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
 def measure_artifact(
     artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
 ) -> Timing:
-    """Time an artifact; see :meth:`workers.engines.interface.Engine.measure`.
+    """Time an artifact; see :meth:`workers.enginekit.contract.Engine.measure`.
 
     It runs in a process of its own, and its session ends with that process: a session object that anything
     still refers to would keep the device busy.

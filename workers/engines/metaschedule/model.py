@@ -21,15 +21,14 @@ from tvm.support.cc import cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from workers.engines.machine import cross_linker
+from workers.enginekit.machine import cross_linker
+from workers.enginekit.rpc import requested
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
-from workers.engines.rpc import requested
 from workers.errors import ModelError
-from workers.host import stage
 from workers.messages import (
     CompiledModel,
     Endpoint,
@@ -40,6 +39,7 @@ from workers.messages import (
     TaskSpec,
     Workload,
 )
+from workers.process.host import stage
 
 __all__ = ["compile_model", "extract_tasks", "imported", "run_model", "stock_kernels"]
 
@@ -50,7 +50,7 @@ _SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
-    """Return the tasks of a model; see :meth:`workers.engines.interface.Engine.extract`."""
+    """Return the tasks of a model; see :meth:`workers.enginekit.contract.Engine.extract`."""
     lowered = _lowered(model, target)
     module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
@@ -96,7 +96,7 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
 def compile_model(
     model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
 ) -> CompiledModel:
-    """Compile a model with the records given; see :meth:`workers.engines.interface.Engine.compile`."""
+    """Compile a model with the records given; see :meth:`workers.enginekit.contract.Engine.compile`."""
     linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
     stage("applying the records")
@@ -137,7 +137,7 @@ def run_model(
     number: int,
     endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.engines.interface.Engine.run`."""
+    """Run a compiled model; see :meth:`workers.enginekit.contract.Engine.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"

@@ -36,7 +36,7 @@ _GPU_BEGINNING = {"init_min_unmeasured": 16, "max_fail_count": 30}
 
 
 class MetaScheduleSearch:
-    """See :class:`workers.engines.interface.Search`."""
+    """See :class:`workers.enginekit.contract.Search`."""
 
     def __init__(self, workload: Workload, target: Target, options: SearchOptions) -> None:
         register_intrinsics(target)

@@ -12,7 +12,7 @@ from typing import Any
 import tvm
 from tvm.target import Target, codegen
 
-from workers.engines.machine import architecture, cpu_model, slug, usable_cores
+from workers.enginekit.machine import architecture, cpu_model, slug, usable_cores
 from workers.errors import TargetError
 from workers.messages import DeviceInfo
 
@@ -67,7 +67,7 @@ def _with_limits(target: Target) -> Target:
 
 
 def resolve_target(spec: str) -> DeviceInfo:
-    """Return the device that `spec` means; see :meth:`workers.engines.interface.Engine.resolve_target`."""
+    """Return the device that `spec` means; see :meth:`workers.enginekit.contract.Engine.resolve_target`."""
     if spec == "auto":
         cpu = codegen.llvm_get_system_cpu()
         target = Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": usable_cores()})
@@ -118,7 +118,7 @@ def same_device(one: Target, other: Target) -> bool:
 def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     """Say why code for `target` would not run on a device that says this of itself.
 
-    See :meth:`workers.engines.interface.Engine.unfit`, and :func:`workers.engines.rpc.answers` for what it
+    See :meth:`workers.enginekit.contract.Engine.unfit`, and :func:`workers.enginekit.rpc.answers` for what it
     says.
     """
     kind = target.kind.name

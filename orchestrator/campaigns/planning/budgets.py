@@ -1,0 +1,115 @@
+"""How many trials each task gets, given what is stored. Pure arithmetic: no Ray, no SQL, no clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
+from orchestrator.storage.rows import TaskStanding
+
+__all__ = ["PlannedTask", "WantedTask", "plan_tasks"]
+
+
+@dataclass(frozen=True)
+class WantedTask:
+    """A workload a campaign wants tuned on a device class; models that share it were merged before."""
+
+    workload_hash: str
+    device_class: str
+    name: str
+    weight: int
+    flops: float
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task, its budget (stored trials included), and why it needs nothing, where it needs nothing."""
+
+    task: WantedTask
+    budget: int
+    standing: TaskStanding
+    satisfied: str = ""
+
+    @property
+    def missing(self) -> int:
+        """Trials still to be measured."""
+        return 0 if self.satisfied else max(0, self.budget - self.standing.stored)
+
+
+def plan_tasks(
+    tasks: Sequence[WantedTask],
+    standings: Sequence[TaskStanding],
+    *,
+    trials: int | None,
+    trials_per_task: int | None,
+    plateau: int | None,
+    timed: bool = False,
+) -> list[PlannedTask]:
+    """Split a budget over tasks.
+
+    The split depends on the tasks alone, not on what is stored, so that the same request asks for the same
+    trials again, and a second model that shares tasks with a first gets its own tasks their full share.
+
+    Parameters
+    ----------
+    trials : int or None
+        For all tasks together.
+    trials_per_task : int or None
+        For each task at most.
+    plateau : int or None
+        Trials without gain after which a task has had enough.
+    timed : bool
+        A time limit ends the campaign, so that no number of trials has to.
+    """
+    if trials is None:
+        each = trials_per_task or (2**31 - 1 if timed else DEFAULT_TRIALS_PER_TASK)
+        budgets = [each] * len(tasks)
+    else:
+        budgets = _shares([_appetite(task) for task in tasks], trials, trials_per_task or trials)
+    return [
+        PlannedTask(task, budget, standing, _enough(budget, standing, plateau))
+        for task, budget, standing in zip(tasks, budgets, standings, strict=True)
+    ]
+
+
+def _enough(budget: int, standing: TaskStanding, plateau: int | None) -> str:
+    if budget == 0:
+        return "the budget is too small to give it a trial"
+    if standing.stored >= budget:
+        return f"{standing.stored} trials are stored already"
+    if standing.exhausted:
+        return f"its space was used up after {standing.stored} trials"
+    if plateau is not None and standing.stored and standing.since_best >= plateau:
+        return f"the last {standing.since_best} stored trials brought nothing better"
+    return ""
+
+
+def _appetite(task: WantedTask) -> float:
+    """Weigh a task for its share of trials.
+
+    Its time is not known before it is tuned; its arithmetic is. The square root keeps the share of the small
+    ones from vanishing: they are many, and untuned code is slow for want of any good schedule at all.
+    """
+    return 1.0 + math.sqrt(max(0.0, task.flops) * task.weight) / 1e3
+
+
+def _shares(appetites: list[float], total: int, most: int) -> list[int]:
+    """Split `total` in proportion to `appetites`, none over `most`; largest remainders come first."""
+    shares = [0] * len(appetites)
+    left = min(total, most * len(appetites))
+    while left > 0:
+        hungry = [i for i, share in enumerate(shares) if share < most]
+        weight = sum(appetites[i] for i in hungry)
+        wanted = {i: left * appetites[i] / weight for i in hungry}
+        given = {i: min(most - shares[i], math.floor(wanted[i])) for i in hungry}
+        if not any(given.values()):
+            # Less than one each is left: the largest parts get it.
+            for i in sorted(hungry, key=lambda i: (-wanted[i], i))[:left]:
+                shares[i] += 1
+            break
+        for i, amount in given.items():
+            shares[i] += amount
+        left -= sum(given.values())
+    return shares

@@ -1,0 +1,36 @@
+"""How a run of a campaign ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.builds.bench import BenchReport
+from orchestrator.storage import CampaignRow
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a campaign ended.
+
+    Attributes
+    ----------
+    reports : tuple of BenchReport
+        One for each model, where it was verified.
+    measured : int
+        Trials recorded by this run.
+    already_stored : int
+        Stored trials that counted toward the budget when it began.
+    plan_missing : int
+        Trials the plan asked for.
+    interrupted : bool
+        By Ctrl-C or SIGTERM: the campaign is paused.
+    """
+
+    campaign: CampaignRow
+    reports: tuple[BenchReport, ...]
+    measured: int
+    already_stored: int
+    plan_missing: int
+    interrupted: bool

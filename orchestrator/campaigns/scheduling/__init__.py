@@ -1,0 +1,1 @@
+"""Who is given devices and cores next, and what they are on."""

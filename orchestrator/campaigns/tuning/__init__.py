@@ -1,0 +1,1 @@
+"""One campaign's tuning: a state machine without I/O, and what carries its actions out."""

@@ -1,0 +1,135 @@
+"""What the machine of a campaign wants done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from workers.messages import Candidate, Measurement, Record
+
+__all__ = [
+    "Action",
+    "Build",
+    "CloseSearch",
+    "EndTask",
+    "FindContenders",
+    "Learn",
+    "Measure",
+    "OpenSearch",
+    "Propose",
+    "RecordAgain",
+    "RecordTrial",
+]
+
+
+# -- actions
+@dataclass(frozen=True)
+class OpenSearch:
+    """Open the search of a task, seeded with its stored records."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class Propose:
+    """Ask a search for candidates."""
+
+    task: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Build:
+    """Build a candidate. `token` names this attempt."""
+
+    task: int
+    candidate: Candidate
+    token: str
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Measure what the build of `token` made.
+
+    Attributes
+    ----------
+    beat_s : float
+        Seconds of the task's best trial so far; infinite where there is none, or where it is to be timed in
+        full for another reason.
+    again : bool
+        It has been measured before.
+    """
+
+    task: int
+    candidate: Candidate
+    token: str
+    beat_s: float = math.inf
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Tell a search what came of its candidates."""
+
+    task: int
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class RecordTrial:
+    """Store a trial."""
+
+    task: int
+    candidate: Candidate
+    measurement: Measurement
+    build_s: float
+    token: str
+
+
+@dataclass(frozen=True)
+class FindContenders:
+    """Find the candidates of a task that are about as fast as its best; :class:`Contenders` answers.
+
+    All of the last ones have been measured again: what came of it is to be judged first.
+    """
+
+    task: int
+
+
+@dataclass(frozen=True)
+class RecordAgain:
+    """Keep what a stored trial took this time, until all its rivals have been measured again as well."""
+
+    task: int
+    candidate: Candidate
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class CloseSearch:
+    """End a search; it can be opened again."""
+
+    task: int
+
+
+@dataclass(frozen=True)
+class EndTask:
+    """The task is over. `state` is one of ``satisfied``, ``plateaued``, ``exhausted``, ``failed``."""
+
+    task: int
+    state: str
+    note: str
+
+
+Action = (
+    OpenSearch
+    | Propose
+    | Build
+    | Measure
+    | Learn
+    | RecordTrial
+    | FindContenders
+    | RecordAgain
+    | CloseSearch
+    | EndTask
+)

@@ -1,0 +1,105 @@
+"""``best`` without a model: the best of every workload that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from orchestrator.cli.kit.arguments import require_known
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import speed_text
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import device_class_named
+from orchestrator.cli.kit.text import age, amount, device_text, gflops, instant, latency
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import BestRow
+
+__all__ = ["stored_best", "stored_best_document", "stored_best_table"]
+
+
+def stored_best_table(rows: Sequence[BestRow]) -> Table:
+    """The best of each workload, one a row."""
+    several = len({row.device_class for row in rows}) > 1
+    device = ("device",) if several else ()
+    right = ("best", "GFLOP/s", "trials", "failed")
+    grid = Grid("task", *right, "recorded", "workload", *device, right=right, flexible=("task", "device"))
+    for row in rows:
+        grid.add(
+            row.name,
+            latency(row.best_s),
+            speed_text(row.flops, row.best_s),
+            amount(row.trials),
+            amount(row.failures),
+            age(row.recorded_at),
+            row.workload_hash[:12],
+            *([device_text(row.device_class)] if several else []),
+        )
+    return grid.table()
+
+
+def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
+    """The best of each workload on each device class."""
+    return {
+        "best": [
+            {
+                "name": row.name,
+                "workload_hash": row.workload_hash,
+                "engine": row.engine,
+                "device_class": row.device_class,
+                "flops": row.flops,
+                "trials": row.trials,
+                "failures": row.failures,
+                "best_s": row.best_s,
+                "gflops": gflops(row.flops, row.best_s),
+                "trial_id": row.trial_id,
+                "campaign_id": row.campaign_id,
+                "recorded_at": instant(row.recorded_at),
+            }
+            for row in rows
+        ],
+        "more": more,
+    }
+
+
+def stored_best(
+    session: Session,
+    device: str | None,
+    engine: str | None,
+    pattern: str | None,
+    order: str,
+    limit: int,
+) -> None:
+    """Show the best of every workload that is stored: what ``best`` does without a model."""
+    pass
+    from orchestrator.storage import BestOrder
+
+    known = [one.value for one in BestOrder]
+    if order not in known:
+        raise UsageError(f"--sort {order!r} is none of {', '.join(known)}")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        device_class = None if device is None else device_class_named(store, device, engine).name
+        rows = store.stored_best(
+            device_class=device_class,
+            engine=engine,
+            name_pattern=pattern,
+            order=BestOrder(order),
+            # One more, to know whether there are more.
+            limit=limit + 1 if limit else None,
+        )
+    shown = rows[:limit] if limit else rows
+    session.emit(stored_best_document(shown, more=len(rows) > len(shown)), kind="best-stored")
+    if shown:
+        session.show(stored_best_table(shown))
+    else:
+        session.say(
+            "no trial of such a workload succeeded; `tunefleet best` lists all"
+            if device or engine or pattern
+            else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
+        )
+    if len(rows) > len(shown):
+        session.say("there are more; --limit 0 lists all of them", style="dim")

@@ -1,0 +1,295 @@
+"""``compare``: what changed between two campaigns, task by task and model by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.campaigns.snapshot import NO_LIMIT
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import quotient, ratio_text
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import age, amount, device_text, instant, latency, ms, plural, short_path
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.campaigns.snapshot import Snapshot
+    from orchestrator.storage import TaskComparisonRow, TaskOfCampaign, VerificationRow
+
+__all__ = ["Comparison", "compare", "compare_blocks", "compare_document"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two campaigns, their tasks beside each other, and their models as each left them."""
+
+    first: Snapshot
+    second: Snapshot
+    tasks: tuple[TaskComparisonRow, ...]
+    first_verified: tuple[VerificationRow, ...]
+    second_verified: tuple[VerificationRow, ...]
+
+    @property
+    def common(self) -> list[tuple[TaskComparisonRow, TaskOfCampaign, TaskOfCampaign]]:
+        """Tasks of both, those first whose change weighs most in a run."""
+        both = [
+            (row, row.first, row.second)
+            for row in self.tasks
+            if row.first is not None and row.second is not None
+        ]
+        return sorted(both, key=lambda task: -abs(_change(task[1], task[2])))
+
+    def sums(self) -> tuple[float, float] | None:
+        """Return what the tasks that have a time in both add up to in a run of the second's models."""
+        timed = [
+            (after.weight * before.best_s, after.weight * after.best_s)
+            for _, before, after in self.common
+            if before.best_s is not None and after.best_s is not None
+        ]
+        return (sum(a for a, _ in timed), sum(b for _, b in timed)) if timed else None
+
+    def models(self) -> list[tuple[str, str, VerificationRow | None, VerificationRow | None]]:
+        """Return name and device class of each compared model, as each campaign left it."""
+        names = {
+            model.model_id: name
+            for side in (self.first, self.second)
+            for model, name in zip(side.models, side.model_names, strict=True)
+        }
+        before = {(row.model_id, row.device_class): row for row in self.first_verified}
+        after = {(row.model_id, row.device_class): row for row in self.second_verified}
+        return [
+            (names[key[0]], key[1], before.get(key), after.get(key))
+            for key in dict.fromkeys([*after, *before])
+        ]
+
+
+def _change(before: TaskOfCampaign, after: TaskOfCampaign) -> float:
+    if before.best_s is None or after.best_s is None:
+        return 0.0
+    return after.weight * (before.best_s - after.best_s)
+
+
+def compare_blocks(comparison: Comparison) -> Iterable[RenderableType]:
+    """What changed, the models after the tasks."""
+    ids = (str(comparison.first.campaign.id), str(comparison.second.campaign.id))
+    for side in (comparison.first, comparison.second):
+        yield _campaign_line(side)
+    common = comparison.common
+    if common:
+        yield ""
+        yield _common_table(comparison, ids)
+        sums = comparison.sums()
+        if sums is not None:
+            better = sum(_change(before, after) > 0 for _, before, after in common)
+            yield Text(
+                f"\n{plural(len(common), 'common task')}, {better} faster: "
+                f"{latency(sums[0])}, then {latency(sums[1])} a run ({ratio_text(*sums)})",
+                style="bold",
+            )
+    for which, only in (
+        (ids[0], [row for row in comparison.tasks if row.second is None]),
+        (ids[1], [row for row in comparison.tasks if row.first is None]),
+    ):
+        if only:
+            yield ""
+            yield _only_table(only, which)
+    models = comparison.models()
+    if models:
+        yield ""
+        yield _models_table(models, ids)
+
+
+def _campaign_line(side: Snapshot) -> Text:
+    row = side.campaign
+    names = ", ".join(side.model_names)
+    line = Text(f"{row.id}  {row.name}", style="bold")
+    line.append(
+        f"  {row.state.value}, {names}, {plural(side.measured, 'trial')} measured, "
+        f"{amount(side.saved)} saved, {age(row.created_at)}",
+        style="not bold",
+    )
+    return line
+
+
+def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
+    several = len({row.device_class for row in comparison.tasks}) > 1
+    device = ("device",) if several else ()
+    measured = [f"trials in {i}" for i in ids]
+    best = [f"best of {i}" for i in ids]
+    right = (*measured, *best, "speed-up")
+    grid = Grid("task", *right, *device, right=right, flexible=("task", "device"))
+    for row, before, after in comparison.common:
+        grid.add(
+            row.name,
+            amount(before.measured),
+            amount(after.measured),
+            latency(before.best_s),
+            latency(after.best_s),
+            ratio_text(before.best_s, after.best_s),
+            *([device_text(row.device_class)] if several else []),
+            style="bold" if _change(before, after) > 0 else "",
+        )
+    return grid.table()
+
+
+def _only_table(rows: Sequence[TaskComparisonRow], which: str) -> Table:
+    title = f"task only in {which}"
+    right = ("trials", "best")
+    grid = Grid(title, *right, right=right, flexible=(title,))
+    for row in rows:
+        side = row.first or row.second
+        assert side is not None
+        grid.add(row.name, amount(side.measured), latency(side.best_s))
+    return grid.table()
+
+
+def _models_table(
+    models: Sequence[tuple[str, str, VerificationRow | None, VerificationRow | None]], ids: tuple[str, str]
+) -> Table:
+    several = len({device for _, device, *_ in models}) > 1
+    device = ("device",) if several else ()
+    # onnxruntime is of the same run: what the machine was like then is in both of its parts.
+    right = ("after", "tuned", "speed-up", "of onnxruntime's time")
+    grid = Grid("model", *right, *device, right=right, flexible=("model", "device"))
+    for name, device_class, before, after in models:
+        same = before is not None and after is not None and before.id == after.id
+        sides = (
+            (ids[0], before, ""),
+            (ids[1], after, "the same" if same else ratio_text(_tuned_s(before), _tuned_s(after))),
+        )
+        for which, row, ratio in sides:
+            if row is None:
+                continue
+            seconds = row.tuned_s
+            grid.add(
+                short_path(name),
+                which,
+                "-" if seconds is None else ms(seconds),
+                ratio,
+                _of_reference(row),
+                *([device_text(device_class)] if several else []),
+            )
+    return grid.table()
+
+
+def _tuned_s(row: VerificationRow | None) -> float | None:
+    return None if row is None else row.tuned_s
+
+
+def _of_reference(row: VerificationRow | None) -> str:
+    ratio = None if row is None else quotient(row.tuned_s, row.reference_s)
+    return "-" if ratio is None else f"{ratio:.2f}x"
+
+
+def compare_document(comparison: Comparison) -> dict[str, Any]:
+    """What changed between two campaigns."""
+    sums = comparison.sums()
+    common = comparison.common
+    return {
+        "campaigns": [_campaign_facts(side) for side in (comparison.first, comparison.second)],
+        "tasks_common": len(common),
+        "tasks_better": sum(_change(before, after) > 0 for _, before, after in common),
+        "expected_before_s": sums[0] if sums else None,
+        "expected_after_s": sums[1] if sums else None,
+        "speedup": quotient(*sums) if sums else None,
+        "tasks": [
+            {
+                "name": row.name,
+                "workload_hash": row.workload_hash,
+                "device_class": row.device_class,
+                "flops": row.flops,
+                "first": _side(row.first),
+                "second": _side(row.second),
+                "speedup": quotient(_best_s(row.first), _best_s(row.second)),
+            }
+            for row in [*(row for row, *_ in common), *comparison.tasks[len(common) :]]
+        ],
+        "models": [
+            {
+                "model": name,
+                "device_class": device_class,
+                "first": _verified(before),
+                "second": _verified(after),
+                "speedup": quotient(_tuned_s(before), _tuned_s(after)),
+            }
+            for name, device_class, before, after in comparison.models()
+        ],
+    }
+
+
+def _campaign_facts(side: Snapshot) -> dict[str, Any]:
+    return {
+        "id": side.campaign.id,
+        "name": side.campaign.name,
+        "engine": side.campaign.engine,
+        "state": side.campaign.state.value,
+        "models": side.model_names,
+        "created_at": instant(side.campaign.created_at),
+        "finished_at": instant(side.campaign.finished_at),
+        "trials_measured": side.measured,
+        "trials_failed": side.failures,
+        "trials_saved": side.saved,
+    }
+
+
+def _side(task: TaskOfCampaign | None) -> dict[str, Any] | None:
+    if task is None:
+        return None
+    return {**vars(task), "budget": task.budget if task.budget < NO_LIMIT else None}
+
+
+def _best_s(task: TaskOfCampaign | None) -> float | None:
+    return None if task is None else task.best_s
+
+
+def _verified(row: VerificationRow | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "untuned_s": row.untuned_s,
+        "tuned_s": row.tuned_s,
+        "reference_s": row.reference_s,
+        "outputs_agree": row.details.get("agree"),
+        "campaign_id": row.campaign_id,
+        "created_at": instant(row.created_at),
+    }
+
+
+_First = Annotated[
+    str, typer.Argument(metavar="ID", help="Number or name of the earlier one.", show_default=False)
+]
+_Second = Annotated[
+    str, typer.Argument(metavar="ID", help="Number or name of the later one.", show_default=False)
+]
+
+
+def compare(session: Session, first: _First, second: _Second) -> None:
+    """Show what changed between two campaigns: on which tasks the best got better, and by how much.
+
+    best is what was stored when a campaign ended, whoever measured it; trials are those it measured
+    itself. Tasks with the largest change in a run's time come first.
+    """
+    pass
+    from orchestrator.cli.campaigns.snapshot import read_snapshot
+
+    with session.storage(create=False) as store:
+        sides = (read_snapshot(store, first), read_snapshot(store, second))
+        ids = [side.campaign.id for side in sides]
+        if ids[0] == ids[1]:
+            raise UsageError(f"both are campaign {ids[0]}; name two")
+        comparison = Comparison(
+            *sides,
+            tuple(store.compare_tasks(ids[0], ids[1])),
+            tuple(store.verifications_after(ids[0])),
+            tuple(store.verifications_after(ids[1])),
+        )
+    session.emit(compare_document(comparison))
+    session.show(*compare_blocks(comparison))
+    if not comparison.common:
+        session.write(Text("they have no task in common: nothing compares"))

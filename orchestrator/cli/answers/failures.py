@@ -1,0 +1,147 @@
+"""``failures``: how trials failed, how many, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import MaybeModel, require_known
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import percent_text
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import device_class_named, stored_model
+from orchestrator.cli.kit.text import age, amount, device_text, instant, plural
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import DeviceClassFailures
+
+__all__ = ["failures", "failures_document", "failures_lines", "failures_table"]
+
+
+def failures_table(found: Sequence[DeviceClassFailures]) -> Table:
+    """How trials failed, one class a row."""
+    several = len(found) > 1
+    device = ("device",) if several else ()
+    right = ("trials", "share", "tasks")
+    grid = Grid(
+        *device,
+        "failure",
+        *right,
+        "last",
+        "most of them said",
+        right=right,
+        flexible=("device", "most of them said"),
+    )
+    for one in found:
+        for row in one.classes:
+            said = row.message.strip().splitlines()[:1]
+            grid.add(
+                *([device_text(one.device_class)] if several else []),
+                row.state.value,
+                amount(row.trials),
+                percent_text(row.share),
+                amount(row.workloads),
+                age(row.last_at),
+                said[0] if said else "-",
+            )
+    return grid.table()
+
+
+def failures_lines(found: Sequence[DeviceClassFailures]) -> Iterable[RenderableType]:
+    """Say for each device how many of its trials failed."""
+    if any(one.failed for one in found):
+        yield ""
+    for one in found:
+        line = (
+            f"{device_text(one.device_class)}: {amount(one.failed)} of {plural(one.trials, 'trial')} failed"
+        )
+        if one.failed:
+            line += f" ({percent_text(one.failed / one.trials)})"
+        yield Text(line, style="bold")
+
+
+def failures_document(found: Sequence[DeviceClassFailures]) -> dict[str, Any]:
+    """How trials failed, by device class and by how they ended."""
+    return {
+        "device_classes": [
+            {
+                "device_class": one.device_class,
+                "trials": one.trials,
+                "trials_failed": one.failed,
+                "failures": [
+                    {
+                        "state": row.state.value,
+                        "trials": row.trials,
+                        "share": row.share,
+                        "workloads": row.workloads,
+                        "message": row.message,
+                        "message_trials": row.message_trials,
+                        "last_at": instant(row.last_at),
+                    }
+                    for row in one.classes
+                ],
+            }
+            for one in found
+        ]
+    }
+
+
+def failures(
+    session: Session,
+    model: MaybeModel = None,
+    workload: options.Workload = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            "--campaign",
+            metavar="ID",
+            help="Only trials that this campaign measured: its number or name.",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+) -> None:
+    """Count how trials failed, with what most of them said.
+
+    Of everything stored, or of a model, a workload, a campaign, a device. share is the part of all trials
+    there; `tunefleet trials ID --state STATE` lists each.
+    """
+    pass
+
+    if model is not None and workload is not None:
+        raise UsageError("name a MODEL.onnx or a --workload, not both")
+    if input_shape and model is None:
+        raise UsageError("--input-shape is for a model, and none is named")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        campaign_id = None if campaign is None else store.get_campaign(campaign).id
+        workload_hash = None if workload is None else store.find_workload(workload).hash
+        device_class = None if device is None else device_class_named(store, device, engine).name
+        model_id = None
+        if model is not None:
+            model_id = stored_model(session, store, model, input_shape, device, engine, any_device=True).id
+        found = store.failures(
+            device_class=device_class,
+            engine=engine,
+            workload_hash=workload_hash,
+            model_id=model_id,
+            campaign_id=campaign_id,
+        )
+    session.emit(failures_document(found))
+    if any(one.failed for one in found):
+        session.show(failures_table(found))
+    if found:
+        session.show(*failures_lines(found))
+    elif any(part is not None for part in (campaign, workload, device, model, engine)):
+        session.say("no such trial is stored; `tunefleet failures` counts all of them")
+    else:
+        session.say("no trial is stored yet; `tunefleet tune MODEL.onnx` measures some")

@@ -1,0 +1,167 @@
+"""``history``: how the best time went down, trial by trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import MaybeModel, require_known
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import gain_text, ratio_text, speed_text
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import device_of_workload, stored_model, tune_command
+from orchestrator.cli.kit.text import amount, device_text, instant, latency, plural, when
+from orchestrator.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import ImprovementRow
+
+__all__ = ["history", "history_document", "history_line", "history_table"]
+
+
+def history_table(points: Sequence[ImprovementRow], total: int, flops: float | None) -> Table:
+    """The improvements of a workload, or of a model where its `flops` aren't one number."""
+    if flops is not None:
+        right = ("trials", "best", "gain", "GFLOP/s", "campaign", "trial")
+        grid = Grid("recorded", *right, right=right)
+        for point in points:
+            grid.add(
+                when(point.recorded_at),
+                amount(point.trials),
+                latency(point.cost_s),
+                gain_text(point.before_s, point.cost_s),
+                speed_text(flops, point.cost_s),
+                _campaign(point),
+                str(point.trial_id),
+            )
+        return grid.table()
+    numbers = ("trials", "tasks", "a run", "gain", "campaign")
+    grid = Grid("recorded", *numbers, "task", right=numbers, flexible=("task",))
+    for point in points:
+        first = point.before_s is None
+        before = None if first else point.expected_s + _saved(point)
+        grid.add(
+            when(point.recorded_at),
+            amount(point.trials),
+            f"{point.tasks_timed}/{total}",
+            latency(point.expected_s),
+            "first" if first else gain_text(before, point.expected_s),
+            _campaign(point),
+            point.name,
+            # A sum of some of the tasks is no time of the model.
+            style="" if point.tasks_timed == total else "dim",
+        )
+    return grid.table()
+
+
+def history_line(
+    points: Sequence[ImprovementRow], total: int, name: str, device_class: str
+) -> RenderableType:
+    """Say what it came to, from the first moment at which all tasks had a time."""
+    whole = [point for point in points if point.tasks_timed == total]
+    line = Text(f"\n{name} on {device_text(device_class)}: ", style="bold")
+    if not whole:
+        last = points[-1]
+        return line.append(f"{last.tasks_timed} of {plural(total, 'task')} have a time")
+    begin, end = whole[0], whole[-1]
+    line.append(f"{latency(begin.expected_s)} after {plural(begin.trials, 'trial')}")
+    if end is not begin:
+        line.append(f", {latency(end.expected_s)} after {amount(end.trials)}")
+        line.append(f" ({ratio_text(begin.expected_s, end.expected_s)})")
+    return line
+
+
+def history_document(
+    name: str, device_class: str, total: int, points: Sequence[ImprovementRow], *, of_model: bool
+) -> dict[str, Any]:
+    """How the best of a model or of a workload went down."""
+    return {
+        "model": name if of_model else None,
+        "workload_hash": None if of_model else points[0].workload_hash,
+        "device_class": device_class,
+        "tasks_total": total,
+        "improvements": [
+            {
+                "recorded_at": instant(point.recorded_at),
+                "trials": point.trials,
+                "expected_s": point.expected_s,
+                "tasks_timed": point.tasks_timed,
+                "task": point.name,
+                "workload_hash": point.workload_hash,
+                "weight": point.weight,
+                "cost_s": point.cost_s,
+                "before_s": point.before_s,
+                "trial_id": point.trial_id,
+                "campaign_id": point.campaign_id,
+            }
+            for point in points
+        ],
+    }
+
+
+def _saved(point: ImprovementRow) -> float:
+    return 0.0 if point.before_s is None else point.weight * (point.before_s - point.cost_s)
+
+
+def _campaign(point: ImprovementRow) -> str:
+    return "-" if point.campaign_id is None else str(point.campaign_id)
+
+
+def history(
+    session: Session,
+    model: MaybeModel = None,
+    workload: options.Workload = None,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="The last N; 0 for all.")] = 0,
+) -> None:
+    """Show how the best time went down, trial by trial.
+
+    One row for each trial that was the best of its workload when it was recorded. Of a model: what the
+    best times of its tasks added up to at that moment, in one run.
+    """
+    pass
+
+    _one_of(model, workload)
+    if workload is not None and input_shape:
+        raise UsageError("--input-shape is for a model, and --workload names none")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        last = limit or None
+        if workload is not None:
+            row = store.find_workload(workload)
+            name, total, flops = row.name, 1, row.flops
+            device_class = device_of_workload(store, row.hash, device, f"{row.name} ({row.hash[:12]})")
+            points = store.improvements(row.hash, device_class, last=last)
+        else:
+            assert model is not None
+            found = stored_model(session, store, model, input_shape, device, engine)
+            name, device_class, flops = found.name, found.device_class, None
+            points = store.model_improvements(found.id, device_class, found.engine_version, last=last)
+            shares = store.slowest_tasks(found.id, device_class, found.engine_version, limit=1)
+            total = shares.tasks_total
+            if not points:
+                raise NotFoundError(
+                    f"no trial of {name} succeeded on {device_class}; "
+                    f"`{tune_command(session, model, input_shape, engine=found.engine)}` measures some"
+                )
+        if not points:
+            raise NotFoundError(
+                f"no trial of {name} succeeded on {device_class}; "
+                f"`{session.command_line('failures', '--workload', str(workload))}` says why"
+            )
+    session.emit(history_document(name, device_class, total, points, of_model=model is not None))
+    session.show(history_table(points, total, flops), history_line(points, total, name, device_class))
+
+
+def _one_of(model: Path | None, workload: str | None) -> None:
+    if (model is None) == (workload is None):
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")

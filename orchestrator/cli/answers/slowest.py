@@ -1,0 +1,115 @@
+"""``slowest``: tasks by their share of a model's run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import require_known
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import percent_text, speed_text
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import stored_model, tune_command
+from orchestrator.cli.kit.text import amount, device_text, gflops, instant, latency, plural
+from orchestrator.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from orchestrator.cli.kit.stored import StoredModel
+    from orchestrator.storage import ModelShares
+
+__all__ = ["slowest", "slowest_document", "slowest_line", "slowest_table"]
+
+
+def slowest_table(shares: ModelShares) -> Table:
+    """A model's tasks, those first on which most of its time rests."""
+    right = ("calls", "a run", "share", "sum", "GFLOP/s", "trials")
+    grid = Grid("task", *right, "workload", right=right, flexible=("task",))
+    for task in shares.tasks:
+        grid.add(
+            task.name,
+            str(task.weight),
+            latency(task.expected_s),
+            percent_text(task.share),
+            percent_text(task.cumulative),
+            speed_text(task.flops, task.best_s),
+            amount(task.trials),
+            task.workload_hash[:12],
+            style="" if task.best_s is not None else "dim",
+        )
+    return grid.table()
+
+
+def slowest_line(model: StoredModel, shares: ModelShares) -> RenderableType:
+    """Say what all tasks add up to, and how much of it is shown."""
+    timed = [task for task in shares.tasks if task.cumulative is not None]
+    line = Text(f"\n{model.name} on {device_text(model.device_class)}: ", style="bold")
+    line.append(f"{plural(shares.tasks_timed, 'task')}, {latency(shares.expected_s)} a run")
+    if timed and len(timed) < shares.tasks_timed:
+        line.append(f"; these {len(timed)} are {percent_text(timed[-1].cumulative)} of it")
+    return line
+
+
+def slowest_document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
+    """Where a model's time goes."""
+    return {
+        "model": model.name,
+        "device_class": model.device_class,
+        "tasks_total": shares.tasks_total,
+        "tasks_timed": shares.tasks_timed,
+        "expected_s": shares.expected_s,
+        "tasks": [
+            {
+                "name": task.name,
+                "workload_hash": task.workload_hash,
+                "weight": task.weight,
+                "flops": task.flops,
+                "trials": task.trials,
+                "best_s": task.best_s,
+                "expected_s": task.expected_s,
+                "share": task.share,
+                "cumulative": task.cumulative,
+                "gflops": gflops(task.flops, task.best_s),
+                "trial_id": task.trial_id,
+                "recorded_at": instant(task.recorded_at),
+            }
+            for task in shares.tasks
+        ],
+    }
+
+
+def slowest(
+    session: Session,
+    model: options.Model,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="The N slowest; 0 for all.")] = 10,
+) -> None:
+    """Show where a model's time goes: its slowest tasks, by the best that is stored.
+
+    share is a task's part of what all best times add up to in one run, sum that of it and all above it.
+    """
+    pass
+
+    require_known(engine)
+    with session.storage(create=False) as store:
+        found = stored_model(session, store, model, input_shape, device, engine)
+        shares = store.slowest_tasks(found.id, found.device_class, found.engine_version, limit=top or None)
+    tune = tune_command(session, model, input_shape, engine=found.engine)
+    if not shares.tasks_timed:
+        raise NotFoundError(
+            f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"
+        )
+    session.emit(slowest_document(found, shares))
+    session.show(slowest_table(shares), slowest_line(found, shares))
+    untimed = shares.tasks_total - shares.tasks_timed
+    if untimed:
+        session.say(
+            f"{untimed} of {shares.tasks_total} tasks have no time and no share; to tune them:\n  {tune}",
+            style="yellow",
+        )

@@ -1,0 +1,249 @@
+"""Following a campaign: a thread that reads the store now and then and draws what it finds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from orchestrator.cli.campaigns.screen import View, line_of
+from orchestrator.cli.campaigns.snapshot import Pace, Snapshot, read_snapshot
+from orchestrator.errors import StorageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import Storage
+
+__all__ = ["Display", "Log"]
+
+#: Seconds between two plain lines, at least.
+LINE_SECONDS = 10.0
+#: Seconds between two that say the same.
+SAME_LINE_SECONDS = 60.0
+# The clock on the screen moves once a second; the store is asked as often, if there is news and it is cheap.
+_DRAW_SECONDS = 0.5
+_READ_SECONDS = 1.0
+# Reading may take this part of a core at most: measurements run on the same ones.
+_READ_SHARE = 0.05
+_STALE_SECONDS = 5.0
+# A task counts as busy this long after its last trial (seconds).
+_BUSY_SECONDS = 15.0
+
+
+class _Follower:
+    """A thread that looks in every half second, from entering to leaving."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tunefleet-display", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._begin()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        # A database that hangs must not keep the command from ending.
+        self._thread.join(2.0)
+        self._end()
+
+    def _run(self) -> None:
+        while True:
+            self._look()
+            if self._over.wait(_DRAW_SECONDS):
+                return
+
+    def _begin(self) -> None:
+        pass
+
+    def _look(self) -> None:
+        raise NotImplementedError
+
+    def _end(self) -> None:
+        pass
+
+
+class Display(_Follower):
+    """Shows one campaign: a screen that is redrawn on a terminal, plain lines elsewhere.
+
+    It is a listener of the coordinator: what it is told costs next to nothing, and may come from any thread.
+
+    Parameters
+    ----------
+    console : rich.console.Console
+        Where to draw.
+    activity : str, optional
+        What is going on before anybody says so.
+    clock : callable, optional
+        Seconds, steady.
+    """
+
+    def __init__(
+        self,
+        store: Storage,
+        campaign_id: int,
+        console: Console,
+        *,
+        activity: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._store, self._id, self._console, self._clock = store, campaign_id, console, clock
+        self._activity = activity
+        self._news = True
+        self._snapshot: Snapshot | None = None
+        self._began: tuple[float, float] | None = None
+        self._read_at = -1e9
+        self._read_cost = 0.0
+        self._line_at = -1e9
+        self._told: tuple[Snapshot, str] | None = None
+        self._pace = Pace()
+        self._busy: dict[int, tuple[int, float]] = {}
+        self._live: Live | None = None
+
+    # -- the coordinator's listener
+
+    def activity(self, text: str) -> None:
+        """Take a word on what is going on."""
+        self._activity = text
+
+    def changed(self, campaign_id: int) -> None:
+        """Take note that the store has news."""
+        if campaign_id == self._id:
+            self._news = True
+
+    # -- drawing
+
+    def _begin(self) -> None:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            # It leaves no trace: what is worth keeping is printed when the campaign rests.
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def _end(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def _look(self) -> None:
+        view = self.view()
+        if view is None:
+            return
+        if self._live is not None:
+            self._live.update(view, refresh=True)
+        else:
+            self._write(view)
+
+    def _write(self, view: View) -> None:
+        now = self._clock()
+        # That time went by is no news.
+        told = (view.snapshot, view.activity)
+        wait = LINE_SECONDS if told != self._told else SAME_LINE_SECONDS
+        if now - self._line_at >= wait:
+            self._line_at, self._told = now, told
+            self._console.print(Text(line_of(view)), soft_wrap=True)
+
+    def view(self) -> View | None:
+        """Return what there is to draw now; None before anything could be read."""
+        now = self._clock()
+        due = max(_READ_SECONDS if self._news else _STALE_SECONDS, self._read_cost / _READ_SHARE)
+        if now - self._read_at >= due:
+            self._read(now)
+        if self._snapshot is None:
+            return None
+        busy = frozenset(i for i, (_, at) in self._busy.items() if now - at < _BUSY_SECONDS)
+        return View(self._snapshot, self._elapsed(now), self._pace.per_hour, busy, self._activity)
+
+    def _read(self, now: float) -> None:
+        self._news = False
+        try:
+            snapshot = read_snapshot(self._store, self._id)
+        except StorageError as error:
+            # The coordinator will stumble over it too, and is the one to say what becomes of the campaign.
+            self._activity = str(error)
+            self._read_at = now
+            return
+        self._read_at = self._clock()
+        self._read_cost = self._read_at - now
+        first = self._snapshot is None
+        self._snapshot = snapshot
+        if self._began is None and snapshot.campaign.held:
+            self._began = (now, snapshot.campaign.active_s)
+        self._pace.add(now, snapshot.measured)
+        for task in snapshot.tasks:
+            known = self._busy.get(task.id)
+            if known is None or known[0] != task.measured:
+                self._busy[task.id] = (task.measured, -1e9 if first or not task.measured else now)
+
+    def _elapsed(self, now: float) -> float:
+        assert self._snapshot is not None
+        campaign = self._snapshot.campaign
+        if self._began is None or not campaign.held:
+            return campaign.active_s
+        # The stored time may be written at the end only.
+        began, before = self._began
+        return max(campaign.active_s, before + now - began)
+
+
+class Log(_Follower):
+    """Writes a plain line for each campaign that has news, for a coordinator that runs several.
+
+    Parameters
+    ----------
+    say : callable
+        Takes a line.
+    """
+
+    def __init__(
+        self, store: Storage, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._store, self._say, self._clock = store, say, clock
+        self._lock = threading.Lock()
+        self._news: set[int] = set()
+        self._lines: dict[int, tuple[str, float]] = {}
+        self._activity = ""
+        self._said = ("", -1e9)
+        self.seen: set[int] = set()
+
+    def activity(self, text: str) -> None:
+        """Take a word on what is going on."""
+        self._activity = text
+
+    def changed(self, campaign_id: int) -> None:
+        """Take note that the store has news of a campaign."""
+        with self._lock:
+            self._news.add(campaign_id)
+            self.seen.add(campaign_id)
+
+    def _look(self, *, all_news: bool = False) -> None:
+        now = self._clock()
+        with self._lock:
+            due = {
+                i for i in self._news if all_news or now - self._lines.get(i, ("", -1e9))[1] >= LINE_SECONDS
+            }
+            self._news -= due
+        for campaign_id in sorted(due):
+            try:
+                snapshot = read_snapshot(self._store, campaign_id)
+            except StorageError as error:
+                self._say(str(error))
+                continue
+            line = line_of(View(snapshot, snapshot.campaign.active_s))
+            if line != self._lines.get(campaign_id, ("", 0.0))[0]:
+                self._say(line)
+            self._lines[campaign_id] = (line, now)
+        text, at = self._said
+        if self._activity and self._activity != text and now - at >= LINE_SECONDS:
+            self._said = (self._activity, now)
+            self._say(self._activity)
+
+    def _end(self) -> None:
+        self._look(all_news=True)

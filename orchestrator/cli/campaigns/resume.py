@@ -1,0 +1,92 @@
+"""The command resume."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestrator.cli.campaigns.follow import follow_campaign
+from orchestrator.cli.campaigns.tracker import chosen_tracker
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.session import Session
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import CampaignRow, Storage
+
+__all__ = ["register"]
+
+# A live coordinator looks for requests every two seconds.
+_ANSWER_SECONDS = 5.0
+_ASK_AGAIN_SECONDS = 0.25
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "resume", panel=options.PANELS.CAMPAIGNS, examples=("resume 3", "resume nightly --detach"))(
+        resume
+    )
+
+
+def resume(
+    session: Session,
+    campaign: options.Campaign,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Leave it to a running coordinator.", rich_help_panel=options.WHERE),
+    ] = False,
+    ray_address: options.RayAddress = None,
+    slots: options.Slots = None,
+    tracker: options.Tracker = None,
+    serve_tracker: options.ServeTracker = None,
+) -> int:
+    """Go on with a campaign that was paused, interrupted, or failed.
+
+    It runs here, unless a live coordinator holds it: then that one is asked. Trials that are stored are not
+    measured again. With --json, a campaign that was left to a coordinator gives the document of `submit`.
+    """
+    from orchestrator.cli.campaigns.documents import campaign_document
+
+    with session.storage(create=False) as store:
+        row = store.get_campaign(campaign)
+        if row.state.value in ("done", "cancelled"):
+            raise UsageError(
+                f"campaign {row.id} is {row.state.value}: nothing to resume; "
+                "`tunefleet tune` with the same models goes on from its trials"
+            )
+        if detach or _answers(store, row):
+            row = store.request(row.id, "resume")
+        else:
+            from orchestrator.fleet.options import FleetOptions
+
+            keys = tuple(row.spec.get("boards") or ())
+            served = chosen_tracker(
+                session, tracker, serve_tracker, ray_address, keys=keys, engine=row.engine
+            )
+            with served as tracker:
+                return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
+        session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
+        if row.held:
+            session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")
+        else:
+            session.show(f"campaign {row.id} waits for a coordinator")
+        session.say(f"to follow it: {session.command_line('watch', str(row.id))}", style="dim")
+    return 0
+
+
+def _answers(store: Storage, row: CampaignRow) -> bool:
+    """Say whether somebody who is alive runs a campaign.
+
+    A coordinator that was killed could not give its lease back, so it is asked: a live one takes the request.
+    """
+    if not row.held:
+        return False
+    until = time.monotonic() + _ANSWER_SECONDS
+    row = store.request(row.id, "resume")
+    while row.held and row.request is not None and time.monotonic() < until:
+        time.sleep(_ASK_AGAIN_SECONDS)
+        row = store.get_campaign(row.id)
+    return row.held and row.request is None

@@ -1,0 +1,182 @@
+"""A campaign as the store has it at one moment, and what follows: how far, how fast, how long yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.cli.kit.text import device_text, gflops
+
+if TYPE_CHECKING:
+    from orchestrator.storage import CampaignModelRow, CampaignRow, CampaignTaskRow, Storage
+
+__all__ = ["NO_LIMIT", "Pace", "Snapshot", "TaskLine", "read_snapshot"]
+
+#: A budget of this many trials or more stands for none: the campaign's time limit ends it.
+NO_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class TaskLine:
+    """A task as it is shown in a row of a table.
+
+    Attributes
+    ----------
+    expected_s : float or None
+        Seconds of all its calls in one inference.
+    share : float or None
+        Part of the expected time of all tasks on its device class that have one.
+    """
+
+    row: CampaignTaskRow
+    expected_s: float | None
+    share: float | None
+
+    @property
+    def gflops(self) -> float | None:
+        """Speed of the best."""
+        return gflops(self.row.flops, self.row.best_s)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A campaign, its model files and its tasks."""
+
+    campaign: CampaignRow
+    models: tuple[CampaignModelRow, ...]
+    tasks: tuple[CampaignTaskRow, ...]
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the models, without folder and suffix."""
+        return [
+            model.model_name or model.path.rsplit("/", 1)[-1].removesuffix(".onnx") for model in self.models
+        ]
+
+    @property
+    def device_classes(self) -> list[str]:
+        """What it tunes for; before the tasks are known, the targets as they were asked for."""
+        found = list(dict.fromkeys(device_text(task.device_class) for task in self.tasks))
+        return found or [str(target) for target in self.campaign.spec.get("targets", ())]
+
+    @property
+    def done(self) -> int:
+        """Stored trials that count toward the budget."""
+        return sum(min(task.stored, task.budget) for task in self.tasks)
+
+    @property
+    def total(self) -> int | None:
+        """Trials there will be; None where only time ends the campaign.
+
+        A task that ended early needs no more than it has.
+        """
+        if any(task.budget >= NO_LIMIT and task.state.value == "open" for task in self.tasks):
+            return None
+        return sum(
+            task.budget if task.state.value == "open" else min(task.stored, task.budget)
+            for task in self.tasks
+        )
+
+    @property
+    def measured(self) -> int:
+        """Trials this campaign measured."""
+        return sum(task.measured for task in self.tasks)
+
+    @property
+    def saved(self) -> int:
+        """Trials that counted toward the budget and that it found stored: those it need not measure."""
+        return sum(min(task.stored_before, task.budget) for task in self.tasks)
+
+    @property
+    def failures(self) -> int:
+        """Those of them that failed."""
+        return sum(task.measured_failures for task in self.tasks)
+
+    @property
+    def open(self) -> int:
+        """Tasks that want more trials."""
+        return sum(task.state.value == "open" for task in self.tasks)
+
+    @property
+    def timed(self) -> int:
+        """Tasks that have a best time."""
+        return sum(task.best_s is not None for task in self.tasks)
+
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds that the timed tasks take in one inference of all models, on all device classes."""
+        times = [task.best_s * task.weight for task in self.tasks if task.best_s is not None]
+        return sum(times) if times else None
+
+    @property
+    def time_s(self) -> float | None:
+        """Wall-clock budget in seconds."""
+        value = self.campaign.spec.get("time_s")
+        return None if value is None else float(value)
+
+    def lines(self) -> list[TaskLine]:
+        """Return the tasks, those first on which most of the time rests, then the untimed by arithmetic."""
+        sums: dict[str, float] = {}
+        for task in self.tasks:
+            if task.best_s is not None:
+                sums[task.device_class] = sums.get(task.device_class, 0.0) + task.best_s * task.weight
+        lines = []
+        for task in self.tasks:
+            expected = None if task.best_s is None else task.best_s * task.weight
+            whole = sums.get(task.device_class, 0.0)
+            lines.append(
+                TaskLine(task, expected, expected / whole if expected is not None and whole else None)
+            )
+        return sorted(
+            lines,
+            key=lambda line: (
+                line.expected_s is None,
+                -(line.expected_s or 0.0),
+                -line.row.flops * line.row.weight,
+            ),
+        )
+
+
+def read_snapshot(store: Storage, campaign_id: int | str) -> Snapshot:
+    """Read a campaign by its number or name.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    row = store.get_campaign(campaign_id)
+    return Snapshot(row, tuple(store.campaign_models(row.id)), tuple(store.campaign_tasks(row.id)))
+
+
+class Pace:
+    """Trials per hour, over the last minutes.
+
+    Parameters
+    ----------
+    window_s : float
+        How far it looks back (seconds).
+    """
+
+    def __init__(self, window_s: float = 180.0) -> None:
+        self._window_s = window_s
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, measured: int) -> None:
+        """Note how many trials had been measured at an instant (seconds of any steady clock)."""
+        if len(self._samples) > 1 and self._samples[-1][1] == self._samples[-2][1] == measured:
+            # Of a standstill its first and last instant are enough.
+            self._samples.pop()
+        self._samples.append((now, measured))
+        while len(self._samples) > 2 and self._samples[1][0] < now - self._window_s:
+            self._samples.popleft()
+
+    @property
+    def per_hour(self) -> float | None:
+        """The pace; None before there is enough to tell."""
+        if len(self._samples) < 2:
+            return None
+        (start, before), (end, after) = self._samples[0], self._samples[-1]
+        if after <= before or end - start < 5.0:
+            return None
+        return (after - before) / (end - start) * 3600

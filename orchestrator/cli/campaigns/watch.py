@@ -1,0 +1,46 @@
+"""``watch``: the progress of a campaign that another process runs."""
+
+from __future__ import annotations
+
+import time
+
+from orchestrator.cli.campaigns.look import campaign_details
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import FAILED
+from orchestrator.cli.kit.session import Session
+
+__all__ = ["watch"]
+
+_WATCH_SECONDS = 0.5
+
+
+def watch(session: Session, campaign: options.Campaign) -> int:
+    """Follow a campaign that another process runs, until it rests.
+
+    Ctrl-C ends the watching, not the campaign. Exit code 0 says that the campaign is done, 1 that it was
+    paused, cancelled, or failed.
+    """
+    from orchestrator.cli.campaigns.display import Display
+    from orchestrator.storage import RESTING_STATES
+
+    with session.storage(create=False) as store:
+        row = store.get_campaign(campaign)
+        if row.state not in RESTING_STATES:
+            with Display(store, row.id, session.err) as display:
+                while row.state not in RESTING_STATES:
+                    display.activity(_who_runs(session, row.id, row.held, row.state.value))
+                    display.changed(row.id)
+                    time.sleep(_WATCH_SECONDS)
+                    row = store.get_campaign(row.id)
+        campaign_details(session, store, row.id, tasks=False)
+        if row.state.value == "failed":
+            session.error(f"campaign {row.id} failed: {row.message}")
+    return 0 if row.state.value == "done" else FAILED
+
+
+def _who_runs(session: Session, campaign_id: int, held: bool, state: str) -> str:
+    if held:
+        return ""
+    if state == "queued":
+        return f"waits for a coordinator: {session.command_line('coordinator')}"
+    return f"nobody runs it: {session.command_line('resume', str(campaign_id))}"

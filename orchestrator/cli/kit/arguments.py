@@ -1,0 +1,146 @@
+"""From what a person typed to what is asked of the campaigns and builds."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.errors import EngineError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.models.request import ModelRequest
+
+__all__ = [
+    "MaybeModel",
+    "boards_of",
+    "model_request",
+    "model_requests",
+    "require_engine",
+    "require_known",
+    "shapes_of",
+    "spec_values",
+    "weighs_layouts",
+]
+
+MaybeModel = Annotated[
+    Path | None,
+    typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+]
+
+
+def require_known(engine: str | None) -> None:
+    if engine is not None:
+        require_engine(engine, installed=False)
+
+
+def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
+    """Ask for one model; see :func:`model_requests`."""
+    return model_requests([path], shapes)[0]
+
+
+def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple[ModelRequest, ...]:
+    """Ask for models, each file once however often and by whatever path it was named.
+
+    Raises
+    ------
+    ModelError
+        A file isn't there.
+    UsageError
+        A shape can't be read, or is given twice and differently.
+    """
+    from orchestrator.models.request import ModelRequest
+
+    wanted = shapes_of(shapes)
+    found: dict[str, ModelRequest] = {}
+    for path in paths:
+        # Engines say the same, a second later: after a process was started.
+        if not path.exists():
+            raise ModelError(f"there is no file {path}")
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder; name the ONNX file in it")
+        # Weights may lie beside the file, so it is opened where it was named, not where a link leads.
+        found.setdefault(os.path.realpath(path), ModelRequest(path=os.path.abspath(path), shapes=wanted))
+    return tuple(found.values())
+
+
+def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
+    """Read all ``--input-shape`` options."""
+    from orchestrator.cli.kit.parsing import parse_shape
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, shape = parse_shape(text)
+        if shapes.setdefault(name, shape) != shape:
+            raise UsageError(f"--input-shape gives {name} two shapes: {shapes[name]} and {shape}")
+    return shapes
+
+
+def boards_of(devices: Sequence[str] | None, targets: Sequence[str] | None) -> dict[str, str]:
+    """Read all ``--device`` options: keys, and the target of each.
+
+    Raises
+    ------
+    UsageError
+    """
+    found: dict[str, str] = {}
+    for text in devices or ():
+        key, equals, target = text.partition("=")
+        if not re.fullmatch(r"[\w.-]+", key):
+            raise UsageError(f"--device {text!r} is not of the form KEY or KEY=TARGET")
+        if not equals:
+            if len(targets or ()) != 1 or (targets or [""])[0] == "auto":
+                raise UsageError(
+                    f"what device {key} is compiled for isn't known: write --device {key} --target TARGET, "
+                    f"or --device '{key}=TARGET'"
+                )
+            target = (targets or [""])[0]
+        if found.setdefault(key, target) != target:
+            raise UsageError(f"--device gives {key} two targets")
+    return found
+
+
+def require_engine(name: str, *, installed: bool = True) -> None:
+    """Refuse an engine that isn't there, before a process is started for it.
+
+    Parameters
+    ----------
+    installed : bool
+        Refuse one whose environment is missing, too.
+
+    Raises
+    ------
+    UsageError
+        With what installs it, where that would help.
+    """
+    from workers import environments
+
+    names = environments.names()
+    if name not in names:
+        raise UsageError(f"there is no engine {name!r}; there are: {', '.join(names)}")
+    if installed:
+        try:
+            environments.interpreter(name)
+        except EngineError as error:
+            raise UsageError(str(error)) from None
+
+
+def weighs_layouts(choice: str) -> bool:
+    """Read ``--layout-tuning``.
+
+    Raises
+    ------
+    UsageError
+    """
+    if choice not in ("auto", "none"):
+        raise UsageError(f"--layout-tuning is auto or none, not {choice!r}")
+    return choice == "auto"
+
+
+def spec_values(**values: Any) -> dict[str, Any]:
+    """Leave out what was not given, so that the campaign's own defaults hold."""
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,216 @@
+"""What one run of a command has in its hands: its options, its two streams, its database."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from orchestrator.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import Storage
+
+__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session", "Steps", "abandon_stdout"]
+
+DB_VARIABLE = "TUNEFLEET_DB"
+SCHEMA_PREFIX = "tunefleet"
+SCHEMA_VERSION = 1
+# A table that goes to a file or a pipe is cut nowhere.
+_UNLIMITED_COLUMNS = 1000
+
+
+class Session:
+    """One run of one command.
+
+    Parameters
+    ----------
+    command : str
+        Its name, which is also the name of its JSON document.
+    db : str or None
+        Database URL as given; None for the default file.
+    as_json : bool
+    debug : bool
+    """
+
+    def __init__(self, command: str, *, db: str | None = None, as_json: bool = False, debug: bool = False):
+        self.command = command
+        self.db = db
+        self.as_json = as_json
+        self.debug = debug
+        self._emitted = False
+        self._named_database = False
+
+    # -- stderr
+
+    @property
+    def err(self) -> Console:
+        """Where logs, progress and errors go."""
+        return Console(stderr=True, highlight=False, markup=False)
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Write a line for the person to stderr."""
+        # No wrapping: commands to copy must stay in one line.
+        self.err.print(Text(text, style=style), soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Write what went wrong to stderr."""
+        line = Text("error: ", style="bold red")
+        line.append(text, style="default not bold")
+        self.err.print(line, soft_wrap=True)
+
+    def steps(self) -> Steps:
+        """Return a place for one line that says what is going on."""
+        return Steps(self.err)
+
+    # -- stdout
+
+    @property
+    def out(self) -> Console:
+        """Where data goes."""
+        console = Console(highlight=False, markup=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console = Console(highlight=False, markup=False, width=_UNLIMITED_COLUMNS)
+        return console
+
+    def show(self, *parts: RenderableType) -> None:
+        """Write data for people to stdout; nothing where a JSON document is wanted."""
+        if self.as_json:
+            return
+        console = self.out
+        for part in parts:
+            console.print(part)
+
+    def write(self, *lines: Text) -> None:
+        """Write lines for people to stdout that are not broken where the terminal ends: paths, commands."""
+        if not self.as_json:
+            for line in lines:
+                self.out.print(line, soft_wrap=True)
+
+    def emit(self, document: dict[str, Any], *, kind: str | None = None) -> None:
+        """Write the one JSON document of this command to stdout, where it is wanted."""
+        if not self.as_json or self._emitted:
+            return
+        self._emitted = True
+        schema = f"{SCHEMA_PREFIX}/{kind or self.command}/{SCHEMA_VERSION}"
+        json.dump({"schema": schema, **document}, sys.stdout, indent=2, allow_nan=False)
+        sys.stdout.write("\n")
+
+    def fail(self, kind: str, message: str, exit_code: int) -> None:
+        """Report an error on stderr, and as the JSON document where one is wanted."""
+        self.error(message)
+        if self.debug:
+            traceback.print_exc()
+        error = {"kind": kind, "message": message, "exit_code": exit_code}
+        with contextlib.suppress(OSError):
+            self.emit({"command": self.command, "error": error}, kind="error")
+
+    # -- the database
+
+    def storage(self, *, create: bool = True) -> Storage:
+        """Open the database of this command.
+
+        Parameters
+        ----------
+        create : bool
+            Make a file that isn't there. Queries leave that to commands that have something to store.
+
+        Raises
+        ------
+        NotFoundError
+            The default file isn't there and may not be made.
+        StorageError, UsageError
+            See :meth:`orchestrator.storage.Storage.open`.
+        """
+        from orchestrator.storage import Storage
+
+        self.name_database()
+        if not create and self.is_unused:
+            raise NotFoundError(f"nothing was stored yet: there is no {self.database}")
+        return Storage.open(self.db, create=create)
+
+    def name_database(self) -> None:
+        """Say where the records are, unless the person has named that place."""
+        if self.db is None and not self._named_database:
+            self._named_database = True
+            self.say(f"database: {self.database}", style="dim")
+
+    @property
+    def is_unused(self) -> bool:
+        """The default file is meant and isn't there: nothing was ever stored."""
+        from orchestrator.storage import default_path
+
+        return self.db is None and not default_path().exists()
+
+    @property
+    def database(self) -> str:
+        """The database for people: a file's path or a URL, no password in it."""
+        from orchestrator.storage import default_path, safe_url
+
+        if self.db is None:
+            return str(default_path())
+        if "://" in self.db:
+            return safe_url(self.db)
+        return os.path.abspath(os.path.expanduser(self.db))
+
+    def command_line(self, *words: str) -> str:
+        """Write a command that does the next thing on the same database."""
+        from orchestrator.storage import safe_url
+
+        if self.db is None or self.db == os.environ.get(DB_VARIABLE):
+            return shlex.join(["tunefleet", *words])
+        return shlex.join(["tunefleet", *words, "--db", safe_url(self.db) if "://" in self.db else self.db])
+
+
+class Steps:
+    """One line on a terminal that says what is going on, rewritten in place; plain lines elsewhere.
+
+    It starts no thread and draws nothing by itself: models are timed meanwhile.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = ""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def __call__(self, text: str) -> None:
+        """Say what is going on now."""
+        with self._lock:
+            if text == self._last:
+                return
+            self._last = text
+            if self._console.is_terminal:
+                self._rewrite(text[: max(1, self._console.width - 1)])
+            else:
+                self._console.print(Text(text), soft_wrap=True)
+
+    def clear(self) -> None:
+        """Take the line off the terminal."""
+        with self._lock:
+            if self._last and self._console.is_terminal:
+                self._rewrite("")
+            self._last = ""
+
+    def _rewrite(self, text: str) -> None:
+        self._console.file.write(f"\r\x1b[2K{text}")
+        self._console.file.flush()
+
+
+def abandon_stdout() -> None:
+    """Point a stdout that nobody reads any more to nowhere, so that its last flush says nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

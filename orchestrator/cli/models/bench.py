@@ -1,0 +1,107 @@
+"""``bench``: the library of a model beside the untuned one and the reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
+from orchestrator.cli.kit.command import FAILED
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import tune_command
+from orchestrator.cli.models.build import AllowDevice
+from orchestrator.cli.models.run import finite
+
+if TYPE_CHECKING:
+    from orchestrator.builds import BenchReport
+
+__all__ = ["bench", "bench_document"]
+
+
+def bench_document(report: BenchReport) -> dict[str, Any]:
+    """A model's latencies, and how its outputs compare."""
+    return {
+        "model": report.model,
+        "path": report.path,
+        "device_class": report.device_class,
+        "threads": report.threads,
+        "tasks_total": report.tasks_total,
+        "tasks_tuned": report.tasks_tuned,
+        "untuned_s": report.untuned_s,
+        "tuned_s": report.tuned_s,
+        "reference_s": report.reference_s,
+        "speedup": report.speedup,
+        "reference_ratio": report.reference_ratio,
+        "max_abs": finite(report.max_abs),
+        "max_rel": finite(report.max_rel),
+        "outputs_agree": report.outputs_agree,
+        "disagreement": report.disagreement,
+        "remark": report.remark,
+        "plan": report.plan,
+        "why": report.why,
+        "remembered": report.remembered,
+    }
+
+
+def bench(
+    session: Session,
+    model: options.Model,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
+    ] = 5,
+    seed: Annotated[
+        int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
+    ] = 1,
+    engine: options.Engine = "metaschedule",
+    layout: options.TunedLayout = None,
+    layout_tuning: options.LayoutTuning = "auto",
+    allow_device: AllowDevice = None,
+    device: options.Board = None,
+    tracker: options.Tracker = None,
+) -> int:
+    """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
+
+    With --device, untuned and tuned run on that device, and onnxruntime here, for its outputs alone. Exit
+    code 1 says that the tuned model's outputs are not onnxruntime's.
+    """
+    from orchestrator.builds import bench_model
+    from orchestrator.devices.address import tracker_address
+
+    pass
+    from orchestrator.cli.models.latencies import bench_table
+    from orchestrator.toolbox import Toolbox
+
+    require_engine(engine)
+    if device is not None:
+        boards_of([device], [target])
+    request = model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        report = bench_model(
+            store,
+            tools,
+            request,
+            target=target,
+            rounds=rounds,
+            seed=seed,
+            layout=layout,
+            together=weighs_layouts(layout_tuning),
+            allowed=allow_device or (),
+            board=device,
+            tracker=None if device is None else tracker_address(tracker),
+            say=steps,
+        )
+    session.emit({"report": bench_document(report)})
+    session.show(bench_table(report))
+    if not report.outputs_agree:
+        session.error(
+            f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"
+        )
+        return FAILED
+    if not report.tasks_tuned:
+        how = tune_command(session, model, input_shape, target, engine, device)
+        session.say(f"nothing of it is tuned yet: {how}", style="yellow")
+    return 0

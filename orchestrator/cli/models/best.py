@@ -1,0 +1,205 @@
+"""``best``: the best configs of a model's tasks or of a workload, with their schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from orchestrator.cli.answers.best import stored_best
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import DEFAULT_ENGINE, device_class_named, device_info, tune_command
+from orchestrator.cli.models.tasks import narrowed, wanted_tasks
+from orchestrator.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.storage import Storage, TrialRow
+    from orchestrator.toolbox import Toolbox
+
+__all__ = ["best"]
+
+_TopK = Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")]
+
+
+def best(
+    session: Session,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+    ] = None,
+    workload: options.Workload = None,
+    top: _TopK = 1,
+    no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
+    input_shape: options.InputShapes = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="TARGET",
+            help="Of this target's device only. Left out: 'auto' for a model, all devices for a workload.",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = None,
+    pattern: options.TaskPattern = None,
+    engine: options.StoredEngine = None,
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="latest|name|slowest", help="Without a model or workload.")
+    ] = "latest",
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="N", help="Without a model or workload: N; 0 for all.")
+    ] = 20,
+) -> None:
+    """Show the best configurations found, with their schedules as readable traces.
+
+    The fastest stored ones of each task of a model, or of one workload, whoever measured them. With
+    neither: the best time of every workload that is stored, without schedules.
+    """
+    if model is not None and workload is not None:
+        raise UsageError("name a MODEL.onnx or a --workload, not both")
+    if target is not None and device is not None:
+        raise UsageError("--target and --device both choose the device; give one of them")
+    wants = wanted_tasks(pattern)
+    if workload is not None:
+        _best_of_workload(session, workload, target, device, top, no_trace)
+    elif model is not None:
+        _best_of_model(session, model, input_shape, target, device, wants, engine, top, no_trace)
+    else:
+        if target is not None or input_shape or top != 1:
+            raise UsageError("--target, --input-shape and --top are for a model or a workload; name one")
+        stored_best(session, device, engine, pattern, sort, limit)
+
+
+def _best_of_workload(
+    session: Session, prefix: str, target: str | None, device: str | None, top: int, no_trace: bool
+) -> None:
+    from orchestrator.toolbox import Toolbox
+
+    with session.storage(create=False) as store:
+        row = store.find_workload(prefix)
+        # It starts a process only when it is asked something.
+        with Toolbox(row.engine) as tools:
+            device_class = None if target is None else tools.resolve_target(target).device_class
+            if device is not None:
+                device_class = device_class_named(store, device, row.engine).name
+            found = store.best(row.hash, device_class, top)
+            if not found:
+                where = f" on {device_class}" if device_class else ""
+                raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
+            _show_best(session, store, tools, [(row.hash, row.name, None, row.flops, found)], no_trace)
+
+
+def _best_of_model(
+    session: Session,
+    model: Path,
+    shapes: list[str] | None,
+    target: str | None,
+    device: str | None,
+    wants: Callable[[str], bool],
+    engine: str | None,
+    top: int,
+    no_trace: bool,
+) -> None:
+    from orchestrator.builds import coverage_of
+    from orchestrator.models.extraction import extract_model
+    from orchestrator.toolbox import Toolbox
+
+    request = model_request(model, shapes)
+    if engine is not None:
+        require_engine(engine)
+    with session.storage() as store:
+        named = None if device is None else device_class_named(store, device, engine)
+        engine = named.engine if named else engine or DEFAULT_ENGINE
+        require_engine(engine)
+        with Toolbox(engine) as tools:
+            with session.steps() as steps:
+                steps("looking for the target")
+                place = device_info(named) if named else tools.resolve_target(target or "auto")
+                extracted = extract_model(store, tools, request, place, say=steps)
+            coverage = narrowed(coverage_of(store, extracted), wants)
+            groups = [
+                (
+                    task.workload_hash,
+                    task.name,
+                    task.weight,
+                    task.flops,
+                    store.best(task.workload_hash, place.device_class, top),
+                )
+                for task in coverage.tasks
+            ]
+            if not any(found for *_, found in groups):
+                raise NotFoundError(
+                    f"nothing is stored for {extracted.prepared.name} on {place.device_class}; "
+                    f"`{tune_command(session, model, shapes, target or 'auto', engine)}` finds something"
+                )
+            _show_best(session, store, tools, groups, no_trace)
+
+
+def _show_best(
+    session: Session,
+    store: Storage,
+    tools: Toolbox,
+    groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow]]],
+    no_trace: bool,
+) -> None:
+    from orchestrator.cli.campaigns.documents import trial_document
+    from orchestrator.cli.kit.grid import Grid
+    from orchestrator.cli.kit.text import age, device_text, gflops, latency
+
+    documents: list[dict[str, Any]] = []
+    several = len({trial.device_class for *_, found in groups for trial in found}) > 1
+    right = ("calls", "best", "GFLOP/s", "trial")
+    device = ("device",) if several else ()
+    grid = Grid("task", *right, "recorded", "workload", *device, right=right, flexible=("task", "device"))
+    schedules: list[tuple[Text, str]] = []
+    with session.steps() as steps:
+        for workload_hash, name, weight, flops, found in groups:
+            trials = []
+            calls = "-" if weight is None else str(weight)
+            for trial in found:
+                schedule = None
+                if not no_trace:
+                    steps(f"reading the schedule of {name}")
+                    schedule = _schedule(store, tools, trial)
+                    head = Text(f"{name}  {latency(trial.cost_s)}", style="bold")
+                    head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")
+                    schedules.append((head, schedule))
+                trials.append(trial_document(trial, schedule=schedule, traced=True))
+                speed = gflops(flops, trial.cost_s)
+                grid.add(
+                    name,
+                    calls,
+                    latency(trial.cost_s),
+                    f"{speed:.1f}" if speed else "-",
+                    str(trial.id),
+                    age(trial.created_at),
+                    workload_hash[:12],
+                    *([device_text(trial.device_class)] if several else []),
+                )
+            if not found:
+                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *["-"] * several)
+            documents.append(
+                {
+                    "name": name,
+                    "workload_hash": workload_hash,
+                    "weight": weight,
+                    "flops": flops,
+                    "best": trials,
+                }
+            )
+    session.emit({"tasks": documents})
+    session.show(grid.table())
+    for head, schedule in schedules:
+        session.write(Text(""), head, Text(schedule.rstrip()))
+
+
+def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:
+    from workers.messages import Candidate
+
+    assert trial.trace is not None
+    return tools.describe(store.get_workload(trial.workload_hash), Candidate(trial.candidate, trial.trace))

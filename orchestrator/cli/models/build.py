@@ -1,0 +1,162 @@
+"""``build``: a library from the best records."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stored import tune_command
+from orchestrator.cli.kit.text import age, amount, device_text, latency
+from orchestrator.cli.models.tasks import coverage_documents, coverage_line
+
+if TYPE_CHECKING:
+    from orchestrator.builds import BuildReport, Coverage
+
+__all__ = ["AllowDevice", "build", "build_document", "build_table"]
+
+
+def build_document(report: BuildReport) -> dict[str, Any]:
+    """A library that was built."""
+    return {
+        "model": report.model,
+        "library": str(report.library),
+        "params": None if report.params is None else str(report.params),
+        "target": report.target,
+        "device_class": report.device_class,
+        "changes": list(report.changes),
+        "tasks_total": len(report.coverage.tasks),
+        "tasks_tuned": report.coverage.tuned,
+        "expected_s": report.coverage.expected_s,
+        "plan": report.plan,
+        "why": report.why,
+        "plans_s": report.plans_s,
+        "tasks": coverage_documents(report.coverage),
+    }
+
+
+AllowDevice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-device",
+        metavar="CLASS",
+        help="Borrow the records of this device class for tasks that have none on their own. Repeat it for "
+        "several, the first choice first.",
+        show_default=False,
+    ),
+]
+_ForBoard = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="KEY",
+        help="For what a campaign tuned with --device KEY, and --target as there.",
+        show_default=False,
+    ),
+]
+
+
+def build(
+    session: Session,
+    model: options.Model,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The shared library to write.", show_default=False
+        ),
+    ],
+    params: Annotated[
+        Path | None,
+        typer.Option(
+            "--params",
+            metavar="FILE",
+            help="Write the weights there (.npz), not into the library.",
+            show_default=False,
+        ),
+    ] = None,
+    require_complete: Annotated[
+        bool, typer.Option("--require-complete", help="Fail where a task has no record, and list those.")
+    ] = False,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    engine: options.Engine = "metaschedule",
+    layout: options.TunedLayout = None,
+    layout_tuning: options.LayoutTuning = "auto",
+    allow_device: AllowDevice = None,
+    device: _ForBoard = None,
+) -> None:
+    """Build a library from the best that is stored.
+
+    It runs with the TVM runtime and numpy alone. Tasks without a record are compiled untuned; the table
+    says which, how old each record is, and what its task takes of one run.
+    """
+    from orchestrator.builds import build_model
+
+    pass
+    pass
+    from orchestrator.cli.kit.text import plural, short_path
+    from orchestrator.toolbox import Toolbox
+
+    require_engine(engine)
+    if device is not None:
+        boards_of([device], [target])
+    request = model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        report = build_model(
+            store,
+            tools,
+            request,
+            output,
+            target=target,
+            params=params,
+            require_complete=require_complete,
+            layout=layout,
+            together=weighs_layouts(layout_tuning),
+            allowed=allow_device or (),
+            board=device,
+            say=steps,
+        )
+    session.emit(build_document(report))
+    session.show(build_table(report.coverage), Text(f"\n{coverage_line(report.coverage)}", style="bold"))
+    if report.coverage.borrowed:
+        session.say(
+            f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
+            style="yellow",
+        )
+    session.write(*(Text(f"on import: {change}") for change in report.changes))
+    if report.plans_s:
+        session.write(Text(f"kept {report.why}"))
+    session.write(Text(f"wrote {short_path(str(report.library))}"))
+    if report.params is not None:
+        session.write(Text(f"wrote {short_path(str(report.params))}"))
+    if report.coverage.missing:
+        few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
+        how = tune_command(session, model, input_shape, target, engine, device)
+        session.say(f"{few}; to tune them:\n  {how}", style="yellow")
+
+
+def build_table(coverage: Coverage) -> Table:
+    """A model's tasks as a build takes them: from which record, and what that promises."""
+    right = ("calls", "trials", "best", "a run")
+    lent = ("of",) if coverage.borrowed else ()
+    grid = Grid("task", *right, "record", *lent, right=right, flexible=("task", "of"))
+    now = datetime.now(timezone.utc)
+    for task in coverage.tasks:
+        grid.add(
+            task.name,
+            str(task.weight),
+            amount(task.trials),
+            latency(task.best_s),
+            latency(task.expected_s),
+            Text("untuned", style="yellow") if task.best_s is None else age(task.recorded_at, now),
+            *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
+        )
+    return grid.table()

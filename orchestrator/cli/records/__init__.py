@@ -1,0 +1,1 @@
+"""``records``, one command a file: what is stored, in and out."""

@@ -1,0 +1,191 @@
+"""``records export``: what is stored, as JSON Lines or as the log of an engine's own tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.records.options import DeviceClass, OwnEngine
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.records.log_export import ExportReport
+
+__all__ = ["export", "export_document", "export_jsonl"]
+
+
+def export_document(report: ExportReport) -> dict[str, Any]:
+    """A log that was written."""
+    return {
+        "file": str(report.path),
+        "target": report.target,
+        "device_class": report.device_class,
+        "trials": report.trials,
+        "trials_failed": report.failed,
+        "workloads": report.workloads,
+        "tasks_missing": list(report.missing),
+        "left_out": list(report.left_out),
+    }
+
+
+_Format = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        metavar="auto|jsonl|engine",
+        help="'jsonl' keeps all that is known, of all devices; 'engine' is what the engine's own tools read. "
+        "'auto' goes by the file's name: jsonl for *.jsonl and *.jsonl.gz.",
+    ),
+]
+
+
+def export(
+    session: Session,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="The log to write; a folder, where the engine's tools read one.",
+            show_default=False,
+        ),
+    ],
+    engine: OwnEngine = None,
+    format_: _Format = "auto",
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+    ] = None,
+    workload: options.Workload = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Only the fastest trial of each task (not in jsonl).")
+    ] = False,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    device: DeviceClass = None,
+) -> None:
+    """Write stored trials to a file, failures too.
+
+    As JSON Lines: all of them, or those of a model, a workload, an engine, a device class. As an engine's own
+    tools read them: those of all tasks of a model, or of one workload, on the target's device.
+    """
+    pass
+    from orchestrator.cli.kit.text import plural, short_path
+    from orchestrator.records.log_export import export_log
+    from orchestrator.toolbox import Toolbox
+
+    if _as_jsonl(format_, output):
+        if best:
+            raise UsageError("--best is for an engine's own format: JSON Lines keep all trials")
+        if target != "auto" and model is None:
+            raise UsageError("--target is for a model; name a device class with --device")
+        hashes = _hashes(session, engine, model, workload, input_shape, target)
+        export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
+        return
+    if engine is None:
+        raise UsageError("name the --engine whose format it is to be, or a file that ends in .jsonl")
+    if device is not None:
+        raise UsageError("--device is for JSON Lines; an engine's own format is of the --target's device")
+    if (model is None) == (workload is None):
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    if workload is not None and input_shape:
+        raise UsageError("--input-shape is for a model, and --workload names none")
+    require_engine(engine)
+    request = None if model is None else model_request(model, input_shape)
+    with (
+        session.storage(create=request is not None) as store,
+        Toolbox(engine) as tools,
+        session.steps() as steps,
+    ):
+        report = export_log(
+            store, tools, output, request=request, workload=workload, target=target, best=best, say=steps
+        )
+    session.emit(export_document(report))
+    failed = f", {report.failed} of them failed" if report.failed else ""
+    what = f"{plural(report.trials, 'trial')} of {plural(report.workloads, 'workload')}"
+    session.write(
+        Text(f"wrote {what} on {report.device_class}{failed}"),
+        Text(f"wrote {short_path(str(report.path))}"),
+    )
+    for reason in report.left_out:
+        session.say(f"left out {reason}", style="yellow")
+    if report.missing:
+        session.say(f"nothing is stored of {', '.join(report.missing)}", style="yellow")
+
+
+def _as_jsonl(format_: str, output: Path) -> bool:
+    if format_ not in ("auto", "jsonl", "engine"):
+        raise UsageError(f"--format is auto, jsonl or engine, not {format_!r}")
+    return format_ == "jsonl" or (format_ == "auto" and output.name.endswith((".jsonl", ".jsonl.gz")))
+
+
+def _hashes(
+    session: Session,
+    engine: str | None,
+    model: Path | None,
+    workload: str | None,
+    shapes: list[str] | None,
+    target: str,
+) -> list[str] | None:
+    """Return the workloads whose records are wanted; None for all."""
+    from orchestrator.models.extraction import extract_model
+    from orchestrator.toolbox import Toolbox
+
+    if model is None and workload is None:
+        return None
+    if model is not None and workload is not None:
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    if workload is not None:
+        with session.storage(create=False) as store:
+            return [store.find_workload(workload).hash]
+    assert model is not None
+    engine = engine or "metaschedule"
+    require_engine(engine)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        steps("looking for the target")
+        device = tools.resolve_target(target)
+        extracted = extract_model(store, tools, model_request(model, shapes), device, say=steps)
+    return [task.workload.hash for task in extracted.tasks]
+
+
+def export_jsonl(
+    session: Session,
+    output: Path,
+    *,
+    engine: str | None,
+    device_class: str | None,
+    workloads: list[str] | None,
+) -> None:
+    """Write records with all that is known of them, on all devices or one."""
+    from orchestrator.cli.kit.text import plural, short_path
+    from orchestrator.records.jsonl_write import export_records
+
+    with session.storage(create=False) as store, session.steps() as steps:
+        report = export_records(
+            store, output, engine=engine, device_class=device_class, workloads=workloads, say=steps
+        )
+    session.emit(
+        {
+            "file": str(report.path),
+            "trials": report.trials,
+            "trials_failed": report.failed,
+            "workloads": report.workloads,
+            "device_classes": list(report.device_classes),
+        },
+        kind="records-export-jsonl",
+    )
+    failed = f", {report.failed:,} of them failed" if report.failed else ""
+    session.write(
+        Text(
+            f"wrote {plural(report.trials, 'trial')} of {plural(report.workloads, 'workload')} on "
+            f"{plural(len(report.device_classes), 'device class')}{failed}"
+        ),
+        Text(f"wrote {short_path(str(report.path))}"),
+    )

@@ -1,0 +1,184 @@
+"""``records import``: JSON Lines, or the log of an engine's own tools, into the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.records.options import OwnEngine
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.records.log_import import ImportReport
+    from orchestrator.records.reports import Imported
+
+__all__ = ["import_", "import_document", "import_jsonl", "imported_text", "say_imported"]
+
+
+def import_document(report: ImportReport) -> dict[str, Any]:
+    """What became of the lines of a log."""
+    return {
+        "file": str(report.path),
+        "device_class": report.device_class,
+        "targets": list(report.targets),
+        "dry_run": report.dry_run,
+        "lines": report.lines,
+        "lines_bad": [
+            {"file": bad.file or None, "line": bad.number, "reason": bad.reason} for bad in report.bad
+        ],
+        "notes": [{"lines": count, "note": note} for note, count in report.notes.items()],
+        "lines_repeated": report.repeated,
+        "trials_imported": report.imported,
+        "trials_failed": report.failed,
+        "trials_stored_before": report.stored_before,
+        "workloads": report.workloads,
+    }
+
+
+_SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave lines out that can't be imported, instead of refusing all.")
+]
+_Target = Annotated[
+    str,
+    typer.Option(
+        "--target",
+        metavar="TARGET",
+        help="What it was measured on, since a log doesn't say: 'auto' for this machine's CPU, or a TVM "
+        "target.",
+    ),
+]
+
+
+def import_(
+    session: Session,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="JSON Lines of `export`, or what an engine wrote: a file or a folder.",
+            show_default=False,
+        ),
+    ],
+    engine: OwnEngine = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL.onnx",
+            help="The model that was tuned, where the log doesn't say which arguments are weights.",
+            show_default=False,
+        ),
+    ] = None,
+    input_shape: options.InputShapes = None,
+    target: _Target = "auto",
+    skip_bad: _SkipBad = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the lines, and store nothing.")] = False,
+) -> None:
+    """Store what was measured elsewhere: it counts like any trial.
+
+    A file of `records export` names its devices; what an engine's own tools wrote does not, so name the
+    engine and the target. All lines are checked first; where one can't be imported, none is. What is stored
+    already changes nothing, so the same file may be imported again.
+    """
+    pass
+    from orchestrator.cli.kit.text import plural
+    from orchestrator.records.jsonl_read import is_records
+    from orchestrator.records.log_import import import_log
+    from orchestrator.toolbox import Toolbox
+
+    if is_records(file):
+        if engine is not None or target != "auto" or model is not None:
+            raise UsageError(
+                f"{file.name} names its engine and devices itself: leave --engine, --target and --model out"
+            )
+        import_jsonl(session, file, skip_bad, dry_run)
+        return
+    if engine is None:
+        raise UsageError(
+            f"{file} is no file of `records export`; if an engine's tools wrote it, name --engine"
+        )
+    if model is None and input_shape:
+        raise UsageError("--input-shape is for a --model, and none is named")
+    require_engine(engine)
+    request = None if model is None else model_request(model, input_shape)
+    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+        report = import_log(
+            store,
+            tools,
+            file,
+            target=target,
+            request=request,
+            skip_bad=skip_bad,
+            dry_run=dry_run,
+            say=steps,
+        )
+    session.emit({**import_document(report), "database": session.database})
+    for bad in report.bad:
+        session.say(f"left out {bad.where}: {bad.reason}", style="yellow")
+    for note, count in report.notes.items():
+        session.say(f"{plural(count, 'line')}: {note}", style="yellow")
+    under = f"under {report.device_class}"
+    before = f"{plural(report.stored_before, 'trial')} of it {_were(report.stored_before)} stored before"
+    if len(report.bad) == report.lines:
+        session.write(Text(f"no line of {file.name} can be imported {under}"))
+    elif not report.imported:
+        session.write(Text(f"nothing of {file.name} is new {under}: {before}"))
+    else:
+        what = f"{plural(report.imported, 'trial')} of {plural(report.workloads, 'workload')} {under}"
+        failed = f", {report.failed} of them failed" if report.failed else ""
+        verb = "would import" if dry_run else "imported"
+        session.write(Text(f"{verb} {what}{failed}"))
+        if report.stored_before:
+            session.write(Text(before))
+    if report.repeated:
+        session.write(Text(f"{plural(report.repeated, 'line')} repeated a candidate of another line"))
+    if report.targets:
+        session.write(Text(f"the log says it was measured for {' and '.join(report.targets)}"))
+
+
+def import_jsonl(session: Session, file: Path, skip_bad: bool, dry_run: bool) -> None:
+    """Store the records of a file that :func:`export_jsonl` wrote."""
+    from orchestrator.records.jsonl_read import import_records
+
+    with session.storage() as store, session.steps() as steps:
+        report = import_records(store, file, skip_bad=skip_bad, dry_run=dry_run, say=steps)
+    session.emit({**imported_text(report), "database": session.database}, kind="records-import-jsonl")
+    for bad in report.bad:
+        session.say(f"left out line {bad.number}: {bad.reason}", style="yellow")
+    say_imported(session, report)
+
+
+def imported_text(report: Imported) -> dict[str, object]:
+    return {
+        "source": report.source,
+        "device_classes": list(report.device_classes),
+        "dry_run": report.dry_run,
+        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
+        "workloads": report.workloads,
+        "trials": report.trials,
+        "trials_failed": report.failed,
+        "trials_stored_before": report.stored_before,
+        "trials_imported": report.imported,
+    }
+
+
+def say_imported(session: Session, report: Imported) -> None:
+    from orchestrator.cli.kit.text import plural
+
+    what = f"{plural(report.imported, 'new trial')} of {report.trials:,} in {report.source}"
+    on = ", ".join(report.device_classes)
+    session.write(
+        Text(f"{'would import' if report.dry_run else 'imported'} {what}{f' on {on}' if on else ''}")
+    )
+    if report.stored_before:
+        session.write(Text(f"{report.stored_before:,} of them stored before: nothing changed"))
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"

@@ -1,0 +1,70 @@
+"""``records stats``: how much is stored."""
+
+from __future__ import annotations
+
+from orchestrator.cli.kit.session import Session
+
+__all__ = ["stats"]
+
+
+def stats(session: Session) -> None:
+    """Say how much is stored, for each engine and device class."""
+    from orchestrator.cli.kit.facts import facts
+    from orchestrator.cli.kit.grid import Grid
+    from orchestrator.cli.kit.text import age, amount, instant
+
+    with session.storage(create=False) as store:
+        found = store.statistics()
+    session.emit(
+        {
+            "database": session.database,
+            "size_bytes": found.size_bytes,
+            "workloads": found.workloads,
+            "models": found.models,
+            "campaigns": found.campaigns,
+            "verifications": found.verifications,
+            "device_classes": [
+                {
+                    "device_class": row.device_class,
+                    "engine": row.engine,
+                    "device": row.device,
+                    "workloads": row.workloads,
+                    "trials": row.trials,
+                    "trials_failed": row.failures,
+                    "first_at": instant(row.first_at),
+                    "last_at": instant(row.last_at),
+                }
+                for row in found.classes
+            ],
+        }
+    )
+    right = ("workloads", "trials", "failed")
+    grid = Grid("device class", "engine", *right, "first", "last", right=right, flexible=("device class",))
+    for row in found.classes:
+        grid.add(
+            row.device_class,
+            row.engine,
+            amount(row.workloads),
+            amount(row.trials),
+            f"{row.failures / row.trials:.1%}",
+            age(row.first_at),
+            age(row.last_at),
+        )
+    pairs = [
+        ("trials", amount(sum(row.trials for row in found.classes))),
+        ("workloads", amount(found.workloads)),
+        ("models", amount(found.models)),
+        ("campaigns", amount(found.campaigns)),
+        ("size", _size(found.size_bytes)),
+    ]
+    if found.classes:
+        session.show(grid.table(), "")
+    session.show(facts(pairs))
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"

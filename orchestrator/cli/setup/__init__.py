@@ -1,0 +1,1 @@
+"""This machine, its engines, devices and database, one command a file."""

@@ -1,0 +1,122 @@
+"""Devices that registered themselves at a tracker: whether they are there, and fit for their targets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from orchestrator.errors import EngineError, TargetError, TunefleetError, UsageError
+from orchestrator.toolbox import Toolbox
+from workers.actors import state_of
+from workers.messages import DeviceInfo, Endpoint, EvaluatorConfig, TrialState
+
+__all__ = ["awaited", "reachable", "refuse_wrong_targets"]
+
+#: Seconds that a device may be away from its tracker, or in use; a server that was started again takes five.
+BOARD_SECONDS = 20.0
+_LOOK_SECONDS = 1.0
+# Whether it runs is the question, not how fast.
+_ONCE = EvaluatorConfig(number=1, repeat=1, min_repeat_ms=0)
+
+
+def reachable(
+    tools: Toolbox,
+    key: str,
+    tracker: tuple[str, int] | None,
+    kind: str,
+    *,
+    wait_s: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Endpoint:
+    """Return where a device is asked for, once it is known to be there.
+
+    Parameters
+    ----------
+    wait_s : float, optional
+        Seconds to wait for it to register.
+
+    Raises
+    ------
+    UsageError
+        No tracker was named, or it knows no such device.
+    EngineError
+        The tracker does not answer.
+    """
+    if tracker is None:
+        raise UsageError(f"device {key} is registered at a TVM RPC tracker: name it with --tracker HOST:PORT")
+    where = f"{tracker[0]}:{tracker[1]}"
+    until = time.monotonic() + wait_s
+    while not (known := tools.tracked(*tracker)).get(key):
+        there = ", ".join(sorted(known)) or "none"
+        if time.monotonic() >= until:
+            waited = f" ({wait_s:g} s were waited for it)" if wait_s else ""
+            raise UsageError(f"the tracker at {where} knows no device of key {key}; it knows {there}{waited}")
+        say(f"waiting for device {key} to register at {where}; there is {there}")
+        time.sleep(_LOOK_SECONDS)
+    return Endpoint(*tracker, key, kind)
+
+
+def awaited(
+    tools: Toolbox,
+    key: str,
+    tracker: tuple[str, int] | None,
+    kind: str,
+    say: Callable[[str], None] = lambda _: None,
+) -> Endpoint:
+    """Return where a device is asked for, and give it `BOARD_SECONDS` to be there; see :func:`reachable`."""
+    return reachable(tools, key, tracker, kind, wait_s=BOARD_SECONDS, say=say)
+
+
+def refuse_wrong_targets(
+    tools: Toolbox,
+    boards: Mapping[str, DeviceInfo],
+    tracker: tuple[str, int],
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Refuse a target that its device can't run: by what the device says of itself, and by running a kernel.
+
+    A device that is away or in use is not waited for long, and not refused: who needs it says so.
+
+    Raises
+    ------
+    TargetError
+        With what the device said, or how the kernel failed.
+    """
+    for key, device in boards.items():
+        try:
+            endpoint = awaited(tools, key, tracker, device.kind, say)
+            say(f"asking device {key} what it is")
+            _try(tools, key, device, replace(endpoint, wait_s=BOARD_SECONDS), say)
+        except TargetError:
+            raise
+        except (EngineError, UsageError) as error:
+            say(f"device {key} was not checked: {str(error).splitlines()[0]}")
+
+
+def _try(
+    tools: Toolbox, key: str, device: DeviceInfo, endpoint: Endpoint, say: Callable[[str], None]
+) -> None:
+    refused = f"device {key} can't run code for target {device.target}"
+    reason = tools.unfit(device.target, endpoint)
+    if reason:
+        raise TargetError(f"{refused}: {reason}")
+    workload, candidate = tools.known_kernel(device.target)
+    try:
+        artifact = tools.build(workload, device.target, candidate)
+    except TunefleetError as error:
+        raise TargetError(f"nothing can be built for target {device.target}: {error}") from None
+    say(f"running a known kernel on device {key}")
+    try:
+        tools.measure(artifact, endpoint, _ONCE)
+    except EngineError as error:
+        if state_of(error) is TrialState.DEVICE_LOST:
+            raise
+        # Classic TVM puts a traceback before what happened.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+        told = " ... ".join(dict.fromkeys((lines[0], lines[-1])))
+        raise TargetError(
+            f"{refused}: a matrix product that was built for it failed there while {error.stage}: {told}. "
+            "An instruction that its CPU lacks, for one, ends the process that runs it, and with it the RPC "
+            f"server may have stopped to listen: see that {key} is back at its tracker"
+        ) from None

@@ -1,0 +1,121 @@
+"""Python, the packages of this environment, and the compiler TVM links with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+
+from orchestrator.doctor.findings import DISTRIBUTION, Check, Status, output_of
+
+__all__ = ["check_compiler", "check_packages", "check_python"]
+
+#: What is worth a line of its own; the rest of the requirements is one line together.
+_TOLD = ("apache-tvm", "apache-tvm-ffi", "ray", "xgboost", "onnx", "onnxruntime", "sqlalchemy")
+#: Why a bound is there, where a person would wonder.
+_REASONS = {
+    "apache-tvm": "MetaSchedule lives under another name in every other release",
+    "apache-tvm-ffi": "0.1.15.post2 segfaults when it saves a schedule",
+}
+# The order in which TVM looks for what links its libraries.
+_COMPILERS = ("g++", "gcc", "clang++", "clang", "c++", "cc")
+
+
+def check_python() -> Check:
+    """Is this Python one that the project runs on?"""
+    found = f"{platform.python_version()} ({sys.executable})"
+    wanted = _metadata_text("Requires-Python") or ">=3.11"
+    if _satisfies(platform.python_version(), wanted) is False:
+        return Check("Python", Status.FAIL, found, f"make a virtual environment with Python {wanted}")
+    return Check("Python", Status.OK, found)
+
+
+def check_packages() -> list[Check]:
+    """Are the packages there, in versions within the bounds?"""
+    try:
+        requirements = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return [
+            Check(
+                DISTRIBUTION,
+                Status.FAIL,
+                "not installed as a package",
+                "pip install . in the project's folder",
+            )
+        ]
+    checks: list[Check] = []
+    others: list[str] = []
+    for requirement in requirements:
+        if "extra ==" in requirement:
+            continue
+        check = check_package(requirement)
+        if check.name in _TOLD or check.status is not Status.OK:
+            checks.append(check)
+        else:
+            others.append(f"{check.name} {check.found.partition(' ')[0]}")
+    if others:
+        checks.append(Check("other packages", Status.OK, ", ".join(others)))
+    return checks
+
+
+def check_package(requirement: str) -> Check:
+    """Is what a requirement asks for installed?"""
+    requirement = requirement.partition(";")[0].strip()
+    name = requirement
+    for mark in "<>=!~ [":
+        name = name.partition(mark)[0]
+    bounds = requirement[len(name) :].strip()
+    mend = f"pip install '{requirement}'"
+    why = f" ({_REASONS[name]})" if name in _REASONS else ""
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, Status.FAIL, f"missing, needs {bounds}", mend)
+    fits = _satisfies(version, bounds)
+    if fits is None:
+        return Check(
+            name, Status.WARN, f"{version}, could not be compared with {bounds}", "pip install packaging"
+        )
+    if not fits:
+        return Check(name, Status.FAIL, f"{version}, needs {bounds}{why}", mend)
+    return Check(name, Status.OK, f"{version} ({bounds})")
+
+
+def check_compiler() -> Check:
+    """Is there something that links what TVM compiles?"""
+    named = os.environ.get("CXX") or os.environ.get("CC")
+    candidates = [named] if named else list(_COMPILERS)
+    path = next(filter(None, map(shutil.which, candidates)), None)
+    if path is None:
+        where = (
+            f"{named!r}, named by CXX or CC, is not there" if named else f"none of {', '.join(_COMPILERS)}"
+        )
+        return Check(
+            "C compiler", Status.FAIL, where, "apt-get install gcc g++, or what your system calls them"
+        )
+    text = output_of(path, "--version")
+    if text is None:
+        return Check(
+            "C compiler", Status.FAIL, f"{path} doesn't run", "install it anew, or name another with CXX"
+        )
+    return Check("C compiler", Status.OK, f"{path}: {text.splitlines()[0] if text else 'no version'}")
+
+
+# -- helpers
+def _metadata_text(field: str) -> str | None:
+    try:
+        values: list[str] | None = importlib.metadata.metadata(DISTRIBUTION).get_all(field)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return values[0] if values else None
+
+
+def _satisfies(version: str, bounds: str) -> bool | None:
+    """Compare by Python's rules for versions; None where the package that knows them is missing."""
+    try:
+        from packaging.specifiers import SpecifierSet
+    except ImportError:
+        return None
+    return SpecifierSet(bounds).contains(version, prereleases=True)

@@ -1,0 +1,1 @@
+"""The fleet on a Ray cluster. Only this folder imports Ray."""

@@ -1,0 +1,83 @@
+"""Ray itself: started or joined."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import pathlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+from orchestrator.errors import UsageError
+
+__all__ = ["CONNECT_SECONDS", "ROLE_LABEL", "START_SECONDS", "join_ray", "sigterm_left_alone"]
+
+# Importing TVM on a busy machine; after it, what is missing says so itself.
+START_SECONDS = 300.0
+CONNECT_SECONDS = 10.0
+#: Label of a Ray node that says what it is for: ``measure``, ``compute``; without it, both.
+ROLE_LABEL = "tunefleet.role"
+
+
+@contextlib.contextmanager
+def sigterm_left_alone() -> Iterator[None]:
+    """Keep Ray from taking SIGTERM for itself: it would end this process where it stands.
+
+    Ray offers no setting for it; where a later Ray has no such function, it takes the signal.
+    """
+    utils: Any = importlib.import_module("ray._private.utils")
+    original = getattr(utils, "set_sigterm_handler", None)
+    utils.set_sigterm_handler = lambda _: None
+    try:
+        yield
+    finally:
+        if original is not None:
+            utils.set_sigterm_handler = original
+
+
+def join_ray(address: str | None, slots: int | None) -> None:
+    # Nothing this project does is reported anywhere unless a person asked for it.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Work given up when a campaign stops fails with nobody waiting; Ray would print each traceback.
+    os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
+    common: dict[str, Any] = {
+        "namespace": "tunefleet",
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
+    try:
+        if address is not None:
+            _answers(address)
+            ray.init(address=address, **common)
+        else:
+            _hide_token()
+            ray.init(address="local", num_cpus=slots, include_dashboard=False, **common)
+            _hide_token()
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {first}") from None
+
+
+def _hide_token() -> None:
+    """Take the token away from other users of this machine: Ray writes it for all to read (2.60)."""
+    # One that a person put elsewhere is that person's.
+    token = pathlib.Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(OSError):  # there is none, or it is another's
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
+
+
+def _answers(address: str) -> None:
+    """Find out in seconds what takes Ray minutes: nobody listens at HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        return  # a name that Ray understands
+    try:
+        socket.create_connection((host.removeprefix("ray://"), int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UsageError(f"Ray can't be reached at {address}: {error.strerror or error}") from None

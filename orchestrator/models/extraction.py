@@ -1,0 +1,111 @@
+"""A model's tasks, extracted once for each target, layout and engine version."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from orchestrator.models.request import ModelRequest
+from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
+from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec
+
+__all__ = ["AUTO", "ExtractedModel", "extract_model", "tuned_layout"]
+
+#: The layout that an engine chooses itself.
+AUTO = "auto"
+# Between an engine's version and a layout, in what an extraction is bound to.
+_LAYOUT_MARK = "+"
+
+
+@dataclass(frozen=True)
+class ExtractedModel:
+    """A model, ready, and its tasks for one device.
+
+    Attributes
+    ----------
+    id : int
+        In the store.
+    prepared : PreparedModel
+        With the layout asked for.
+    engine_version : str
+        What the tasks are bound to, as :class:`Extraction` has it: the engine's version and that layout.
+    remembered : bool
+        The tasks came from the store.
+    """
+
+    id: int
+    request: ModelRequest
+    prepared: PreparedModel
+    device: DeviceInfo
+    tasks: tuple[TaskSpec, ...]
+    engine_version: str
+    remembered: bool
+
+
+def extract_model(
+    store: Storage,
+    tools: Toolbox,
+    request: ModelRequest,
+    device: DeviceInfo,
+    prepared: PreparedModel | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    layout: str | None = None,
+) -> ExtractedModel:
+    """Prepare a model and find its tasks for a device, and store both.
+
+    Parameters
+    ----------
+    layout : str, optional
+        Of its activations, see :class:`PreparedModel`; by default the one that the model was tuned in.
+
+    Raises
+    ------
+    ModelError
+        Where the file can't be imported.
+    UsageError
+        Where the engine has no such layout.
+    """
+    if layout not in (None, AUTO):
+        tools.check_layout(layout)
+    name = pathlib.Path(request.path).name
+    if prepared is None:
+        say(f"preparing {name}")
+        prepared = tools.prepare(request.path, request.shapes)
+    model_id = store.put_model(prepared, request.path, request.shapes_key)
+    store.put_device_class(tools.engine, device)
+    engine = tools.engine_version()
+    if layout is None:
+        layout = tuned_layout(store, model_id, tools.engine, device, engine)
+    prepared = replace(prepared, layout=layout)
+    version = _version(engine, layout)
+    known = store.get_extraction(model_id, tools.engine, device.target, version)
+    extraction: Extraction
+    if known is not None:
+        extraction = known
+    else:
+        say(f"importing {name} into TVM and looking for its tasks")
+        extraction = replace(tools.extract(prepared, device.target), engine_version=version)
+        store.put_extraction(model_id, tools.engine, device.target, extraction)
+    return ExtractedModel(model_id, request, prepared, device, extraction.tasks, version, known is not None)
+
+
+def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:
+    """Return the layout in which most of a model's tasks have a record, ``auto`` where none has any.
+
+    Of those that are tuned alike, the one whose tasks take the least time together.
+    """
+    found = []
+    for stored in store.extraction_versions(model_id, engine, device.target):
+        base, _, layout = stored.partition(_LAYOUT_MARK)
+        if base == version:
+            rows = store.best_for_model(model_id, device.device_class, stored)
+            timed = [row.weight * row.best.cost_s for row in rows if row.best and row.best.cost_s is not None]
+            if timed:
+                found.append((-len(timed) / len(rows), sum(timed), layout or AUTO))
+    return min(found, default=(0, 0, AUTO))[2]
+
+
+def _version(engine: str, layout: str) -> str:
+    return engine if layout == AUTO else f"{engine}{_LAYOUT_MARK}{layout}"

@@ -1,0 +1,176 @@
+"""The lines of a file of records: a header, then device classes, workloads and trials."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import IO, Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from orchestrator.storage import DeviceClassRow, TrialRow
+from workers.messages import TrialState, Workload
+
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "Entry",
+    "Header",
+    "class_line",
+    "header_line",
+    "instant",
+    "module_bytes",
+    "put_line",
+    "trial_line",
+    "workload_line",
+]
+
+FORMAT = "tunefleet-records"
+VERSION = 1
+# -- the lines
+_Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+
+
+class _Line(BaseModel):
+    # Numbers are numbers and texts are texts; a field nobody knows is a mistake, or another version's.
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _DeviceClass(_Line):
+    name: str = Field(min_length=1)
+    engine: str = Field(min_length=1)
+    target: str
+    model: str
+    cores: int
+    kind: str
+
+
+class _Workload(_Line):
+    hash: str = Field(min_length=1)
+    engine: str = Field(min_length=1)
+    name: str
+    flops: _Finite
+    module: str | None = None
+    module_base64: str | None = None
+
+    @model_validator(mode="after")
+    def _one_module(self) -> _Workload:
+        if (self.module is None) == (self.module_base64 is None):
+            raise ValueError("give module or module_base64, one of them")
+        return self
+
+
+class _Trial(_Line):
+    workload: str
+    device_class: str
+    candidate: str = Field(min_length=1)
+    trace: str
+    state: TrialState = Field(strict=False)
+    times_s: list[_Finite]
+    times_again_s: list[_Finite] = []
+    message: str
+    device: str
+    host: str
+    versions: dict[str, str]
+    build_s: _Finite
+    run_s: _Finite
+    token: str
+    recorded_at: AwareDatetime = Field(strict=False)
+
+    @model_validator(mode="after")
+    def _timed(self) -> _Trial:
+        if self.state is TrialState.OK and not self.times_s:
+            raise ValueError("it is called ok and has no times_s")
+        return self
+
+
+class Header(_Line):
+    format: Literal["tunefleet-records"]
+    version: int
+    written_at: str = ""
+    tunefleet: str = ""
+
+
+class Entry(_Line):
+    device_class: _DeviceClass | None = None
+    workload: _Workload | None = None
+    trial: _Trial | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Entry:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a line is a device_class, a workload or a trial, one of them")
+        return self
+
+
+def header_line() -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "written_at": instant(datetime.now(timezone.utc)),
+        "tunefleet": version("tunefleet"),
+    }
+
+
+def put_line(file: IO[bytes], line: dict[str, Any]) -> None:
+    file.write(json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    file.write(b"\n")
+
+
+def class_line(row: DeviceClassRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "engine": row.engine,
+        "target": row.target,
+        "model": row.model,
+        "cores": row.cores,
+        "kind": row.kind,
+    }
+
+
+def workload_line(workload: Workload) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "hash": workload.hash,
+        "engine": workload.engine,
+        "name": workload.name,
+        "flops": workload.flops,
+    }
+    try:
+        line["module"] = workload.module.decode()
+    except UnicodeDecodeError:
+        line["module_base64"] = base64.b64encode(workload.module).decode()
+    return line
+
+
+def trial_line(trial: TrialRow) -> dict[str, Any]:
+    line = {
+        "workload": trial.workload_hash,
+        "device_class": trial.device_class,
+        "candidate": trial.candidate,
+        "trace": trial.trace,
+        "state": trial.state.value,
+        "times_s": list(trial.times),
+        "message": trial.message,
+        "device": trial.device,
+        "host": trial.host,
+        "versions": trial.versions,
+        "build_s": trial.build_s,
+        "run_s": trial.run_s,
+        "token": trial.token,
+        "recorded_at": instant(trial.created_at),
+    }
+    # Releases that know nothing of it read the lines that need nothing of it.
+    return {**line, "times_again_s": list(trial.again)} if trial.again else line
+
+
+def module_bytes(line: _Workload) -> bytes:
+    if line.module is not None:
+        return line.module.encode()
+    assert line.module_base64 is not None
+    return base64.b64decode(line.module_base64, validate=True)
+
+
+def instant(then: datetime) -> str:
+    return then.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,204 @@
+"""Records as JSON Lines, all that is known of each: from one store to another, or to a program of one's own.
+
+The format is described in ``docs/records.md``; every change of it makes a new version. Files are read and
+written line by line, so a store of any size passes through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.errors import UsageError
+from orchestrator.records.jsonl_lines import FORMAT, VERSION, Entry, Header, module_bytes
+from orchestrator.records.reports import BadLine, Imported, refusal
+from orchestrator.records.take import BATCH, other_text, take_entries
+from orchestrator.storage import DeviceClassRow, Storage, TrialRow
+from workers.messages import Workload
+
+__all__ = ["Reader", "import_records", "is_records"]
+
+
+# -- reading
+def is_records(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says in its first line that it is of this format, of whatever version."""
+    try:
+        with open(path, "rb") as raw, _unpacked(raw) as file:
+            found = json.loads(file.readline(4096))
+    except (OSError, EOFError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("format") == FORMAT
+
+
+def import_records(
+    store: Storage,
+    path: str | os.PathLike[str],
+    *,
+    skip_bad: bool = False,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Imported:
+    """Store the records of a file, all of them or none.
+
+    Every line is checked before the first trial is stored. Where storing is interrupted, the same import
+    goes on with the rest.
+
+    Parameters
+    ----------
+    skip_bad : bool, optional
+        Store the good lines where there are bad ones.
+    dry_run : bool, optional
+        Check the lines and store nothing.
+
+    Raises
+    ------
+    UsageError
+        The file can't be read, is of another format or version, or, without `skip_bad`, has bad lines: the
+        text has their numbers.
+    """
+    file = pathlib.Path(path).absolute()
+    checked = Reader(store, file, only_check=True)
+    for number, _ in enumerate(checked.trials(), 1):
+        if number % BATCH == 0:
+            say(f"checked {number:,} trials")
+    bad = tuple(checked.bad)
+    if bad and not skip_bad:
+        raise UsageError(refusal(file.name, bad, checked.lines))
+    reader = Reader(store, file)
+    return take_entries(store, file.name, reader.trials(), reader, bad, dry_run, say)
+
+
+@dataclass
+class Reader:
+    """Goes through a file once; keeps what was wrong, and the workloads of the trials it has just passed."""
+
+    store: Storage
+    path: pathlib.Path
+    only_check: bool = False
+    bad: list[BadLine] = field(default_factory=list)
+    lines: int = 0
+    _classes: dict[str, DeviceClassRow] = field(default_factory=dict)
+    # A file of a whole store has many: what has been stored is dropped.
+    _workloads: dict[str, Workload] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+
+    def device_class(self, name: str) -> DeviceClassRow:
+        return self._classes[name]
+
+    def workloads(self, hashes: Sequence[str]) -> list[Workload]:
+        return [self._workloads.pop(h) for h in hashes if h in self._workloads]
+
+    def trials(self) -> Iterator[TrialRow]:
+        """Yield the trials that can be stored, in the file's order."""
+        for number, text in self._texts():
+            self.lines += 1
+            try:
+                entry = Entry.model_validate_json(text)
+                trial = self._take(entry)
+            except ValidationError as error:
+                self.bad.append(BadLine(number, _words(error)))
+            except ValueError as error:
+                self.bad.append(BadLine(number, str(error)))
+            else:
+                if trial is not None:
+                    yield trial
+
+    def _take(self, entry: Entry) -> TrialRow | None:
+        if entry.device_class is not None:
+            line = entry.device_class
+            row = DeviceClassRow(0, line.name, line.engine, line.target, line.model, line.cores, line.kind)
+            stored = self.store.find_device_class(line.name)
+            if problem := stored is not None and other_text(stored, row):
+                raise ValueError(problem)
+            self._classes[line.name] = row
+            return None
+        if entry.workload is not None:
+            given = entry.workload
+            module = module_bytes(given)
+            self._known.add(given.hash)
+            if not self.only_check:
+                self._workloads[given.hash] = Workload(
+                    given.hash, given.engine, given.name, given.flops, module
+                )
+            return None
+        assert entry.trial is not None
+        trial = entry.trial
+        if trial.workload not in self._known:
+            raise ValueError(f"no line before it is about its workload {trial.workload}")
+        if trial.device_class not in self._classes:
+            raise ValueError(f"no line before it is about its device class {trial.device_class}")
+        return TrialRow(
+            id=0,
+            workload_hash=trial.workload,
+            workload_name="",
+            device_class=trial.device_class,
+            candidate=trial.candidate,
+            state=trial.state,
+            cost_s=None,
+            times=tuple(trial.times_s),
+            message=trial.message,
+            campaign_id=None,
+            device=trial.device,
+            host=trial.host,
+            versions=trial.versions,
+            build_s=trial.build_s,
+            run_s=trial.run_s,
+            token=trial.token,
+            created_at=trial.recorded_at,
+            trace=trial.trace,
+            again=tuple(trial.times_again_s),
+        )
+
+    def _texts(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            with self.path.open("rb") as raw, _unpacked(raw) as file:
+                self._header(file.readline())
+                for number, line in enumerate(file, 2):
+                    if line.strip():
+                        yield number, line
+        except FileNotFoundError:
+            raise UsageError(f"there is no file {self.path}") from None
+        except (EOFError, gzip.BadGzipFile):
+            raise UsageError(f"{self.path} is cut off or damaged: it can't be unpacked") from None
+        except OSError as error:
+            raise UsageError(f"{self.path} can't be read: {error.strerror}") from None
+
+    def _header(self, line: bytes) -> None:
+        try:
+            header = Header.model_validate_json(line)
+        except ValidationError:
+            raise UsageError(
+                f"{self.path} does not begin as a file of records does; is it a log? then name its --engine"
+            ) from None
+        if header.version != VERSION:
+            raise UsageError(
+                f"{self.path} is of version {header.version} of its format, this tunefleet reads {VERSION}; "
+                "use the tunefleet that wrote it, or a newer one"
+            )
+
+
+@contextlib.contextmanager
+def _unpacked(raw: Any) -> Iterator[Any]:
+    """Read through gzip where the file is packed, whatever its name."""
+    packed = raw.peek(2)[:2] == b"\x1f\x8b"
+    if not packed:
+        yield raw
+        return
+    with gzip.GzipFile(fileobj=raw, mode="rb") as file:
+        yield file
+
+
+def _words(error: ValidationError) -> str:
+    """Say in a line what is wrong, with the field it is in."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    words = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {words}" if where else words

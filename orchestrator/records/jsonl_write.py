@@ -1,0 +1,98 @@
+"""Records of a store, written as JSON Lines."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import itertools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from orchestrator.errors import NotFoundError
+from orchestrator.files import writable, writing
+from orchestrator.records.jsonl_lines import class_line, header_line, put_line, trial_line, workload_line
+from orchestrator.records.take import classes_of
+from orchestrator.storage import Storage
+from workers.messages import TrialState
+
+__all__ = ["Exported", "export_records"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: trials, how many of them are failures, workloads, device classes."""
+
+    path: pathlib.Path
+    trials: int
+    failed: int
+    workloads: int
+    device_classes: tuple[str, ...]
+
+
+# -- writing
+def export_records(
+    store: Storage,
+    output: str | os.PathLike[str],
+    *,
+    engine: str | None = None,
+    device_class: str | None = None,
+    workloads: Sequence[str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Exported:
+    """Write stored records, failures too, to a file; packed where its name ends in ``.gz``.
+
+    Parameters
+    ----------
+    engine, device_class : str, optional
+        Only those of these.
+    workloads : sequence of str, optional
+        Only those of workloads with these hashes.
+
+    Raises
+    ------
+    NotFoundError
+        There is nothing to write, or no such device class.
+    UsageError
+        The file can't be written.
+    """
+    path = writable(output)
+    classes = classes_of(store)
+    if device_class is not None and device_class not in classes:
+        known = ", ".join(classes) or "none"
+        raise NotFoundError(f"no device class {device_class} is stored; there are: {known}")
+    seen: set[str] = set()
+    named: set[str] = set()
+    trials = failed = 0
+    pages = store.all_trials(engine=engine, device_class=device_class, workloads=workloads)
+    first = next(pages, None)
+    if first is None:
+        raise NotFoundError("no such trial is stored; nothing was written")
+    with writing(path) as raw, _packed(raw, path) as file:
+        put_line(file, header_line())
+        for page in itertools.chain([first], pages):
+            for name in dict.fromkeys(trial.device_class for trial in page):
+                if name not in named:
+                    named.add(name)
+                    put_line(file, {"device_class": class_line(classes.get(name) or classes_of(store)[name])})
+            missing = [h for h in dict.fromkeys(trial.workload_hash for trial in page) if h not in seen]
+            for workload in store.get_workloads(missing):
+                put_line(file, {"workload": workload_line(workload)})
+            seen.update(missing)
+            for trial in page:
+                put_line(file, {"trial": trial_line(trial)})
+            trials += len(page)
+            failed += sum(trial.state is not TrialState.OK for trial in page)
+            say(f"wrote {trials:,} trials")
+    return Exported(path, trials, failed, len(seen), tuple(sorted(named)))
+
+
+@contextlib.contextmanager
+def _packed(raw: IO[bytes], path: pathlib.Path) -> Iterator[IO[bytes]]:
+    if path.suffix != ".gz":
+        yield raw
+        return
+    with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
+        yield file  # type: ignore[misc]

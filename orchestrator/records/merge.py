@@ -1,0 +1,62 @@
+"""The records of one database taken into another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from orchestrator.errors import StorageError
+from orchestrator.records.reports import Imported
+from orchestrator.records.take import classes_of, other_text, take_entries
+from orchestrator.storage import DeviceClassRow, Storage, TrialRow
+from workers.messages import Workload
+
+__all__ = ["Source", "merge_store"]
+
+
+def merge_store(
+    store: Storage,
+    source: Storage,
+    *,
+    engine: str | None = None,
+    device_class: str | None = None,
+    dry_run: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Imported:
+    """Store the records of another store here: workloads, device classes and trials.
+
+    Campaigns, models and comparisons stay where they are. Doing it twice changes nothing the second time.
+
+    Raises
+    ------
+    StorageError
+        A device class has the same name in both and is another device.
+    """
+    known = classes_of(source)
+    for name, row in known.items():
+        here = store.find_device_class(name)
+        if here is not None and (problem := other_text(here, row)):
+            raise StorageError(f"the stores can't be merged: {problem}")
+    pages = source.all_trials(engine=engine, device_class=device_class)
+
+    def trials() -> Iterator[TrialRow]:
+        for page in pages:
+            yield from page
+
+    return take_entries(store, source.url, trials(), Source(source, known), (), dry_run, say)
+
+
+@dataclass
+class Source:
+    """Where the workloads and device classes of trials are looked up: another store."""
+
+    store: Storage
+    classes: dict[str, DeviceClassRow]
+
+    def device_class(self, name: str) -> DeviceClassRow:
+        if name not in self.classes:
+            self.classes = classes_of(self.store)
+        return self.classes[name]
+
+    def workloads(self, hashes: Sequence[str]) -> list[Workload]:
+        return self.store.get_workloads(hashes)

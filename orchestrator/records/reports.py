@@ -1,0 +1,65 @@
+"""What came of an import, and what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["BadLine", "Imported", "refusal"]
+
+# Of a file of another kind every line is bad, and some tell that as well as all.
+_BAD_LISTED = 50
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line that can't be imported, and why; of which file, where there are several."""
+
+    number: int
+    reason: str
+    file: str = ""
+
+    @property
+    def where(self) -> str:
+        """The line, for people."""
+        return f"{self.file} line {self.number}" if self.file else f"line {self.number}"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of the records of a file or of another store.
+
+    Attributes
+    ----------
+    trials, failed : int
+        Trials it holds, and how many of them failed.
+    stored_before : int
+        Those whose candidate was stored already: nothing was changed.
+    imported : int
+        New ones. With `dry_run` nothing was stored, and it says what would have been.
+    device_classes : tuple of str
+        What they were measured on.
+    bad : tuple of BadLine
+        Lines that were left out.
+    """
+
+    source: str
+    device_classes: tuple[str, ...]
+    workloads: int
+    trials: int
+    failed: int
+    stored_before: int
+    imported: int
+    bad: tuple[BadLine, ...]
+    dry_run: bool
+
+
+def refusal(name: str, bad: Sequence[BadLine], lines: int) -> str:
+    """Say that nothing of a file was imported, and which of its lines are bad."""
+    listed = "".join(f"\n  {line.where}: {line.reason}" for line in bad[:_BAD_LISTED])
+    if len(bad) > _BAD_LISTED:
+        listed += f"\n  and {len(bad) - _BAD_LISTED} more"
+    return (
+        f"{len(bad)} of {lines} lines of {name} can't be imported, so nothing was; "
+        f"--skip-bad leaves them out:{listed}"
+    )

@@ -1,0 +1,88 @@
+"""Records taken into a store in batches, whatever they come from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from orchestrator.records.jsonl_read import Reader
+from orchestrator.records.merge import Source
+from orchestrator.records.reports import BadLine, Imported
+from orchestrator.storage import DeviceClassRow, Storage, TrialRow
+from workers.messages import DeviceInfo, TrialState
+
+__all__ = ["BATCH", "classes_of", "other_text", "take_entries"]
+
+BATCH = 500
+
+
+def take_entries(
+    store: Storage,
+    name: str,
+    trials: Iterator[TrialRow],
+    source: Source | Reader,
+    bad: tuple[BadLine, ...],
+    dry_run: bool,
+    say: Callable[[str], None],
+) -> Imported:
+    """Store trials in batches, and before each what they refer to."""
+    count = failed = imported = 0
+    classes: set[str] = set()
+    workloads: set[str] = set()
+    # Candidates of this file or store that were counted as new in a dry run.
+    fresh: set[tuple[str, str, str]] = set()
+    while batch := _some(trials):
+        count += len(batch)
+        failed += sum(trial.state is not TrialState.OK for trial in batch)
+        new = [h for h in dict.fromkeys(trial.workload_hash for trial in batch) if h not in workloads]
+        names = {trial.device_class for trial in batch} - classes
+        workloads.update(new)
+        classes |= names
+        if dry_run:
+            imported += _would_import(store, batch, fresh)
+        else:
+            for row in sorted((source.device_class(n) for n in names), key=lambda row: row.name):
+                info = DeviceInfo(row.target, row.name, row.model, row.cores, row.kind)
+                store.put_device_class(row.engine, info)
+            store.put_workloads(source.workloads(new))
+            imported += store.import_trials(batch)
+        say(f"{'checked' if dry_run else 'took'} {count:,} trials")
+    return Imported(
+        source=name,
+        device_classes=tuple(sorted(classes)),
+        workloads=len(workloads),
+        trials=count,
+        failed=failed,
+        stored_before=count - imported,
+        imported=imported,
+        bad=bad,
+        dry_run=dry_run,
+    )
+
+
+def _would_import(store: Storage, batch: Sequence[TrialRow], fresh: set[tuple[str, str, str]]) -> int:
+    before = len(fresh)
+    pairs = dict.fromkeys((trial.workload_hash, trial.device_class) for trial in batch)
+    known = {pair: store.known_candidates(*pair) for pair in pairs}
+    for trial in batch:
+        pair = (trial.workload_hash, trial.device_class)
+        if trial.candidate not in known[pair]:
+            fresh.add((*pair, trial.candidate))
+    return len(fresh) - before
+
+
+def _some(trials: Iterator[TrialRow]) -> list[TrialRow]:
+    return list(itertools.islice(trials, BATCH))
+
+
+def other_text(stored: DeviceClassRow, given: DeviceClassRow) -> str:
+    """Say in what a device class differs from the stored one of its name; nothing where it doesn't."""
+    for name in ("engine", "target", "model", "cores", "kind"):
+        ours, theirs = getattr(stored, name), getattr(given, name)
+        if ours != theirs:
+            return f"device class {given.name} is stored with {name} {ours!r}, and this has {theirs!r}"
+    return ""
+
+
+def classes_of(store: Storage) -> dict[str, DeviceClassRow]:
+    return {row.name: row for row in store.device_classes()}

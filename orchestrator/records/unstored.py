@@ -1,0 +1,71 @@
+"""Trials that no store would take, kept in a file for a later import."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+
+from orchestrator.files import writing
+from orchestrator.records.jsonl_lines import class_line, header_line, instant, put_line, workload_line
+from orchestrator.storage import DeviceClassRow, NewTrial, default_path
+from workers.messages import DeviceInfo, Workload
+
+__all__ = ["save_unstored", "unstored_path"]
+
+
+def unstored_path(campaign_id: int) -> pathlib.Path:
+    """Return where the trials of a campaign are kept that no store took: in the user's data folder."""
+    folder = default_path().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"unstored-{campaign_id}-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}.jsonl"
+
+
+def save_unstored(
+    path: pathlib.Path,
+    trials: Sequence[NewTrial],
+    workloads: Sequence[Workload],
+    devices: Iterable[DeviceInfo],
+) -> None:
+    """Write trials that no store has taken yet, to be imported when one does.
+
+    Parameters
+    ----------
+    workloads, devices
+        Those that the trials name, and maybe others; all of one engine.
+
+    Raises
+    ------
+    UsageError
+        The file can't be written.
+    """
+    now = instant(datetime.now(timezone.utc))
+    engine = workloads[0].engine
+    with writing(path) as file:
+        put_line(file, header_line())
+        for device in devices:
+            row = DeviceClassRow(
+                0, device.device_class, engine, device.target, device.model, device.cores, device.kind
+            )
+            put_line(file, {"device_class": class_line(row)})
+        for workload in workloads:
+            put_line(file, {"workload": workload_line(workload)})
+        for trial in trials:
+            measured = trial.measurement
+            line = {
+                "workload": trial.workload_hash,
+                "device_class": trial.device_class,
+                "candidate": trial.candidate.hash,
+                "trace": trial.candidate.trace,
+                "state": measured.state.value,
+                "times_s": list(measured.times),
+                "message": measured.message,
+                "device": measured.device,
+                "host": measured.host,
+                "versions": dict(trial.versions),
+                "build_s": trial.build_s,
+                "run_s": measured.run_s,
+                "token": trial.token,
+                "recorded_at": now,
+            }
+            put_line(file, {"trial": line})

@@ -1,0 +1,74 @@
+"""What goes into the store and what comes out: frozen dataclasses, without SQL."""
+
+from orchestrator.storage.rows.answers import (
+    BestOrder,
+    BestRow,
+    DeviceClassFailures,
+    FailureRow,
+    ImprovementRow,
+    ModelShares,
+    TaskComparisonRow,
+    TaskOfCampaign,
+    TaskShareRow,
+)
+from orchestrator.storage.rows.campaigns import (
+    BEGUN_STATES,
+    ENDED_STATES,
+    RESTING_STATES,
+    CampaignModelRow,
+    CampaignRequest,
+    CampaignRow,
+    CampaignState,
+    NewCampaignModel,
+)
+from orchestrator.storage.rows.catalog import (
+    DeviceClassRow,
+    DeviceRow,
+    ModelDeviceRow,
+    ModelRow,
+    Sighting,
+    WorkloadRow,
+)
+from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
+from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
+from orchestrator.storage.rows.trials import NewTrial, TrialRow
+from orchestrator.storage.rows.verifications import NewVerification, VerificationRow, records_key
+
+__all__ = [
+    "BEGUN_STATES",
+    "ENDED_STATES",
+    "RESTING_STATES",
+    "BestOrder",
+    "BestRow",
+    "CampaignModelRow",
+    "CampaignRequest",
+    "CampaignRow",
+    "CampaignState",
+    "CampaignTaskRow",
+    "ClassStatistics",
+    "DeviceClassFailures",
+    "DeviceClassRow",
+    "DeviceRow",
+    "FailureRow",
+    "ImprovementRow",
+    "ModelDeviceRow",
+    "ModelRow",
+    "ModelShares",
+    "ModelTaskRow",
+    "NewCampaignModel",
+    "NewTask",
+    "NewTrial",
+    "NewVerification",
+    "PruneCounts",
+    "Sighting",
+    "StoreStatistics",
+    "TaskComparisonRow",
+    "TaskOfCampaign",
+    "TaskShareRow",
+    "TaskStanding",
+    "TaskState",
+    "TrialRow",
+    "VerificationRow",
+    "WorkloadRow",
+    "records_key",
+]

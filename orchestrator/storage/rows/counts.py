@@ -1,0 +1,64 @@
+"""How much there is, and how much was pruned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["ClassStatistics", "PruneCounts", "StoreStatistics"]
+
+
+@dataclass(frozen=True)
+class ClassStatistics:
+    """How much is stored for a device class.
+
+    Attributes
+    ----------
+    device : str
+        Its model, for people.
+    trials, failures : int
+        Trials, and how many of them failed.
+    first_at, last_at : datetime
+        When the first and the last of those still stored were recorded.
+    """
+
+    device_class: str
+    engine: str
+    device: str
+    workloads: int
+    trials: int
+    failures: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class StoreStatistics:
+    """How much is stored; `size_bytes` is what the whole database takes."""
+
+    classes: tuple[ClassStatistics, ...]
+    workloads: int
+    models: int
+    campaigns: int
+    verifications: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class PruneCounts:
+    """What a pruning deleted, or would delete.
+
+    Attributes
+    ----------
+    before : int
+        Trials stored before.
+    trials, failures : int
+        Trials deleted, and how many of them were failures.
+    workloads : int
+        Workloads deleted, because nothing referred to them any more; not counted beforehand.
+    """
+
+    before: int
+    trials: int
+    failures: int
+    workloads: int

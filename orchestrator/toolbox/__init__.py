@@ -1,0 +1,5 @@
+"""The engine processes a command needs on its own machine: to read, plan, build and compare."""
+
+from orchestrator.toolbox.toolbox import Toolbox
+
+__all__ = ["Toolbox"]

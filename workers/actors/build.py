@@ -1,0 +1,39 @@
+"""Builds, each in a fresh fork."""
+
+from __future__ import annotations
+
+import time
+
+from workers.actors.base import EngineActor
+from workers.errors import EngineLostError, EngineTimeoutError, TunefleetError
+from workers.messages import Artifact, BuildResult, Candidate, TrialState, Workload
+
+__all__ = ["BuildActor"]
+
+
+class BuildActor(EngineActor):
+    """Builds, each in a fresh fork."""
+
+    role = "build"
+
+    def build(
+        self, workload: Workload, target: str, candidate: Candidate, timeout_s: float
+    ) -> tuple[BuildResult, Artifact | None]:
+        """Build one candidate. A candidate that fails, crashes or never ends is a result, not an error.
+
+        Raises
+        ------
+        EngineLostError
+            Where the engine process itself died: the candidate may be innocent.
+        """
+        started = time.monotonic()
+        try:
+            artifact: Artifact = self._process.call("build", workload, target, candidate, timeout_s=timeout_s)
+        except EngineTimeoutError as error:
+            return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
+        except TunefleetError as error:
+            # A fork that crashed had got to some stage; without one, the engine process is what was lost.
+            if isinstance(error, EngineLostError) and not error.stage:
+                raise
+            return BuildResult(time.monotonic() - started, TrialState.BUILD_ERROR, str(error)), None
+        return BuildResult(time.monotonic() - started), artifact

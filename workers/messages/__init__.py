@@ -1,0 +1,44 @@
+"""What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
+
+from workers.messages.devices import DeviceInfo, Endpoint, Station
+from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, Plan
+from workers.messages.logs import LogFormat, LogLine, WrittenLog
+from workers.messages.models import Extraction, PreparedModel, TaskSpec, TensorSpec
+from workers.messages.searches import SearchOptions
+from workers.messages.timing import EvaluatorConfig, Timing
+from workers.messages.trials import (
+    Artifact,
+    BuildResult,
+    Candidate,
+    Measurement,
+    Record,
+    TrialState,
+    Workload,
+)
+
+__all__ = [
+    "Artifact",
+    "BuildResult",
+    "Candidate",
+    "CompiledModel",
+    "DeviceInfo",
+    "Endpoint",
+    "EvaluatorConfig",
+    "Extraction",
+    "LogFormat",
+    "LogLine",
+    "Measurement",
+    "ModelRun",
+    "ModelTiming",
+    "Plan",
+    "PreparedModel",
+    "Record",
+    "SearchOptions",
+    "Station",
+    "TaskSpec",
+    "TensorSpec",
+    "Timing",
+    "TrialState",
+    "Workload",
+    "WrittenLog",
+]

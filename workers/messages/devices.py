@@ -1,0 +1,74 @@
+"""Devices, and how they are reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["DeviceInfo", "Endpoint", "Station"]
+
+
+@dataclass(frozen=True)
+class Station:
+    """A device as it can be asked for: an RPC server that a tracker knows under a key.
+
+    Attributes
+    ----------
+    key : str
+        Under which the server is registered.
+    device : DeviceInfo
+    index : int
+        Which of a machine's devices of this class it is: the set of cores, the GPU.
+    tracker : tuple of (str, int) or None
+        Where the server registered itself, a board for example; None where the measure actor starts it.
+    """
+
+    key: str
+    device: DeviceInfo
+    index: int = 0
+    tracker: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a measurement goes: a key at a tracker.
+
+    Attributes
+    ----------
+    wait_s : float
+        How long to wait for a free device (seconds).
+    """
+
+    host: str
+    port: int
+    key: str
+    kind: str
+    wait_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that can measure, and what makes its run times comparable with another's.
+
+    Attributes
+    ----------
+    target : str
+        The engine's canonical text of the target.
+    device_class : str
+        Target and device model in one readable word; run times compare within it and nowhere else.
+    model : str
+        Name of the CPU or GPU.
+    cores : int
+        Cores a kernel may use; 0 for a GPU.
+    kind : str
+        TVM's device type: ``cpu``, ``cuda``.
+    unfit : str
+        Why this machine can't run code for the target; empty where it can.
+    """
+
+    target: str
+    device_class: str
+    model: str
+    cores: int
+    kind: str
+    unfit: str = ""
+    versions: dict[str, str] = field(default_factory=dict)

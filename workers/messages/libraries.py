@@ -1,0 +1,67 @@
+"""Compiled models, and what they were compiled after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from workers.messages.trials import Record, Workload
+
+__all__ = ["CompiledModel", "ModelRun", "ModelTiming", "Plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which records a model is compiled with.
+
+    Attributes
+    ----------
+    name : str
+        One or two words for people.
+    records : dict of str to Record
+        By the hash of the workload; those that are not there are compiled untuned.
+    sequence : tuple of (Workload, Record)
+        For an engine that chooses for each node of the model by itself: a record for each of those nodes, in
+        the engine's order of them. They go before ``records``.
+    """
+
+    name: str
+    records: dict[str, Record] = field(default_factory=dict)
+    sequence: tuple[tuple[Workload, Record], ...] = ()
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A deployable library and how much of it is tuned.
+
+    Attributes
+    ----------
+    library : bytes
+        The shared library.
+    params : bytes or None
+        The weights as an ``.npz`` archive, where they were asked for beside the library.
+    tuned : tuple of str
+        Hashes of the workloads for which a record was applied.
+    untuned : tuple of str
+        Hashes of those for which none was found.
+    """
+
+    library: bytes
+    params: bytes | None
+    tuned: tuple[str, ...]
+    untuned: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelTiming:
+    """Latency of a whole model, in seconds of one inference, one value a repeat."""
+
+    times: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """One run of a compiled model: its outputs (numpy arrays) and its times (seconds, one a repeat)."""
+
+    outputs: tuple[Any, ...]
+    times: tuple[float, ...]

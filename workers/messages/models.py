@@ -1,0 +1,80 @@
+"""Models and their tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workers.messages.trials import Workload
+
+__all__ = ["Extraction", "PreparedModel", "TaskSpec", "TensorSpec"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A model's input or output: every dimension fixed.
+
+    Attributes
+    ----------
+    name : str
+        The ONNX value's name.
+    shape : tuple of int
+    dtype : str
+        numpy's name of the element type, such as ``float32``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """An ONNX model made ready for TVM's frontend, and what was done to it.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the original: the model file's bytes, then those of its external data files.
+    name : str
+        The file's stem.
+    onnx : bytes
+        The prepared model, weights inside, all input dimensions fixed.
+    inputs, outputs : tuple of TensorSpec
+    changes : tuple of str
+        One sentence for every change made to the original, for people.
+    layout : str
+        Which the engine is to give the activations; ``auto`` leaves it to the engine.
+    """
+
+    sha256: str
+    name: str
+    onnx: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    changes: tuple[str, ...] = ()
+    layout: str = "auto"
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A workload as it stands in one model: how often it is called there."""
+
+    name: str
+    weight: int
+    workload: Workload
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The tasks of one model for one target.
+
+    Attributes
+    ----------
+    tasks : tuple of TaskSpec
+        In the order of the model, one for each distinct workload.
+    engine_version : str
+        Tasks of another version of the engine are not reused.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    engine_version: str
