@@ -24,7 +24,7 @@ from orchestrator.records.take import BATCH, other_text, take_entries
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
 
-__all__ = ["Reader", "import_records", "is_records"]
+__all__ = ["import_records", "is_records"]
 
 
 # -- reading
@@ -65,19 +65,19 @@ def import_records(
         text has their numbers.
     """
     file = pathlib.Path(path).absolute()
-    checked = Reader(store, file, only_check=True)
+    checked = _Reader(store, file, only_check=True)
     for number, _ in enumerate(checked.trials(), 1):
         if number % BATCH == 0:
             say(f"checked {number:,} trials")
     bad = tuple(checked.bad)
     if bad and not skip_bad:
         raise UsageError(refusal(file.name, bad, checked.lines))
-    reader = Reader(store, file)
+    reader = _Reader(store, file)
     return take_entries(store, file.name, reader.trials(), reader, bad, dry_run, say)
 
 
 @dataclass
-class Reader:
+class _Reader:
     """Goes through a file once; keeps what was wrong, and the workloads of the trials it has just passed."""
 
     store: Storage

@@ -11,7 +11,7 @@ from orchestrator.records.take import classes_of, other_text, take_entries
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
 
-__all__ = ["Source", "merge_store"]
+__all__ = ["merge_store"]
 
 
 def merge_store(
@@ -43,11 +43,11 @@ def merge_store(
         for page in pages:
             yield from page
 
-    return take_entries(store, source.url, trials(), Source(source, known), (), dry_run, say)
+    return take_entries(store, source.url, trials(), _Store(source, known), (), dry_run, say)
 
 
 @dataclass
-class Source:
+class _Store:
     """Where the workloads and device classes of trials are looked up: another store."""
 
     store: Storage

@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
-from orchestrator.records.jsonl_read import Reader
-from orchestrator.records.merge import Source
 from orchestrator.records.reports import BadLine, Imported
+from orchestrator.records.source import Source
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import DeviceInfo, TrialState
 
@@ -20,7 +19,7 @@ def take_entries(
     store: Storage,
     name: str,
     trials: Iterator[TrialRow],
-    source: Source | Reader,
+    source: Source,
     bad: tuple[BadLine, ...],
     dry_run: bool,
     say: Callable[[str], None],
