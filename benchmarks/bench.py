@@ -37,14 +37,14 @@ class Bench:
         target = self.station.device.target
         return self.builder.build(workload, target, candidate, _BUILD_SECONDS)[1]
 
-    def measure(self, artifact: Artifact, beat_s: float | None = None) -> Measurement:
+    def measure(self, artifact: Artifact, best_known_s: float | None = None) -> Measurement:
         """Time what was built, as campaigns do by default."""
-        return self.measurer.measure(artifact, self.station, EvaluatorConfig(), beat_s)
+        return self.measurer.measure(artifact, self.station, EvaluatorConfig(), best_known_s)
 
-    def seconds(self, workload: Workload, candidate: Candidate, beat_s: float | None = None) -> float | None:
+    def seconds(self, workload: Workload, candidate: Candidate, best_known_s: float | None = None) -> float | None:
         """Build and time a candidate; None where either fails."""
         artifact = self.build(workload, candidate)
-        measured = self.measure(artifact, beat_s) if artifact is not None else None
+        measured = self.measure(artifact, best_known_s) if artifact is not None else None
         if measured is None or measured.state is not TrialState.OK:
             return None
         return statistics.median(measured.times)

@@ -35,7 +35,7 @@ class Sample:
     task: str
     code: str
     size: int
-    beat_s: float
+    best_known_s: float
     full_s: float
     full_run_s: float
     early_s: float
@@ -102,7 +102,7 @@ def report(found: list[Sample]) -> str:
 
 def _row(name: str, group: list[Sample]) -> tuple[str, ...]:
     stopped = [sample for sample in group if sample.stopped]
-    near = sum(sample.full_s < 1.2 * sample.beat_s for sample in stopped)
+    near = sum(sample.full_s < 1.2 * sample.best_known_s for sample in stopped)
     full, early = sum(s.full_run_s for s in group), sum(s.early_run_s for s in group)
     twins = len(group) - len({(sample.task, sample.code) for sample in group})
     share = f"{early:.1f} ({early / full:.2f})"

@@ -22,7 +22,7 @@ import yaml  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 
 from orchestrator.toolbox import Toolbox
-from workers.messages import Plan
+from workers.messages import RecordChoice
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "run_library.py"
@@ -77,8 +77,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     with Toolbox("metaschedule") as tools:
         model = tools.prepare(str(path), {})
         target = tools.resolve_target("auto").target
-        inside = tools.compile(model, target, Plan("untuned")).result()
-        beside = tools.compile(model, target, Plan("untuned"), params_beside=True).result()
+        inside = tools.compile(model, target, RecordChoice("untuned")).result()
+        beside = tools.compile(model, target, RecordChoice("untuned"), params_beside=True).result()
     assert inside.params is None
     assert beside.params is not None
     (folder / "inside.so").write_bytes(inside.library)

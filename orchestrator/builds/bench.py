@@ -16,7 +16,7 @@ from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
 from orchestrator.toolbox import Toolbox
-from workers.messages import Endpoint, Plan
+from workers.messages import Endpoint, RecordChoice
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
@@ -86,7 +86,7 @@ def bench_model(
     rounds: int = ROUNDS,
     seed: int = 1,
     layout: str | None = None,
-    together: bool = True,
+    weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     board: str | None = None,
     tracker: tuple[str, int] | None = None,
@@ -122,7 +122,7 @@ def bench_model(
         model,
         rounds=rounds,
         seed=seed,
-        together=together,
+        weigh_layouts=weigh_layouts,
         allowed=allowed,
         endpoint=endpoint,
         say=say,
@@ -138,7 +138,7 @@ def verify(
     seed: int = 1,
     campaign_id: int | None = None,
     remember: bool = False,
-    together: bool = True,
+    weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     endpoint: Endpoint | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -150,7 +150,7 @@ def verify(
     ----------
     remember : bool, optional
         Take the stored comparison where there is one of the same records.
-    together : bool, optional
+    weigh_layouts : bool, optional
         See :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
@@ -169,11 +169,11 @@ def verify(
     if device.unfit and endpoint is None:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
     choice = choose_plan(
-        store, tools, model, coverage, together=together, endpoint=endpoint, say=say, quiet=quiet
+        store, tools, model, coverage, weigh_layouts=weigh_layouts, endpoint=endpoint, say=say, quiet=quiet
     )
     say(f"compiling {prepared.name}, tuned and untuned")
     # Side by side, where the choice did not need them already.
-    untuned_build = None if choice.untuned else tools.compile(prepared, device.target, Plan("untuned"))
+    untuned_build = None if choice.untuned else tools.compile(prepared, device.target, RecordChoice("untuned"))
     tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
     untuned = choice.untuned if untuned_build is None else untuned_build.result()
     assert untuned is not None

@@ -59,7 +59,7 @@ def build_model(
     params: str | os.PathLike[str] | None = None,
     require_complete: bool = False,
     layout: str | None = None,
-    together: bool = True,
+    weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     board: str | None = None,
     say: Callable[[str], None] = lambda _: None,
@@ -76,7 +76,7 @@ def build_model(
         Refuse to build where a task has no record.
     layout : str, optional
         See :func:`.extraction.extract_model`.
-    together : bool, optional
+    weigh_layouts : bool, optional
         Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
@@ -102,7 +102,7 @@ def build_model(
             f"on {device.device_class}:\n{names}"
         )
     say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
-    choice = choose_plan(store, tools, model, coverage, together=together, say=say)
+    choice = choose_plan(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
     compiled = choice.compiled
     if compiled is None or weights is not None:
         compiled = tools.compile(

@@ -28,7 +28,7 @@ from workers.messages import (
     Endpoint,
     EvaluatorConfig,
     Measurement,
-    Plan,
+    RecordChoice,
     Station,
     TrialState,
     Workload,
@@ -59,7 +59,7 @@ class Choice:
         One sentence for people.
     """
 
-    plan: Plan
+    plan: RecordChoice
     why: str
     compiled: CompiledModel | None = None
     untuned: CompiledModel | None = None
@@ -72,7 +72,7 @@ def choose_plan(
     model: ExtractedModel,
     coverage: Coverage,
     *,
-    together: bool = True,
+    weigh_layouts: bool = True,
     endpoint: Endpoint | None = None,
     say: Callable[[str], None] = lambda _: None,
     quiet: _Quiet = nullcontext,
@@ -81,7 +81,7 @@ def choose_plan(
 
     Parameters
     ----------
-    together : bool, optional
+    weigh_layouts : bool, optional
         Weigh layouts between the tasks, where the engine can. Without, each task's best is taken, unless it
         measures slower than the untuned model.
     endpoint : Endpoint, optional
@@ -90,14 +90,14 @@ def choose_plan(
         Makes a context within which nothing else uses this machine's cores.
     """
     device = model.device
-    best = Plan("each task's best", coverage.records)
+    best = RecordChoice("each task's best", coverage.records)
     width = tools.alternatives()
     if width == 1 or not coverage.tuned:
         return Choice(best, "each task's best record")
     if device.unfit and endpoint is None:
         return Choice(best, f"each task's best record; nothing was compared, for here {device.unfit}")
-    if not together:
-        return _fastest(tools, model, (best, Plan("untuned")), say, quiet, endpoint)
+    if not weigh_layouts:
+        return _fastest(tools, model, (best, RecordChoice("untuned")), say, quiet, endpoint)
     workloads = tuple(task.workload for task in model.tasks)
     history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
     # What a task has none of, it may have been allowed to borrow.
@@ -114,7 +114,7 @@ def choose_plan(
 def _fastest(
     tools: Toolbox,
     model: ExtractedModel,
-    plans: Sequence[Plan],
+    plans: Sequence[RecordChoice],
     say: Callable[[str], None],
     quiet: _Quiet = nullcontext,
     endpoint: Endpoint | None = None,

@@ -19,7 +19,7 @@ from workers.messages import (
     LogLine,
     ModelRun,
     ModelTiming,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -156,9 +156,9 @@ class Toolbox:
         workloads: tuple[Workload, ...],
         history: dict[str, tuple[Record, ...]],
         measured: dict[str, tuple[Record, ...]],
-    ) -> tuple[Plan, ...]:
+    ) -> tuple[RecordChoice, ...]:
         """Return the plans worth compiling, the most promising first."""
-        plans: tuple[Plan, ...] = self._engine.call(
+        plans: tuple[RecordChoice, ...] = self._engine.call(
             "plans", model, target, workloads, history, measured, timeout_s=_EXTRACT_SECONDS
         )
         return plans
@@ -188,7 +188,7 @@ class Toolbox:
         return log
 
     def compile(
-        self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: RecordChoice, *, params_beside: bool = False
     ) -> Future[CompiledModel]:
         """Start to compile a model; several may be under way."""
         return self._engine.submit("compile", model, target, plan, params_beside, timeout_s=_COMPILE_SECONDS)

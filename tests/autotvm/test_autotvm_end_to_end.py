@@ -18,7 +18,7 @@ from orchestrator.fleet.ray import fleet as ray_fleet
 from orchestrator.storage import CampaignState, TaskState
 from workers import environments
 from workers.errors import UsageError
-from workers.messages import CompiledModel, Plan, PreparedModel, TrialState
+from workers.messages import CompiledModel, RecordChoice, PreparedModel, TrialState
 from workers.models import compare, prepare, random_inputs, run_reference
 
 PER_TASK = 8
@@ -183,7 +183,7 @@ def test_every_plan_makes_a_library_that_agrees_with_onnxruntime(
     compiled: dict[str, Future[CompiledModel]] = {}
     compile_ = tools.compile
 
-    def kept(model: PreparedModel, target: str, plan: Plan) -> Future[CompiledModel]:
+    def kept(model: PreparedModel, target: str, plan: RecordChoice) -> Future[CompiledModel]:
         return compiled.setdefault(plan.name, compile_(model, target, plan))
 
     monkeypatch.setattr(tools, "compile", kept)

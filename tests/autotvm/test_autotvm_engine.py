@@ -23,7 +23,7 @@ from workers.messages import (
     DeviceInfo,
     EvaluatorConfig,
     Extraction,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -319,7 +319,7 @@ def test_weights_beside_the_library_give_what_weights_inside_give(
     inputs = random_inputs(model.inputs, seed=3)
     outputs = []
     for beside in (False, True):
-        compiled = engine.call("compile", model, device.target, Plan("some", records), beside, timeout_s=120)
+        compiled = engine.call("compile", model, device.target, RecordChoice("some", records), beside, timeout_s=120)
         assert set(compiled.tuned) == set(records)
         assert (compiled.params is not None) == beside
         run = engine.call("run", compiled.library, compiled.params, inputs, device.target, 3, 1, timeout_s=60)

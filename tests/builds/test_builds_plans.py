@@ -11,7 +11,7 @@ from orchestrator.builds.plans import Choice, _fastest
 from orchestrator.errors import EngineError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.request import ModelRequest
-from workers.messages import CompiledModel, DeviceInfo, ModelRun, Plan, PreparedModel, TensorSpec
+from workers.messages import CompiledModel, DeviceInfo, ModelRun, RecordChoice, PreparedModel, TensorSpec
 
 TOGETHER, EACH, UNTUNED = "layouts chosen together", "each task's best", "untuned"
 INPUT = TensorSpec("x", (1,), "float32")
@@ -34,7 +34,7 @@ class Timed:
         self.turns = {name: iter(turns) for name, turns in times.items()}
         self.order: list[str] = []
 
-    def compile(self, _model: PreparedModel, _target: str, plan: Plan) -> Future[CompiledModel]:
+    def compile(self, _model: PreparedModel, _target: str, plan: RecordChoice) -> Future[CompiledModel]:
         done: Future[CompiledModel] = Future()
         if plan.name in self.refused:
             done.set_exception(EngineError("no such layout\nand a long story"))
@@ -56,7 +56,7 @@ class Timed:
 def choose(**times: list[tuple[float, ...]]) -> tuple[Choice, Timed]:
     names = {"together": TOGETHER, "each": EACH, "untuned": UNTUNED}
     tools = Timed({names[key]: turns for key, turns in times.items()})
-    plans = [Plan(names[key]) for key in times]
+    plans = [RecordChoice(names[key]) for key in times]
     return _fastest(tools, MODEL, plans, lambda _: None), tools  # type: ignore[arg-type]
 
 
@@ -104,7 +104,7 @@ def test_people_are_told_what_it_was_compared_with() -> None:
 
 
 def test_a_plan_that_does_not_compile_is_dropped_and_named() -> None:
-    plans = [Plan(TOGETHER), Plan(UNTUNED)]
+    plans = [RecordChoice(TOGETHER), RecordChoice(UNTUNED)]
     tools = Timed({UNTUNED: steady(1.0)})
     tools.refused = {TOGETHER}
     choice = _fastest(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 from stand_in_fleet import CPU, OWNER, StandInFleet, plan
 
 from orchestrator.campaigns.scheduling import scheduler as looping
-from orchestrator.campaigns.scheduling.scheduler import Loop
+from orchestrator.campaigns.scheduling.scheduler import Scheduler
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError
@@ -39,7 +39,7 @@ class Shop:
 
     def __init__(self, store: Storage, fleet: Any, clock: Callable[[], float] | None = None) -> None:
         self.store, self.fleet = store, fleet
-        self.loop = Loop(store, fleet, **({"clock": clock} if clock else {}))
+        self.loop = Scheduler(store, fleet, **({"clock": clock} if clock else {}))
         self.measured: list[int] = []
         self.ended: dict[int, Exception | None] = {}
         self.stopped: set[int] = set()
@@ -216,9 +216,9 @@ def test_a_running_fleet_serves_a_class_that_is_needed_later_and_says_which_it_h
     assert len({device.place for device in both}) == 1
     both[0].busy = True
     assert fleet.idle_devices() == []
-    assert not fleet.seclude()
+    assert not fleet.reserve_cores()
     both[0].busy = False
-    assert fleet.seclude()
+    assert fleet.reserve_cores()
     assert (fleet.idle_devices(), fleet.free_slots, fleet.paused_here) == ([], 0, True)
-    fleet.unseclude()
+    fleet.release_cores()
     assert (len(fleet.idle_devices()), fleet.free_slots, fleet.paused_here) == (2, 2, False)

@@ -23,7 +23,7 @@ from workers.messages import (
     LogLine,
     ModelRun,
     ModelTiming,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -124,7 +124,7 @@ class CannedToolbox:
         return WrittenLog({"": "".join(lines).encode()})
 
     def compile(
-        self, model: PreparedModel, target: str, plan: Plan, *, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: RecordChoice, *, params_beside: bool = False
     ) -> Future[CompiledModel]:
         tuned = tuple(plan.records)
         untuned = tuple({build.workload(n).hash for n in range(TASKS)} - set(tuned))

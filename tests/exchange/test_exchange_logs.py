@@ -24,7 +24,7 @@ from orchestrator.records.log_import import import_log
 from orchestrator.storage import NewTrial, Storage, TrialRow
 from orchestrator.toolbox import Toolbox
 from workers.environments import EngineEnvironment
-from workers.messages import DeviceInfo, Measurement, Plan, TrialState
+from workers.messages import DeviceInfo, Measurement, RecordChoice, TrialState
 
 Stock = Callable[..., list[Any]]
 
@@ -243,7 +243,7 @@ def test_the_next_build_uses_what_was_imported(
     (record,) = report.coverage.records.values()
     assert json.loads(record.candidate.trace) == lines_of(log)[1]["config"]
     model = extracted(store, tools, request_, device)
-    compiled = tools.compile(model.prepared, device.target, Plan("", report.coverage.records)).result()
+    compiled = tools.compile(model.prepared, device.target, RecordChoice("", report.coverage.records)).result()
     assert (compiled.tuned, compiled.untuned) == ((task.workload_hash,), ())
 
 

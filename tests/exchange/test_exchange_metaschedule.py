@@ -27,7 +27,7 @@ from orchestrator.records.log_import import import_log
 from orchestrator.storage import NewTrial, Storage, TrialRow
 from orchestrator.toolbox import Toolbox
 from workers.actors import SearchActor
-from workers.messages import Candidate, DeviceInfo, Measurement, Plan, SearchOptions, TrialState
+from workers.messages import Candidate, DeviceInfo, Measurement, RecordChoice, SearchOptions, TrialState
 
 Stock = Callable[..., list[Any]]
 
@@ -184,7 +184,7 @@ def assert_agrees(
 ) -> None:
     """Compile with records and compare with onnxruntime."""
     extracted = extract_model(store, tools, request, device)
-    compiled = tools.compile(extracted.prepared, device.target, Plan("", records)).result()
+    compiled = tools.compile(extracted.prepared, device.target, RecordChoice("", records)).result()
     assert set(compiled.tuned) == set(records)
     inputs, expected = tools.reference_outputs(extracted.prepared, 1, 1)
     run = tools.run(compiled, inputs, device.target)

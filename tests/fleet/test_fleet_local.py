@@ -11,7 +11,7 @@ from tiny_models import save
 
 from orchestrator.errors import ModelError, TargetError
 from orchestrator.toolbox import Toolbox
-from workers.messages import Plan, SearchOptions
+from workers.messages import RecordChoice, SearchOptions
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,8 @@ def test_a_model_is_imported_compiled_run_and_compared(tools: Toolbox, tmp_path:
     model = tools.prepare(str(save(tmp_path / "tiny.onnx")), {})
     target = tools.resolve_target("auto").target
     builds = [
-        tools.compile(model, target, Plan("untuned")),
-        tools.compile(model, target, Plan("untuned"), params_beside=True),
+        tools.compile(model, target, RecordChoice("untuned")),
+        tools.compile(model, target, RecordChoice("untuned"), params_beside=True),
     ]
     inputs, expected = tools.reference_outputs(model, 1, 1)
     for build in builds:

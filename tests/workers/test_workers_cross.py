@@ -15,7 +15,7 @@ from workers.actors import BuildActor
 from workers.enginekit.machine import architecture, cross_linker
 from workers.engines.metaschedule.targets import parse_target, unfit_for
 from workers.errors import EngineError
-from workers.messages import CompiledModel, DeviceInfo, Plan, PreparedModel
+from workers.messages import CompiledModel, DeviceInfo, RecordChoice, PreparedModel
 from workers.process.engine_process import EngineProcess
 
 LINKER = "aarch64-linux-gnu-g++"
@@ -58,7 +58,7 @@ def test_a_candidate_for_another_architecture_is_objects_that_the_device_links(
 def test_a_library_for_another_architecture_is_linked_by_its_cross_compiler(
     engine: EngineProcess, model: PreparedModel, board: DeviceInfo
 ) -> None:
-    compiled: CompiledModel = engine.call("compile", model, board.target, Plan("untuned"), timeout_s=120)
+    compiled: CompiledModel = engine.call("compile", model, board.target, RecordChoice("untuned"), timeout_s=120)
     assert machine_of(compiled.library) == EM_AARCH64
     assert cross_linker("aarch64-unknown-linux-gnu") == LINKER
 
@@ -69,7 +69,7 @@ def test_without_a_cross_compiler_the_package_that_has_it_is_named_before_anythi
     # The interpreter is found by its full path, the linker is not.
     monkeypatch.setenv("PATH", str(tmp_path))
     with EngineProcess("metaschedule", "model") as engine, pytest.raises(EngineError) as refused:
-        engine.call("compile", model, board.target, Plan("untuned"), timeout_s=60)
+        engine.call("compile", model, board.target, RecordChoice("untuned"), timeout_s=60)
     assert str(refused.value) == (
         f"a library for aarch64-linux-gnu is linked with {LINKER}, which is not installed here "
         "(Debian has it in the package g++-aarch64-linux-gnu)"

@@ -18,7 +18,7 @@ from workers.messages import (
     Candidate,
     DeviceInfo,
     Extraction,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -178,9 +178,9 @@ def test_a_model_with_records_for_some_of_its_tasks_compiles_whole(
     product: Workload,
     proposed: tuple[Candidate, ...],
 ) -> None:
-    plan = Plan("some", {product.hash: Record(proposed[0], (1e-3,))})
+    plan = RecordChoice("some", {product.hash: Record(proposed[0], (1e-3,))})
     some = engine.call("compile", model, gpu.target, plan, timeout_s=120)
-    none = engine.call("compile", model, gpu.target, Plan("untuned"), timeout_s=120)
+    none = engine.call("compile", model, gpu.target, RecordChoice("untuned"), timeout_s=120)
     assert some.tuned == (product.hash,)
     assert len(some.untuned) == 2
     assert none.tuned == ()

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from workers.messages import DeviceInfo, Plan, PreparedModel
+from workers.messages import DeviceInfo, RecordChoice, PreparedModel
 from workers.models import compare, prepare, random_inputs, run_reference
 from workers.process.engine_process import EngineProcess
 
@@ -40,7 +40,7 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> PreparedModel:
 def test_polynomials_agree_with_onnxruntime_and_nothing_calls_the_c_library(
     engine: EngineProcess, device: DeviceInfo, functions: PreparedModel
 ) -> None:
-    compiled = engine.call("compile", functions, device.target, Plan("untuned"), timeout_s=120)
+    compiled = engine.call("compile", functions, device.target, RecordChoice("untuned"), timeout_s=120)
     inputs = random_inputs(functions.inputs, 3)
     ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
     expected = run_reference(functions.onnx, inputs, threads=1)

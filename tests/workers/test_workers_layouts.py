@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from workers.errors import UsageError
-from workers.messages import DeviceInfo, Extraction, Plan, PreparedModel
+from workers.messages import DeviceInfo, Extraction, RecordChoice, PreparedModel
 from workers.models import compare, prepare, random_inputs, run_reference
 from workers.process.engine_process import EngineProcess
 
@@ -97,7 +97,7 @@ def test_every_layout_gives_the_outputs_of_onnxruntime(
     engine: EngineProcess, device: DeviceInfo, everything: PreparedModel, layout: str
 ) -> None:
     model = replace(everything, layout=layout)
-    compiled = engine.call("compile", model, device.target, Plan("untuned"), timeout_s=200)
+    compiled = engine.call("compile", model, device.target, RecordChoice("untuned"), timeout_s=200)
     inputs = random_inputs(model.inputs, 3)
     ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
     difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
@@ -116,7 +116,7 @@ def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
     assert {"winograd_windows", "winograd_products", "winograd_tiles"} <= set(names)
     # Nothing is fused into a transform, and what follows is fused with putting the tiles together.
     assert any(name.startswith("fused_winograd_assembled") for name in names)
-    compiled = engine.call("compile", model, device.target, Plan("untuned"), timeout_s=200)
+    compiled = engine.call("compile", model, device.target, RecordChoice("untuned"), timeout_s=200)
     inputs = random_inputs(model.inputs, 3)
     ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
     difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))

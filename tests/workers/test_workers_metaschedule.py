@@ -23,7 +23,7 @@ from workers.messages import (
     DeviceInfo,
     Extraction,
     Measurement,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -37,8 +37,8 @@ from workers.process.engine_process import EngineProcess
 SMALL = SearchOptions(population=128)
 
 
-def plan(candidates: dict[str, Candidate]) -> Plan:
-    return Plan("these", {key: Record(candidate, (1e-3,)) for key, candidate in candidates.items()})
+def plan(candidates: dict[str, Candidate]) -> RecordChoice:
+    return RecordChoice("these", {key: Record(candidate, (1e-3,)) for key, candidate in candidates.items()})
 
 
 def hashes(extraction: Extraction) -> list[str]:
@@ -287,12 +287,12 @@ def test_a_candidate_far_behind_the_best_is_not_timed_in_full(
 ) -> None:
     slow, station = written_in_c("usleep(20000);"), Station(device.device_class, device)
     thorough = type(EVALUATOR)(number=3, repeat=4, min_repeat_ms=50, timeout_s=10.0)
-    stopped = measurer.measure(slow, station, thorough, beat_s=0.001)
+    stopped = measurer.measure(slow, station, thorough, best_known_s=0.001)
     assert stopped.state is TrialState.OK
     assert len(stopped.times) == 3
     assert min(stopped.times) >= 0.02
     assert stopped.message.startswith("stopped early: ")
-    near = measurer.measure(slow, station, thorough, beat_s=0.019)
+    near = measurer.measure(slow, station, thorough, best_known_s=0.019)
     assert (len(near.times), near.message) == (4, "")
 
 
@@ -300,7 +300,7 @@ def test_what_takes_a_whole_repeat_at_the_first_look_is_not_looked_at_again(
     measurer: MeasureActor, device: DeviceInfo, written_in_c: Callable[[str], Artifact]
 ) -> None:
     slow = written_in_c("usleep(20000);")
-    stopped = measurer.measure(slow, Station(device.device_class, device), EVALUATOR, beat_s=0.001)
+    stopped = measurer.measure(slow, Station(device.device_class, device), EVALUATOR, best_known_s=0.001)
     assert len(stopped.times) == 1
 
 

@@ -67,9 +67,9 @@ def test_without_a_least_time_only_what_is_asked_for_is_called() -> None:
 
 def test_what_is_far_behind_is_looked_at_three_times_and_no_more() -> None:
     library = Steady(1e-3)
-    timing = timed(library, "main", None, [], EVALUATOR, beat_s=0.9e-3 / FAR_BEHIND)
+    timing = timed(library, "main", None, [], EVALUATOR, best_known_s=0.9e-3 / FAR_BEHIND)
     assert timing.stopped
     assert len(timing.times) == 3
-    near = timed(library, "main", None, [], EVALUATOR, beat_s=1.1e-3 / FAR_BEHIND)
+    near = timed(library, "main", None, [], EVALUATOR, best_known_s=1.1e-3 / FAR_BEHIND)
     assert not near.stopped
     assert len(near.times) == 2

@@ -15,7 +15,7 @@ from workers.messages import (
     LogFormat,
     LogLine,
     ModelRun,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -141,13 +141,13 @@ class Engine(Protocol):
         """Compile one candidate to something a device can load."""
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
     ) -> Timing:
         """Time an artifact on the device behind `endpoint`, through the tracker.
 
         Parameters
         ----------
-        beat_s : float or None
+        best_known_s : float or None
             Seconds of the best candidate known: one that is far behind it need not be timed in full.
         """
 
@@ -177,7 +177,7 @@ class Engine(Protocol):
         workloads: tuple[Workload, ...],
         history: dict[str, tuple[Record, ...]],
         measured: dict[str, tuple[Record, ...]],
-    ) -> tuple[Plan, ...]:
+    ) -> tuple[RecordChoice, ...]:
         """Return the plans worth compiling, the most promising first; the last one applies no record.
 
         Parameters
@@ -187,7 +187,7 @@ class Engine(Protocol):
         """
 
     def compile(
-        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: RecordChoice, params_beside: bool = False
     ) -> CompiledModel:
         """Compile a model after a plan."""
 

@@ -24,13 +24,13 @@ def timed(
     device: Any,
     arguments: list[Any],
     evaluator: EvaluatorConfig,
-    beat_s: float | None = None,
+    best_known_s: float | None = None,
 ) -> Timing:
     """Time a function of a module with TVM's ``time_evaluator``, which both TVMs have.
 
     Parameters
     ----------
-    beat_s : float or None
+    best_known_s : float or None
         Seconds of the best candidate known. One that three short looks find far behind it is not timed any
         further: a single one may have been disturbed.
     """
@@ -43,10 +43,10 @@ def timed(
 
     shortest = min(_LOOK_MS, evaluator.min_repeat_ms)
     number = evaluator.number
-    if beat_s is not None or shortest:
+    if best_known_s is not None or shortest:
         looks = look(1, 1, shortest)
-        if beat_s is not None:
-            enough = FAR_BEHIND * beat_s
+        if best_known_s is not None:
+            enough = FAR_BEHIND * best_known_s
             # What takes as long as a whole repeat is no disturbance any more.
             if looks[0] > enough and looks[0] * 1e3 < evaluator.min_repeat_ms:
                 looks += look(1, 2, shortest)

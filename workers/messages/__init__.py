@@ -1,7 +1,7 @@
 """What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
 
 from workers.messages.devices import DeviceInfo, Endpoint, Station
-from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, Plan
+from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, PreparedModel, TaskSpec, TensorSpec
 from workers.messages.searches import SearchOptions
@@ -30,7 +30,7 @@ __all__ = [
     "Measurement",
     "ModelRun",
     "ModelTiming",
-    "Plan",
+    "RecordChoice",
     "PreparedModel",
     "Record",
     "SearchOptions",

@@ -7,11 +7,11 @@ from typing import Any
 
 from workers.messages.trials import Record, Workload
 
-__all__ = ["CompiledModel", "ModelRun", "ModelTiming", "Plan"]
+__all__ = ["CompiledModel", "ModelRun", "ModelTiming", "RecordChoice"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordChoice:
     """Which records a model is compiled with.
 
     Attributes

@@ -37,7 +37,7 @@ _MIN_IR_VERSION = 8
 _SIZED_BY_VALUES = {
     "Compress",
     "If",
-    "Loop",
+    "Scheduler",
     "NonMaxSuppression",
     "NonZero",
     "Range",

@@ -15,7 +15,7 @@ from orchestrator.campaigns.running.leases import LEASE_SECONDS, bury_the_dead, 
 from orchestrator.campaigns.running.listener import Listener, Nobody
 from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.campaigns.running.run import CampaignRun, StopError
-from orchestrator.campaigns.scheduling.staffing import Floor
+from orchestrator.campaigns.scheduling.staffing import Staffing
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import LeaseLostError, StorageError, TunefleetError, UsageError
 from orchestrator.fleet.options import FleetOptions
@@ -121,7 +121,7 @@ class _Coordinator:
         self._interrupted = False
         self._looked_at = -math.inf
         self._foreign: tuple[int, float] | None = None
-        self._floor = Floor(
+        self._floor = Staffing(
             store,
             fleet.ray_address,
             fleet.slots,

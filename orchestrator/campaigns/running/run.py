@@ -12,7 +12,7 @@ from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
 from orchestrator.campaigns.running.leases import LEASE_SECONDS, this_owner
 from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
-from orchestrator.campaigns.scheduling.staffing import Floor, Job
+from orchestrator.campaigns.scheduling.staffing import Staffing, Job
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
@@ -49,7 +49,7 @@ class CampaignRun:
         self,
         store: Storage,
         row: CampaignRow,
-        floor: Floor,
+        floor: Staffing,
         fleet: FleetOptions,
         listener: Listener,
         prefix: str,

@@ -17,7 +17,7 @@ from orchestrator.campaigns.scheduling.shares import Shares
 from orchestrator.errors import StorageError
 from orchestrator.storage import Sighting, Storage
 
-__all__ = ["Fleet", "Loop", "Tuned"]
+__all__ = ["Fleet", "Scheduler", "TuningJob"]
 
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
@@ -57,7 +57,7 @@ class Fleet(Protocol):
     def resume(self, device: Any) -> None: ...
 
 
-class Tuned(Protocol):
+class TuningJob(Protocol):
     """What this loop needs of a campaign; see :class:`orchestrator.campaigns.tuning.tuner.Tuning`."""
 
     @property
@@ -85,7 +85,7 @@ class Tuned(Protocol):
 class _Work:
     """The tag of a piece of work on the fleet: whose it is, its own tag, and what it was charged."""
 
-    tuned: Tuned
+    tuned: TuningJob
     tag: Any
     resource: str
     charged: float
@@ -94,7 +94,7 @@ class _Work:
 
 @dataclass
 class _Member:
-    tuned: Tuned
+    tuned: TuningJob
     stopped: Callable[[], bool]
     ended: Callable[[Exception | None], None]
     computing: int = 0
@@ -103,7 +103,7 @@ class _Member:
 class _Counter:
     """The fleet as one campaign sees it: what it asks for is noted, and comes back to it."""
 
-    def __init__(self, loop: Loop, tuned: Tuned) -> None:
+    def __init__(self, loop: Scheduler, tuned: TuningJob) -> None:
         self._loop, self._tuned, self._fleet = loop, tuned, loop.fleet
 
     @property
@@ -127,12 +127,12 @@ class _Counter:
         self._fleet.close(session)
 
 
-class Loop:
+class Scheduler:
     """One fleet and the campaigns on it.
 
     Parameters
     ----------
-    hush : callable, optional
+    pause_local : callable, optional
         Called when searches and builds on a device's cores were made to stand still, and when they go on:
         what else uses these cores is to do so as well.
     clock : callable, optional
@@ -143,12 +143,12 @@ class Loop:
         self,
         store: Storage,
         fleet: Fleet,
-        hush: Callable[[], None] = lambda: None,
+        pause_local: Callable[[], None] = lambda: None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.fleet = fleet
-        self._store, self._hush, self._clock = store, hush, clock
+        self._store, self._pause_local, self._clock = store, pause_local, clock
         self._shares = Shares()
         self._members: dict[int, _Member] = {}
         self._began = self._told_at = time.monotonic()
@@ -160,7 +160,7 @@ class Loop:
 
     def add(
         self,
-        tuned: Tuned,
+        tuned: TuningJob,
         stopped: Callable[[], bool],
         ended: Callable[[Exception | None], None],
         priority: int = 0,
@@ -223,7 +223,7 @@ class Loop:
             sharing = [device for device in devices if device.shares_cores]
             if sharing and sharing[0].paused and not self._waiting(sharing):
                 fleet.resume(sharing[0])
-                self._hush()
+                self._pause_local()
         self._give_to_cores()
         nothing_else = fleet.computing == 0
         for devices in places.values():
@@ -245,7 +245,7 @@ class Loop:
             # What is to be measured first may be what nothing of its own priority is worked on for.
             if sum(self._waiting(sharing, everyone=nothing_else).values()) >= (1 if nothing_else else TURN):
                 self.fleet.pause(sharing[0])
-                self._hush()
+                self._pause_local()
             else:
                 devices = [device for device in devices if not device.shares_cores]
         # Until it is known to be refused, for a campaign that failed over it leaves its turn to the next.
@@ -283,7 +283,7 @@ class Loop:
                     found[campaign_id] = count
         return found
 
-    def _begin(self, tuned: Tuned, tag: Any, resource: str) -> _Work:
+    def _begin(self, tuned: TuningJob, tag: Any, resource: str) -> _Work:
         if resource == _CORES:
             self._members[tuned.id].computing += 1
         return _Work(tuned, tag, resource, self._shares.begin(tuned.id, resource), self._clock())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.campaigns.scheduling.scheduler import Loop, Tuned
+from orchestrator.campaigns.scheduling.scheduler import Scheduler, TuningJob
 from orchestrator.errors import EngineTimeoutError, TunefleetError
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
@@ -24,7 +24,7 @@ from workers.messages import DeviceInfo
 if TYPE_CHECKING:
     from orchestrator.fleet.ray.fleet import RayFleet
 
-__all__ = ["Floor", "Job"]
+__all__ = ["Staffing", "Job"]
 
 #: Seconds after which a device that a campaign needs, and that a running fleet lacks, counts as missing.
 COME_SECONDS = 300.0
@@ -46,7 +46,7 @@ class Job:
     """
 
     engine: str
-    tuned: Tuned
+    tuned: TuningJob
     devices: tuple[DeviceInfo, ...]
     boards: Mapping[str, DeviceInfo]
     tracker: tuple[str, int] | None
@@ -71,7 +71,7 @@ class _Hold:
     released: threading.Event = field(default_factory=threading.Event)
 
 
-class Floor:
+class Staffing:
     """The fleet and this machine.
 
     Parameters
@@ -99,13 +99,13 @@ class Floor:
         self._store, self._address, self._slots = store, address, slots
         self._halted, self._say, self._joined = halted, say, joined
         self._fleet: RayFleet | None = None
-        self._loop: Loop | None = None
+        self._loop: Scheduler | None = None
         self._engine = ""
         self._jobs: deque[Job] = deque()
         self._tuned: list[Job] = []
         self._holds: deque[_Hold] = deque()
         self._tools: set[Toolbox] = set()
-        self._hushed: set[Toolbox] = set()
+        self._paused_local: set[Toolbox] = set()
         # Ray is started and left by one at a time, and not while another asks its nodes.
         self._ray = threading.Lock()
         self._wake = threading.Event()
@@ -151,7 +151,7 @@ class Floor:
             yield
         finally:
             self._tools.discard(tools)
-            self._hushed.discard(tools)
+            self._paused_local.discard(tools)
 
     @contextlib.contextmanager
     def quiet(self, tools: Toolbox, go_on: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -194,7 +194,7 @@ class Floor:
         """Do what there is to do, for half a second at most where no fleet has to be started."""
         self._give_quiet()
         self._staff()
-        self._hush()
+        self._pause_local()
         loop = self._loop
         if loop is None:
             self._wake.wait(_STEP_SECONDS)
@@ -281,7 +281,7 @@ class Floor:
         if not ready:
             fleet.stop()
             return
-        self._fleet, self._loop, self._engine = fleet, Loop(self._store, fleet, self._hush), job.engine
+        self._fleet, self._loop, self._engine = fleet, Scheduler(self._store, fleet, self._pause_local), job.engine
 
     def _wait_for_devices(self, job: Job, fleet: RayFleet) -> None:
         now = time.monotonic()
@@ -321,12 +321,12 @@ class Floor:
             self._holds.popleft()
             if self._fleet is not None:
                 # The fleet has a step's time between two.
-                self._fleet.unseclude()
-        elif not hold.granted.is_set() and (self._fleet is None or self._fleet.seclude()):
-            self._hush(hold.tools)
+                self._fleet.release_cores()
+        elif not hold.granted.is_set() and (self._fleet is None or self._fleet.reserve_cores()):
+            self._pause_local(hold.tools)
             hold.granted.set()
 
-    def _hush(self, but: Toolbox | None = None) -> None:
+    def _pause_local(self, but: Toolbox | None = None) -> None:
         """Have the engine processes of campaigns that plan or compile stand still, or go on.
 
         Told again and again, for one that was not there the last time hears nothing of it.
@@ -336,8 +336,8 @@ class Floor:
         still = but is not None or (self._fleet is not None and self._fleet.paused_here)
         for tools in list(self._tools):
             if still and tools is not but:
-                self._hushed.add(tools)
+                self._paused_local.add(tools)
                 tools.pause()
-            elif tools in self._hushed:
-                self._hushed.discard(tools)
+            elif tools in self._paused_local:
+                self._paused_local.discard(tools)
                 tools.resume()

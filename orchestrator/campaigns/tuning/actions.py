@@ -53,7 +53,7 @@ class Measure:
 
     Attributes
     ----------
-    beat_s : float
+    best_known_s : float
         Seconds of the task's best trial so far; infinite where there is none, or where it is to be timed in
         full for another reason.
     again : bool
@@ -63,7 +63,7 @@ class Measure:
     task: int
     candidate: Candidate
     token: str
-    beat_s: float = math.inf
+    best_known_s: float = math.inf
     again: bool = False
 
 

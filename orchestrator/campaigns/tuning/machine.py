@@ -202,8 +202,8 @@ class Machine:
         token = self._to_measure[device_class].popleft()
         attempt = self._attempts[token]
         attempt.at = "measuring"
-        beat_s = math.inf if attempt.again else self._states[attempt.task].best_s
-        return Measure(attempt.task, attempt.candidate, token, beat_s, attempt.again)
+        best_known_s = math.inf if attempt.again else self._states[attempt.task].best_s
+        return Measure(attempt.task, attempt.candidate, token, best_known_s, attempt.again)
 
     def wind_up(self) -> None:
         """Propose nothing more, for the end is near: what time is left is for measuring the best again."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from orchestrator.campaigns.planning.plan import CampaignPlan
-from orchestrator.campaigns.scheduling.scheduler import Loop
+from orchestrator.campaigns.scheduling.scheduler import Scheduler
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.actions import (
     Action,
@@ -169,7 +169,7 @@ class Tuning:
             Where another coordinator has the campaign.
         """
         wrong: list[Exception | None] = []
-        loop = Loop(self._store, self._fleet)
+        loop = Scheduler(self._store, self._fleet)
         loop.add(self, stopped, wrong.append)
         try:
             while loop.busy:
@@ -291,12 +291,12 @@ class Tuning:
     def _measure(self, action: Measure, device: Any) -> None:
         self._say(f"measuring {self._subjects[action.task].workload.name}")
         self._measuring += 1
-        beat_s = None if self._spec.full_timing or math.isinf(action.beat_s) else action.beat_s
+        best_known_s = None if self._spec.full_timing or math.isinf(action.best_known_s) else action.best_known_s
         artifact = self._artifacts.pop(action.token)
         evaluator = self._spec.evaluator
         if action.again:
             evaluator = replace(evaluator, repeat=max(FINALS_REPEAT, evaluator.repeat))
-        self._fleet.measure(action, artifact, device, evaluator, beat_s)
+        self._fleet.measure(action, artifact, device, evaluator, best_known_s)
 
     def _begin(self, action: Action) -> None:
         fleet, limit = self._fleet, self._spec.search_timeout_s

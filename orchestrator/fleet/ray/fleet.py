@@ -314,11 +314,11 @@ class RayFleet:
         actors = [actor for node in list(self._nodes) for actor in (node.measure, node.accelerators) if actor]
         return ask_nodes(actors, targets, stopped)
 
-    def seclude(self) -> bool:
+    def reserve_cores(self) -> bool:
         """Have nothing of this fleet run on the cores of this machine; say whether that is so by now.
 
         No candidate is measured on them any more, and when the last has ended, searches and builds stand
-        still, until :meth:`unseclude`.
+        still, until :meth:`release_cores`.
         """
         node = self._here()
         if node is None:
@@ -337,7 +337,7 @@ class RayFleet:
         node = self._here()
         return node is not None and node.paused
 
-    def unseclude(self) -> None:
+    def release_cores(self) -> None:
         """Let them go on."""
         for node in self._nodes:
             if node.held:

@@ -36,7 +36,7 @@ class Gpus(MetaScheduleEngine):
         super().serve_device(host, tracker, station)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
     ) -> Timing:
         """Fail, with what the server sees."""
         session = requested(endpoint, 10)

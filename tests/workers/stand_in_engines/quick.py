@@ -72,7 +72,7 @@ class Quick:
         return Artifact(candidate.hash.encode(), ".so", "")
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
     ) -> Timing:
         time.sleep(MEASURE_SECONDS)
         return Timing((1.0 + len(artifact.data),))

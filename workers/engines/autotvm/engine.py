@@ -16,7 +16,7 @@ from workers.messages import (
     LogFormat,
     LogLine,
     ModelRun,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -119,12 +119,12 @@ class AutoTVMEngine:
         return build_candidate(workload, _target(target), candidate)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
     ) -> Timing:
         """Time an artifact on a device."""
         from workers.engines.autotvm.measure import measure_artifact
 
-        return measure_artifact(artifact, endpoint, evaluator, beat_s)
+        return measure_artifact(artifact, endpoint, evaluator, best_known_s)
 
     def alternatives(self) -> int:
         """Say how many records of a task the graph tuner gets: what has the layouts it weighs."""
@@ -149,14 +149,14 @@ class AutoTVMEngine:
         workloads: tuple[Workload, ...],
         history: dict[str, tuple[Record, ...]],
         measured: dict[str, tuple[Record, ...]],
-    ) -> tuple[Plan, ...]:
+    ) -> tuple[RecordChoice, ...]:
         """Return the graph tuner's plan, each workload's best, and the fallback."""
         from workers.engines.autotvm.layouts import plans
 
         return plans(model, _target(target), workloads, history, measured)
 
     def compile(
-        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: RecordChoice, params_beside: bool = False
     ) -> CompiledModel:
         """Compile a model."""
         from workers.engines.autotvm.model import compile_model

@@ -30,7 +30,7 @@ from workers.engines.autotvm.tasks import (
     result_of,
     workload_of,
 )
-from workers.messages import Candidate, Plan, PreparedModel, Record, Workload
+from workers.messages import Candidate, RecordChoice, PreparedModel, Record, Workload
 from workers.process.host import stage
 
 __all__ = ["plans", "transforms"]
@@ -59,15 +59,15 @@ def plans(
     workloads: tuple[Workload, ...],
     history: dict[str, tuple[Record, ...]],
     measured: dict[str, tuple[Record, ...]],
-) -> tuple[Plan, ...]:
+) -> tuple[RecordChoice, ...]:
     """Return the graph tuner's plan where there is one, each workload's best, and TVM's own fallback."""
     best = _best(history)
-    found = [Plan("untuned")]
+    found = [RecordChoice("untuned")]
     if best:
-        found.insert(0, Plan("each task's best", best))
+        found.insert(0, RecordChoice("each task's best", best))
         sequence = _together(model, target, workloads, history, measured)
         if sequence:
-            found.insert(0, Plan("layouts chosen together", best, sequence))
+            found.insert(0, RecordChoice("layouts chosen together", best, sequence))
     return tuple(found)
 
 

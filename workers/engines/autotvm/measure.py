@@ -16,7 +16,7 @@ __all__ = ["measure_artifact"]
 
 
 def measure_artifact(
-    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
 ) -> Timing:
     """Time an artifact; see :meth:`workers.enginekit.contract.Engine.measure`."""
     session = requested(endpoint, evaluator.timeout_s)
@@ -37,4 +37,4 @@ def measure_artifact(
             fill(tensor)
     stage("running the candidate")
     device.sync()
-    return timed(module, described["entry"], device, arguments, evaluator, beat_s)
+    return timed(module, described["entry"], device, arguments, evaluator, best_known_s)

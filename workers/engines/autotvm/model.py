@@ -26,7 +26,7 @@ from workers.messages import (
     Endpoint,
     Extraction,
     ModelRun,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     TaskSpec,
@@ -81,7 +81,7 @@ def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, 
 
 
 def compile_model(
-    model: PreparedModel, target: tvm.target.Target, plan: Plan, *, params_beside: bool
+    model: PreparedModel, target: tvm.target.Target, plan: RecordChoice, *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model after a plan; see :meth:`workers.enginekit.contract.Engine.compile`."""
     linker = cross_linker(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
@@ -160,7 +160,7 @@ class _Chosen(autotvm.task.DispatchContext):  # type: ignore[misc]
         Hashes of the workloads that were asked for and had a record, and of those that had none.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RecordChoice) -> None:
         # By name: of the class below, the next in line is one that wants records as a log has them.
         autotvm.task.DispatchContext.__init__(self)
         self._configs = {key: _costed(record) for key, record in plan.records.items()}
@@ -189,7 +189,7 @@ class _ChosenTogether(_Chosen, ApplyGraphBest):  # type: ignore[misc]
     TVM knows by its base class that it is to be asked once for each of them, without saying for which.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RecordChoice) -> None:
         super().__init__(plan)
         self._sequence = iter(plan.sequence)
 

@@ -17,7 +17,7 @@ from workers.messages import (
     LogFormat,
     LogLine,
     ModelRun,
-    Plan,
+    RecordChoice,
     PreparedModel,
     Record,
     SearchOptions,
@@ -133,12 +133,12 @@ class MetaScheduleEngine:
         return build_candidate(workload, _target(target), candidate)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
     ) -> Timing:
         """Time an artifact on a device."""
         from workers.engines.metaschedule.measure import measure_artifact
 
-        return measure_artifact(artifact, endpoint, evaluator, beat_s)
+        return measure_artifact(artifact, endpoint, evaluator, best_known_s)
 
     def alternatives(self) -> int:
         """Say that each workload's best is chosen: activations keep their layout whatever is chosen."""
@@ -155,14 +155,14 @@ class MetaScheduleEngine:
         workloads: tuple[Workload, ...],
         history: dict[str, tuple[Record, ...]],
         measured: dict[str, tuple[Record, ...]],
-    ) -> tuple[Plan, ...]:
+    ) -> tuple[RecordChoice, ...]:
         """Return each workload's best, and nothing applied."""
         del model, target, workloads, measured
         best = {key: records[0] for key, records in history.items() if records}
-        return (Plan("each task's best", best), Plan("untuned"))
+        return (RecordChoice("each task's best", best), RecordChoice("untuned"))
 
     def compile(
-        self, model: PreparedModel, target: str, plan: Plan, params_beside: bool = False
+        self, model: PreparedModel, target: str, plan: RecordChoice, params_beside: bool = False
     ) -> CompiledModel:
         """Compile a model."""
         from workers.engines.metaschedule.model import compile_model

@@ -24,7 +24,7 @@ _INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
 
 
 def measure_artifact(
-    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, beat_s: float | None = None
+    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
 ) -> Timing:
     """Time an artifact; see :meth:`workers.enginekit.contract.Engine.measure`.
 
@@ -43,7 +43,7 @@ def measure_artifact(
     arguments = _arguments(session, device, json.loads(artifact.args))
     stage("running the candidate")
     device.sync()
-    return timed(module, "main", device, arguments, evaluator, beat_s)
+    return timed(module, "main", device, arguments, evaluator, best_known_s)
 
 
 def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> list[Any]:
