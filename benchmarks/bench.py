@@ -41,7 +41,9 @@ class Bench:
         """Time what was built, as campaigns do by default."""
         return self.measurer.measure(artifact, self.station, EvaluatorConfig(), best_known_s)
 
-    def seconds(self, workload: Workload, candidate: Candidate, best_known_s: float | None = None) -> float | None:
+    def seconds(
+        self, workload: Workload, candidate: Candidate, best_known_s: float | None = None
+    ) -> float | None:
         """Build and time a candidate; None where either fails."""
         artifact = self.build(workload, candidate)
         measured = self.measure(artifact, best_known_s) if artifact is not None else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,13 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from benchmarks.postgres_server import PostgresMissingError, PostgresServer
 from workers import environments
 
 # Engine processes inherit this, and so find the stand-in engines of the tests.
-_STAND_INS = str(Path(__file__).parent / "workers")
+_STAND_INS = str(Path(__file__).parent / "kit")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.get("PYTHONPATH")]))
 
 

@@ -173,7 +173,9 @@ def verify(
     )
     say(f"compiling {prepared.name}, tuned and untuned")
     # Side by side, where the choice did not need them already.
-    untuned_build = None if choice.untuned else tools.compile(prepared, device.target, RecordChoice("untuned"))
+    untuned_build = (
+        None if choice.untuned else tools.compile(prepared, device.target, RecordChoice("untuned"))
+    )
     tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
     untuned = choice.untuned if untuned_build is None else untuned_build.result()
     assert untuned is not None

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny_models import save
 
 from orchestrator.builds import build_model
 from orchestrator.builds.coverage import coverage_of
@@ -15,6 +14,7 @@ from orchestrator.models.extraction import extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
 from orchestrator.toolbox import Toolbox
+from tests.kit.tiny_models import save
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState
 
 

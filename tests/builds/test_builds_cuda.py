@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import save
 
 from orchestrator.builds import build_model
 from orchestrator.models.extraction import extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
 from orchestrator.toolbox import Toolbox
+from tests.kit.tiny_models import save
 from workers.actors import SearchActor
 from workers.enginekit import cuda
 from workers.messages import Measurement, SearchOptions, TrialState

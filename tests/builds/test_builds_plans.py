@@ -11,7 +11,7 @@ from orchestrator.builds.plans import Choice, _fastest
 from orchestrator.errors import EngineError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.request import ModelRequest
-from workers.messages import CompiledModel, DeviceInfo, ModelRun, RecordChoice, PreparedModel, TensorSpec
+from workers.messages import CompiledModel, DeviceInfo, ModelRun, PreparedModel, RecordChoice, TensorSpec
 
 TOGETHER, EACH, UNTUNED = "layouts chosen together", "each task's best", "untuned"
 INPUT = TensorSpec("x", (1,), "float32")

@@ -14,13 +14,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tiny_models import save
 
 from orchestrator.builds import build_model, read_label, run_library
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
+from tests.kit.tiny_models import save
 
 
 @dataclass(frozen=True)

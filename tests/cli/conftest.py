@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_builders import Cli
-from stand_ins import CannedToolbox, run_campaign
 
 from orchestrator.storage import Storage
+from tests.kit.cli_builders import Cli
+from tests.kit.stand_ins import CannedToolbox, run_campaign
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_builders import Cli, put_campaign, put_known_model, tuned
-from stand_ins import CannedToolbox
 
 from orchestrator.storage import Storage
+from tests.kit.cli_builders import Cli, put_campaign, put_known_model, tuned
+from tests.kit.stand_ins import CannedToolbox
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "json.md"
 _EXAMPLES: dict[str, Any] = {

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from cli_builders import Cli, tuned
 
 from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
 from orchestrator.storage import Storage
 from orchestrator.storage._schema import REVISIONS
+from tests.kit.cli_builders import Cli, tuned
 
 COMMANDS = (
     *("tune", "submit", "coordinator", "list", "show", "watch", "trials", "resume", "pause", "cancel"),

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tiny_models import save
 
 import orchestrator as tf
 from orchestrator.builds import bench_model, build_model, run_library
 from orchestrator.errors import TargetError
 from orchestrator.models.request import ModelRequest
 from orchestrator.toolbox import Toolbox
+from tests.kit.tiny_models import save
 from workers.actors import BuildActor, MeasureActor
 from workers.messages import (
     Artifact,

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host_cluster import HEALTH, Cluster
-from separate_hosts import Network, missing
-from tiny_models import save
+
+from tests.kit.host_cluster import HEALTH, Cluster
+from tests.kit.separate_hosts import Network, missing
+from tests.kit.tiny_models import save
 
 _missing = functools.cache(missing)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from host_cluster import Cluster, Tune, work_of
-from separate_hosts import PYTHON, Host
+
+from tests.kit.host_cluster import Cluster, Tune, work_of
+from tests.kit.separate_hosts import PYTHON, Host
 
 pytestmark = pytest.mark.hosts
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from separate_hosts import ROOT, Host, Network
-from tiny_models import save
 
 import orchestrator as tf
 from orchestrator.storage import CampaignState
+from tests.kit.separate_hosts import ROOT, Host, Network
+from tests.kit.tiny_models import save
 
 pytestmark = pytest.mark.hosts
 

@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
-from storage_builders import campaign, model, stock
 
 from orchestrator.errors import LeaseLostError, NotFoundError, StorageError, UsageError
 from orchestrator.storage import CampaignRequest, CampaignState, NewCampaignModel, Storage
+from tests.kit.storage_builders import campaign, model, stock
 
 S = CampaignState
 LONG_S = 60.0

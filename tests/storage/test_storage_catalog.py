@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from storage_builders import CPU, GPU, extraction, model, stock, workload
 
 from orchestrator.errors import NotFoundError, StorageError
 from orchestrator.storage import Sighting, Storage
+from tests.kit.storage_builders import CPU, GPU, extraction, model, stock, workload
 
 
 def test_a_model_is_stored_once_per_content_and_shapes(storage: Storage) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from storage_builders import CPU, GPU, campaign, failed, ok, stock, workload
 
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.storage import Storage
+from tests.kit.storage_builders import CPU, GPU, campaign, failed, ok, stock, workload
 
 
 def candidates(storage: Storage) -> list[str]:

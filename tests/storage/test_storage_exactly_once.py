@@ -15,10 +15,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
-from storage_builders import CPU, GPU, campaign, ok, stock, workload
 
 from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.storage import NewTrial, Storage, TrialRow
+from tests.kit.storage_builders import CPU, GPU, campaign, ok, stock, workload
 
 FORK = multiprocessing.get_context("fork")
 # The first four fight for a campaign's lease; the others import, which takes none.

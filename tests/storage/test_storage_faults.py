@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import event
-from storage_builders import CPU, ok, stock, workload
 
 from orchestrator.errors import StorageError
 from orchestrator.storage import Storage
+from tests.kit.storage_builders import CPU, ok, stock, workload
 from workers.messages import Candidate
 
 

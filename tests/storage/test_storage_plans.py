@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, text
-from storage_builders import CPU, GPU, campaign, ok, stock, task, workload
 
 from orchestrator.storage import Storage
+from tests.kit.storage_builders import CPU, GPU, campaign, ok, stock, task, workload
 
 BEST = "ix_trials_workload_id_device_class_id_cost_s_id_campaign_id"
 UNIQUE = "uq_trials_workload_id_device_class_id_candidate"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import pytest
-from storage_builders import CPU, GPU, campaign, extraction, failed, model, ok, stock, task, workload
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage import (
@@ -15,6 +14,18 @@ from orchestrator.storage import (
     NewTrial,
     NewVerification,
     Storage,
+)
+from tests.kit.storage_builders import (
+    CPU,
+    GPU,
+    campaign,
+    extraction,
+    failed,
+    model,
+    ok,
+    stock,
+    task,
+    workload,
 )
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState
 

@@ -12,12 +12,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
-from storage_builders import model, stock
 
 import orchestrator.storage
 from orchestrator.errors import SchemaError, StorageError, UsageError
 from orchestrator.storage import Storage, _schema, default_path, safe_url
 from orchestrator.storage._models import Base
+from tests.kit.storage_builders import model, stock
 
 
 def set_revision(url: str, revision: str) -> None:

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 
 import pytest
 from sqlalchemy import URL, create_engine, text
-from storage_builders import CPU, campaign, ok, stock, workload
 
 from benchmarks.postgres_server import PostgresServer, new_database
 from orchestrator.errors import StorageError
 from orchestrator.storage import Storage
+from tests.kit.storage_builders import CPU, campaign, ok, stock, workload
 
 PASSWORD = "hunter2/@% x"
 #: Every way it may be written, in part.

@@ -9,10 +9,21 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import pytest
-from storage_builders import CPU, GPU, campaign, extraction, failed, model, ok, stock, task, workload
 
 from orchestrator.errors import LeaseLostError, NotFoundError
 from orchestrator.storage import NewTrial, NewVerification, Storage, TaskState, records_key
+from tests.kit.storage_builders import (
+    CPU,
+    GPU,
+    campaign,
+    extraction,
+    failed,
+    model,
+    ok,
+    stock,
+    task,
+    workload,
+)
 from workers.messages import Candidate, Measurement, Record, TrialState
 
 

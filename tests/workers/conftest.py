@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_models import save
 
+from tests.kit.tiny_models import save
 from workers.actors import BuildActor, MeasureActor, SearchActor
 from workers.messages import (
     Artifact,

@@ -106,11 +106,16 @@ class MeasureActor(EngineActor):
                     self._serve(station)
 
     def measure(
-        self, artifact: Artifact, station: Station, evaluator: EvaluatorConfig, best_known_s: float | None = None
+        self,
+        artifact: Artifact,
+        station: Station,
+        evaluator: EvaluatorConfig,
+        best_known_s: float | None = None,
     ) -> Measurement:
         """Time an artifact on a device of this node, or on a board. A candidate that fails is a result.
 
-        One that is far behind `best_known_s` seconds, the best known, isn't timed in full, and its message says so.
+        One that is far behind `best_known_s` seconds, the best known, isn't timed in full, and its message
+        says so.
 
         A result in state ``device_lost`` says nothing about the candidate.
         """
@@ -154,7 +159,9 @@ class MeasureActor(EngineActor):
         if timing.stopped and best_known_s:
             # The least: under load one look can be off by far, and what is said shall hold for all.
             behind = min(timing.times) / best_known_s
-            message = f"stopped early: {behind:.1f} times the best until then, which took {best_known_s:.3g} s"
+            message = (
+                f"stopped early: {behind:.1f} times the best until then, which took {best_known_s:.3g} s"
+            )
         return result(TrialState.OK, message, timing.times)
 
     def _endpoint(self, station: Station) -> Endpoint:

@@ -15,9 +15,9 @@ from workers.messages import (
     LogFormat,
     LogLine,
     ModelRun,
-    RecordChoice,
     PreparedModel,
     Record,
+    RecordChoice,
     SearchOptions,
     Station,
     Timing,
@@ -141,7 +141,11 @@ class Engine(Protocol):
         """Compile one candidate to something a device can load."""
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
+        self,
+        artifact: Artifact,
+        endpoint: Endpoint,
+        evaluator: EvaluatorConfig,
+        best_known_s: float | None = None,
     ) -> Timing:
         """Time an artifact on the device behind `endpoint`, through the tracker.
 

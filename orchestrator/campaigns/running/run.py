@@ -12,7 +12,7 @@ from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
 from orchestrator.campaigns.running.leases import LEASE_SECONDS, this_owner
 from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
-from orchestrator.campaigns.scheduling.staffing import Staffing, Job
+from orchestrator.campaigns.scheduling.staffing import Job, Staffing
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
@@ -298,7 +298,7 @@ class CampaignRun:
             model,
             campaign_id=self._id,
             remember=remember,
-            together=spec.layout_tuning == "auto",
+            weigh_layouts=spec.layout_tuning == "auto",
             endpoint=endpoint,
             say=self._say,
             quiet=lambda: self._floor.quiet(tools, self._go_on),

@@ -24,7 +24,7 @@ from workers.messages import DeviceInfo
 if TYPE_CHECKING:
     from orchestrator.fleet.ray.fleet import RayFleet
 
-__all__ = ["Staffing", "Job"]
+__all__ = ["Job", "Staffing"]
 
 #: Seconds after which a device that a campaign needs, and that a running fleet lacks, counts as missing.
 COME_SECONDS = 300.0
@@ -281,7 +281,11 @@ class Staffing:
         if not ready:
             fleet.stop()
             return
-        self._fleet, self._loop, self._engine = fleet, Scheduler(self._store, fleet, self._pause_local), job.engine
+        self._fleet, self._loop, self._engine = (
+            fleet,
+            Scheduler(self._store, fleet, self._pause_local),
+            job.engine,
+        )
 
     def _wait_for_devices(self, job: Job, fleet: RayFleet) -> None:
         now = time.monotonic()

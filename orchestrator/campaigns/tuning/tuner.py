@@ -291,7 +291,9 @@ class Tuning:
     def _measure(self, action: Measure, device: Any) -> None:
         self._say(f"measuring {self._subjects[action.task].workload.name}")
         self._measuring += 1
-        best_known_s = None if self._spec.full_timing or math.isinf(action.best_known_s) else action.best_known_s
+        best_known_s = (
+            None if self._spec.full_timing or math.isinf(action.best_known_s) else action.best_known_s
+        )
         artifact = self._artifacts.pop(action.token)
         evaluator = self._spec.evaluator
         if action.again:

@@ -88,7 +88,7 @@ def bench(
             rounds=rounds,
             seed=seed,
             layout=layout,
-            together=weighs_layouts(layout_tuning),
+            weigh_layouts=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
             board=device,
             tracker=None if device is None else tracker_address(tracker),

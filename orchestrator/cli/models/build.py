@@ -119,7 +119,7 @@ def build(
             params=params,
             require_complete=require_complete,
             layout=layout,
-            together=weighs_layouts(layout_tuning),
+            weigh_layouts=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
             board=device,
             say=steps,

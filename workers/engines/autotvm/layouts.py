@@ -30,7 +30,7 @@ from workers.engines.autotvm.tasks import (
     result_of,
     workload_of,
 )
-from workers.messages import Candidate, RecordChoice, PreparedModel, Record, Workload
+from workers.messages import Candidate, PreparedModel, Record, RecordChoice, Workload
 from workers.process.host import stage
 
 __all__ = ["plans", "transforms"]

@@ -26,9 +26,9 @@ from workers.messages import (
     Endpoint,
     Extraction,
     ModelRun,
-    RecordChoice,
     PreparedModel,
     Record,
+    RecordChoice,
     TaskSpec,
 )
 from workers.process.host import stage

@@ -17,9 +17,9 @@ from workers.messages import (
     LogFormat,
     LogLine,
     ModelRun,
-    RecordChoice,
     PreparedModel,
     Record,
+    RecordChoice,
     SearchOptions,
     Station,
     Timing,
@@ -133,7 +133,11 @@ class MetaScheduleEngine:
         return build_candidate(workload, _target(target), candidate)
 
     def measure(
-        self, artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
+        self,
+        artifact: Artifact,
+        endpoint: Endpoint,
+        evaluator: EvaluatorConfig,
+        best_known_s: float | None = None,
     ) -> Timing:
         """Time an artifact on a device."""
         from workers.engines.metaschedule.measure import measure_artifact

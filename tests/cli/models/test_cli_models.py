@@ -1,0 +1,190 @@
+"""Commands about one model."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
+from tests.kit.cli_builders import CPU, Cli, tuned
+from tests.kit.stand_ins import CannedToolbox
+
+pytestmark = pytest.mark.usefixtures("toolbox")
+
+
+def test_the_stand_in_is_called_like_the_real_one() -> None:
+    for name, method in inspect.getmembers(CannedToolbox, inspect.isfunction):
+        real = inspect.signature(getattr(Toolbox, name))
+        assert list(inspect.signature(method).parameters) == list(real.parameters), name
+
+
+def test_tasks_show_what_is_stored(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("tasks", str(model))
+    header, first, *_ = answer.out.splitlines()
+    assert header.split() == ["task", "calls", "MFLOP", "trials", "best", "GFLOP/s", "workload"]
+    assert first.split() == ["fused_conv2d0", "1", "2.00", "32", "103", "µs", "19.4", "0000abababab"]
+    assert "3 of 3 tasks tuned; they add up to 1.44 ms a run" in answer.out
+
+
+def test_tasks_of_a_model_that_was_never_tuned(cli: Cli, model: Path) -> None:
+    answer = cli("tasks", str(model))
+    assert answer.code == 0
+    assert "0 of 3 tasks tuned" in answer.out
+
+
+def test_tasks_can_be_narrowed(cli: Cli, model: Path) -> None:
+    names = [task["name"] for task in cli("tasks", str(model), "--tasks", "relu", "--json").document["tasks"]]
+    assert names == ["fused_conv2d_add_relu1"]
+    assert cli("tasks", str(model), "--tasks", "lstm").code == 3
+    assert cli("tasks", str(model), "--tasks", "(").code == 2
+
+
+def test_best_shows_schedules(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("best", str(model), "--tasks", "relu", "--top", "2")
+    assert answer.out.count("# schedule of conv2d_add_relu") == 2
+    assert "sch.split(l1, factors=[2, 4])" in answer.out
+    assert "sch.split" not in cli("best", str(model), "--no-trace").out
+
+
+def test_best_of_a_workload_needs_no_model(cli: Cli, store: Storage) -> None:
+    tuned(store)
+    document = cli("best", "--workload", "0001", "--no-trace", "--top", "3", "--json").document
+    (task,) = document["tasks"]
+    costs = [trial["cost_s"] for trial in task["best"]]
+    assert task["name"] == "conv2d_add_relu"
+    assert costs == sorted(costs)
+    assert len(costs) == 3
+
+
+def test_best_of_nothing_is_not_found(cli: Cli, model: Path, store: Storage) -> None:
+    assert cli("best", "--workload", "ffff").code == 3
+    answer = cli("best", str(model))
+    assert answer.code == 3
+    assert "nothing is stored for squeezenet" in answer.err
+
+
+def test_best_wants_a_model_or_a_workload_or_neither(cli: Cli, model: Path) -> None:
+    assert cli("best", str(model), "--workload", "00").code == 2
+    assert cli("best", str(model), "--device", "x", "--target", "auto").code == 2
+    for option in (["--top", "2"], ["--target", "auto"], ["--input-shape", "x:1"]):
+        answer = cli("best", *option)
+        assert answer.code == 2
+        assert "are for a model or a workload; name one" in answer.err
+
+
+def test_best_of_a_model_on_a_device_that_is_stored(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("best", str(model), "--device", "amd-epyc", "--no-trace", "--json")
+    assert [task["best"][0]["device_class"] for task in answer.document["tasks"]] == [CPU.device_class] * 3
+    answer = cli("best", "--workload", "0001", "--device", "h100")
+    assert answer.code == 3
+    assert f"no device class 'h100' is stored; there are: {CPU.device_class}" in answer.err
+
+
+def test_build_says_what_it_is_built_from(cli: Cli, model: Path, store: Storage, tmp_path: Path) -> None:
+    tuned(store)
+    answer = cli("build", str(model), "-o", "lib.so", "--params", "lib.npz")
+    assert answer.code == 0, answer.err
+    assert "fused_conv2d0                         1      32  103 µs  103 µs  just now" in answer.out
+    assert "wrote lib.so\nwrote lib.npz\n" in answer.out
+    assert (tmp_path / "lib.so").read_bytes().startswith(b"library")
+    assert (tmp_path / "lib.npz").read_bytes() == b"params"
+
+
+def test_build_marks_what_is_untuned(cli: Cli, model: Path) -> None:
+    answer = cli("build", str(model), "-o", "lib.so")
+    assert answer.code == 0
+    assert answer.out.count("untuned") == 3
+    assert "3 of 3 tasks are untuned and slow" in answer.err
+
+
+def test_build_can_insist_on_completeness(cli: Cli, model: Path, tmp_path: Path) -> None:
+    answer = cli("build", str(model), "-o", "lib.so", "--require-complete")
+    assert answer.code == 1
+    assert "3 of 3 tasks of squeezenet have no record" in answer.err
+    assert "fused_conv2d_add_relu1 (0001abababab)" in answer.err
+    assert not (tmp_path / "lib.so").exists()
+
+
+def test_build_needs_a_place_to_write(cli: Cli, model: Path) -> None:
+    assert cli("build", str(model)).code == 2
+    answer = cli("build", str(model), "-o", "nowhere/lib.so")
+    assert answer.code == 2
+    assert "there is no folder" in answer.err
+
+
+def test_bench_puts_all_three_side_by_side(cli: Cli, model: Path, store: Storage) -> None:
+    tuned(store)
+    answer = cli("bench", str(model), "--rounds", "2")
+    assert answer.code == 0, answer.err
+    assert "tuned        10.00 ms     4.00x                  1.33x" in answer.out
+    assert "timing squeezenet, turn 2 of 2" in answer.err
+
+
+def test_bench_on_a_board_has_no_time_of_onnxruntime(cli: Cli, model: Path, store: Storage) -> None:
+    board = ("--device", "board", "--target", "llvm -num-cores=2", "--tracker", "10.0.0.10:9190")
+    answer = cli("bench", str(model), *board)
+    assert answer.code == 0, answer.err
+    assert "untuned  40.00 ms     1.00x\n" in answer.out
+    assert "agree with onnxruntime" in answer.out
+    assert "of onnxruntime's time" not in answer.out
+    assert "--target 'llvm -num-cores=2' --device board" in answer.err
+    report = cli("bench", str(model), *board, "--json").document["report"]
+    assert (report["reference_s"], report["reference_ratio"], report["outputs_agree"]) == (None, None, True)
+    assert cli("bench", str(model), *board[:4]).code == 2
+    assert cli("bench", str(model), *board[:2], *board[4:]).code == 2
+
+
+def test_bench_fails_where_outputs_differ(
+    cli: Cli, model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    monkeypatch.setattr(CannedToolbox, "agree", False)
+    answer = cli("bench", str(model), "--json")
+    assert answer.code == 1
+    assert answer.document["report"]["outputs_agree"] is False
+    assert "computes something else than onnxruntime: output 'y' is off by 2" in answer.err
+
+
+def test_run_says_what_came_out_and_whether_it_is_right(
+    cli: Cli, model: Path, store: Storage, toolbox: type[CannedToolbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    assert cli("build", str(model), "-o", "m.so").code == 0
+    answer = cli("run", "m.so", "--check", str(model), "--repeat", "4", "-o", "out.npz")
+    assert answer.code == 0, answer.err
+    assert "median of 4 times" in answer.out
+    assert "agree with onnxruntime" in answer.out
+    assert "1x1000" not in answer.out  # what came out counts, not what was promised
+    assert "wrote" in answer.out
+    monkeypatch.setattr(toolbox, "agree", False)
+    wrong = cli("run", "m.so", "--check", str(model))
+    assert wrong.code == 1
+    assert "m.so computes something else than onnxruntime: output 'y' is off by 2" in wrong.err
+
+
+@pytest.mark.usefixtures("toolbox")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nothing.so"], "there is no library"),
+        (["squeezenet.onnx"], "says nothing of itself"),
+        (["m.so", "--input", "x"], "not of the form NAME=FILE.npy"),
+        (["m.so", "--input", "x=a.npy", "--input", "x=b.npy"], "names an input twice"),
+        (["m.so", "--input", "z=m.so"], "holds no numpy array"),
+        (["m.so", "-o", "nowhere/out.npz"], "there is no folder"),
+    ],
+)
+def test_run_refuses_what_can_not_be(
+    cli: Cli, model: Path, store: Storage, words: list[str], said: str
+) -> None:
+    tuned(store)
+    assert cli("build", str(model), "-o", "m.so").code == 0
+    answer = cli("run", *words)
+    assert answer.code == 2
+    assert said in answer.err

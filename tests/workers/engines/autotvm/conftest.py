@@ -1,0 +1,87 @@
+"""The AutoTVM engine's processes, shared. Everything here is skipped where its environment is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.kit.small_convolutions import save_convolutions
+from workers import environments
+from workers.actors import BuildActor, MeasureActor, SearchActor
+from workers.messages import DeviceInfo, Extraction, PreparedModel, Workload
+from workers.models import prepare
+from workers.process.engine_process import EngineProcess
+
+
+@pytest.fixture(scope="session")
+def engine(autotvm_environment: environments.EngineEnvironment) -> Iterator[EngineProcess]:
+    """The engine, as it imports, extracts and compiles."""
+    with EngineProcess("autotvm", "model") as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def device(engine: EngineProcess) -> DeviceInfo:
+    """This machine's CPU."""
+    found: DeviceInfo = engine.call("resolve_target", "auto", timeout_s=60)
+    return found
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., PreparedModel]:
+    """Prepares a model of two convolutions."""
+
+    def of(**what: object) -> PreparedModel:
+        path = tmp_path_factory.mktemp("model") / "small.onnx"
+        return prepare(str(save_convolutions(path, **what)), {})  # type: ignore[arg-type]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def extract(
+    engine: EngineProcess, device: DeviceInfo, prepared: Callable[..., PreparedModel]
+) -> Callable[..., Extraction]:
+    """Extracts the tasks of a model of two convolutions."""
+
+    def of(**what: object) -> Extraction:
+        found: Extraction = engine.call("extract", prepared(**what), device.target, timeout_s=120)
+        return found
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def workload(extract: Callable[..., Extraction]) -> Workload:
+    """A convolution with a few hundred configurations."""
+    return max(extract().tasks, key=lambda task: task.workload.flops).workload
+
+
+@pytest.fixture(scope="session")
+def searcher(autotvm_environment: environments.EngineEnvironment) -> Iterator[SearchActor]:
+    """A search actor, without Ray."""
+    actor = SearchActor("autotvm")
+    actor.start()
+    yield actor
+    actor.stop()
+
+
+@pytest.fixture(scope="session")
+def builder(autotvm_environment: environments.EngineEnvironment) -> Iterator[BuildActor]:
+    """A build actor, without Ray."""
+    actor = BuildActor("autotvm")
+    actor.start()
+    yield actor
+    actor.stop()
+
+
+@pytest.fixture(scope="session")
+def measurer(device: DeviceInfo) -> Iterator[MeasureActor]:
+    """A measure actor with its tracker and its server, without Ray."""
+    actor = MeasureActor("autotvm")
+    actor.start()
+    actor.offer((device,))
+    actor.serve()
+    yield actor
+    actor.stop()

@@ -1,0 +1,128 @@
+"""Operators, inputs and outputs that can't be tuned."""
+
+import pytest
+from onnx import TensorProto, helper
+
+from tests.kit.model_builders import constant, dense_model, model_of, tensor
+from workers.errors import ModelError
+from workers.models import prepare
+
+
+def test_a_custom_operator_is_named_with_its_node_and_domain(save):
+    model = model_of(
+        [helper.make_node("FancyNorm", ["x"], ["y"], name="norm_7", domain="acme.ai")],
+        [tensor("x", [1, 4])],
+        [tensor("y", [1, 4])],
+        domains=["acme.ai"],
+    )
+    with pytest.raises(ModelError, match=r"FancyNorm of domain 'acme.ai' \(node 'norm_7'\)"):
+        prepare(save(model))
+
+
+def test_a_custom_operator_inside_a_branch_is_found(save):
+    inner = helper.make_node("FancyNorm", ["x"], ["b"], domain="acme.ai")
+    branches = {
+        "then_branch": helper.make_graph([inner], "then", [], [tensor("b", [4])]),
+        "else_branch": helper.make_graph(
+            [helper.make_node("Relu", ["x"], ["c"])], "else", [], [tensor("c", [4])]
+        ),
+    }
+    model = model_of(
+        [helper.make_node("If", ["flag"], ["y"], **branches)],
+        [tensor("flag", [], TensorProto.BOOL), tensor("x", [4])],
+        [tensor("y", [4])],
+        domains=["acme.ai"],
+    )
+    with pytest.raises(ModelError, match=r"FancyNorm of domain 'acme.ai'"):
+        prepare(save(model))
+
+
+def test_the_models_own_functions_are_inlined(save):
+    function = helper.make_function(
+        "own",
+        "Double",
+        ["a"],
+        ["b"],
+        [helper.make_node("Add", ["a", "a"], ["b"])],
+        [helper.make_opsetid("", 17)],
+    )
+    model = model_of(
+        [helper.make_node("Double", ["x"], ["y"], domain="own")],
+        [tensor("x", [3])],
+        [tensor("y", [3])],
+        domains=["own"],
+        functions=[function],
+    )
+    assert "inlined 1 functions that the model defines" in prepare(save(model)).changes
+
+
+def test_an_operator_that_draws_random_numbers_is_refused(save):
+    model = model_of(
+        [
+            helper.make_node("RandomNormalLike", ["x"], ["noise"]),
+            helper.make_node("Add", ["x", "noise"], ["y"]),
+        ],
+        [tensor("x", [3])],
+        [tensor("y", [3])],
+    )
+    with pytest.raises(ModelError, match=r"RandomNormalLike .* random numbers"):
+        prepare(save(model))
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        (helper.make_tensor_type_proto(TensorProto.STRING, [2]), "string tensor"),
+        (helper.make_tensor_type_proto(TensorProto.BFLOAT16, [2]), "bfloat16 tensor"),
+        (helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [2])), "sequence"),
+        (helper.make_optional_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, [2])), "optional"),
+        (
+            helper.make_map_type_proto(
+                TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [2])
+            ),
+            "map",
+        ),
+    ],
+)
+def test_an_input_that_is_no_tensor_of_numbers_is_named(save, kind, named):
+    model = dense_model(2)
+    model.graph.input.append(helper.make_value_info("odd", kind))
+    with pytest.raises(ModelError, match=rf"input 'odd' is a {named}"):
+        prepare(save(model))
+
+
+def test_an_output_whose_size_depends_on_values_is_refused(save):
+    model = model_of(
+        [helper.make_node("NonZero", ["x"], ["y"])],
+        [tensor("x", [2, 3])],
+        [tensor("y", [2, None], TensorProto.INT64)],
+    )
+    with pytest.raises(ModelError, match=r"output 'y' depends on the inputs' values \(NonZero\)"):
+        prepare(save(model))
+
+
+def test_a_model_that_onnxruntime_cant_run_says_so(save):
+    model = model_of(
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        [tensor("x", ["n", 4])],
+        [tensor("y", [3, 4])],
+        [constant("shape", 3, 4)],
+    )
+    with pytest.raises(
+        ModelError, match=r"the model as given doesn't work with these input shapes: onnxruntime can't"
+    ):
+        prepare(save(model), {"x": (2, 4)})
+
+
+def test_a_dropout_in_training_mode_is_not_quietly_dropped(save):
+    model = model_of(
+        [helper.make_node("Dropout", ["x", "ratio", "training"], ["y"])],
+        [tensor("x", [64])],
+        [tensor("y", [64])],
+        [
+            helper.make_tensor("ratio", TensorProto.FLOAT, [], [0.5]),
+            helper.make_tensor("training", TensorProto.BOOL, [], [True]),
+        ],
+    )
+    with pytest.raises(ModelError, match=r"Dropout .* in training mode"):
+        prepare(save(model))
