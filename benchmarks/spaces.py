@@ -36,12 +36,13 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
     from tvm.s_tir.schedule import Trace
 
     from workers.engines.metaschedule._intrinsics import register_intrinsics
+    from workers.engines.metaschedule.protected import protected
     from workers.engines.metaschedule.records import candidate_of
     from workers.engines.metaschedule.spaces import with_whole_vectors
     from workers.engines.metaschedule.targets import parse_target
     from workers.engines.metaschedule.workload import load_module
 
-    parsed, module = parse_target(target), load_module(workload.module)
+    parsed, module = parse_target(target), protected(load_module(workload.module))
     register_intrinsics(parsed)
     context = ms.TuneContext(mod=module, target=parsed, space_generator="post-order-apply", num_threads=1)
     spaces = context.generate_design_space()

@@ -14,6 +14,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import replayed, translated
 from workers.engines.metaschedule.targets import parse_target, same_device
 from workers.engines.metaschedule.workload import (
@@ -132,7 +133,8 @@ class RecordDatabase(ms.database.PyDatabase):  # type: ignore[misc]
         del workload_name
         if target is None or not same_device(target, self._target):
             return None
-        best = self.get_top_k(ms.database.Workload(mod), 1)
+        # TVM's query_schedule applies the trace to the workload of the record.
+        best = self.get_top_k(ms.database.Workload(protected(mod)), 1)
         self.asked[self._hash_of(mod)] = bool(best)
         return best[0] if best else None
 
