@@ -42,6 +42,10 @@ def test_lending_a_schedule_does_not_change_the_module_that_takes_it(outcomes: d
     assert outcomes["lent"]["changed"] == 0
 
 
+def test_asking_the_database_does_not_change_the_module_it_is_asked_for(outcomes: dict[str, Any]) -> None:
+    assert outcomes["database"] == {"found": 6, "changed": 0}
+
+
 def test_the_traces_are_of_spaces_with_and_without_threads_and_of_tensorized_ones(
     outcomes: dict[str, Any],
 ) -> None:

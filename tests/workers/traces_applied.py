@@ -16,6 +16,7 @@ from tvm.s_tir import Schedule
 from tvm.target import Target
 
 from workers.engines.metaschedule import winograd
+from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.records import adapted, candidate_of, replayed, scheduled
 from workers.engines.metaschedule.search import MetaScheduleSearch
 from workers.engines.metaschedule.workload import (
@@ -133,10 +134,21 @@ def lent() -> dict[str, Any]:
     return {"fitted": fitted, "changed": int(one.script() != before)}
 
 
+def looked_up() -> dict[str, Any]:
+    """Ask the database, which replays its record's trace, in all the ways that TVM does."""
+    database = RecordDatabase(lambda *_: [Record(without_threads(), (1e-6,))], TARGET, "")
+    one = load_module.__wrapped__(save_module(mean()))
+    before, found = one.script(), 0
+    for query in (database.query_tuning_record, database.query_schedule, database.query_ir_module) * 2:
+        found += query(one, TARGET, "main") is not None
+    return {"found": found, "changed": int(one.script() != before)}
+
+
 if __name__ == "__main__":
     found = {
         "without threads": outcome(workload("mean", mean()), [without_threads()] * 3),
         "lent": lent(),
+        "database": looked_up(),
     }
     for name, made in (
         ("mean", mean()),
