@@ -99,7 +99,15 @@ def choose_plan(
     if not weigh_layouts:
         return _fastest(tools, model, (best, RecordChoice("untuned")), say, quiet, endpoint)
     workloads = tuple(task.workload for task in model.tasks)
-    history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
+    aside = {(task.workload_hash, each.candidate) for task in coverage.tasks for each in task.set_aside}
+    history = {
+        w.hash: tuple(
+            record
+            for record in store.history(w.hash, device.device_class, limit=width)
+            if (w.hash, record.candidate.hash) not in aside
+        )
+        for w in workloads
+    }
     # What a task has none of, it may have been allowed to borrow.
     history |= {key: (record,) for key, record in coverage.records.items() if not history.get(key)}
     say(f"looking for layout transforms in {model.prepared.name}")

@@ -9,11 +9,11 @@ import cli_builders as build
 import numpy as np
 
 from orchestrator.builds import BenchReport
-from orchestrator.campaigns.running.listener import Listener
-from orchestrator.campaigns.running.outcome import Outcome
-from orchestrator.fleet.options import FleetOptions
+from orchestrator.campaigns.running.coordinator import FleetOptions, Listener, Outcome
+from orchestrator.errors import EngineError
 from orchestrator.storage import CampaignState, Storage, TaskState
 from workers.messages import (
+    Artifact,
     Candidate,
     CompiledModel,
     DeviceInfo,
@@ -41,6 +41,8 @@ class CannedToolbox:
     """Says of every model that it is the one of :mod:`cli_builders`."""
 
     agree = True
+    #: Hashes of candidates that can't be built.
+    unbuildable: frozenset[str] = frozenset()
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
@@ -129,8 +131,19 @@ class CannedToolbox:
         tuned = tuple(plan.records)
         untuned = tuple({build.workload(n).hash for n in range(TASKS)} - set(tuned))
         future: Future[CompiledModel] = Future()
+        if any(record.candidate.hash in self.unbuildable for record in plan.records.values()):
+            future.set_exception(refusal("compiling the model"))
+            return future
         future.set_result(CompiledModel(b"library", b"params" if params_beside else None, tuned, untuned))
         return future
+
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        return build.workload(0), Candidate("known", "[]")
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        if candidate.hash in self.unbuildable:
+            raise refusal("compiling")
+        return Artifact(b"kernel", ".so", "[]")
 
     def run(
         self,
@@ -168,6 +181,12 @@ class CannedToolbox:
     ) -> OutputDifference:
         reason = "" if self.agree else "output 'y' is off by 2"
         return OutputDifference(2e-6, 4e-7, 0, "y", self.agree, reason)
+
+
+def refusal(stage: str) -> EngineError:
+    error = EngineError(f"InternalError while {stage}: no such instruction")
+    error.stage = stage
+    return error
 
 
 def report(path: str, *, agree: bool = True) -> BenchReport:

@@ -131,6 +131,13 @@ def build(
             f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
             style="yellow",
         )
+    for task in report.coverage.tasks:
+        for aside in task.set_aside:
+            session.say(
+                f"record {aside.trial_id} of {task.name} ({latency(aside.best_s)}) was set aside, "
+                f"its kernel can't be built: {aside.reason}",
+                style="yellow",
+            )
     session.write(*(Text(f"on import: {change}") for change in report.changes))
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
@@ -145,8 +152,10 @@ def build(
 
 def build_table(coverage: Coverage) -> Table:
     """A model's tasks as a build takes them: from which record, and what that promises."""
-    right = ("calls", "trials", "best", "a run")
+    right: tuple[str, ...] = ("calls", "trials", "best", "a run")
     lent = ("of",) if coverage.borrowed else ()
+    aside = ("set aside",) if coverage.set_aside else ()
+    right += aside
     grid = Grid("task", *right, "record", *lent, right=right, flexible=("task", "of"))
     now = datetime.now(timezone.utc)
     for task in coverage.tasks:
@@ -156,6 +165,7 @@ def build_table(coverage: Coverage) -> Table:
             amount(task.trials),
             latency(task.best_s),
             latency(task.expected_s),
+            *([amount(len(task.set_aside)) if task.set_aside else ""] if aside else []),
             Text("untuned", style="yellow") if task.best_s is None else age(task.recorded_at, now),
             *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
         )

@@ -48,6 +48,15 @@ def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
             "trial_id": task.trial_id,
             "recorded_at": instant(task.recorded_at),
             "borrowed_from": task.borrowed_from or None,
+            "set_aside": [
+                {
+                    "trial_id": aside.trial_id,
+                    "candidate": aside.candidate,
+                    "best_s": aside.best_s,
+                    "reason": aside.reason,
+                }
+                for aside in task.set_aside
+            ],
         }
         for task in coverage.tasks
     ]

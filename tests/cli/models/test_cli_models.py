@@ -6,10 +6,11 @@ import inspect
 from pathlib import Path
 
 import pytest
+from test_cli_json import assert_documented
 
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
-from tests.kit.cli_builders import CPU, Cli, tuned
+from tests.kit.cli_builders import CPU, Cli, tuned, workload
 from tests.kit.stand_ins import CannedToolbox
 
 pytestmark = pytest.mark.usefixtures("toolbox")
@@ -101,6 +102,31 @@ def test_build_marks_what_is_untuned(cli: Cli, model: Path) -> None:
     assert answer.code == 0
     assert answer.out.count("untuned") == 3
     assert "3 of 3 tasks are untuned and slow" in answer.err
+
+
+def test_build_says_which_records_it_set_aside(
+    cli: Cli,
+    model: Path,
+    store: Storage,
+    toolbox: type[CannedToolbox],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tuned(store)
+    first, second, *_ = store.best(workload(0).hash, CPU.device_class, 3)
+    monkeypatch.setattr(toolbox, "unbuildable", frozenset({first.candidate}))
+    answer = cli("build", str(model), "-o", "lib.so")
+    assert answer.code == 0, answer.err
+    header, row, *_ = answer.out.splitlines()
+    assert header.split()[:8] == ["task", "calls", "trials", "best", "a", "run", "set", "aside"]
+    assert row.split()[-3:] == ["1", "just", "now"]
+    said = " ".join(answer.err.split())
+    assert f"record {first.id} of fused_conv2d0" in said
+    assert "can't be built: InternalError while compiling: no such instruction" in said
+    document = cli("build", str(model), "-o", "lib.so", "--json").document
+    assert_documented(document)
+    (task,) = (task for task in document["tasks"] if task["set_aside"])
+    assert (task["trial_id"], task["set_aside"][0]["trial_id"]) == (second.id, first.id)
+    assert cli("bench", str(model)).code == 0
 
 
 def test_build_can_insist_on_completeness(cli: Cli, model: Path, tmp_path: Path) -> None:

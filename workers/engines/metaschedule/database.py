@@ -134,7 +134,8 @@ class RecordDatabase(ms.database.PyDatabase):  # type: ignore[misc]
         del workload_name
         if target is None or not same_device(target, self._target):
             return None
-        # As it came: TVM applies a trace in another way where the record's workload isn't equal to the kernel.
+        # As it came: TVM applies a trace in another way where the record's workload isn't equal to the
+        # kernel.
         best = self.get_top_k(ms.database.Workload(mod), 1)
         self.asked[self._hash_of(mod)] = bool(best)
         return best[0] if best else None
