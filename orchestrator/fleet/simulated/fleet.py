@@ -38,6 +38,9 @@ from workers.messages import DeviceInfo, Station, TrialState
 
 __all__ = ["SimulatedFleet"]
 
+# When a piece of work ends, its number, itself, and how long it takes.
+_Due = tuple[float, int, Work, float]
+
 
 @dataclass(frozen=True)
 class _Artifact(ArtifactHandle):
@@ -59,13 +62,13 @@ class SimulatedFleet:
         self.versions = simulation.versions
         self._slots = simulation.slots if slots is None else slots
         self._machine = Machine()
+        self._started = False
         self._devices: list[SimulatedDevice] = []
         self._wanted = DevicesWanted()
         self._ready: Counter[str] = Counter()
         self._idle: dict[SimulatedDevice, None] = {}
-        # Each by when it ends and by its number.
-        self._computing: list[tuple[float, int, Work]] = []
-        self._measuring: list[tuple[float, int, Work]] = []
+        self._computing: list[_Due] = []
+        self._measuring: list[_Due] = []
         self._numbers = itertools.count()
         self._excluded: dict[str, frozenset[str]] = {}
         self.need(wanted)
@@ -84,10 +87,14 @@ class SimulatedFleet:
         """
         if lacking := self.lacking(self._wanted.device_classes):
             raise lacking
+        self._started = True
+        self.simulation.running += 1
         return not stopped()
 
     def stop(self) -> None:
         """Forget what is under way, and close all searches."""
+        self.simulation.running -= self._started
+        self._started = False
         self._computing.clear()
         self._measuring.clear()
         self.simulation.sessions -= self._excluded.keys()
@@ -182,7 +189,8 @@ class SimulatedFleet:
     def submit(self, work: Work) -> None:
         """Begin a piece of work."""
         self.simulation.note(self._kind(work), work)
-        due = (self.simulation.clock.now() + self.simulation.seconds(work), next(self._numbers), work)
+        took_s = self.simulation.takes(work)
+        due = (self.simulation.clock.now() + took_s, next(self._numbers), work, took_s)
         if not isinstance(work, MeasureWork):
             heapq.heappush(self._computing, due)
             return
@@ -210,11 +218,11 @@ class SimulatedFleet:
         first = min((queue[0][0] for queue in going_on if queue), default=float("inf"))
         clock.sleep(max(0.0, min(timeout_s, first - clock.now())))
         now = clock.now()
-        ended: list[tuple[float, int, Work]] = []
+        ended: list[_Due] = []
         for queue in going_on:
             while queue and queue[0][0] <= now:
                 ended.append(heapq.heappop(queue))
-        return [self._end(work) for _, _, work in sorted(ended)]
+        return [self._end(work, took_s) for _, _, work, took_s in sorted(ended)]
 
     def _kind(self, work: Work) -> Happening:
         match work:
@@ -233,7 +241,7 @@ class SimulatedFleet:
             case MeasureWork():
                 return Happening.MEASURE
 
-    def _end(self, work: Work) -> Completion:
+    def _end(self, work: Work, took_s: float) -> Completion:
         simulation, kind = self.simulation, self._kind(work)
         simulation.counts[kind] += 1
         number = simulation.counts[kind]
@@ -257,14 +265,13 @@ class SimulatedFleet:
             case TrainWork():
                 return ModelTrained(work, simulation.model)
             case BuildWork():
-                return CandidateBuilt(work, simulation.built(number), _Artifact(work.candidate.hash))
+                return CandidateBuilt(work, simulation.build(work, took_s), _Artifact(work.candidate.hash))
             case MeasureWork():
-                return self._measured(work)
+                return self._measured(work, took_s)
 
-    def _measured(self, work: MeasureWork) -> CandidateMeasured:
+    def _measured(self, work: MeasureWork, took_s: float) -> CandidateMeasured:
         simulation, device = self.simulation, _own(work.device)
-        number = simulation.counts[Happening.MEASURE] + simulation.counts[Happening.REMEASURE]
-        measurement = simulation.measurement(number)
+        measurement = simulation.measure(work, took_s)
         if measurement.state is TrialState.DEVICE_LOST:
             device.blame(measurement.message)
             if device.state is not DeviceState.READY:
