@@ -106,7 +106,7 @@ class Run:
         self.fleet, self.devices, self.trials = fleet, devices, trials
         self._commits, self._store = Meter(), Meter()
         spec = CampaignSpec.of({"models": [{"path": "/models/model.onnx"}], "trials": trials})
-        self.campaign, made = _plan(store, spec, f"{devices} devices, {time.time_ns()}")
+        self.campaign, made = planned_campaign(store, spec, f"{devices} devices, {time.time_ns()}")
         self._tuning = Tuning(store, self.campaign, OWNER, spec, made, lambda _: None, self._changed)
         # What the loop asks the store for is metered from here on.
         self._metered = store
@@ -170,7 +170,7 @@ class Run:
         )
 
 
-def _plan(store: Storage, spec: CampaignSpec, name: str) -> tuple[int, CampaignPlan]:
+def planned_campaign(store: Storage, spec: CampaignSpec, name: str) -> tuple[int, CampaignPlan]:
     """Store a campaign of a model, held by OWNER, and plan it."""
     first = int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)
     tasks = tuple(TaskSpec(f"task{n}", 1 + n % 4, workload(first + n)) for n in range(TASKS))

@@ -23,8 +23,6 @@ PURE = (
     "orchestrator.fleet.port",
 )
 HEAVY = (
-    "numpy", "onnx", "psutil", "pydantic", "ray", "sqlalchemy", "tvm", "workers.actors", "workers.process"
-)
     "numpy",
     "onnx",
     "psutil",

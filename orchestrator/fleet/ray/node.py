@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from orchestrator.errors import TunefleetError
 from orchestrator.fleet.device import QUARANTINE_AFTER, Device, DeviceState
 from workers.messages import Station
 
-__all__ = ["Node", "RayDevice", "Role", "device_of", "own_device"]
+__all__ = ["Node", "RayDevice", "RemoteActor", "Role", "device_of", "own_device"]
 
+#: An actor as Ray makes it: its methods are those of its class, remote, and Ray has no types for them.
+RemoteActor: TypeAlias = Any
 #: Which of a node's actors that compute.
 Role = Literal["search", "build"]
 
@@ -39,7 +41,7 @@ class RayDevice:
     measured: int = 0
     last_error: str = ""
     node: Node | None = None
-    actor: Any = None  # Ray has no types for actors
+    actor: RemoteActor | None = None
 
     @property
     def device_class(self) -> str:
@@ -99,15 +101,15 @@ class Node:
     id: str
     host: str
     slots: int
-    measure: Any
+    measure: RemoteActor
     role: str = ""
-    search: Any = None
-    build: Any = None
+    search: RemoteActor = None
+    build: RemoteActor = None
     keep: tuple[int, ...] = ()
     cores: tuple[int, ...] = ()
     gpus: float = 0
     measure_gpus: float = 0
-    accelerators: Any = None
+    accelerators: RemoteActor | None = None
     busy: int = 0
     paused: bool = False
     held: bool = False
@@ -123,7 +125,7 @@ class Node:
         return self.slots > 0 and not self.paused and not self.silent
 
     @property
-    def actors(self) -> list[Any]:
+    def actors(self) -> list[RemoteActor]:
         """All that were made on it."""
         return [a for a in (self.measure, self.accelerators, self.search, self.build) if a is not None]
 
@@ -133,7 +135,7 @@ class Node:
         return any(device.busy and device.place == self.id for device in self.devices)
 
 
-def device_of(station: Station, node: Node, actor: Any) -> RayDevice:
+def device_of(station: Station, node: Node, actor: RemoteActor) -> RayDevice:
     """Make a device of a node that its measure actor has taken charge of."""
     measured = set(node.cores[: station.device.cores]) if station.device.kind == "cpu" else set()
     shares = node.slots > 0 and not measured.isdisjoint(node.keep or node.cores)

@@ -21,7 +21,6 @@ from orchestrator.errors import EngineLostError, TargetError
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.fleet.port import DeviceState, DevicesWanted
 from orchestrator.fleet.ray import fleet as ray_fleet
-from orchestrator.fleet.ray import nodes as ray_nodes
 from orchestrator.fleet.ray.cluster import ROLE_LABEL
 from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
@@ -149,7 +148,6 @@ def test_the_last_node_that_goes_ends_the_run_after_a_while_with_what_is_missing
     cluster: Cluster, run: Callable[[int], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_fleet, "PATIENCE_SECONDS", 3.0)
-    monkeypatch.setattr(ray_nodes.Nodes, "here", lambda self: None)
     node = cluster.add_node(num_cpus=1, labels={ROLE_LABEL: "measure"})
     campaign = run(400)
     # The head searches and measures too, until nothing is left that may.
