@@ -38,8 +38,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from benchmarks.fleets import DEVICE, TASKS, Meter, MeteredFleet, Times, on_ray, simulated
+from benchmarks.fleets import on_ray, simulated
+from benchmarks.meter import Meter, MeteredFleet
 from benchmarks.store import OWNER, VERSION, workload
+from benchmarks.waiting import DEVICE, TASKS, Times
 from orchestrator.campaigns.planning.budgets import WantedTask, plan_tasks
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.scheduling.alone import tune_alone

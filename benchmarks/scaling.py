@@ -23,10 +23,12 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, field, replace
 
-from benchmarks.fleets import Meter, MeteredFleet, Times, WaitingMeasure, on_ray, settings
+from benchmarks.fleets import on_ray
+from benchmarks.meter import Meter, MeteredFleet
 from benchmarks.model_zoo import ZOO, fetch
 from benchmarks.store import OWNER
 from benchmarks.trials_per_hour import show
+from benchmarks.waiting import Times, WaitingMeasure, settings
 from orchestrator import CampaignSpec, Storage, Toolbox, make_plan
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.scheduling.alone import tune_alone

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.devices import Run, table
-from benchmarks.fleets import TASKS, Times, simulated
+from benchmarks.fleets import simulated
+from benchmarks.waiting import TASKS, Times
 from orchestrator.storage import Storage, TaskState
 
 QUICK = Times(measure=20, build=5, propose=10, learn=5, open=5, train=10)
