@@ -7,14 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from orchestrator.campaigns.planning.budgets import DEFAULT_TRIALS_PER_TASK
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig, SearchOptions
 
-__all__ = ["CampaignSpec"]
-
-#: Trials for each task where neither --trials nor --time says anything.
-DEFAULT_TRIALS_PER_TASK = 64
+__all__ = ["DEFAULT_TRIALS_PER_TASK", "CampaignSpec"]
 
 
 class CampaignSpec(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from typing import Any
 
@@ -69,6 +70,8 @@ class Quick:
         return b""
 
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        if candidate.hash == "kills its engine":
+            os.kill(os.getppid(), signal.SIGKILL)
         return Artifact(candidate.hash.encode(), ".so", "")
 
     def measure(

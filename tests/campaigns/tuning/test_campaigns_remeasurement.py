@@ -13,7 +13,7 @@ from orchestrator.campaigns.tuning.actions import (
     Learn,
     OpenSearch,
     Propose,
-    RecordAgain,
+    RecordRemeasurement,
 )
 from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
 from orchestrator.campaigns.tuning.events import (
@@ -83,7 +83,7 @@ def test_times_of_a_device_that_changed_are_not_compared() -> None:
     assert not comparable(best, {})
 
 
-class Finals:
+class Remeasured:
     """A machine whose tasks have had their trials, and what it asked for."""
 
     def __init__(self, machine: Machine, *, trials: int) -> None:
@@ -116,23 +116,23 @@ class Finals:
         self.actions += (new := self.machine.outbox())
         return new
 
-    def of(self, kind: type) -> list[Action]:
+    def of(self, kind: type[Action]) -> list[Action]:
         return [action for action in self.actions if isinstance(action, kind)]
 
 
-def finals(trials: int = 40, **changes: object) -> Finals:
-    return Finals(Machine("m", [task(1, budget=trials, **changes)], turns=2), trials=trials)
+def remeasured(trials: int = 40, **changes: object) -> Remeasured:
+    return Remeasured(Machine("m", [task(1, budget=trials, **changes)], turns=2), trials=trials)
 
 
 def test_contenders_are_looked_for_once_a_task_has_had_its_trials_and_measured_in_turns() -> None:
-    driven = finals()
+    driven = remeasured()
     assert driven.of(EndTask)
     assert driven.of(FindContenders) == [FindContenders(1)]
     assert not driven.machine.done
     driven.actions.clear()
     driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
     driven.run()
-    recorded = [action for action in driven.actions if isinstance(action, RecordAgain)]
+    recorded = [action for action in driven.actions if isinstance(action, RecordRemeasurement)]
     assert [action.candidate.hash for action in recorded] == [
         "candidate-3",
         "candidate-5",
@@ -145,49 +145,49 @@ def test_contenders_are_looked_for_once_a_task_has_had_its_trials_and_measured_i
     assert driven.machine.done
 
 
-def test_finals_take_a_tenth_of_the_trials_at_most() -> None:
-    driven = finals(trials=30)
+def test_remeasurement_takes_a_tenth_of_the_trials_at_most() -> None:
+    driven = remeasured(trials=30)
     driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
     assert driven.machine.done
 
 
 def test_what_was_stored_before_is_left_as_it_is() -> None:
-    assert not finals(trials=40, stored=40, best_s=1.0).of(FindContenders)
+    assert not remeasured(trials=40, stored=40, best_s=1.0).of(FindContenders)
 
 
-def test_a_task_that_takes_no_time_has_no_finals() -> None:
+def test_a_task_that_takes_no_time_has_no_remeasured() -> None:
     tasks = [task(1, budget=40, weight=100), task(2, budget=40)]
-    driven = Finals(Machine("m", tasks, turns=2), trials=80)
+    driven = Remeasured(Machine("m", tasks, turns=2), trials=80)
     assert driven.of(FindContenders) == [FindContenders(1)]
 
 
-def test_a_contender_that_fails_this_time_is_left_as_it_was_and_the_finals_end() -> None:
-    driven = finals(trials=200)
+def test_a_contender_that_fails_this_time_is_left_as_it_was_and_the_remeasurement_ends() -> None:
+    driven = remeasured(trials=200)
     for _ in range(MAX_PASSES + 1):
         driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
         while isinstance(build := driven.machine.next_compute(), Build):
             failed = Measurement(TrialState.BUILD_TIMEOUT, message="killed")
             driven.machine.handle(Built(build.token, 0.1, failed))
         driven.take()
-    assert not driven.of(RecordAgain)
+    assert not driven.of(RecordRemeasurement)
     assert driven.machine.done
 
 
 def test_a_worker_that_is_lost_over_a_contender_has_it_measured_by_another() -> None:
-    driven = finals()
+    driven = remeasured()
     driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
     build = driven.machine.next_compute()
     assert isinstance(build, Build)
     driven.machine.handle(Failed(1, "the worker died", True, build.token))
     driven.run()
-    assert len(driven.of(RecordAgain)) == 4
+    assert len(driven.of(RecordRemeasurement)) == 4
 
 
-def test_stopping_ends_finals_too() -> None:
-    driven = finals()
+def test_stopping_ends_remeasurement_too() -> None:
+    driven = remeasured()
     driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
     driven.machine.stop()
     assert driven.machine.done
-    unanswered = finals()
+    unanswered = remeasured()
     unanswered.machine.stop()
     assert unanswered.machine.done
