@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import coverage_of
-from orchestrator.builds.plans import choose_plan
 from orchestrator.devices.boards import awaited
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import TargetError
@@ -151,7 +151,7 @@ def verify(
     remember : bool, optional
         Take the stored comparison where there is one of the same records.
     weigh_layouts : bool, optional
-        See :func:`.plans.choose_plan`.
+        See :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
     endpoint : Endpoint, optional
@@ -168,7 +168,7 @@ def verify(
             return _report(model, known, remembered=True)
     if device.unfit and endpoint is None:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
-    choice = choose_plan(
+    choice = choose_records(
         store, tools, model, coverage, weigh_layouts=weigh_layouts, endpoint=endpoint, say=say, quiet=quiet
     )
     say(f"compiling {prepared.name}, tuned and untuned")

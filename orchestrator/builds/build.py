@@ -7,9 +7,9 @@ import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.label import Label, labelled
-from orchestrator.builds.plans import choose_plan
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, IncompleteError
 from orchestrator.files import writable, write
@@ -77,7 +77,7 @@ def build_model(
     layout : str, optional
         See :func:`.extraction.extract_model`.
     weigh_layouts : bool, optional
-        Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
+        Weigh layouts between the tasks, where the engine can; see :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
     board : str, optional
@@ -102,7 +102,7 @@ def build_model(
             f"on {device.device_class}:\n{names}"
         )
     say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
-    choice = choose_plan(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
+    choice = choose_records(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
     compiled = choice.compiled
     if compiled is None or weights is not None:
         compiled = tools.compile(
