@@ -119,9 +119,9 @@ def main() -> None:
         device = tools.resolve_target("auto")
         prepared = tools.prepare(str(fetch(options.model)), ZOO[options.model].shapes)
         tasks = tools.extract(replace(prepared, layout=options.layout), device.target).tasks
-    dearest = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
+    heaviest = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
     with bench(device) as here:
-        for task in dearest[: options.tasks]:
+        for task in heaviest[: options.tasks]:
             rates = measured(task, here, options.draws, options.seed)
             found[task.name] = rates
             print(row(task.name, *rates), flush=True)

@@ -8,8 +8,9 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage, coverage_of
-from orchestrator.builds.plans import Choice, choose_plan
+from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.boards import awaited
 from orchestrator.devices.targets import resolve_boards
@@ -153,7 +154,7 @@ def verify(
     remember : bool, optional
         Take the stored comparison where there is one of the same records.
     weigh_layouts : bool, optional
-        See :func:`.plans.choose_plan`.
+        See :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
     endpoint : Endpoint, optional
@@ -173,9 +174,9 @@ def verify(
 
     untuned_build: Future[CompiledModel] | None = None
 
-    def compiled_with(coverage: Coverage) -> tuple[Choice, CompiledModel, CompiledModel]:
+    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel, CompiledModel]:
         nonlocal untuned_build
-        choice = choose_plan(
+        choice = choose_records(
             store,
             tools,
             model,

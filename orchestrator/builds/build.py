@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
+from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.label import Label, labelled
-from orchestrator.builds.plans import Choice, choose_plan
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, IncompleteError
@@ -79,7 +80,7 @@ def build_model(
     layout : str, optional
         See :func:`.extraction.extract_model`.
     weigh_layouts : bool, optional
-        Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
+        Weigh layouts between the tasks, where the engine can; see :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
     board : str, optional
@@ -97,11 +98,11 @@ def build_model(
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
 
-    def compiled_with(coverage: Coverage) -> tuple[Choice, CompiledModel]:
+    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel]:
         if require_complete and coverage.missing:
             raise _incomplete(model, coverage)
         say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
-        choice = choose_plan(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
+        choice = choose_records(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
         compiled = choice.compiled
         if compiled is None or weights is not None:
             compiled = tools.compile(

@@ -5,10 +5,9 @@ Nothing here changes anything, and every check ends: whatever could hang has a t
 
 from __future__ import annotations
 
-import os
-import pathlib
 from collections.abc import Callable
 
+from orchestrator.doctor.database import check_database, database_folder
 from orchestrator.doctor.engine import check_engine, check_environment
 from orchestrator.doctor.findings import Check, Status
 from orchestrator.doctor.machine import (
@@ -19,17 +18,14 @@ from orchestrator.doctor.machine import (
     check_machine,
     check_ports,
     check_shared_memory,
-    nearest_folder,
 )
 from orchestrator.doctor.packages import check_compiler, check_packages, check_python
-from orchestrator.errors import TunefleetError, UsageError
 from workers import environments
 
 __all__ = ["examine"]
 
 _TRACKER_PORTS = (9190, 9890)
 _SERVER_PORTS = (9090, 9890)
-_DATABASE_SECONDS = 5.0
 
 
 def examine(
@@ -58,7 +54,7 @@ def examine(
         check_gpu(),
         check_cuda(),
         check_database(db),
-        check_disk("free disk", _database_folder(db)),
+        check_disk("free disk", database_folder(db)),
         check_ports("tracker port", _TRACKER_PORTS),
         check_ports("RPC server port", _SERVER_PORTS),
         check_machine(),
@@ -66,47 +62,3 @@ def examine(
         check_home(),
     ]
     return checks
-
-
-def check_database(db: str | None) -> Check:
-    """Can the database be read and written, and is its schema this release's?"""
-    from orchestrator.storage import Storage, default_path, safe_url
-
-    name = "database"
-    path = _database_path(db)
-    where = str(path) if path else safe_url(db or "")
-    if path is not None and not path.exists():
-        folder = path.parent
-        if db is not None and not folder.is_dir():
-            return Check(
-                name, Status.FAIL, f"there is no folder {folder}", "make it, or name another file with --db"
-            )
-        folder = nearest_folder(folder)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return Check(name, Status.FAIL, f"{folder} can't be written to", "name another file with --db")
-        return Check(name, Status.OK, f"{where} (will be made)")
-    try:
-        revision = Storage.check(db, patience_s=_DATABASE_SECONDS)
-    except TunefleetError as error:
-        # The text says what to do.
-        return Check(name, Status.FAIL, str(error))
-    if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
-        mend = f"give yourself write permission on it and on {path.parent}"
-        return Check(name, Status.FAIL, f"{where} can be read only", mend)
-    default = " (the default)" if path == default_path() else ""
-    return Check(name, Status.OK, f"{where}{default}, schema {revision}")
-
-
-def _database_path(db: str | None) -> pathlib.Path | None:
-    """The file of a SQLite database; None for a server, or for a URL that can't be read."""
-    from orchestrator.storage import Storage
-
-    try:
-        return Storage(db).path
-    except UsageError:
-        return None
-
-
-def _database_folder(db: str | None) -> pathlib.Path:
-    path = _database_path(db)
-    return path.parent if path else pathlib.Path.cwd()

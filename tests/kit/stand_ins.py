@@ -5,13 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-import cli_builders as build
 import numpy as np
 
 from orchestrator.builds import BenchReport
 from orchestrator.campaigns.running.coordinator import FleetOptions, Listener, Outcome
 from orchestrator.errors import EngineError
 from orchestrator.storage import CampaignState, Storage, TaskState
+from tests.kit import cli_builders as build
 from workers.messages import (
     Artifact,
     Candidate,

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Subquery, and_, case, func, or_, select
+from sqlalchemy import (
+    Subquery,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.orm import aliased
 
 from orchestrator.storage._database import Database
-from orchestrator.storage._models import (
+from orchestrator.storage._tables import (
     Campaign,
-    CampaignModel,
     DeviceClass,
     Task,
     Trial,
-    Verification,
     Workload,
 )
-from orchestrator.storage.rows import TaskComparisonRow, TaskOfCampaign, VerificationRow
+from orchestrator.storage.rows import (
+    TaskComparisonRow,
+    TaskOfCampaign,
+)
 
-__all__ = ["Comparisons"]
+__all__ = ["CompareAnswer"]
 
 
-class Comparisons(Database):
-    """What changed between two campaigns, for anyone to ask."""
+class CompareAnswer(Database):
+    """What changed between two campaigns?"""
 
     def compare_tasks(self, first_id: int, second_id: int) -> list[TaskComparisonRow]:
         """Return the tasks of two campaigns, those that both have first, in the order they were planned."""
@@ -69,43 +77,6 @@ class Comparisons(Database):
             )
             for row in self._read(lambda c: c.execute(query).all())
         ]
-
-    def verifications_after(self, campaign_id: int) -> list[VerificationRow]:
-        """Return the last verification of each model of a campaign on each of its device classes.
-
-        The last until the campaign ended, whoever made it: a campaign that found nothing new does not compare
-        its models again.
-        """
-        ended = select(Campaign.finished_at).where(Campaign.id == campaign_id).scalar_subquery()
-        classes = select(Task.device_class_id).where(Task.campaign_id == campaign_id).distinct().subquery()
-        last = (
-            select(Verification.id)
-            .where(
-                Verification.model_id == CampaignModel.model_id,
-                Verification.device_class_id == classes.c.device_class_id,
-                or_(ended.is_(None), Verification.created_at <= ended),
-            )
-            .order_by(Verification.id.desc())
-            .limit(1)
-            .correlate(CampaignModel, classes)
-            .scalar_subquery()
-        )
-        models = (
-            select(CampaignModel.position, classes.c.device_class_id, last.label("verification_id"))
-            .select_from(CampaignModel)
-            .join(classes, CampaignModel.model_id.is_not(None))
-            .where(CampaignModel.campaign_id == campaign_id)
-            .subquery("models")
-        )
-        columns: list[Any] = [c for c in Verification.__table__.c if c.key != "device_class_id"]
-        query = (
-            select(*columns, DeviceClass.name.label("device_class"))
-            .select_from(models)
-            .join(Verification, Verification.id == models.c.verification_id)
-            .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
-            .order_by(models.c.position, DeviceClass.name)
-        )
-        return [VerificationRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
 
 
 def _tasks_of(campaign_id: int, name: str) -> Subquery:

@@ -92,10 +92,12 @@ def test_eight_processes_that_write_the_same_trials_at_once_store_each_once(url:
     # A writer waits where nobody reads what it says, so all are heard by turns until all have ended.
     while open_ends:
         assert time.monotonic() < until, f"still writing: {sorted(open_ends)}"
-        for ready in multiprocessing.connection.wait(list(open_ends.values()), 60):
-            number = next(n for n, end in open_ends.items() if end is ready)
+        ready = multiprocessing.connection.wait(list(open_ends.values()), 60)
+        for number, end in list(open_ends.items()):
+            if end not in ready:
+                continue
             try:
-                said[number].append(ready.recv())  # type: ignore[union-attr]
+                said[number].append(end.recv())
             except EOFError:
                 del open_ends[number]
                 continue
@@ -178,7 +180,7 @@ def _with_a_wrong_clock(url: str, campaign_id: int, off_s: float, told: Connecti
         def now(cls, tz: datetime.tzinfo | None = None) -> Wrong:
             return cls.fromtimestamp(real_time() + off_s, tz)
 
-    time.time = lambda: real_time() + off_s  # type: ignore[method-assign]
+    time.time = lambda: real_time() + off_s
     datetime.datetime = Wrong  # type: ignore[misc]
     os.environ["TZ"] = "Pacific/Kiritimati"
     time.tzset()

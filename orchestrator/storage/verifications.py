@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import (
+    Connection,
+    or_,
+    select,
+)
 
 from orchestrator.storage._database import Database
-from orchestrator.storage._lookup import device_class_id, insert_row
-from orchestrator.storage._models import DeviceClass, Verification
-from orchestrator.storage.rows import NewVerification, VerificationRow
+from orchestrator.storage._ids import (
+    device_class_id,
+    insert_row,
+)
+from orchestrator.storage._tables import (
+    Campaign,
+    CampaignModel,
+    DeviceClass,
+    Task,
+    Verification,
+)
+from orchestrator.storage.rows import (
+    NewVerification,
+    VerificationRow,
+)
 
 __all__ = ["Verifications"]
 
@@ -42,6 +58,43 @@ class Verifications(Database):
     def verification_for(self, model_id: int, device_class: str, records_key: str) -> VerificationRow | None:
         """Return the last verification of a model as built from exactly these records."""
         return self._latest(model_id, device_class, records_key)
+
+    def verifications_after(self, campaign_id: int) -> list[VerificationRow]:
+        """Return the last verification of each model of a campaign on each of its device classes.
+
+        The last until the campaign ended, whoever made it: a campaign that found nothing new does not compare
+        its models again.
+        """
+        ended = select(Campaign.finished_at).where(Campaign.id == campaign_id).scalar_subquery()
+        classes = select(Task.device_class_id).where(Task.campaign_id == campaign_id).distinct().subquery()
+        last = (
+            select(Verification.id)
+            .where(
+                Verification.model_id == CampaignModel.model_id,
+                Verification.device_class_id == classes.c.device_class_id,
+                or_(ended.is_(None), Verification.created_at <= ended),
+            )
+            .order_by(Verification.id.desc())
+            .limit(1)
+            .correlate(CampaignModel, classes)
+            .scalar_subquery()
+        )
+        models = (
+            select(CampaignModel.position, classes.c.device_class_id, last.label("verification_id"))
+            .select_from(CampaignModel)
+            .join(classes, CampaignModel.model_id.is_not(None))
+            .where(CampaignModel.campaign_id == campaign_id)
+            .subquery("models")
+        )
+        columns: list[Any] = [c for c in Verification.__table__.c if c.key != "device_class_id"]
+        query = (
+            select(*columns, DeviceClass.name.label("device_class"))
+            .select_from(models)
+            .join(Verification, Verification.id == models.c.verification_id)
+            .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
+            .order_by(models.c.position, DeviceClass.name)
+        )
+        return [VerificationRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
 
     def _latest(self, model_id: int, device_class: str, records_key: str | None) -> VerificationRow | None:
         table = Verification.__table__

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.builds.plans import Choice, _fastest
+from orchestrator.builds.fastest import Chosen, fastest_of
 from orchestrator.errors import EngineError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.request import ModelRequest
@@ -53,11 +53,11 @@ class Timed:
         return ModelRun((), next(self.turns[name]))
 
 
-def choose(**times: list[tuple[float, ...]]) -> tuple[Choice, Timed]:
+def choose(**times: list[tuple[float, ...]]) -> tuple[Chosen, Timed]:
     names = {"together": TOGETHER, "each": EACH, "untuned": UNTUNED}
     tools = Timed({names[key]: turns for key, turns in times.items()})
     plans = [RecordChoice(names[key]) for key in times]
-    return _fastest(tools, MODEL, plans, lambda _: None), tools  # type: ignore[arg-type]
+    return fastest_of(tools, MODEL, plans, lambda _: None), tools  # type: ignore[arg-type]
 
 
 def steady(seconds: float) -> list[tuple[float, ...]]:
@@ -107,9 +107,9 @@ def test_a_plan_that_does_not_compile_is_dropped_and_named() -> None:
     plans = [RecordChoice(TOGETHER), RecordChoice(UNTUNED)]
     tools = Timed({UNTUNED: steady(1.0)})
     tools.refused = {TOGETHER}
-    choice = _fastest(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]
+    choice = fastest_of(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]
     assert choice.plan.name == UNTUNED
     assert choice.why.endswith(f"{TOGETHER} did not compile: no such layout")
     tools.refused = {TOGETHER, UNTUNED}
     with pytest.raises(EngineError, match="no such layout"):
-        _fastest(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]
+        fastest_of(tools, MODEL, plans, lambda _: None)  # type: ignore[arg-type]

@@ -1,25 +1,27 @@
-"""Records as a whole: read page by page, taken from another store, counted, and pruned."""
+"""The store as a whole: how much is in it, and what may go."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, func, or_, select, text
+from sqlalchemy import (
+    Connection,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+)
 
 from orchestrator.errors import UsageError
-from orchestrator.storage._database import Database, chunks
+from orchestrator.storage._database import Database
 from orchestrator.storage._engine import vacuum
-from orchestrator.storage._lookup import (
+from orchestrator.storage._ids import (
     device_class_ids,
-    insert_trials,
-    trial_row,
-    trial_values,
-    trials_joined,
 )
-from orchestrator.storage._models import (
+from orchestrator.storage._tables import (
     Campaign,
     DeviceClass,
     Model,
@@ -31,87 +33,17 @@ from orchestrator.storage._models import (
     Workload,
 )
 from orchestrator.storage._types import db_now
-from orchestrator.storage.rows import ClassStatistics, NewTrial, PruneCounts, StoreStatistics, TrialRow
-from workers.messages import Candidate, Measurement, TrialState
-from workers.messages import Workload as WorkloadMessage
+from orchestrator.storage.rows import (
+    ClassStatistics,
+    PruneCounts,
+    StoreStatistics,
+)
 
-__all__ = ["Copies"]
-
-_PAGE = 500
+__all__ = ["Upkeep"]
 
 
-class Copies(Database):
-    """What is asked of all records, whatever campaign they came from."""
-
-    def all_trials(
-        self,
-        *,
-        engine: str | None = None,
-        device_class: str | None = None,
-        workloads: Sequence[str] | None = None,
-        page: int = _PAGE,
-    ) -> Iterator[list[TrialRow]]:
-        """Go through the trials in the order they were recorded, with their traces, a page at a time.
-
-        Each page is a transaction of its own: what is recorded meanwhile comes too.
-
-        Parameters
-        ----------
-        workloads : sequence of str, optional
-            Only those of workloads with these hashes.
-        page : int, optional
-            Trials of a page, at most.
-        """
-        query = trials_joined(trace=True).order_by(Trial.id).limit(page)
-        if engine is not None:
-            query = query.where(Workload.engine == engine)
-        if device_class is not None:
-            query = query.where(DeviceClass.name == device_class)
-        # One list of hashes a statement: the order then holds within each part only, which is all that is
-        # promised where workloads are named.
-        for part in [None] if workloads is None else chunks(workloads):
-            narrowed = query if part is None else query.where(Workload.hash.in_(part))
-            last = 0
-            while rows := self._page(narrowed.where(Trial.id > last)):
-                yield rows
-                last = rows[-1].id
-
-    def _page(self, query: Select[Any]) -> list[TrialRow]:
-        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
-
-    def get_workloads(self, hashes: Sequence[str]) -> list[WorkloadMessage]:
-        """Return workloads with their modules; those that are not stored are left out."""
-
-        def work(connection: Connection) -> list[WorkloadMessage]:
-            found = []
-            for part in chunks(dict.fromkeys(hashes)):
-                query = select(
-                    Workload.hash, Workload.engine, Workload.name, Workload.flops, Workload.module
-                ).where(Workload.hash.in_(part))
-                found += [WorkloadMessage(*row) for row in connection.execute(query)]
-            return found
-
-        return self._read(work)
-
-    def import_trials(self, trials: Sequence[TrialRow]) -> int:
-        """Store trials of another store as they were recorded there, and return how many were new.
-
-        Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
-        that is stored for its workload and device class changes nothing.
-
-        Raises
-        ------
-        NotFoundError
-            A workload or device class isn't stored. Nothing was stored.
-        ValueError
-            A trial without a trace, called ok without a time, or with times that are no numbers.
-        """
-        rows = [_values(trial) for trial in trials]
-
-        def work(connection: Connection) -> int:
-            return insert_trials(connection, trials, rows)
-
-        return self._write(work) if rows else 0
+class Upkeep(Database):
+    """What is counted and deleted, whatever campaign it came from."""
 
     def statistics(self) -> StoreStatistics:
         """Count what is stored, by engine and device class."""
@@ -273,28 +205,6 @@ class Copies(Database):
         """
         if self._path is not None:
             vacuum(self._path, self._patience_s)
-
-
-def _values(trial: TrialRow) -> dict[str, Any]:
-    times = [float(t) for t in trial.times]
-    again = [float(t) for t in trial.again]
-    ok = trial.state is TrialState.OK
-    if trial.trace is None:
-        raise ValueError(f"candidate {trial.candidate} comes without its trace")
-    if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times + again):
-        raise ValueError(f"candidate {trial.candidate} is {trial.state.value}, and its times are {times}")
-    measured = Measurement(trial.state, trial.times, trial.message, trial.device, trial.host, trial.run_s)
-    new = NewTrial(
-        trial.workload_hash,
-        trial.device_class,
-        Candidate(trial.candidate, trial.trace),
-        measured,
-        build_s=trial.build_s,
-        token=trial.token,
-        versions=trial.versions,
-        again=trial.again,
-    )
-    return {**trial_values(new), "created_at": trial.created_at}
 
 
 def _count(connection: Connection, model: Any) -> int:

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    select,
+    update,
+)
 
 from orchestrator.errors import NotFoundError
-from orchestrator.storage._campaigns import require_lease
+from orchestrator.storage._campaign_rows import (
+    require_lease,
+)
 from orchestrator.storage._database import Database, chunks
-from orchestrator.storage._lookup import (
+from orchestrator.storage._ids import (
     device_class_ids,
+)
+from orchestrator.storage._tables import (
+    DeviceClass,
+    Extraction,
+    ModelTask,
+    Trial,
+    Workload,
+)
+from orchestrator.storage._trial_rows import (
     insert_trials,
     of_pair,
     trial_columns,
@@ -21,17 +40,20 @@ from orchestrator.storage._lookup import (
     trial_values,
     trials_joined,
 )
-from orchestrator.storage._models import DeviceClass, Extraction, ModelTask, Trial, Workload
-from orchestrator.storage.rows import ModelTaskRow, NewTrial, TrialRow
-from workers.messages import Candidate, Record, TrialState
-from workers.messages import Workload as WorkloadMessage
+from orchestrator.storage.rows import (
+    ModelTaskRow,
+    NewTrial,
+    TrialRow,
+)
+from workers.messages import (
+    Candidate,
+    Measurement,
+    TrialState,
+)
 
 __all__ = ["Trials"]
 
-#: Other workloads whose trials :meth:`Trials.related` looks at.
-_RELATED_WORKLOADS = 64
-#: Those of them whose fastest trials :meth:`Trials.fastest_related` returns.
-_LENDERS = 8
+_PAGE = 500
 
 
 class Trials(Database):
@@ -114,6 +136,26 @@ class Trials(Database):
 
         self._write(work)
 
+    def import_trials(self, trials: Sequence[TrialRow]) -> int:
+        """Store trials of another store as they were recorded there, and return how many were new.
+
+        Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
+        that is stored for its workload and device class changes nothing.
+
+        Raises
+        ------
+        NotFoundError
+            A workload or device class isn't stored. Nothing was stored.
+        ValueError
+            A trial without a trace, called ok without a time, or with times that are no numbers.
+        """
+        rows = [_values(trial) for trial in trials]
+
+        def work(connection: Connection) -> int:
+            return insert_trials(connection, trials, rows)
+
+        return self._write(work) if rows else 0
+
     def trial_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""
         wanted = list(dict.fromkeys(pairs))
@@ -139,116 +181,19 @@ class Trials(Database):
         self._read(work)
         return counts
 
-    def history(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
-        """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
-        query = (
-            select(Trial.candidate, Trial.trace, Trial.times)
-            .where(of_pair(workload_hash, device_class), Trial.cost_s.is_not(None))
-            .order_by(Trial.cost_s, Trial.id)
-            .limit(limit)
-        )
-        return [
-            Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
-            for row in self._read(lambda c: c.execute(query).all())
-        ]
-
-    def fastest_related(
-        self, workload_hash: str, device_class: str, each: int
-    ) -> list[tuple[WorkloadMessage, Record]]:
-        """Return the fastest trials of other workloads of the same engine and name, `each` of every one.
-
-        Of the few that are nearest in their work, among those that were stored last. Never those of another
-        device class.
-        """
-        own = select(Workload.engine, Workload.name, Workload.flops).where(Workload.hash == workload_hash)
-
-        def work(connection: Connection) -> list[tuple[WorkloadMessage, Record]]:
-            row = connection.execute(own).one_or_none()
-            if row is None:
-                return []
-            # Not their modules, which are large: most of them are only to be compared in size.
-            alike = (
-                select(Workload.id, Workload.flops)
-                .where(
-                    Workload.engine == row.engine, Workload.name == row.name, Workload.hash != workload_hash
-                )
-                .order_by(Workload.id.desc())
-                .limit(_RELATED_WORKLOADS)
-            )
-            found = sorted(
-                connection.execute(alike).all(),
-                key=lambda other: abs(math.log(max(other.flops, 1.0) / max(row.flops, 1.0))),
-            )
-            class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
-            trials: list[Any] = []
-            for other in found:
-                fastest = (
-                    select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
-                    .where(
-                        Trial.workload_id == other.id,
-                        Trial.device_class_id == class_id,
-                        Trial.cost_s.is_not(None),
-                    )
-                    .order_by(Trial.cost_s, Trial.id)
-                    .limit(each)
-                )
-                trials += connection.execute(fastest).all()
-                if len(trials) >= each * _LENDERS:
-                    break
-            return _with_workloads(connection, trials)
-
-        return self._read(work)
-
-    def related(
-        self, workload_hash: str, device_class: str, limit: int = 512
-    ) -> list[tuple[WorkloadMessage, Record]]:
-        """Return the latest successful trials of other workloads of the same engine and name.
-
-        Of the 64 such workloads that were stored last, so that it takes as long in a large
-        store as in a small one. They are what a cost model can learn from before its own workload has a
-        trial. Never those of another device class.
-        """
-        own = select(Workload.engine, Workload.name).where(Workload.hash == workload_hash).subquery("own")
-        class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
-        succeeded = and_(Trial.device_class_id == class_id, Trial.cost_s.is_not(None))
-        alike = (
-            select(Workload.id)
-            .join(own, and_(own.c.engine == Workload.engine, own.c.name == Workload.name))
-            .where(
-                Workload.hash != workload_hash,
-                # Not EXISTS: PostgreSQL would make a join of that, over all trials there are.
-                select(Trial.id)
-                .where(Trial.workload_id == Workload.id, succeeded)
-                .limit(1)
-                .correlate(Workload)
-                .scalar_subquery()
-                .is_not(None),
-            )
-            .order_by(Workload.id.desc())
-            .limit(_RELATED_WORKLOADS)
-            .subquery("alike")
-        )
-        # First which ones, from the index alone: traces are large, and sorting would carry them along.
-        latest = (
-            select(Trial.id)
-            .join(alike, alike.c.id == Trial.workload_id)
-            .where(succeeded)
-            .order_by(Trial.id.desc())
-            .limit(limit)
-            .subquery("latest")
-        )
-        trials = (
-            select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
-            .join(latest, latest.c.id == Trial.id)
-            .order_by(Trial.id.desc())
-        )
-        return self._read(lambda c: _with_workloads(c, c.execute(trials).all()))
-
     def known_candidates(self, workload_hash: str, device_class: str) -> set[str]:
         """Return the hashes of all stored candidates, failed ones too: what a search need not propose
         again."""
         query = select(Trial.candidate).where(of_pair(workload_hash, device_class))
         return set(self._read(lambda c: c.scalars(query).all()))
+
+    def get_trial(self, trial_id: int) -> TrialRow:
+        """Return a trial with its trace; :class:`NotFoundError` where there is none of that id."""
+        query = trials_joined(trace=True).where(Trial.id == trial_id)
+        row = self._read(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            raise NotFoundError(f"there is no trial {trial_id}")
+        return trial_row(row, trace=True)
 
     def trials(
         self,
@@ -282,13 +227,38 @@ class Trials(Database):
         query = trials_joined(trace=True).where(of_pair(workload_hash, device_class)).order_by(Trial.id)
         return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
 
-    def get_trial(self, trial_id: int) -> TrialRow:
-        """Return a trial with its trace; :class:`NotFoundError` where there is none of that id."""
-        query = trials_joined(trace=True).where(Trial.id == trial_id)
-        row = self._read(lambda c: c.execute(query).one_or_none())
-        if row is None:
-            raise NotFoundError(f"there is no trial {trial_id}")
-        return trial_row(row, trace=True)
+    def all_trials(
+        self,
+        *,
+        engine: str | None = None,
+        device_class: str | None = None,
+        workloads: Sequence[str] | None = None,
+        page: int = _PAGE,
+    ) -> Iterator[list[TrialRow]]:
+        """Go through the trials in the order they were recorded, with their traces, a page at a time.
+
+        Each page is a transaction of its own: what is recorded meanwhile comes too.
+
+        Parameters
+        ----------
+        workloads : sequence of str, optional
+            Only those of workloads with these hashes.
+        page : int, optional
+            Trials of a page, at most.
+        """
+        query = trials_joined(trace=True).order_by(Trial.id).limit(page)
+        if engine is not None:
+            query = query.where(Workload.engine == engine)
+        if device_class is not None:
+            query = query.where(DeviceClass.name == device_class)
+        # One list of hashes a statement: the order then holds within each part only, which is all that is
+        # promised where workloads are named.
+        for part in [None] if workloads is None else chunks(workloads):
+            narrowed = query if part is None else query.where(Workload.hash.in_(part))
+            last = 0
+            while rows := self._page(narrowed.where(Trial.id > last)):
+                yield rows
+                last = rows[-1].id
 
     def best(self, workload_hash: str, device_class: str | None = None, k: int = 1) -> list[TrialRow]:
         """Return the ``k`` fastest trials of a workload on a device class, with traces.
@@ -404,16 +374,27 @@ class Trials(Database):
             if row.workload_hash is not None
         ]
 
+    def _page(self, query: Select[Any]) -> list[TrialRow]:
+        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
 
-def _with_workloads(connection: Connection, trials: Sequence[Any]) -> list[tuple[WorkloadMessage, Record]]:
-    """Return each trial with its workload, in their order; a workload is read once."""
-    wanted = {row.workload_id for row in trials}
-    workloads = select(*Workload.__table__.c).where(Workload.id.in_(wanted))
-    found = {
-        row.id: WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module)
-        for row in connection.execute(workloads)
-    }
-    return [
-        (found[row.workload_id], Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)))
-        for row in trials
-    ]
+
+def _values(trial: TrialRow) -> dict[str, Any]:
+    times = [float(t) for t in trial.times]
+    again = [float(t) for t in trial.again]
+    ok = trial.state is TrialState.OK
+    if trial.trace is None:
+        raise ValueError(f"candidate {trial.candidate} comes without its trace")
+    if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times + again):
+        raise ValueError(f"candidate {trial.candidate} is {trial.state.value}, and its times are {times}")
+    measured = Measurement(trial.state, trial.times, trial.message, trial.device, trial.host, trial.run_s)
+    new = NewTrial(
+        trial.workload_hash,
+        trial.device_class,
+        Candidate(trial.candidate, trial.trace),
+        measured,
+        build_s=trial.build_s,
+        token=trial.token,
+        versions=trial.versions,
+        again=trial.again,
+    )
+    return {**trial_values(new), "created_at": trial.created_at}

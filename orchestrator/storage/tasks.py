@@ -6,15 +6,37 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import (
+    Connection,
+    case,
+    func,
+    select,
+    update,
+)
 
 from orchestrator.errors import NotFoundError
-from orchestrator.storage._campaigns import require_lease
+from orchestrator.storage._campaign_rows import (
+    require_lease,
+)
 from orchestrator.storage._database import Database
-from orchestrator.storage._lookup import device_class_ids, storable, workload_ids
-from orchestrator.storage._models import DeviceClass, Task, Trial, Workload
+from orchestrator.storage._ids import (
+    device_class_ids,
+    storable,
+    workload_ids,
+)
+from orchestrator.storage._tables import (
+    DeviceClass,
+    Task,
+    Trial,
+    Workload,
+)
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.rows import CampaignTaskRow, NewTask, TaskStanding, TaskState
+from orchestrator.storage.rows import (
+    CampaignTaskRow,
+    NewTask,
+    TaskStanding,
+    TaskState,
+)
 
 __all__ = ["Tasks"]
 
@@ -48,7 +70,7 @@ class Tasks(Database):
             workloads = workload_ids(connection, (task.workload_hash for task in tasks))
             classes = device_class_ids(connection, (task.device_class for task in tasks))
             statement = insert_unless_there(
-                table, self._dialect, ("campaign_id", "workload_id", "device_class_id")
+                table, connection.dialect.name, ("campaign_id", "workload_id", "device_class_id")
             ).returning(table.c.id)
             rows = [
                 {
