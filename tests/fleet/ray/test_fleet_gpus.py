@@ -37,7 +37,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def fleet(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[RayFleet]:
-    made = RayFleet(ENGINE, (REAL.resolve_target(request.param),), address=cluster.address)
+    made = RayFleet(ENGINE, (REAL.targets.resolve_target(request.param),), address=cluster.address)
     made.join()
     yield made
     made.stop()
