@@ -178,11 +178,11 @@ def settings_text(setting: Setting) -> str:
     spec = setting.spec("model.onnx", "auto")
     evaluator = ", ".join(f"{name} {value}" for name, value in asdict(spec.evaluator).items())
     evaluator += ", all timed in full" if spec.full_timing else ", those far behind not timed in full"
-    search = ", ".join(f"{name} {value}" for name, value in spec.search.settings.items())
+    search = ", ".join(f"{name} {value}" for name, value in spec.search.settings.items()) or "by default"
     changed = f" Of the campaign: `{json.dumps(dict(setting.campaign))}`." if setting.campaign else ""
     return (
         f"{setting.seconds:.0f} s of the clock for each, seed {setting.seed}. Here: evaluator {evaluator}; "
-        f"search {search or 'by default'}; layout {spec.layout}.{changed} Stock: `tune_relax` with its defaults (evaluator "
+        f"search {search}; layout {spec.layout}.{changed} Stock: `tune_relax` with its defaults (evaluator "
         f"number 3, repeat 1, min_repeat_ms 100; {setting.per_iteration} trials an iteration; gradient "
         f"scheduler), `LocalBuilder(timeout_sec={stock.BUILD_SECONDS})`, `cpu_weight_prepack=True`."
     )
