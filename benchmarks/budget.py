@@ -178,7 +178,7 @@ def settings_text(setting: Setting) -> str:
     spec = setting.spec("model.onnx", "auto")
     evaluator = ", ".join(f"{name} {value}" for name, value in asdict(spec.evaluator).items())
     evaluator += ", all timed in full" if spec.full_timing else ", those far behind not timed in full"
-    search = ", ".join(f"{name} {value}" for name, value in asdict(spec.search).items() if value)
+    search = ", ".join(f"{name} {value}" for name, value in spec.search.settings.items()) or "by default"
     changed = f" Of the campaign: `{json.dumps(dict(setting.campaign))}`." if setting.campaign else ""
     return (
         f"{setting.seconds:.0f} s of the clock for each, seed {setting.seed}. Here: evaluator {evaluator}; "

@@ -136,7 +136,8 @@ def main() -> None:
             # In turns, each time in another order: whatever else the machine does shall fall on all.
             for population, generations in draw.sample(sizes, len(sizes)):
                 search = SearchOptions(
-                    seed=draw.randrange(1, 1 << 20), population=population, generations=generations
+                    seed=draw.randrange(1, 1 << 20),
+                    settings={"population": population, "generations": generations},
                 )
                 found[population, generations].append(
                     one_round(workload, known[workload], model, search, device)

@@ -7,9 +7,12 @@ that forks TVM. So they are called like an engine; see :mod:`workers.process.hos
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from workers.messages import ModelTiming, PreparedModel, TensorSpec
+from workers.messages import Array, ModelTiming, PreparedModel, TensorSpec
+
+if TYPE_CHECKING:
+    from workers.models import OutputDifference
 
 __all__ = ["ENGINE", "Reference"]
 
@@ -17,48 +20,44 @@ __all__ = ["ENGINE", "Reference"]
 class Reference:
     """onnxruntime and the model preparation behind plain calls."""
 
-    name = "reference"
-
-    def warm(self, role: str) -> None:
-        """Import what the forks need."""
-        from workers import models  # noqa: F401
-
     def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
-        """See :func:`workers.models.prepare`."""
+        """Make an ONNX file ready for an engine; see :func:`workers.models.prepare`."""
         from workers.models import prepare
 
         return prepare(path, shapes)
 
-    def draw(self, inputs: Sequence[TensorSpec], seed: int) -> dict[str, Any]:
-        """See :func:`workers.models.random_inputs`."""
+    def random_inputs(self, specs: Sequence[TensorSpec], seed: int) -> dict[str, Array]:
+        """Draw values that any model takes; see :func:`workers.models.random_inputs`."""
         from workers.models import random_inputs
 
-        return random_inputs(inputs, seed)
+        return random_inputs(specs, seed)
 
-    def evaluate(self, onnx: bytes, inputs: Mapping[str, Any], threads: int) -> list[Any]:
-        """See :func:`workers.models.run_reference`."""
+    def reference_run(self, model: PreparedModel, inputs: Mapping[str, Array], threads: int) -> list[Array]:
+        """Return what onnxruntime makes of a model's inputs; see :func:`workers.models.run_reference`."""
         from workers.models import run_reference
 
-        return run_reference(onnx, inputs, threads)
+        return run_reference(model.onnx, inputs, threads)
 
-    def time(self, onnx: bytes, inputs: Mapping[str, Any], threads: int, repeats: int) -> ModelTiming:
-        """See :func:`workers.models.time_reference`."""
+    def reference_timing(
+        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+    ) -> ModelTiming:
+        """Time onnxruntime on a model; see :func:`workers.models.time_reference`."""
         from workers.models import time_reference
 
-        return time_reference(onnx, inputs, threads, repeats)
+        return time_reference(model.onnx, inputs, threads, repeats)
 
     def judge(
         self,
-        onnx: bytes,
-        inputs: Mapping[str, Any],
-        outputs: Sequence[Any],
-        reference: Sequence[Any],
-        names: Sequence[str],
-    ) -> Any:
-        """See :func:`workers.models.judge`."""
+        model: PreparedModel,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[Array],
+        reference: Sequence[Array],
+    ) -> OutputDifference:
+        """Compare a model's outputs with the reference's; see :func:`workers.models.judge`."""
         from workers.models import judge
 
-        return judge(onnx, inputs, outputs, reference, names)
+        names = [spec.name for spec in model.outputs]
+        return judge(model.onnx, inputs, outputs, reference, names)
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""
@@ -68,4 +67,15 @@ class Reference:
         return {"onnx": str(onnx.__version__), "onnxruntime": str(onnxruntime.__version__)}
 
 
-ENGINE = Reference()
+class ReferenceProcess:
+    """What runs in that process: no engine, for it tunes nothing, but called like one."""
+
+    def __init__(self) -> None:
+        self.reference = Reference()
+
+    def warm(self, role: str) -> None:
+        """Import what the forks need."""
+        from workers import models  # noqa: F401
+
+
+ENGINE = ReferenceProcess()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from orchestrator.campaigns.planning.budgets import DEFAULT_TRIALS_PER_TASK
 from orchestrator.errors import UsageError
@@ -13,6 +13,9 @@ from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig, SearchOptions
 
 __all__ = ["DEFAULT_TRIALS_PER_TASK", "CampaignSpec"]
+
+# Settings of searches that were fields of their own in campaigns that earlier releases stored.
+_ONCE_FIELDS = ("population", "generations", "tuner", "loss", "plan_size")
 
 
 class CampaignSpec(BaseModel):
@@ -42,6 +45,7 @@ class CampaignSpec(BaseModel):
     full_timing : bool
         Whether also those candidates are timed in full that a first look finds far behind the best.
     search : SearchOptions
+        Whose ``settings`` are the engine's own; it refuses those that it doesn't have.
     layout : str
         In which activations are tuned and built, see :class:`workers.messages.PreparedModel`.
     layout_tuning : {'auto', 'none'}
@@ -71,6 +75,17 @@ class CampaignSpec(BaseModel):
     layout_tuning: Literal["auto", "none"] = "auto"
     build_timeout_s: float = Field(default=20.0, gt=0)
     search_timeout_s: float = Field(default=300.0, gt=0)
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _with_settings(cls, search: object) -> object:
+        """Read settings that stand beside ``seed``, as they once did and in short may."""
+        if not isinstance(search, dict):
+            return search
+        others = {name: value for name, value in search.items() if name not in _ONCE_FIELDS}
+        # Empty and 0 said that the engine was to choose.
+        beside = {name: search[name] for name in _ONCE_FIELDS if search.get(name) not in (None, "", 0)}
+        return {**others, "settings": {**beside, **others.get("settings", {})}} if beside else others
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> CampaignSpec:

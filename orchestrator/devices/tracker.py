@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from orchestrator.errors import EngineError, TunefleetError, UsageError
+from workers.clients import DevicesClient, Service
 from workers.process.engine_process import EngineProcess
 
 __all__ = ["ServedTracker"]
@@ -102,7 +103,7 @@ class ServedTracker:
         while time.monotonic() < until:
             there: dict[str, int] = {}
             with contextlib.suppress(EngineError):  # it was just started again
-                there = self._process.call("tracked", *self.address, timeout_s=_ASK_SECONDS)
+                there = DevicesClient(self._process).tracked.within(_ASK_SECONDS)(*self.address)
             now = [key for key in keys if not there.get(key)]
             if not now:
                 return
@@ -117,7 +118,7 @@ class ServedTracker:
 
     def _serve(self) -> None:
         self._ended.clear()
-        self._process.spawn(_SERVICE, "serve_tracker", self._host, self._port, timeout_s=_START_SECONDS)
+        Service(self._process, _SERVICE).serve_tracker(self._host, self._port)
         self._pid = self._process.pid
 
     def _look_after(self) -> None:

@@ -17,6 +17,7 @@ from orchestrator.models.request import ModelRequest
 from orchestrator.toolbox import Toolbox
 from tests.kit.tiny_models import save
 from workers.actors import BuildActor, MeasureActor
+from workers.clients import EngineClient
 from workers.messages import (
     Artifact,
     Candidate,
@@ -90,7 +91,7 @@ def build(builder: BuildActor, gpu: DeviceInfo) -> Callable[[Workload, Candidate
 def good(gpu: DeviceInfo, build: Callable[[Workload, Candidate], Artifact]) -> Artifact:
     """A kernel that every GPU can run."""
     with EngineProcess("metaschedule", "model") as engine:
-        return build(*engine.call("known_kernel", gpu.target, timeout_s=60))
+        return build(*EngineClient(engine).known_kernel(gpu.target))
 
 
 # -- a model, from its file to times

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from workers.enginekit.rpc import tracked
+from workers.enginekit.rpc import RpcDevices
 
 __all__ = ["free_port", "registered", "server", "start"]
 
@@ -42,7 +42,7 @@ def free_port() -> int:
 def registered(address: tuple[str, int], key: str) -> None:
     """Wait until a server is."""
     until = time.monotonic() + 60
-    while not tracked(*address).get(key):
+    while not RpcDevices().tracked(*address).get(key):
         assert time.monotonic() < until, f"{key} never registered"
         time.sleep(0.1)
 

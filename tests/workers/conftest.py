@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.tiny_models import save
 from workers.actors import BuildActor, MeasureActor, SearchActor
+from workers.clients import EngineClient
 from workers.messages import (
     Artifact,
     Candidate,
@@ -24,17 +25,16 @@ from workers.process.engine_process import EngineProcess
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[EngineProcess]:
+def engine() -> Iterator[EngineClient]:
     """The default engine, as it imports, extracts and compiles."""
     with EngineProcess("metaschedule", "model") as process:
-        yield process
+        yield EngineClient(process)
 
 
 @pytest.fixture(scope="session")
-def device(engine: EngineProcess) -> DeviceInfo:
+def device(engine: EngineClient) -> DeviceInfo:
     """This machine's CPU."""
-    found: DeviceInfo = engine.call("resolve_target", "auto", timeout_s=60)
-    return found
+    return engine.resolve_target("auto")
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +44,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PreparedModel:
 
 
 @pytest.fixture(scope="session")
-def extraction(engine: EngineProcess, model: PreparedModel, device: DeviceInfo) -> Extraction:
+def extraction(engine: EngineClient, model: PreparedModel, device: DeviceInfo) -> Extraction:
     """Its tasks."""
-    found: Extraction = engine.call("extract", model, device.target, timeout_s=120)
-    return found
+    return engine.extract(model, device.target)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +77,13 @@ def builder() -> Iterator[BuildActor]:
 def candidates(searcher: SearchActor, convolution: Workload, device: DeviceInfo) -> tuple[Candidate, ...]:
     """What a search proposes for the heaviest workload."""
     searcher.open(
-        "candidates", convolution, device.target, SearchOptions(population=128), (), (), timeout_s=120
+        "candidates",
+        convolution,
+        device.target,
+        SearchOptions(settings={"population": 128}),
+        (),
+        (),
+        timeout_s=120,
     )
     found = searcher.propose("candidates", 4, None, timeout_s=120)
     searcher.close("candidates")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from typing import ClassVar
 
+from workers.clients import ToolchainClient
 from workers.process.engine_process import EngineProcess
+from workers.process.protocol import Role
 
-__all__ = ["SERVICE_SECONDS", "EngineActor"]
-
-# Starting a server is a fork; a minute is for a machine that does everything else at once.
-SERVICE_SECONDS = 60.0
+__all__ = ["EngineActor"]
 
 
 class EngineActor:
@@ -26,7 +26,7 @@ class EngineActor:
         Cores to keep to, this process with all it starts; on the others something is measured.
     """
 
-    role = ""
+    role: ClassVar[Role]
 
     def __init__(self, engine: str, python: str | None = None, cores: tuple[int, ...] = ()) -> None:
         # Given when it is made, so that an actor that Ray starts again keeps to them too.
@@ -37,8 +37,7 @@ class EngineActor:
     def start(self) -> tuple[str, int | None, dict[str, str]]:
         """Warm the engine up; return the host's name, the engine process's id, and the versions."""
         self._process.start()
-        versions: dict[str, str] = self._process.call("versions", timeout_s=SERVICE_SECONDS)
-        return socket.gethostname(), self._process.pid, versions
+        return socket.gethostname(), self._process.pid, ToolchainClient(self._process).versions()
 
     def cores(self) -> tuple[int, ...]:
         """Return the cores of this machine that this actor may use."""

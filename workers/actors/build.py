@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from workers.actors.base import EngineActor
+from workers.clients import BuildClient
 from workers.errors import EngineLostError, EngineTimeoutError, TunefleetError
 from workers.messages import Artifact, BuildResult, Candidate, TrialState, Workload
 
@@ -28,7 +29,8 @@ class BuildActor(EngineActor):
         """
         started = time.monotonic()
         try:
-            artifact: Artifact = self._process.call("build", workload, target, candidate, timeout_s=timeout_s)
+            build = BuildClient(self._process).build.within(timeout_s)
+            artifact = build(workload, target, candidate)
         except EngineTimeoutError as error:
             return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
         except TunefleetError as error:

@@ -7,9 +7,10 @@ import socket
 import threading
 import time
 
-from workers.actors.base import SERVICE_SECONDS, EngineActor
+from workers.actors.base import EngineActor
+from workers.clients import DevicesClient, MeasureClient, Service, TargetsClient
 from workers.clients.turns import parts_of, turn
-from workers.enginekit.contract import WAITING
+from workers.enginekit.roles import WAITING, Address
 from workers.errors import EngineError, EngineTimeoutError, TunefleetError
 from workers.messages import (
     Artifact,
@@ -18,7 +19,6 @@ from workers.messages import (
     EvaluatorConfig,
     Measurement,
     Station,
-    Timing,
     TrialState,
 )
 
@@ -51,7 +51,7 @@ class MeasureActor(EngineActor):
         super().__init__(engine, python)
         self._host = host
         self._stations: dict[str, Station] = {}
-        self._tracker: tuple[str, int] | None = None
+        self._tracker: Address | None = None
         self._serving: set[str] = set()
         self._host_pid: int | None = None  # the engine process that all of it was started in
         self._restarts: dict[str, int] = {}
@@ -61,10 +61,10 @@ class MeasureActor(EngineActor):
         """Find which of the wanted devices this machine has, and take charge of them."""
         found: list[Station] = []
         for device in wanted:
-            here: DeviceInfo = self._process.call("resolve_target", device.target, timeout_s=SERVICE_SECONDS)
+            here = self.resolve(device.target)
             if here.device_class != device.device_class or here.unfit:
                 continue
-            count = 1 if here.kind == "cpu" else self._count(here.kind)
+            count = 1 if here.kind == "cpu" else DevicesClient(self._process).count_devices(here.kind)
             names = [here.device_class] if count == 1 else [f"{here.device_class}.{i}" for i in range(count)]
             found += [Station(name, here, index) for index, name in enumerate(names)]
         with self._lock:
@@ -79,13 +79,11 @@ class MeasureActor(EngineActor):
         EngineError
             It does not answer.
         """
-        found: dict[str, int] = self._process.call("tracked", host, port, timeout_s=DEVICE_WAIT_SECONDS)
-        return found
+        return DevicesClient(self._process).tracked.within(DEVICE_WAIT_SECONDS)(host, port)
 
     def resolve(self, target: str) -> DeviceInfo:
         """Say which device of this machine a target means."""
-        device: DeviceInfo = self._process.call("resolve_target", target, timeout_s=SERVICE_SECONDS)
-        return device
+        return TargetsClient(self._process).resolve_target(target)
 
     def serve(self) -> None:
         """Start what is missing of the tracker and a server for each device.
@@ -97,9 +95,7 @@ class MeasureActor(EngineActor):
             if self._process.pid != self._host_pid:
                 self._tracker, self._serving, self._host_pid = None, set(), self._process.pid
             if self._tracker is None and self._stations:
-                self._tracker = self._process.spawn(
-                    _TRACKER, "serve_tracker", self._host, timeout_s=SERVICE_SECONDS
-                )
+                self._tracker = Service(self._process, _TRACKER).serve_tracker(self._host)
             for station in self._stations.values():
                 given_up = self._restarts.get(station.key, 0) > MAX_RESTARTS
                 if station.key not in self._serving and not given_up:
@@ -145,9 +141,8 @@ class MeasureActor(EngineActor):
         limit = evaluator.timeout_s + DEVICE_WAIT_SECONDS
         try:
             with turn(parts_of(station)):
-                timing: Timing = self._process.call(
-                    "measure", artifact, endpoint, evaluator, best_known_s, timeout_s=limit
-                )
+                measure = MeasureClient(self._process).measure.within(limit)
+                timing = measure(artifact, endpoint, evaluator, best_known_s)
         except TunefleetError as error:
             state = state_of(error)
             if state is not TrialState.DEVICE_LOST:
@@ -176,14 +171,9 @@ class MeasureActor(EngineActor):
                 raise EngineError(f"this node has no device {station.key}")
         return Endpoint(*tracker, station.key, station.device.kind)
 
-    def _count(self, kind: str) -> int:
-        return int(self._process.call("count_devices", kind, timeout_s=SERVICE_SECONDS))
-
     def _serve(self, station: Station) -> None:
         assert self._tracker is not None
-        self._process.spawn(
-            station.key, "serve_device", self._host, self._tracker, station, timeout_s=SERVICE_SECONDS
-        )
+        Service(self._process, station.key).serve_device(self._host, self._tracker, station)
         self._serving.add(station.key)
 
     def _service_ended(self, service: str, reason: str) -> None:
@@ -195,7 +185,7 @@ class MeasureActor(EngineActor):
                 # The servers would ask for the tracker until it is back, but at another port it never is.
                 self._tracker = None
                 for name in self._serving:
-                    self._process.end(name)
+                    Service(self._process, name).end()
                 self._serving.clear()
                 return
             self._serving.discard(service)

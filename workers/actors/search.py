@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workers.actors.base import EngineActor
+from workers.clients import OpenSearch, SearchClient
 from workers.messages import Candidate, Record, SearchOptions, Workload
 
 __all__ = ["SearchActor"]
@@ -30,13 +31,11 @@ class SearchActor(EngineActor):
         history, related : tuple
             Records of this workload, and of others of its kind.
         """
-        self._process.open(session, "open_search", workload, target, options, timeout_s=timeout_s)
+        search = OpenSearch(self._process, session)
+        search.open.within(timeout_s)(workload, target, options)
         if related:
-            self._process.use(session, "transfer", related, timeout_s=timeout_s)
-        if not history:
-            return b""
-        samples: bytes = self._process.use(session, "learn", history, timeout_s=timeout_s)
-        return samples
+            search.transfer.within(timeout_s)(related)
+        return search.learn.within(timeout_s)(history) if history else b""
 
     def propose(
         self,
@@ -53,23 +52,19 @@ class SearchActor(EngineActor):
         lent : tuple, optional
             The fastest records of other workloads of its kind.
         """
+        search = OpenSearch(self._process, session)
         if lent:
-            self._process.use(session, "lend", lent, timeout_s=timeout_s)
-        candidates: tuple[Candidate, ...] = self._process.use(
-            session, "propose", count, cost_model, timeout_s=timeout_s
-        )
-        return candidates
+            search.lend.within(timeout_s)(lent)
+        return search.propose.within(timeout_s)(count, cost_model)
 
     def learn(self, session: str, records: tuple[Record, ...], timeout_s: float) -> bytes:
         """Give a search its results."""
-        samples: bytes = self._process.use(session, "learn", records, timeout_s=timeout_s)
-        return samples
+        return OpenSearch(self._process, session).learn.within(timeout_s)(records)
 
     def train(self, samples: tuple[bytes, ...], timeout_s: float) -> bytes:
         """Train the cost model of all searches."""
-        model: bytes = self._process.call("train", samples, 1, timeout_s=timeout_s)
-        return model
+        return SearchClient(self._process).train.within(timeout_s)(samples, 1)
 
     def close(self, session: str) -> None:
         """End a search."""
-        self._process.close(session)
+        OpenSearch(self._process, session).close()

@@ -21,13 +21,13 @@ import tvm.rpc.tracker
 from tvm.rpc.server import PopenRPCServerState
 from tvm.rpc.tracker import PopenTrackerServerState
 
-from workers.enginekit.contract import WAITING
+from workers.enginekit.roles import WAITING, Address
 from workers.errors import EngineError
 from workers.messages import Endpoint, Station
 from workers.process.host import ready, stage
 from workers.process.lifeline import die_with_parent
 
-__all__ = ["answers", "count_devices", "requested", "serve_device", "serve_tracker", "tracked"]
+__all__ = ["RpcDevices", "answers", "requested"]
 
 # Ports to try, from the first free one; TVM's own ranges start at 9190 and 9090.
 _TRACKER_PORTS = (9190, 9890)
@@ -38,32 +38,57 @@ _TRACKER_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 
 
-def serve_tracker(host: str, port: int | None = None) -> None:
-    """Run a tracker until killed, at `port` or, where that is left out, at a free one."""
-    _send_at_once()
-    first, last = _TRACKER_PORTS if port is None else (port, port + 1)
-    state = PopenTrackerServerState(host, port=first, port_end=last, silent=True)
-    ready((host, state.port))
-    _wait_for(state.thread)
+class RpcDevices:
+    """See :class:`workers.enginekit.roles.Devices`; what asks them is :func:`requested`."""
 
+    def serve_tracker(self, host: str, port: int | None = None) -> None:
+        """Run a tracker until killed, at `port` or, where that is left out, at a free one."""
+        _send_at_once()
+        first, last = _TRACKER_PORTS if port is None else (port, port + 1)
+        state = PopenTrackerServerState(host, port=first, port_end=last, silent=True)
+        ready((host, state.port))
+        _wait_for(state.thread)
 
-def serve_device(host: str, tracker: tuple[str, int], station: Station) -> None:
-    """Run an RPC server until killed, or until a candidate kills its listener.
+    def serve_device(self, host: str, tracker: Address, station: Station) -> None:
+        """Run an RPC server until killed, or until a candidate kills its listener.
 
-    A candidate that segfaults ends the thread that listens while its process lives on, and the device is gone
-    from the tracker (TVM #17495). So this process ends with that thread, its sockets close, the tracker
-    forgets it, and whoever watches this process starts another.
-    """
-    _see_only(station)
-    _send_at_once()
-    # Each session is a fork of this process by multiprocessing; none may outlive it.
-    multiprocessing.util.register_after_fork(serve_device, lambda _: die_with_parent())
-    first, last = _SERVER_PORTS
-    state = PopenRPCServerState(
-        host, port=first, port_end=last, tracker_addr=tracker, key=station.key, custom_addr=host, silent=True
-    )
-    ready((host, state.port))
-    _wait_for(state.thread)
+        A candidate that segfaults ends the thread that listens while its process lives on, and the device is
+        gone from the tracker (TVM #17495). So this process ends with that thread, its sockets close, the
+        tracker forgets it, and whoever watches this process starts another.
+        """
+        _see_only(station)
+        _send_at_once()
+        # Each session is a fork of this process by multiprocessing; none may outlive it.
+        multiprocessing.util.register_after_fork(RpcDevices, lambda _: die_with_parent())
+        first, last = _SERVER_PORTS
+        state = PopenRPCServerState(
+            host,
+            port=first,
+            port_end=last,
+            tracker_addr=tracker,
+            key=station.key,
+            custom_addr=host,
+            silent=True,
+        )
+        ready((host, state.port))
+        _wait_for(state.thread)
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        """Return how many servers are registered at a tracker under each key, the busy ones too."""
+        try:
+            # TVM's own connection tries for a minute.
+            socket.create_connection((host, port), _TRACKER_SECONDS).close()
+            summary = tvm.rpc.connect_tracker(host, port).summary()
+        except (OSError, RuntimeError, ConnectionError) as error:
+            raise EngineError(
+                f"no RPC tracker answers at {host}:{port}: {str(error).splitlines()[0]}"
+            ) from None
+        keys = (str(server["key"]) for server in summary["server_info"])
+        return dict(Counter(key.removeprefix("server:") for key in keys))
+
+    def count_devices(self, kind: str) -> int:
+        """Return how many devices of a kind answer on this machine."""
+        return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
 
 
 def requested(endpoint: Endpoint, limit_s: float) -> Any:
@@ -115,23 +140,6 @@ def answers(endpoint: Endpoint) -> tuple[bool, str, str]:
             return ""
 
     return bool(session.device(endpoint.kind, 0).exist), asked("triple"), asked("cpu")
-
-
-def tracked(host: str, port: int) -> dict[str, int]:
-    """Return how many servers are registered at a tracker under each key, the busy ones too."""
-    try:
-        # TVM's own connection tries for a minute.
-        socket.create_connection((host, port), _TRACKER_SECONDS).close()
-        summary = tvm.rpc.connect_tracker(host, port).summary()
-    except (OSError, RuntimeError, ConnectionError) as error:
-        raise EngineError(f"no RPC tracker answers at {host}:{port}: {str(error).splitlines()[0]}") from None
-    keys = (str(server["key"]) for server in summary["server_info"])
-    return dict(Counter(key.removeprefix("server:") for key in keys))
-
-
-def count_devices(kind: str) -> int:
-    """Return how many devices of a kind answer on this machine."""
-    return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
 
 
 def _send_at_once() -> None:

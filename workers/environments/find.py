@@ -22,6 +22,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workers.environments.packages import find_package
 from workers.environments.programs import ASK_SECONDS, run_program, variables
 from workers.errors import EngineError
 
@@ -31,15 +32,12 @@ __all__ = [
     "directive",
     "folder",
     "interpreter",
-    "names",
     "recorded",
     "requirements_of",
     "status",
     "why_not_finished",
 ]
 
-#: Where the engines' packages lie. By path: nothing of an engine may be imported here.
-PACKAGES = Path(__file__).resolve().parents[1] / "engines"
 # What host.py and the engines are written for.
 OLDEST = (3, 10)
 # Distributions by what they install: several install a module `tvm`.
@@ -88,11 +86,6 @@ class EngineEnvironment:
     mend: str = ""
 
 
-def names() -> list[str]:
-    """Return the names of the engines in this distribution; imports none of them."""
-    return sorted(path.parent.name for path in PACKAGES.glob("*/__init__.py"))
-
-
 def folder() -> Path:
     """Where environments are kept: where ``TUNEFLEET_ENGINES`` says, or in the user's data folder."""
     named = os.environ.get("TUNEFLEET_ENGINES")
@@ -120,7 +113,7 @@ def interpreter(engine: str) -> str:
 
 def status(engine: str) -> EngineEnvironment:
     """Say what runs an engine on this machine, or what is missing. Starts that Python, but no TVM."""
-    own = requirements_of(engine).is_file()
+    own = requirements_of(engine) is not None
     python, missing, mend = _find(engine)
     if python is None:
         return EngineEnvironment(engine, False, own, missing=missing, mend=mend)
@@ -135,8 +128,10 @@ def status(engine: str) -> EngineEnvironment:
 
 
 # -- finding
-def requirements_of(engine: str) -> Path:
-    return PACKAGES / engine / "requirements.txt"
+def requirements_of(engine: str) -> Path | None:
+    """Return what an engine's own environment is made from; None where it takes none."""
+    package = find_package(engine)
+    return package.requirements if package is not None and package.requirements.is_file() else None
 
 
 def recorded(engine: str) -> Path:
@@ -146,14 +141,14 @@ def recorded(engine: str) -> Path:
 def directive(engine: str, name: str) -> str:
     """Return what a comment at the top of an engine's requirements says."""
     requirements = requirements_of(engine)
-    text = requirements.read_text() if requirements.is_file() else ""
+    text = "" if requirements is None else requirements.read_text()
     found = re.search(rf"^# {name}: (.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else ""
 
 
 def _find(engine: str) -> tuple[str | None, str, str]:
     """Return an engine's interpreter, or None with what is missing and how to mend it."""
-    if "." in engine or not (PACKAGES / engine).is_dir():
+    if "." in engine or find_package(engine) is None:
         return sys.executable, "", ""
     variable = f"TUNEFLEET_{engine.upper()}_PYTHON"
     named = os.environ.get(variable)
@@ -167,7 +162,7 @@ def _find(engine: str) -> tuple[str | None, str, str]:
         if os.access(named, os.X_OK):
             return named, "", ""
         return None, f"{record} names {named}, which is no program", _mend(engine)
-    if not requirements_of(engine).is_file():
+    if requirements_of(engine) is None:
         return sys.executable, "", ""
     missing = why_not_finished(engine, folder() / engine)
     if missing:
@@ -180,7 +175,8 @@ def why_not_finished(engine: str, where: Path) -> str:
     if not os.access(where / "bin" / "python", os.X_OK):
         return f"the environment of the {engine} engine is not installed"
     copy = where / "requirements.txt"
-    if not copy.is_file() or copy.read_bytes() != requirements_of(engine).read_bytes():
+    wanted = requirements_of(engine)
+    if wanted is None or not copy.is_file() or copy.read_bytes() != wanted.read_bytes():
         return f"the environment of the {engine} engine in {where} is another release's"
     return ""
 

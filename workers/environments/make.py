@@ -57,14 +57,15 @@ def install(
     EngineError
         No Python was found, pip failed, what was installed doesn't import, or another process is at it.
     """
-    if not requirements_of(engine).is_file():
+    requirements = requirements_of(engine)
+    if requirements is None:
         raise UsageError(
             f"the {engine} engine runs in tunefleet's own environment: there is nothing to install"
         )
     where = folder() / engine
     with _locked(engine):
         if force or why_not_finished(engine, where):
-            _make(engine, where, _base(engine, python), say)
+            _make(engine, requirements, where, _base(engine, python), say)
         else:
             say(f"the environment of the {engine} engine is in {where} already")
         recorded(engine).unlink(missing_ok=True)
@@ -137,7 +138,7 @@ def _base(engine: str, python: str | None) -> str:
     )
 
 
-def _make(engine: str, where: Path, base: str, say: Callable[[str], None]) -> None:
+def _make(engine: str, requirements: Path, where: Path, base: str, say: Callable[[str], None]) -> None:
     """Make an environment beside its place, and move it there when all of it works."""
     for left in where.parent.glob(f".{engine}.venv-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -149,10 +150,10 @@ def _make(engine: str, where: Path, base: str, say: Callable[[str], None]) -> No
         run_program([base, "-I", "-m", "venv", str(fresh)], _VENV_SECONDS, variables(base))
         say(f"installing what the {engine} engine needs; this takes minutes")
         pip = [python, "-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        run_program([*pip, "--quiet", "-r", str(requirements_of(engine))], _PIP_SECONDS, variables(python))
+        run_program([*pip, "--quiet", "-r", str(requirements)], _PIP_SECONDS, variables(python))
         say("looking whether it can be imported")
         _check(engine, python)
-        shutil.copyfile(requirements_of(engine), fresh / "requirements.txt")
+        shutil.copyfile(requirements, fresh / "requirements.txt")
         if where.exists():
             where.rename(where.with_name(f"{fresh.name}-old"))
         fresh.rename(where)

@@ -1,11 +1,13 @@
 """What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
 
+from workers.messages.arrays import Array
 from workers.messages.devices import DeviceInfo, Endpoint, Station
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, PreparedModel, TaskSpec, TensorSpec
-from workers.messages.searches import SearchOptions
+from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
+from workers.messages.traits import Setting, Traits, When
 from workers.messages.trials import (
     Artifact,
     BuildResult,
@@ -17,6 +19,7 @@ from workers.messages.trials import (
 )
 
 __all__ = [
+    "Array",
     "Artifact",
     "BuildResult",
     "Candidate",
@@ -33,12 +36,16 @@ __all__ = [
     "PreparedModel",
     "Record",
     "RecordChoice",
+    "Scalar",
     "SearchOptions",
+    "Setting",
     "Station",
     "TaskSpec",
     "TensorSpec",
     "Timing",
+    "Traits",
     "TrialState",
+    "When",
     "Workload",
     "WrittenLog",
 ]

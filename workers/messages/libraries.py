@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from workers.messages.arrays import Array
 from workers.messages.trials import Record, Workload
 
 __all__ = ["CompiledModel", "ModelRun", "ModelTiming", "RecordChoice"]
@@ -63,5 +63,5 @@ class ModelTiming:
 class ModelRun:
     """One run of a compiled model: its outputs (numpy arrays) and its times (seconds, one a repeat)."""
 
-    outputs: tuple[Any, ...]
+    outputs: tuple[Array, ...]
     times: tuple[float, ...]

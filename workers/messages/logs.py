@@ -18,7 +18,7 @@ class LogFormat:
     files : tuple of str
         Names of its files, where it is a folder; empty where it is a single file of any name.
     beside : tuple of str
-        What :meth:`~workers.enginekit.contract.Engine.write_log` may add for who uses the log.
+        What :meth:`~workers.enginekit.roles.Logs.write_log` may add for who uses the log.
     layout : str
         In which the engine's own tools tune a model, as :class:`PreparedModel` has it.
     """

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["SearchOptions"]
+__all__ = ["Scalar", "SearchOptions"]
+
+#: A value of a setting. From a command line it is a text still: the engine's Traits know its type.
+Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True)
@@ -15,21 +19,13 @@ class SearchOptions:
     ----------
     seed : int
         Positive; each task derives its own from it.
-    population, generations : int
-        Of the evolutionary search: candidates it holds for a round of 16, in proportion for other rounds, and
-        how often it mutates them.
     exclude : frozenset of str
         Hashes of candidates that were tried before and need no measuring again.
-    tuner, loss : str
-        Of an engine that has several; empty for its own choice.
-    plan_size : int
-        Candidates such a tuner chooses at once, from one state of its cost model; 0 for its own choice.
+    settings : mapping of str to bool, int, float or str
+        The engine's own, as :class:`~workers.messages.Traits` lists them; what is left out is the engine's
+        choice.
     """
 
     seed: int = 1
-    population: int = 64
-    generations: int = 3
     exclude: frozenset[str] = frozenset()
-    tuner: str = ""
-    loss: str = ""
-    plan_size: int = 0
+    settings: Mapping[str, Scalar] = field(default_factory=dict)

@@ -17,16 +17,44 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from workers import environments, errors
 from workers.errors import EngineError, EngineLostError, EngineTimeoutError
+from workers.messages import Traits
+from workers.process.protocol import (
+    Answer,
+    Call,
+    Close,
+    Done,
+    Exited,
+    Failed,
+    Fault,
+    Job,
+    Open,
+    Pause,
+    Request,
+    Resume,
+    Role,
+    Spawn,
+    Use,
+    Warm,
+)
 
 __all__ = ["EngineProcess"]
 
 # Importing TVM takes seconds where nothing else runs, and many where everything does.
 _START_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is waited for, and how long its work may take."""
+
+    future: Future[Any]
+    timeout_s: float | None
 
 
 class EngineProcess:
@@ -35,7 +63,7 @@ class EngineProcess:
     Parameters
     ----------
     engine : str
-        Name of the engine.
+        Name of the engine; or, with a dot in it, of a module that has an ``ENGINE``.
     role : {'search', 'build', 'measure', 'model'}
         What it imports ahead.
     python : str, optional
@@ -52,7 +80,7 @@ class EngineProcess:
     def __init__(
         self,
         engine: str,
-        role: str,
+        role: Role,
         python: str | None = None,
         on_exit: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -65,14 +93,22 @@ class EngineProcess:
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
-        self._futures: dict[int, Future[Any]] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._traits: Traits | None = None
         self._log: IO[bytes] | None = None
         self._stopping = False
 
     # -- calls
 
+    # Methods are named by text here; :mod:`workers.clients` has them with their types.
+
     def call(self, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Any:
-        """Run the engine's `method` in a fresh fork and return what it returns.
+        """Run a method of the engine in a fresh fork and return what it returns.
+
+        Parameters
+        ----------
+        method : str
+            Its name; ``build.build`` is that of the engine's role.
 
         Raises
         ------
@@ -87,41 +123,63 @@ class EngineProcess:
 
     def submit(self, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any) -> Future[Any]:
         """Start :meth:`call` and return its future."""
-        return self._request("call", None, method, args, kwargs, timeout_s)
+        number = next(self._numbers)
+        return self._request(Call(number, Job(method, args, kwargs), timeout_s))
 
     def open(
         self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
     ) -> None:
         """Make an object with the engine's `method` in a fork that keeps it, under the name `session`."""
-        self._request("open", session, method, args, kwargs, timeout_s).result()
+        self.submit_open(session, method, *args, timeout_s=timeout_s, **kwargs).result()
+
+    def submit_open(
+        self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Future[Any]:
+        """Start :meth:`open` and return its future."""
+        number = next(self._numbers)
+        return self._request(Open(number, session, Job(method, args, kwargs), timeout_s))
 
     def use(
         self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
     ) -> Any:
         """Call a method of the object that `session` keeps."""
-        return self._request("use", session, method, args, kwargs, timeout_s).result()
+        return self.submit_use(session, method, *args, timeout_s=timeout_s, **kwargs).result()
+
+    def submit_use(
+        self, session: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Future[Any]:
+        """Start :meth:`use` and return its future; a session does one thing after the other."""
+        number = next(self._numbers)
+        return self._request(Use(number, session, Job(method, args, kwargs), timeout_s))
 
     def close(self, session: str) -> None:
         """End a session; one that is gone already is no error."""
-        self._tell("close", session)
+        self._tell(Close(session))
 
     def spawn(
         self, service: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
     ) -> Any:
         """Start a service and return what it announced when it was ready."""
-        return self._request("spawn", service, method, args, kwargs, timeout_s).result()
+        return self.submit_spawn(service, method, *args, timeout_s=timeout_s, **kwargs).result()
+
+    def submit_spawn(
+        self, service: str, method: str, *args: Any, timeout_s: float | None = None, **kwargs: Any
+    ) -> Future[Any]:
+        """Start :meth:`spawn` and return its future."""
+        number = next(self._numbers)
+        return self._request(Spawn(number, service, Job(method, args, kwargs), timeout_s))
 
     def end(self, service: str) -> None:
         """Kill a service."""
-        self._tell("end", service)
+        self._tell(Close(service))
 
     def pause(self) -> None:
         """Stop all calls and sessions where they stand, so that a measurement has the machine to itself."""
-        self._tell("pause")
+        self._tell(Pause())
 
     def resume(self) -> None:
         """Let them go on; their time limits did not run meanwhile."""
-        self._tell("resume")
+        self._tell(Resume())
 
     # -- life
 
@@ -130,6 +188,20 @@ class EngineProcess:
         """The engine process's id, where it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
+
+    @property
+    def traits(self) -> Traits:
+        """What the engine says of itself; its process is started to know it.
+
+        Raises
+        ------
+        EngineError
+            It can't be started, or what it runs is no engine that tunes.
+        """
+        self.start()
+        if self._traits is None:
+            raise EngineError(f"{self._engine} is no engine that tunes")
+        return self._traits
 
     def start(self) -> None:
         """Start the engine process and wait until it is warm.
@@ -147,7 +219,7 @@ class EngineProcess:
             python = self._python or environments.interpreter(self._engine)
             ours, theirs = socket.socketpair()
             self._log = tempfile.TemporaryFile(prefix="tunefleet-engine-")  # noqa: SIM115
-            command = [*_host(python), "--engine", self._engine, "--role", self._role]
+            command = [*_host(python), *_module(self._engine), "--role", self._role]
             self._process = subprocess.Popen(
                 [*command, "--fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -176,18 +248,19 @@ class EngineProcess:
                 raise EngineTimeoutError(
                     f"the {self._engine} engine did not start within {_START_SECONDS:.0f} s"
                 )
-            answer = connection.recv()
+            answer: Answer = connection.recv()
         except (EOFError, OSError):
             raise EngineLostError(
                 f"the {self._engine} engine's process ended while it started.\n{self._tail()}"
             ) from None
-        if answer[0] == "failed":
-            name, text = answer[3]
+        if isinstance(answer, Failed):
             option = "" if "." in self._engine else f" --engine {self._engine}"
             raise EngineError(
-                f"the {self._engine} engine can't start with {python}: {name}: {text}. "
+                f"the {self._engine} engine can't start with {python}: {answer.error}: {answer.text}. "
                 f"`tunefleet doctor{option}` says what is missing"
             )
+        assert isinstance(answer, Warm)
+        self._traits = answer.traits
 
     def stop(self) -> None:
         """Kill the engine process and everything it started. It can't be used any more."""
@@ -217,31 +290,20 @@ class EngineProcess:
 
     # -- wire
 
-    def _request(
-        self,
-        kind: str,
-        name: str | None,
-        method: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        timeout_s: float | None,
-    ) -> Future[Any]:
+    def _request(self, request: Call | Open | Use | Spawn) -> Future[Any]:
         self.start()
         future: Future[Any] = Future()
-        number = next(self._numbers)
-        names = () if name is None else (name,)
-        data = pickle.dumps((kind, number, *names, method, args, kwargs, timeout_s))
+        data = pickle.dumps(request)
         with self._lock:
             connection = self._connection
             if connection is None:
                 future.set_exception(EngineLostError(f"the {self._engine} engine's process ended"))
                 return future
-            self._futures[number] = future
-            future.timeout_s = timeout_s  # type: ignore[attr-defined]
+            self._asked[request.number] = _Asked(future, request.timeout_s)
         self._send(connection, data)
         return future
 
-    def _tell(self, *request: Any) -> None:
+    def _tell(self, request: Request) -> None:
         connection = self._connection
         if connection is not None:
             self._send(connection, pickle.dumps(request))
@@ -254,41 +316,32 @@ class EngineProcess:
     def _listen(self, connection: Connection) -> None:
         while True:
             try:
-                answer = connection.recv()
+                answer: Answer = connection.recv()
             except (EOFError, OSError):
                 break
-            if answer[0] == "exited":
+            if isinstance(answer, Exited):
                 if self._on_exit is not None and not self._stopping:
                     # In a thread of its own: who restarts the service waits for an answer that is read here.
-                    threading.Thread(target=self._on_exit, args=answer[1:], daemon=True).start()
-                continue
-            with self._lock:
-                future = self._futures.pop(answer[1], None)
-            if future is None:
-                continue
-            if answer[0] == "done":
-                try:
-                    value = pickle.loads(answer[2])
-                except Exception as error:  # whatever it is, those who wait for other answers still want them
-                    future.set_exception(EngineError(f"its answer can't be read here: {error}"))
-                else:
-                    future.set_result(value)
-            else:
-                limit = getattr(future, "timeout_s", None)
-                future.set_exception(_error(*answer[2:], limit=limit))
+                    what = (answer.service, answer.reason)
+                    threading.Thread(target=self._on_exit, args=what, daemon=True).start()
+            elif not isinstance(answer, Warm):
+                with self._lock:
+                    asked = self._asked.pop(answer.number, None)
+                if asked is not None:
+                    _settle(asked, answer)
         self._lost()
 
     def _lost(self) -> None:
         with self._lock:
             self._connection = None
-            futures, self._futures = self._futures, {}
+            lost, self._asked = list(self._asked.values()), {}
             process = self._process
         if process is not None:
             # Children of its own are in groups of their own; they die with it by the kernel's hand.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
-        for future in futures.values():
-            future.set_exception(
+        for asked in lost:
+            asked.future.set_exception(
                 EngineLostError(f"the {self._engine} engine's process ended.\n{self._tail()}")
             )
 
@@ -300,7 +353,7 @@ class EngineProcess:
         return self._log.read().decode(errors="replace").strip()
 
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Of the folder this package lies in, another interpreter may see this package alone: where it was installed,
 # the rest are libraries for this interpreter, which would be found before its own.
 _ELSEWHERE = """
@@ -320,6 +373,14 @@ def _host(python: str) -> list[str]:
     if python == sys.executable:
         return [python, "-m", "workers.process.host"]
     return [python, "-c", _ELSEWHERE, str(_ROOT / "workers")]
+
+
+def _module(engine: str) -> list[str]:
+    """Say to :mod:`workers.process.host` which module is the engine, and where it lies."""
+    package = None if "." in engine else environments.find_package(engine)
+    if package is None or package.own:
+        return ["--engine", engine]
+    return ["--engine", package.module, "--folder", str(package.folder)]
 
 
 def _environment(python: str, role: str) -> dict[str, str]:
@@ -347,20 +408,32 @@ def _allocator() -> str:
     return str(found) if found and found.is_file() else ""
 
 
-def _error(kind: str, text: Any, at: str, *, limit: float | None) -> errors.TunefleetError:
-    where = f" while {at}" if at else ""
-    if kind == "timeout":
-        error: errors.TunefleetError = EngineTimeoutError(f"killed after {limit:g} s{where}")
-    elif kind == "error":
-        name, message = text
-        known = getattr(errors, name, None)
-        if isinstance(known, type) and issubclass(known, errors.TunefleetError):
-            error = known(message)
-        else:
-            error = EngineError(f"{name}{where}: {message}")
-    elif kind == "crash":
-        error = EngineLostError(f"{text}{where}")
+def _settle(asked: _Asked, answer: Done | Failed) -> None:
+    if isinstance(answer, Failed):
+        asked.future.set_exception(_error(answer, asked.timeout_s))
+        return
+    try:
+        value = pickle.loads(answer.value)
+    except Exception as error:  # whatever it is, those who wait for other answers still want them
+        asked.future.set_exception(EngineError(f"its answer can't be read here: {error}"))
     else:
-        error = EngineLostError(str(text))
-    error.stage = at
+        asked.future.set_result(value)
+
+
+def _error(failed: Failed, limit_s: float | None) -> errors.TunefleetError:
+    where = f" while {failed.stage}" if failed.stage else ""
+    error: errors.TunefleetError
+    if failed.fault is Fault.TIMEOUT:
+        error = EngineTimeoutError(f"killed after {limit_s:g} s{where}")
+    elif failed.fault is Fault.ERROR:
+        known = getattr(errors, failed.error, None)
+        if isinstance(known, type) and issubclass(known, errors.TunefleetError):
+            error = known(failed.text)
+        else:
+            error = EngineError(f"{failed.error}{where}: {failed.text}")
+    elif failed.fault is Fault.CRASH:
+        error = EngineLostError(f"{failed.text}{where}")
+    else:
+        error = EngineLostError(failed.text)
+    error.stage = failed.stage
     return error

@@ -5,23 +5,7 @@ It is the crash boundary, the kill boundary and the version boundary at once. It
 hangs or leaks costs its own piece of work and nothing else: this process starts no thread, so a fork of it is
 a clean start in some 20 ms where a new interpreter with TVM in it takes seconds.
 
-Requests are tuples, their first member what is wanted:
-
-=========  =======================================================  ==========================================
-request    further members                                          what happens
-=========  =======================================================  ==========================================
-call       id, method, args, kwargs, seconds                        one fork runs the engine's method
-open       id, session, method, args, kwargs, seconds               a fork makes an object and keeps it
-use        id, session, method, args, kwargs, seconds               the object's method runs in that fork
-close      session                                                  the fork ends
-spawn      id, service, method, args, kwargs, seconds               a fork that runs on; answers when ready
-end        service                                                  the service is killed
-pause                                                               calls and sessions are stopped (SIGSTOP)
-resume                                                              and go on; their limits wait for them
-=========  =======================================================  ==========================================
-
-Answers are ``("done", id, pickled value)``, ``("failed", id, kind, text, stage)`` with `kind` one of
-``error``, ``timeout``, ``crash``, ``closed``, and ``("exited", service, text)``.
+What it is asked and what it answers is in :mod:`workers.process.protocol`.
 """
 
 from __future__ import annotations
@@ -29,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import importlib
 import os
 import pickle
 import signal
@@ -38,10 +21,34 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any
+from operator import attrgetter
+from typing import Any, get_args
 
 from workers.process.lifeline import die_with_parent
+from workers.process.protocol import (
+    Answer,
+    Call,
+    Close,
+    Done,
+    Exited,
+    Failed,
+    Fault,
+    Job,
+    Open,
+    Pause,
+    Raised,
+    Ready,
+    Request,
+    Returned,
+    Role,
+    Spawn,
+    Stage,
+    Use,
+    Warm,
+    Word,
+)
 
 __all__ = ["main", "ready", "stage"]
 
@@ -51,27 +58,39 @@ _up: Connection | None = None
 
 def stage(text: str) -> None:
     """Say what this piece of work is doing now; a timeout or a crash is reported with the last such word."""
-    if _up is not None:
-        _up.send_bytes(pickle.dumps(("stage", text)))
+    _tell(Stage(text))
 
 
 def ready(value: Any) -> None:
     """Say that this service is up; `value` answers the request that started it."""
+    _tell(Ready(value))
+
+
+def _tell(word: Word) -> None:
     if _up is not None:
-        _up.send_bytes(pickle.dumps(("ready", value)))
+        _up.send_bytes(pickle.dumps(word))
+
+
+class _Kind(Enum):
+    CALL = "call"
+    SESSION = "session"
+    SERVICE = "service"
+    #: A session or a service that was ended on purpose, and whose process is not yet gone.
+    ENDED = "ended"
 
 
 @dataclass
 class _Child:
     pid: int
     pipe: Connection
-    kind: str  # call, session, service
+    kind: _Kind
     request: int | None  # the request it is working on
     deadline: float | None
     stage: str = "starting"
-    session: str = ""
-    # What a session is to do next: number, message and time limit.
-    queue: deque[tuple[int, Any, float | None]] = field(default_factory=deque)
+    #: Name of the session or the service that it is.
+    name: str = ""
+    #: What a session is to do next.
+    queue: deque[Use] = field(default_factory=deque)
 
 
 @dataclass
@@ -101,48 +120,53 @@ class _Host:
 
     def _hears(self, child: _Child) -> bool:
         """Say whether to listen to a child: one stopped halfway through an answer would hold us up."""
-        return self.paused_at is None or child.kind == "service"
+        return self.paused_at is None or child.kind is _Kind.SERVICE
 
     # -- requests
 
-    def _handle(self, request: tuple[Any, ...]) -> None:
-        kind, *rest = request
-        if kind == "call":
-            number, method, args, kwargs, seconds = rest
-            self._fork("call", number, seconds, lambda: self._run_once(method, args, kwargs))
-        elif kind == "open":
-            number, name, method, args, kwargs, seconds = rest
-            self._end(name)
+    def _handle(self, request: Request) -> None:
+        if isinstance(request, Call):
+            self._fork(_Kind.CALL, request, functools.partial(self._run_once, request.job))
+        elif isinstance(request, Open):
             ours, theirs = Pipe()
-            child = self._fork(
-                "session",
-                number,
-                seconds,
-                lambda: self._run_session(theirs, method, args, kwargs),
+            self._keep(
+                request.session,
+                _Kind.SESSION,
+                request,
+                functools.partial(self._run_session, theirs, request.job),
                 (ours, theirs),
             )
-            child.session = name
-            self.sessions[name] = child
-        elif kind == "use":
-            number, name, method, args, kwargs, seconds = rest
-            session = self.sessions.get(name)
+        elif isinstance(request, Use):
+            session = self.sessions.get(request.session)
             if session is None:
-                self._fail(number, "closed", f"no search {name} is open here", "")
+                text = f"no search {request.session} is open here"
+                self._send(Failed(request.number, Fault.CLOSED, text))
                 return
-            session.queue.append((number, (method, args, kwargs), seconds))
+            session.queue.append(request)
             self._feed(session)
-        elif kind == "spawn":
-            number, name, method, args, kwargs, seconds = rest
-            self._end(name)
-            child = self._fork("service", number, seconds, lambda: self._run_once(method, args, kwargs))
-            child.session = name
-            self.sessions[name] = child
-        elif kind in ("close", "end"):
-            self._end(rest[0])
-        elif kind == "pause":
+        elif isinstance(request, Spawn):
+            work = functools.partial(self._run_once, request.job)
+            self._keep(request.service, _Kind.SERVICE, request, work)
+        elif isinstance(request, Close):
+            self._end(request.name)
+        elif isinstance(request, Pause):
             self._pause()
-        elif kind == "resume":
+        else:
             self._resume()
+
+    def _keep(
+        self,
+        name: str,
+        kind: _Kind,
+        request: Open | Spawn,
+        work: Callable[[], None],
+        pipe: tuple[Connection, Connection] | None = None,
+    ) -> None:
+        """Fork a session or a service, in the place of one of the same name."""
+        self._end(name)
+        child = self._fork(kind, request, work, pipe)
+        child.name = name
+        self.sessions[name] = child
 
     def _feed(self, session: _Child) -> None:
         """Give a session its next request.
@@ -151,27 +175,27 @@ class _Host:
         stop this process as well.
         """
         if session.queue and session.request is None and self.paused_at is None:
-            session.request, message, seconds = session.queue.popleft()
-            session.deadline = self._deadline(seconds)
+            request = session.queue.popleft()
+            session.request, session.deadline = request.number, self._deadline(request.timeout_s)
             with contextlib.suppress(OSError):  # it died: its pipe's end says so in a moment
-                session.pipe.send(message)
+                session.pipe.send(request.job)
 
     def _end(self, name: str) -> None:
         """End a session or a service, where there is one of that name."""
         child = self.sessions.pop(name, None)
         if child is None:
             return
-        self._give_up(child, "closed", f"{name} was closed")
-        child.kind = "ended"
+        self._give_up(child, Fault.CLOSED, f"{name} was closed")
+        child.kind = _Kind.ENDED
         self._kill(child)
 
-    def _give_up(self, child: _Child, kind: str, text: str) -> None:
+    def _give_up(self, child: _Child, fault: Fault, text: str) -> None:
         """Fail what a child is working on, and what it would have worked on next."""
         if child.request is not None:
             number, child.request, child.deadline = child.request, None, None
-            self._fail(number, kind, text, child.stage)
+            self._send(Failed(number, fault, text, stage=child.stage))
         while child.queue:
-            self._fail(child.queue.popleft()[0], "closed", f"{child.session} has ended", "")
+            self._send(Failed(child.queue.popleft().number, Fault.CLOSED, f"{child.name} has ended"))
 
     def _pause(self) -> None:
         if self.paused_at is None:
@@ -183,7 +207,7 @@ class _Host:
             stopped = time.monotonic() - self.paused_at
             self.paused_at = None
             for child in self.children.values():
-                if child.kind != "service" and child.deadline is not None:
+                if child.kind is not _Kind.SERVICE and child.deadline is not None:
                     child.deadline += stopped
             self._signal_workers(signal.SIGCONT)
             for child in list(self.children.values()):
@@ -191,16 +215,15 @@ class _Host:
 
     def _signal_workers(self, number: int) -> None:
         for child in self.children.values():
-            if child.kind != "service":
+            if child.kind is not _Kind.SERVICE:
                 _signal_group(child.pid, number)
 
     # -- children
 
     def _fork(
         self,
-        kind: str,
-        request: int,
-        seconds: float | None,
+        kind: _Kind,
+        request: Call | Open | Spawn,
         work: Callable[[], None],
         pipe: tuple[Connection, Connection] | None = None,
     ) -> _Child:
@@ -218,30 +241,24 @@ class _Host:
         # In both processes, so that neither order of the two leaves a moment without the group.
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
-        child = _Child(pid, ours, kind, request, self._deadline(seconds))
+        child = _Child(pid, ours, kind, request.number, self._deadline(request.timeout_s))
         self.children[ours] = child
-        if self.paused_at is not None and kind != "service":
+        if self.paused_at is not None and kind is not _Kind.SERVICE:
             _signal_group(pid, signal.SIGSTOP)
         return child
 
-    def _run_once(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        _answer(lambda: getattr(self.engine, method)(*args, **kwargs))
+    def _run_once(self, job: Job) -> None:
+        _answer(functools.partial(_do, self.engine, job))
 
-    def _run_session(
-        self, pipe: Connection, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        kept: list[Any] = []
-
-        def opened() -> None:
-            kept.append(getattr(self.engine, method)(*args, **kwargs))
-
-        _answer(opened)
+    def _run_session(self, pipe: Connection, job: Job) -> None:
+        kept: list[object] = []
+        _answer(lambda: kept.append(_do(self.engine, job)))
         while kept:
             try:
-                name, more, named = pipe.recv()
+                job = pipe.recv()
             except (EOFError, OSError):
                 return
-            _answer(functools.partial(getattr(kept[0], name), *more, **named))
+            _answer(functools.partial(_do, kept[0], job))
 
     def _hear(self, child: _Child) -> None:
         try:
@@ -249,45 +266,45 @@ class _Host:
         except (EOFError, OSError):
             self._bury(child)
             return
-        kind, value = pickle.loads(data)
-        if kind == "stage":
-            child.stage = value
+        word: Word = pickle.loads(data)
+        if isinstance(word, Stage):
+            child.stage = word.text
         elif child.request is not None:
             number, child.request, child.deadline = child.request, None, None
-            if kind == "error":
-                self._fail(number, "error", value, child.stage)
-            elif kind == "ready":
-                self.parent.send(("done", number, pickle.dumps(value)))
+            if isinstance(word, Raised):
+                self._send(Failed(number, Fault.ERROR, word.text, word.error, child.stage))
+            elif isinstance(word, Ready):
+                self._send(Done(number, pickle.dumps(word.value)))
             else:
-                self.parent.send(("done", number, value))
+                self._send(Done(number, word.value))
             self._feed(child)
 
     def _bury(self, child: _Child) -> None:
         del self.children[child.pipe]
         child.pipe.close()
-        if self.sessions.get(child.session) is child:
-            del self.sessions[child.session]
+        if self.sessions.get(child.name) is child:
+            del self.sessions[child.name]
         # What it started itself goes with it.
         _signal_group(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
         text = _how_it_ended(status)
-        self._give_up(child, "crash", text)
-        if child.kind == "service":
-            self.parent.send(("exited", child.session, text))
+        self._give_up(child, Fault.CRASH, text)
+        if child.kind is _Kind.SERVICE:
+            self._send(Exited(child.name, text))
 
     def _kill(self, child: _Child) -> None:
         _signal_group(child.pid, signal.SIGKILL)
 
     def _kill_late(self) -> None:
         if self.paused_at is not None:
-            late = [c for c in self.children.values() if c.kind == "service"]
+            late = [c for c in self.children.values() if c.kind is _Kind.SERVICE]
         else:
             late = list(self.children.values())
         now = time.monotonic()
         for child in late:
             if child.deadline is not None and now >= child.deadline and child.request is not None:
                 self._kill(child)
-                self._give_up(child, "timeout", "")
+                self._give_up(child, Fault.TIMEOUT, "")
 
     def _next_deadline(self) -> float | None:
         deadlines = [c.deadline for c in self.children.values() if c.deadline is not None]
@@ -299,8 +316,8 @@ class _Host:
     def _deadline(self, seconds: float | None) -> float | None:
         return None if seconds is None else time.monotonic() + seconds
 
-    def _fail(self, number: int, kind: str, text: str, at: str) -> None:
-        self.parent.send(("failed", number, kind, text, at))
+    def _send(self, answer: Answer) -> None:
+        self.parent.send(answer)
 
 
 def _become_child(up: Connection, others: list[Connection]) -> None:
@@ -316,17 +333,21 @@ def _become_child(up: Connection, others: list[Connection]) -> None:
     _up = up
 
 
-def _answer(work: Callable[[], Any]) -> None:
+def _do(target: object, job: Job) -> object:
+    """Call the method that a job names: of an engine, of one of its roles, or of what a session keeps."""
+    return attrgetter(job.method)(target)(*job.args, **job.kwargs)
+
+
+def _answer(work: Callable[[], object]) -> None:
     """Run `work` and send up what came of it."""
-    assert _up is not None
-    message: tuple[str, Any]
+    word: Word
     try:
-        message = ("value", pickle.dumps(work()))
+        word = Returned(pickle.dumps(work()))
     except BaseException as error:  # a child has nobody else to tell
-        message = ("error", (type(error).__name__, _text_of(error)))
+        word = Raised(type(error).__name__, _text_of(error))
     # The pipe is gone where the parent is: nothing is left to do.
     with contextlib.suppress(OSError):
-        _up.send_bytes(pickle.dumps(message))
+        _tell(word)
 
 
 def _text_of(error: BaseException) -> str:
@@ -352,25 +373,26 @@ def _how_it_ended(status: int) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Serve one engine over the socket whose file descriptor is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--engine", required=True, help="package under workers.engines, or a module's path")
-    parser.add_argument("--role", required=True, choices=("search", "build", "measure", "model"))
+    parser.add_argument("--engine", required=True, help="module that has an ENGINE")
+    parser.add_argument("--folder", help="of that module, a package that isn't found by its name here")
+    parser.add_argument("--role", required=True, choices=get_args(Role))
     parser.add_argument("--fd", type=int, required=True, help="socket to the parent")
     options = parser.parse_args(argv)
     # Ctrl-C goes to the whole foreground group: the parent decides what ends, in which order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = Connection(options.fd)
+    warm: Answer
     try:
-        if "." in options.engine:
-            engine = importlib.import_module(options.engine).ENGINE
-        else:
-            from workers import engines
+        from workers.environments.load import load
 
-            engine = engines.load(options.engine)
+        engine = load(options.engine, options.folder)
         engine.warm(options.role)
+        warm = Warm(getattr(engine, "traits", None))
     except BaseException as error:
-        parent.send(("failed", 0, "error", (type(error).__name__, _text_of(error)), "starting the engine"))
+        text, name = _text_of(error), type(error).__name__
+        parent.send(Failed(0, Fault.ERROR, text, name, "starting the engine"))
         return
-    parent.send(("done", 0, pickle.dumps(os.getpid())))
+    parent.send(warm)
     host = _Host(engine, parent)
     try:
         host.serve()

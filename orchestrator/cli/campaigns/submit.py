@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.cli.campaigns.search_option import Search
 from orchestrator.cli.campaigns.tune_options import (
     FullTiming,
     Loss,
@@ -49,6 +50,7 @@ def submit(
     tuner: Tuner = None,
     loss: Loss = None,
     plan_size: PlanSize = None,
+    search: Search = None,
     layout: options.Layout = "auto",
     layout_tuning: options.LayoutTuning = "auto",
 ) -> None:
@@ -73,6 +75,7 @@ def submit(
         tuner=tuner,
         loss=loss,
         plan_size=plan_size,
+        search=search,
         layout=layout,
         layout_tuning=layout_tuning,
         trials=trials,

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.campaigns.follow import follow_campaign
 from orchestrator.cli.campaigns.plan import show_plan
+from orchestrator.cli.campaigns.search_option import Search
 from orchestrator.cli.campaigns.tracker import chosen_tracker
 from orchestrator.cli.campaigns.tune_options import (
     FullTiming,
@@ -54,6 +55,7 @@ def tune(
     tuner: Tuner = None,
     loss: Loss = None,
     plan_size: PlanSize = None,
+    search: Search = None,
     layout: options.Layout = "auto",
     layout_tuning: options.LayoutTuning = "auto",
     ray_address: options.RayAddress = None,
@@ -85,6 +87,7 @@ def tune(
         tuner=tuner,
         loss=loss,
         plan_size=plan_size,
+        search=search,
         layout=layout,
         layout_tuning=layout_tuning,
         trials=trials,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli.campaigns.search_option import search_settings
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_requests, require_engine, spec_values
 
@@ -202,6 +203,7 @@ def campaign_spec(
     tuner: str | None,
     loss: str | None,
     plan_size: int | None,
+    search: list[str] | None,
     **others: Any,
 ) -> CampaignSpec:
     from orchestrator.campaigns.spec import CampaignSpec
@@ -221,7 +223,8 @@ def campaign_spec(
         engine=engine,
         time_s=None if time_limit is None else parse_duration(time_limit),
         evaluator=evaluator or None,
-        search=spec_values(tuner=tuner, loss=loss, plan_size=plan_size) or None,
+        search=spec_values(tuner=tuner, loss=loss, plan_size=plan_size, settings=search_settings(search))
+        or None,
         **others,
     )
     return CampaignSpec.of(values)

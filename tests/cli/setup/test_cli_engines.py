@@ -11,7 +11,7 @@ from orchestrator.doctor import Status
 from orchestrator.doctor.engine import check_environment
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
-from workers.environments import find
+from workers.environments import packages
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -25,7 +25,7 @@ def _two_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (package / "__init__.py").touch()
     requirements = tmp_path / "packages" / "classic" / "requirements.txt"
     requirements.write_text(f"# python: {HERE}\n# check: import json\n")
-    monkeypatch.setattr(find, "PACKAGES", tmp_path / "packages")
+    monkeypatch.setattr(packages, "OWN", tmp_path / "packages")
 
 
 def test_engines_are_listed_with_what_is_missing(cli: Cli, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def fleet(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[RayFleet]:
-    made = RayFleet(ENGINE, DevicesWanted((REAL.resolve_target(request.param),)), address=cluster.address)
+    wanted = DevicesWanted((REAL.targets.resolve_target(request.param),))
+    made = RayFleet(ENGINE, wanted, address=cluster.address)
     yield made
     made.stop()
 

@@ -46,9 +46,6 @@ class Plain:
         self.role = role
         self.host = os.getpid()
 
-    def versions(self) -> dict[str, str]:
-        return {"plain": "1"}
-
     def add(self, a: int, b: int = 0) -> int:
         return a + b
 

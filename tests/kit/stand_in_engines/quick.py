@@ -6,8 +6,11 @@ import itertools
 import os
 import signal
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import NoReturn
 
+from workers.enginekit.contract import Engine
+from workers.enginekit.roles import Address
 from workers.messages import (
     Artifact,
     Candidate,
@@ -18,6 +21,7 @@ from workers.messages import (
     SearchOptions,
     Station,
     Timing,
+    Traits,
     Workload,
 )
 from workers.process.host import ready
@@ -26,30 +30,68 @@ from workers.process.host import ready
 MEASURE_SECONDS = 0.05
 
 
-class Search:
+class TaskSearch:
     """Proposes numbers."""
 
     def __init__(self, workload: Workload, exclude: frozenset[str]) -> None:
         names = (f"{workload.name}-{n}" for n in itertools.count())
-        self._names = (name for name in names if name not in exclude)
+        self._names: Iterator[str] = (name for name in names if name not in exclude)
 
     def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
         return tuple(Candidate(name, f"trace {name}") for name in itertools.islice(self._names, count))
 
-    def transfer(self, records: tuple[Any, ...]) -> None:
+    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        pass
+
+    def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
         pass
 
     def learn(self, records: tuple[Record, ...]) -> bytes:
         return b""
 
 
-class Quick:
-    """What a fleet asks of an engine."""
+class Quick(Engine):
+    """What a fleet asks of an engine: one object in all the roles that it needs, and no models."""
 
-    name = "quick"
+    traits = Traits("quick")
 
     def warm(self, role: str) -> None:
         pass
+
+    @property
+    def toolchain(self) -> Roles:
+        return Roles()
+
+    @property
+    def targets(self) -> Roles:
+        return Roles()
+
+    @property
+    def search(self) -> Roles:
+        return Roles()
+
+    @property
+    def build(self) -> Roles:
+        return Roles()
+
+    @property
+    def measure(self) -> Roles:
+        return Roles()
+
+    @property
+    def devices(self) -> Roles:
+        return Roles()
+
+    @property
+    def model(self) -> NoReturn:
+        raise NotImplementedError("it has no models")
+
+
+class Roles:
+    """All of them."""
+
+    def version(self) -> str:
+        return "1"
 
     def versions(self) -> dict[str, str]:
         return {"quick": "1"}
@@ -63,8 +105,14 @@ class Quick:
             return DeviceInfo(spec, "rare", "Rare" if has else "unknown", 2, "cpu", "" if has else "too rare")
         return DeviceInfo(spec, "cpu-a-2", "Some CPU", 2, "cpu")
 
-    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> Search:
-        return Search(workload, options.exclude)
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        return Workload("known", "quick", "known", 1.0, b""), Candidate("known", "trace known")
+
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        return ""
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> TaskSearch:
+        return TaskSearch(workload, options.exclude)
 
     def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
         return b""
@@ -73,6 +121,9 @@ class Quick:
         if candidate.hash == "kills its engine":
             os.kill(os.getppid(), signal.SIGKILL)
         return Artifact(candidate.hash.encode(), ".so", "")
+
+    def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
+        return workload.name if candidate is None else candidate.trace
 
     def measure(
         self,
@@ -88,9 +139,15 @@ class Quick:
         ready((host, 1))
         time.sleep(600)
 
-    def serve_device(self, host: str, tracker: tuple[str, int], station: Station) -> None:
+    def serve_device(self, host: str, tracker: Address, station: Station) -> None:
         ready((host, 1))
         time.sleep(600)
+
+    def tracked(self, host: str, port: int) -> dict[str, int]:
+        return {}
+
+    def count_devices(self, kind: str) -> int:
+        return 1
 
 
 ENGINE = Quick()

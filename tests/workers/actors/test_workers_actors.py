@@ -158,7 +158,7 @@ def test_losing_the_engine_process_over_builds_blames_no_candidate(
     builds = [threading.Thread(target=build, args=(c,), daemon=True) for c in candidates * 4]
     for thread in builds:
         thread.start()
-    while len(actor._process._futures) < len(builds):
+    while len(actor._process._asked) < len(builds):
         pass
     pid = actor._process.pid
     assert pid is not None

@@ -15,6 +15,7 @@ import pytest
 
 import workers
 from workers import environments
+from workers.environments.packages import VARIABLE
 from workers.errors import EngineError, UsageError
 from workers.process.engine_process import EngineProcess
 
@@ -43,7 +44,7 @@ class World:
     def entered(self) -> Iterator[World]:
         """Have these be the engines."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(environments, "PACKAGES", self.packages)
+            patch.setenv(VARIABLE, str(self.packages))
             patch.setenv("TUNEFLEET_ENGINES", str(self.engines))
             yield self
 
@@ -73,6 +74,7 @@ def installed(world: World) -> str:
 
 def test_an_engine_without_requirements_runs_on_this_python(world: World) -> None:
     (world.packages / "simple").mkdir(parents=True)
+    (world.packages / "simple" / "__init__.py").touch()
     for name in ("simple", "workers.reference", "no_such_engine"):
         assert environments.interpreter(name) == sys.executable
 
@@ -185,10 +187,9 @@ def test_what_does_not_import_is_not_installed(world: World) -> None:
 
 
 _INSTALL = """
-import pathlib, sys
+import sys
 from workers import environments
-environments.PACKAGES = pathlib.Path(sys.argv[1])
-environments.install(sys.argv[2])
+environments.install(sys.argv[1])
 """
 
 
@@ -198,7 +199,7 @@ def test_a_killed_installation_leaves_nothing_that_looks_finished(
     note = tmp_path / "pid"
     slow = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     name = world.engine("killed", check=slow)
-    command = [sys.executable, "-c", _INSTALL, str(world.packages), name]
+    command = [sys.executable, "-c", _INSTALL, name]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         eventually(lambda: note.exists() and note.read_text(), "it is nearly installed", 60)
         with pytest.raises(EngineError, match="another process is changing the environment"):
@@ -225,7 +226,7 @@ ENGINE = Probe()
 
 _OWNER = """
 import sys
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 with EngineProcess("probes.probe", "build", sys.argv[1]) as process:
     print(process.call("executable"), *process.call("sees", "workers.messages", "a_neighbour"))
 """

@@ -16,6 +16,7 @@ import pytest
 
 from workers.errors import EngineError, EngineLostError, EngineTimeoutError, ModelError, TargetError
 from workers.process.engine_process import EngineProcess
+from workers.process.protocol import Role
 
 Eventually = Callable[..., None]
 Running = Callable[[int], bool]
@@ -225,8 +226,8 @@ def test_opening_a_session_anew_ends_the_old_one(
 def test_requests_of_one_session_are_answered_in_their_order(shared: EngineProcess) -> None:
     shared.open("s", "counter", 0)
     futures = [
-        shared._request("use", "s", "sleep", (0.2,), {}, None),
-        *(shared._request("use", "s", "add", (1,), {}, None) for _ in range(3)),
+        shared.submit_use("s", "sleep", 0.2),
+        *(shared.submit_use("s", "add", 1) for _ in range(3)),
     ]
     answers = [future.result(10) for future in futures]
     shared.close("s")
@@ -285,7 +286,7 @@ def test_a_large_answer_that_a_pause_cut_in_half_arrives_after(shared: EnginePro
 def test_a_large_request_to_a_paused_session_waits_for_it(shared: EngineProcess) -> None:
     shared.open("s", "counter", 0)
     shared.pause()
-    future = shared._request("use", "s", "size", (bytes(LARGE),), {}, 5.0)
+    future = shared.submit_use("s", "size", bytes(LARGE), timeout_s=5.0)
     time.sleep(0.2)
     shared.resume()
     assert future.result(10) == LARGE
@@ -411,7 +412,7 @@ def test_a_stopped_process_does_not_start_again(own: EngineProcess) -> None:
 
 _OWNER = """
 import sys, time
-from workers.process import EngineProcess
+from workers.process.engine_process import EngineProcess
 process = EngineProcess("stand_in_engines.plain", "build")
 process.open("s", "counter", 0)
 process.submit("sleep", 600)
@@ -442,7 +443,7 @@ def test_nothing_outlives_an_owner_that_was_killed(
 
 
 @pytest.mark.parametrize(("role", "has_it"), [("search", True), ("build", False), ("measure", False)])
-def test_searches_alone_run_with_another_allocator(role: str, *, has_it: bool) -> None:
+def test_searches_alone_run_with_another_allocator(role: Role, *, has_it: bool) -> None:
     with EngineProcess("stand_in_engines.plain", role) as process:
         process.start()
         maps = Path(f"/proc/{process.pid}/maps").read_text()

@@ -11,11 +11,12 @@ from typing import Any
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.targets import parse_target
 from workers.engines.autotvm.tasks import candidate_of, config_of, tvm_workload, workload_of
+from workers.engines.autotvm.traits import NAME
 from workers.errors import TargetError
-from workers.messages import LogLine, Record, TrialState, Workload
+from workers.messages import LogLine, PreparedModel, Record, TrialState, Workload, WrittenLog
 from workers.process.host import stage
 
-__all__ = ["read_log", "write_log"]
+__all__ = ["AutoTVMLogs", "read_log", "write_log"]
 
 _ErrorNo = autotvm.measure.MeasureErrorNo
 
@@ -54,7 +55,7 @@ class _Task:
 
 
 def read_log(text: str, engine: str) -> tuple[LogLine, ...]:
-    """Read a log; see :meth:`workers.enginekit.contract.Engine.read_log`.
+    """Read a log; see :meth:`workers.enginekit.roles.Logs.read_log`.
 
     Empty lines, and comments, which begin with ``#``, are no records.
     """
@@ -68,7 +69,7 @@ def read_log(text: str, engine: str) -> tuple[LogLine, ...]:
 
 
 def write_log(target: tvm.target.Target, records: tuple[tuple[Workload, Record, str], ...]) -> str:
-    """Write a log; see :meth:`workers.enginekit.contract.Engine.write_log`.
+    """Write a log; see :meth:`workers.enginekit.roles.Logs.write_log`.
 
     Stock AutoTVM reads it: ``autotvm.apply_history_best(file)``. The cause of a failure is a field more than
     it knows, and that it leaves alone.
@@ -231,3 +232,26 @@ def _written(target: tvm.target.Target, workload: Workload, record: Record, mess
 def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
+
+
+class AutoTVMLogs:
+    """See :class:`workers.enginekit.roles.Logs`."""
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
+        """Read AutoTVM's log of JSON lines."""
+        # A line names its task in full. And logs write one target in many ways, so that the kind alone is
+        # compared.
+        del target, tasks
+        return read_log(files[""], NAME)
+
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
+        """Write records as AutoTVM does."""
+        del model
+        return WrittenLog({"": write_log(parse_target(target), records).encode()})

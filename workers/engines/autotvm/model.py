@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +21,13 @@ from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 from workers.enginekit.machine import cross_linker
 from workers.enginekit.rpc import requested
 from workers.engines.autotvm.classic import autotvm, tvm
+from workers.engines.autotvm.targets import cores_of, parse_target
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
+from workers.engines.autotvm.toolchain import engine_version
+from workers.engines.autotvm.traits import NAME
 from workers.errors import ModelError
 from workers.messages import (
+    Array,
     CompiledModel,
     Endpoint,
     Extraction,
@@ -33,7 +39,7 @@ from workers.messages import (
 )
 from workers.process.host import stage
 
-__all__ = ["compile_model", "extract_tasks", "import_model", "run_model"]
+__all__ = ["AutoTVMModel", "compile_model", "extract_tasks", "import_model", "run_model"]
 
 # For so long a library may keep a device, its upload included.
 _SESSION_SECONDS = 600.0
@@ -66,7 +72,7 @@ def import_model(model: PreparedModel) -> tuple[tvm.IRModule, dict[str, Any]]:
 
 
 def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, version: str) -> Extraction:
-    """Return the tasks of a model; see :meth:`workers.enginekit.contract.Engine.extract`."""
+    """Return the tasks of a model; see :meth:`workers.enginekit.roles.Model.extract`."""
     module, params = import_model(model)
     stage("extracting the tasks")
     tasks = autotvm.task.extract_from_program(module["main"], target=target, params=params)
@@ -83,7 +89,7 @@ def extract_tasks(model: PreparedModel, target: tvm.target.Target, engine: str, 
 def compile_model(
     model: PreparedModel, target: tvm.target.Target, plan: RecordChoice, *, params_beside: bool
 ) -> CompiledModel:
-    """Compile a model after a plan; see :meth:`workers.enginekit.contract.Engine.compile`."""
+    """Compile a model after a plan; see :meth:`workers.enginekit.roles.Model.compile`."""
     linker = cross_linker(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
     module, params = import_model(model)
     stage("compiling the model")
@@ -116,13 +122,13 @@ def compile_model(
 def run_model(
     library: bytes,
     params: bytes | None,
-    inputs: dict[str, Any],
+    inputs: Mapping[str, Array],
     target: tvm.target.Target,
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.enginekit.contract.Engine.run`."""
+    """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
@@ -244,3 +250,33 @@ def _calls(module: tvm.IRModule, target: tvm.target.Target, params: dict[str, An
     for function in optimized.functions.values():
         relay.analysis.post_order_visit(function, visit)
     return counts
+
+
+class AutoTVMModel:
+    """See :class:`workers.enginekit.roles.Model`."""
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tasks of a model."""
+        return extract_tasks(model, parse_target(target), NAME, engine_version())
+
+    def compile(
+        self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model."""
+        return compile_model(model, parse_target(target), choice, params_beside=params_beside)
+
+    def run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+        endpoint: Endpoint | None = None,
+    ) -> ModelRun:
+        """Run a compiled model here, or on a device behind a tracker."""
+        parsed = parse_target(target)
+        # TVM reads it when its thread pool starts, which is with the first kernel.
+        if cores_of(parsed):
+            os.environ["TVM_NUM_THREADS"] = str(cores_of(parsed))
+        return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)

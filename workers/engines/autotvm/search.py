@@ -13,19 +13,13 @@ from tvm.autotvm import tuner as tuners
 from tvm.autotvm.tuner import xgboost_cost_model
 
 from workers.engines.autotvm.classic import autotvm, tvm
+from workers.engines.autotvm.targets import parse_target
 from workers.engines.autotvm.tasks import candidate_of, config_of, fallback_of, make_task, result_of
-from workers.errors import UsageError
+from workers.engines.autotvm.traits import FEATURES, PLAN_SIZE, TRAITS
 from workers.messages import Candidate, Record, SearchOptions, TrialState, Workload
 
-__all__ = ["DEFAULT_TUNER", "AutoTVMSearch", "check_options", "transfers"]
+__all__ = ["AutoTVMSearch", "AutoTVMSearches"]
 
-DEFAULT_TUNER = "xgb"
-#: The kinds of features of AutoTVM's cost model, by the name of the tuner.
-_FEATURES = {"xgb": "itervar", "xgb_itervar": "itervar", "xgb_knob": "knob", "xgb_curve": "curve"}
-_TUNERS = (*_FEATURES, "ga", "random", "gridsearch")
-_LOSSES = ("reg", "rank-binary")
-# AutoTVM's own is 64: a budget of fewer trials would never train its model.
-_PLAN_SIZE = 32
 # AutoTVM's own is 500; a model of a few hundred records of the same template is a start all the same.
 _LEAST_HISTORY = 64
 # As AutoTVM's cost model takes the features of records that are not its task's own.
@@ -38,35 +32,8 @@ _EXTRACTED = {
 _KNOWN_IN_A_ROW = 2000
 
 
-def check_options(options: SearchOptions) -> None:
-    """Refuse what no tuner here understands.
-
-    Raises
-    ------
-    UsageError
-    """
-    if options.tuner and options.tuner not in _TUNERS:
-        raise UsageError(f"the autotvm engine has no tuner {options.tuner!r}; it has {', '.join(_TUNERS)}")
-    if options.loss and options.loss not in _LOSSES:
-        raise UsageError(
-            f"the autotvm engine has no loss {options.loss!r}; it has {' and '.join(_LOSSES)} "
-            "(`rank` fails on xgboost 2 and later)"
-        )
-    if options.loss and (options.tuner or DEFAULT_TUNER) not in _FEATURES:
-        raise UsageError(f"the tuner {options.tuner} has no cost model, and so no loss")
-    if options.plan_size < 0:
-        raise UsageError(
-            f"the plan size must be positive, or 0 for the engine's own, not {options.plan_size}"
-        )
-
-
-def transfers(options: SearchOptions) -> bool:
-    """Say whether a search has a cost model, which :meth:`AutoTVMSearch.transfer` starts."""
-    return (options.tuner or DEFAULT_TUNER) in _FEATURES
-
-
 class AutoTVMSearch:
-    """See :class:`workers.enginekit.contract.Search`."""
+    """See :class:`workers.enginekit.roles.TaskSearch`."""
 
     def __init__(self, workload: Workload, target: tvm.target.Target, options: SearchOptions) -> None:
         seed = int(hashlib.sha256(f"{options.seed}:{workload.hash}".encode()).hexdigest()[:8], 16)
@@ -112,6 +79,10 @@ class AutoTVMSearch:
         self._tuner.load_history(pairs, min_seed_records=_LEAST_HISTORY)
         # It sets this to False at its end.
         autotvm.GLOBAL_SCOPE.in_tuning = True
+
+    def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Do nothing: the places of a template's configurations mean other tiles on other sizes."""
+        del records
 
     def propose(self, count: int, cost_model: bytes | None) -> tuple[Candidate, ...]:
         """Return up to `count` candidates that were not tried before; none where the space is used up."""
@@ -233,19 +204,34 @@ class AutoTVMSearch:
 
 
 def _tuner(task: Any, options: SearchOptions) -> Any:
-    check_options(options)
-    name = options.tuner or DEFAULT_TUNER
-    if name in _FEATURES:
+    settings = TRAITS.settings_of(options)
+    name = str(settings["tuner"])
+    # 0 is what earlier releases stored for the engine's own.
+    plan_size = int(settings["plan_size"]) or PLAN_SIZE
+    if name in FEATURES:
         return tuners.XGBTuner(
             task,
-            plan_size=options.plan_size or _PLAN_SIZE,
-            feature_type=_FEATURES[name],
-            loss_type=options.loss or "reg",
+            plan_size=plan_size,
+            feature_type=FEATURES[name],
+            loss_type=str(settings["loss"]),
             num_threads=1,
             log_interval=0,
         )
     if name == "ga":
         # Two parents at least, and no more survivors than there are.
-        population = max(2, options.plan_size or _PLAN_SIZE)
+        population = max(2, plan_size)
         return tuners.GATuner(task, pop_size=population, elite_num=min(3, population))
     return {"random": tuners.RandomTuner, "gridsearch": tuners.GridSearchTuner}[name](task)
+
+
+class AutoTVMSearches:
+    """See :class:`workers.enginekit.roles.Search`."""
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> AutoTVMSearch:
+        """Open the search of one workload."""
+        return AutoTVMSearch(workload, parse_target(target), options)
+
+    def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
+        """Do nothing: each tuner trains its own cost model, and gives no samples."""
+        del samples, threads
+        return b""

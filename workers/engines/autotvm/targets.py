@@ -8,10 +8,11 @@ import re
 
 from workers.enginekit.machine import cpu_model, slug, usable_cores
 from workers.engines.autotvm.classic import tvm
+from workers.engines.autotvm.traits import NAME
 from workers.errors import TargetError
-from workers.messages import DeviceInfo
+from workers.messages import Candidate, DeviceInfo, Endpoint, Workload
 
-__all__ = ["cores_of", "parse_target", "resolve_target"]
+__all__ = ["AutoTVMTargets", "cores_of", "parse_target", "resolve_target"]
 
 
 def parse_target(spec: str) -> tvm.target.Target:
@@ -36,7 +37,7 @@ def parse_target(spec: str) -> tvm.target.Target:
 
 
 def resolve_target(spec: str) -> DeviceInfo:
-    """Return the device that `spec` means; see :meth:`workers.enginekit.contract.Engine.resolve_target`."""
+    """Return the device that `spec` means; see :meth:`workers.enginekit.roles.Targets.resolve_target`."""
     if spec.strip() == "auto":
         text = f"llvm -mtriple={_triple()} -mcpu={_system_cpu()} -num-cores={usable_cores()}"
     else:
@@ -115,3 +116,25 @@ def _flags() -> set[str]:
     except OSError:
         return set()
     return set(found.group(1).split()) if found else set()
+
+
+class AutoTVMTargets:
+    """See :class:`workers.enginekit.roles.Targets`."""
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target."""
+        return resolve_target(spec)
+
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel to know a device by."""
+        from workers.engines.autotvm.tasks import known_kernel
+
+        return known_kernel(parse_target(target), NAME)
+
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why a device behind a tracker can't run code for a target."""
+        from workers.enginekit.rpc import answers
+
+        kind = str(parse_target(target).kind.name)
+        # Of a CPU this TVM can't be asked: the tested wheel says riscv64 of whatever it runs on.
+        return "" if kind == "llvm" or answers(endpoint)[0] else f"no {kind} device answers there"

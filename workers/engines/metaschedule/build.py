@@ -17,10 +17,12 @@ from tvm.target import Target
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.records import scheduled
+from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.workload import load_module
 from workers.messages import Artifact, Candidate, Workload
 from workers.process.host import stage
 
-__all__ = ["build_candidate"]
+__all__ = ["MetaScheduleBuild", "build_candidate"]
 
 # Checks of a kernel's arguments, each with a message of its own, are most of a small kernel's code, and a
 # fifth of what all of them take to compile. They lie before the kernel, which is the same without them, and
@@ -29,7 +31,7 @@ _UNCHECKED = {"tirx.disable_assert": True}
 
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
-    """Compile one candidate; see :meth:`workers.enginekit.contract.Engine.build`."""
+    """Compile one candidate; see :meth:`workers.enginekit.roles.Build.build`."""
     stage("applying the schedule")
     if "Tensorize" in candidate.trace:
         register_intrinsics(target)
@@ -63,3 +65,19 @@ def _linker(target: Target) -> tuple[str, Callable[..., None] | None]:
     triple = str(target.attrs.get("mtriple", ""))
     foreign = target.kind.name == "llvm" and triple != "" and not triple.startswith(platform.machine())
     return (".tar", tar.tar) if foreign else (".so", None)
+
+
+class MetaScheduleBuild:
+    """See :class:`workers.enginekit.roles.Build`."""
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate."""
+        return build_candidate(workload, parse_target(target), candidate)
+
+    def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
+        """Return the workload's script, or the candidate's trace as Python."""
+        if candidate is None:
+            return str(load_module(workload.module).script())
+        trace = scheduled(workload, candidate).trace
+        assert trace is not None
+        return str(trace)

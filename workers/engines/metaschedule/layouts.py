@@ -28,10 +28,7 @@ from tvm_ffi import structural_equal
 from workers.engines.metaschedule import winograd
 from workers.engines.metaschedule.targets import vector_bits
 
-__all__ = ["LAYOUTS", "with_layout"]
-
-#: What may be asked for.
-LAYOUTS = ("auto", "blocked", "nhwc", "nchw")
+__all__ = ["with_layout"]
 
 # Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
 _WINOGRAD_CHANNELS = 64

@@ -34,6 +34,7 @@ from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.model import imported, stock_kernels
 from workers.engines.metaschedule.records import candidate_of, replayed, translated
 from workers.engines.metaschedule.targets import parse_target, resolve_target, same_device
+from workers.engines.metaschedule.traits import LOG_MODEL, LOG_RECORDS, LOG_WORKLOADS, NAME
 from workers.engines.metaschedule.workload import (
     FREE_LAYOUTS,
     canonical_module,
@@ -48,10 +49,7 @@ from workers.errors import TargetError
 from workers.messages import LogLine, PreparedModel, Record, TrialState, Workload, WrittenLog
 from workers.process.host import stage
 
-__all__ = ["MODEL", "RECORDS", "WORKLOADS", "read_log", "write_log"]
-
-#: The files of a JSONDatabase, and the model that stock is to compile with it.
-WORKLOADS, RECORDS, MODEL = "database_workload.json", "database_tuning_record.json", "model.json"
+__all__ = ["MetaScheduleLogs", "read_log", "write_log"]
 
 # What TVM's AddToDatabase writes as the only time of a candidate that failed; it keeps no reason.
 _FAILED_SECONDS = 1e10
@@ -87,26 +85,26 @@ class _Stored:
 def read_log(
     files: dict[str, str], target: str, tasks: tuple[Workload, ...], engine: str
 ) -> tuple[LogLine, ...]:
-    """Read a JSONDatabase; see :meth:`workers.enginekit.contract.Engine.read_log`.
+    """Read a JSONDatabase; see :meth:`workers.enginekit.roles.Logs.read_log`.
 
     Stock lowers and tunes kernels without a word on which arguments are constants; here they say so, for a
     constant's layout is free (see :func:`.model._with_free_layouts`). Such a record is filed under those of
     `tasks`, or of the log's other workloads, that are the same kernel but for this, and under its own where
     there is none.
     """
-    workloads, lines = _workloads(files[WORKLOADS], tasks, engine)
+    workloads, lines = _workloads(files[LOG_WORKLOADS], tasks, engine)
     targets: dict[str, str] = {}
     own = parse_target(target)
-    for number, line in _lines(files[RECORDS]):
-        stage(f"reading line {number} of {RECORDS}")
-        lines += _read(LogLine(number, file=RECORDS), line, workloads, targets, own)
+    for number, line in _lines(files[LOG_RECORDS]):
+        stage(f"reading line {number} of {LOG_RECORDS}")
+        lines += _read(LogLine(number, file=LOG_RECORDS), line, workloads, targets, own)
     return tuple(lines)
 
 
 def write_log(
     target: Target, records: tuple[tuple[Workload, Record, str], ...], model: PreparedModel | None
 ) -> WrittenLog:
-    """Write a JSONDatabase; see :meth:`workers.enginekit.contract.Engine.write_log`.
+    """Write a JSONDatabase; see :meth:`workers.enginekit.roles.Logs.write_log`.
 
     A model's kernels are in it twice: as they were tuned, for pipelines that put the weights into their
     layout ahead, and as stock lowers them by default, for ``compile_relax``.
@@ -135,9 +133,9 @@ def write_log(
                     database.commit_tuning_record(_written(record, stored, target))
                 except Exception as error:  # stock could read nothing of a database that holds it
                     left_out[key, record.candidate.hash] = f"its trace does not apply: {_said(error)}"
-        files = {name: (pathlib.Path(folder) / name).read_bytes() for name in (WORKLOADS, RECORDS)}
+        files = {name: (pathlib.Path(folder) / name).read_bytes() for name in (LOG_WORKLOADS, LOG_RECORDS)}
     if model is not None:
-        files[MODEL] = str(tvm.ir.save_json(imported(model, target))).encode()
+        files[LOG_MODEL] = str(tvm.ir.save_json(imported(model, target))).encode()
     return WrittenLog(files, left_out)
 
 
@@ -149,12 +147,12 @@ def _workloads(
     found: dict[int, _Stored | int] = {}
     broken: list[LogLine] = []
     for number, line in _lines(text):
-        stage(f"reading line {number} of {WORKLOADS}")
+        stage(f"reading line {number} of {LOG_WORKLOADS}")
         try:
             read[number - 1] = _workload(line, engine)
         except _UnusableError as error:
             found[number - 1] = number
-            broken.append(LogLine(number, error=str(error), file=WORKLOADS))
+            broken.append(LogLine(number, error=str(error), file=LOG_WORKLOADS))
     plain: dict[str, dict[str, Workload]] = {}
     known = {workload.hash: workload for workload in tasks if workload.engine == engine}
     full = [workload for func, workload, _ in read.values() if FREE_LAYOUTS in func.attrs]
@@ -222,9 +220,9 @@ def _read(
         known = replace(known, target=spec)
         stored = workloads.get(index)
         if stored is None:
-            raise _UnusableError(f"its workload is line {index + 1} of {WORKLOADS}, which is not there")
+            raise _UnusableError(f"its workload is line {index + 1} of {LOG_WORKLOADS}, which is not there")
         if isinstance(stored, int):
-            raise _UnusableError(f"its workload, line {stored} of {WORKLOADS}, can't be used")
+            raise _UnusableError(f"its workload, line {stored} of {LOG_WORKLOADS}, can't be used")
         known = replace(known, tvm=stored.tvm, note=stored.note)
         if spec not in targets:
             targets[spec] = _other_target(spec, own)
@@ -358,3 +356,22 @@ def _lines(text: str) -> Iterable[tuple[int, str]]:
 def _said(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+class MetaScheduleLogs:
+    """See :class:`workers.enginekit.roles.Logs`."""
+
+    def read_log(
+        self, files: dict[str, str], target: str, tasks: tuple[Workload, ...] = ()
+    ) -> tuple[LogLine, ...]:
+        """Read a JSONDatabase."""
+        return read_log(files, target, tasks, NAME)
+
+    def write_log(
+        self,
+        target: str,
+        records: tuple[tuple[Workload, Record, str], ...],
+        model: PreparedModel | None = None,
+    ) -> WrittenLog:
+        """Write records as a JSONDatabase."""
+        return write_log(parse_target(target), records, model)

@@ -16,34 +16,41 @@ from workers.enginekit.timing import timed
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
 from workers.process.host import stage
 
-__all__ = ["measure_artifact"]
+__all__ = ["MetaScheduleMeasure"]
 
 # What may say where to read: at random, that is somebody else's memory. The runner of MetaSchedule fills
 # these with the bits of floating-point numbers, and no lookup in a table survives that.
 _INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
 
 
-def measure_artifact(
-    artifact: Artifact, endpoint: Endpoint, evaluator: EvaluatorConfig, best_known_s: float | None = None
-) -> Timing:
-    """Time an artifact; see :meth:`workers.enginekit.contract.Engine.measure`.
+class MetaScheduleMeasure:
+    """See :class:`workers.enginekit.roles.Measure`."""
 
-    It runs in a process of its own, and its session ends with that process: a session object that anything
-    still refers to would keep the device busy.
-    """
-    session = requested(endpoint, evaluator.timeout_s)
-    device = session.device(endpoint.kind, 0)
-    stage("loading the candidate on the device")
-    name = f"candidate{artifact.suffix}"
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-        path = pathlib.Path(folder) / name
-        path.write_bytes(artifact.data)
-        session.upload(str(path), name)
-    module = session.load_module(name)
-    arguments = _arguments(session, device, json.loads(artifact.args))
-    stage("running the candidate")
-    device.sync()
-    return timed(module, "main", device, arguments, evaluator, best_known_s)
+    def measure(
+        self,
+        artifact: Artifact,
+        endpoint: Endpoint,
+        evaluator: EvaluatorConfig,
+        best_known_s: float | None = None,
+    ) -> Timing:
+        """Time an artifact on a device.
+
+        It runs in a process of its own, and its session ends with that process: a session object that
+        anything still refers to would keep the device busy.
+        """
+        session = requested(endpoint, evaluator.timeout_s)
+        device = session.device(endpoint.kind, 0)
+        stage("loading the candidate on the device")
+        name = f"candidate{artifact.suffix}"
+        with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+            path = pathlib.Path(folder) / name
+            path.write_bytes(artifact.data)
+            session.upload(str(path), name)
+        module = session.load_module(name)
+        arguments = _arguments(session, device, json.loads(artifact.args))
+        stage("running the candidate")
+        device.sync()
+        return timed(module, "main", device, arguments, evaluator, best_known_s)
 
 
 def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> list[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,27 +23,33 @@ from tvm.support.cc import cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc, SeqStmt
 
+from workers.enginekit.cuda import use_compiler
 from workers.enginekit.machine import cross_linker
 from workers.enginekit.rpc import requested
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import with_layout
+from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.toolchain import engine_version
+from workers.engines.metaschedule.traits import NAME
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
 from workers.errors import ModelError
 from workers.messages import (
+    Array,
     CompiledModel,
     Endpoint,
     Extraction,
     ModelRun,
     PreparedModel,
     Record,
+    RecordChoice,
     TaskSpec,
     Workload,
 )
 from workers.process.host import stage
 
-__all__ = ["compile_model", "extract_tasks", "imported", "run_model", "stock_kernels"]
+__all__ = ["MetaScheduleModel", "compile_model", "extract_tasks", "imported", "run_model", "stock_kernels"]
 
 # One of the first input, one of the last output, and some of an operator that knows no blocks.
 _FEW_TRANSFORMS = 4
@@ -50,7 +58,7 @@ _SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
-    """Return the tasks of a model; see :meth:`workers.enginekit.contract.Engine.extract`."""
+    """Return the tasks of a model; see :meth:`workers.enginekit.roles.Model.extract`."""
     lowered = _lowered(model, target)
     module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
@@ -96,7 +104,7 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
 def compile_model(
     model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
 ) -> CompiledModel:
-    """Compile a model with the records given; see :meth:`workers.enginekit.contract.Engine.compile`."""
+    """Compile a model with the records given; see :meth:`workers.enginekit.roles.Model.compile`."""
     linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
     stage("applying the records")
@@ -131,13 +139,13 @@ def _linked_for(target: Target) -> dict[str, Any]:
 def run_model(
     library: bytes,
     params: bytes | None,
-    inputs: dict[str, Any],
+    inputs: Mapping[str, Array],
     target: Target,
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
 ) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.enginekit.contract.Engine.run`."""
+    """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
@@ -387,3 +395,35 @@ def _flat(result: Any) -> list[Any]:
 def _last_words(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else "no message"
+
+
+class MetaScheduleModel:
+    """See :class:`workers.enginekit.roles.Model`."""
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tasks of a model."""
+        return extract_tasks(model, parse_target(target), NAME, engine_version())
+
+    def compile(
+        self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model."""
+        return compile_model(model, parse_target(target), choice.records, params_beside=params_beside)
+
+    def run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+        endpoint: Endpoint | None = None,
+    ) -> ModelRun:
+        """Run a compiled model here, or on a device behind a tracker."""
+        parsed = parse_target(target)
+        # TVM reads it when its thread pool starts, which is with the first kernel.
+        if "num-cores" in parsed.attrs:
+            os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
+        if parsed.kind.name == "cuda":
+            use_compiler()
+        return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)

@@ -19,17 +19,19 @@ from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
 from workers.engines.metaschedule.spaces import cpu_spaces
+from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.traits import TRAITS
 from workers.engines.metaschedule.workload import load_module
 from workers.messages import Candidate, Record, SearchOptions, Workload
 
-__all__ = ["MetaScheduleSearch", "train"]
+__all__ = ["MetaScheduleSearch", "MetaScheduleSearches", "train"]
 
 # A failed candidate teaches the model that its like score zero; MetaSchedule's own value for it.
 _FAILED_COST = 1e10
 # Rounds without a candidate that was not tried before, after which the space counts as used up; and one more
 # for each round's worth of known candidates, for an evolution may pick those first, each of them once.
 _BARREN_ROUNDS = 3
-# What SearchOptions.population is meant for, and the least that still evolves.
+# What the setting `population` is meant for, and the least that still evolves.
 _FULL_ROUND, _LEAST_POPULATION = 16, 32
 # Of the schedules drawn for a GPU few keep to its limits: of a small convolution's not one in a hundred. With
 # MetaSchedule's own 50 to begin with, and five draws in vain, such a search proposed nothing.
@@ -37,7 +39,7 @@ _GPU_BEGINNING = {"init_min_unmeasured": 16, "max_fail_count": 30}
 
 
 class MetaScheduleSearch:
-    """See :class:`workers.enginekit.contract.Search`."""
+    """See :class:`workers.enginekit.roles.TaskSearch`."""
 
     def __init__(self, workload: Workload, target: Target, options: SearchOptions) -> None:
         register_intrinsics(target)
@@ -47,7 +49,9 @@ class MetaScheduleSearch:
         random.seed(self._seed)
         # All of the search's traces are applied to it, by TVM too.
         self._module = protected(load_module(workload.module))
-        self._workload, self._target, self._options = workload, target, options
+        self._workload, self._target = workload, target
+        settings = TRAITS.settings_of(options)
+        self._population, self._generations = int(settings["population"]), int(settings["generations"])
         self._tried = set(options.exclude)
         self._pending: dict[str, ms.MeasureCandidate] = {}
         self._spare: list[
@@ -136,6 +140,10 @@ class MetaScheduleSearch:
         arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
         return candidate, ms.MeasureCandidate(schedule, arguments)
 
+    def transfer(self, records: tuple[tuple[Workload, Record], ...]) -> None:
+        """Do nothing: the cost model is one for all tasks, and comes with each proposal."""
+        del records
+
     def lend(self, records: tuple[tuple[Workload, Record], ...]) -> None:
         """Take over schedules of workloads that do the same on other sizes, to be proposed next.
 
@@ -162,14 +170,14 @@ class MetaScheduleSearch:
         self._round = count
         self._evolutions += 1
         # A population is there to choose a round from: for a small one, a small one will do.
-        population = max(_LEAST_POPULATION, self._options.population * count // _FULL_ROUND)
+        population = max(_LEAST_POPULATION, self._population * count // _FULL_ROUND)
         self._evolution = ms.TuneContext(
             mod=self._module,
             target=self._target,
             space_generator="post-order-apply",
             search_strategy=ms.search_strategy.EvolutionarySearch(
                 population_size=population,
-                genetic_num_iters=self._options.generations,
+                genetic_num_iters=self._generations,
                 **(_GPU_BEGINNING if "gpu" in self._target.keys else {}),
             ),
             task_name=self._workload.name,
@@ -275,3 +283,15 @@ def _booster(raw: bytes) -> Any:
 def _derived_seed(seed: int, workload: str) -> int:
     # TVM takes [1, 2**31 - 1].
     return int(hashlib.sha256(f"{seed}:{workload}".encode()).hexdigest()[:7], 16) + 1
+
+
+class MetaScheduleSearches:
+    """See :class:`workers.enginekit.roles.Search`."""
+
+    def open_search(self, workload: Workload, target: str, options: SearchOptions) -> MetaScheduleSearch:
+        """Open the search of one workload."""
+        return MetaScheduleSearch(workload, parse_target(target), options)
+
+    def train(self, samples: tuple[bytes, ...], threads: int) -> bytes:
+        """Train the cost model of all tasks."""
+        return train(samples, threads)

@@ -13,10 +13,12 @@ import tvm
 from tvm.target import Target, codegen
 
 from workers.enginekit.machine import architecture, cpu_model, slug, usable_cores
+from workers.enginekit.rpc import answers
+from workers.engines.metaschedule.traits import NAME
 from workers.errors import TargetError
-from workers.messages import DeviceInfo
+from workers.messages import Candidate, DeviceInfo, Endpoint, Workload
 
-__all__ = ["parse_target", "resolve_target", "same_device", "unfit_for"]
+__all__ = ["MetaScheduleTargets", "parse_target", "resolve_target", "same_device", "unfit_for"]
 
 # Of every GPU that TVM has a tag for since sm_30, and what a kernel may use that doesn't ask for more: CUDA
 # C++ Programming Guide, "Technical Specifications per Compute Capability".
@@ -67,7 +69,7 @@ def _with_limits(target: Target) -> Target:
 
 
 def resolve_target(spec: str) -> DeviceInfo:
-    """Return the device that `spec` means; see :meth:`workers.enginekit.contract.Engine.resolve_target`."""
+    """Return the device that `spec` means; see :meth:`workers.enginekit.roles.Targets.resolve_target`."""
     if spec == "auto":
         cpu = codegen.llvm_get_system_cpu()
         target = Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": usable_cores()})
@@ -118,7 +120,7 @@ def same_device(one: Target, other: Target) -> bool:
 def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     """Say why code for `target` would not run on a device that says this of itself.
 
-    See :meth:`workers.enginekit.contract.Engine.unfit`, and :func:`workers.enginekit.rpc.answers` for what it
+    See :meth:`workers.enginekit.roles.Targets.unfit`, and :func:`workers.enginekit.rpc.answers` for what it
     says.
     """
     kind = target.kind.name
@@ -228,3 +230,21 @@ def _from_options(text: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+class MetaScheduleTargets:
+    """See :class:`workers.enginekit.roles.Targets`."""
+
+    def resolve_target(self, spec: str) -> DeviceInfo:
+        """Find the device of a target."""
+        return resolve_target(spec)
+
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        """Return a kernel to know a device by."""
+        from workers.engines.metaschedule.known import known_kernel
+
+        return known_kernel(parse_target(target), NAME)
+
+    def unfit(self, target: str, endpoint: Endpoint) -> str:
+        """Say why a device behind a tracker can't run code for a target."""
+        return unfit_for(parse_target(target), *answers(endpoint))

@@ -9,23 +9,23 @@ import pytest
 from tests.kit.small_convolutions import save_convolutions
 from workers import environments
 from workers.actors import BuildActor, MeasureActor, SearchActor
+from workers.clients import EngineClient
 from workers.messages import DeviceInfo, Extraction, PreparedModel, Workload
 from workers.models import prepare
 from workers.process.engine_process import EngineProcess
 
 
 @pytest.fixture(scope="session")
-def engine(autotvm_environment: environments.EngineEnvironment) -> Iterator[EngineProcess]:
+def engine(autotvm_environment: environments.EngineEnvironment) -> Iterator[EngineClient]:
     """The engine, as it imports, extracts and compiles."""
     with EngineProcess("autotvm", "model") as process:
-        yield process
+        yield EngineClient(process)
 
 
 @pytest.fixture(scope="session")
-def device(engine: EngineProcess) -> DeviceInfo:
+def device(engine: EngineClient) -> DeviceInfo:
     """This machine's CPU."""
-    found: DeviceInfo = engine.call("resolve_target", "auto", timeout_s=60)
-    return found
+    return engine.resolve_target("auto")
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +41,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Prepared
 
 @pytest.fixture(scope="session")
 def extract(
-    engine: EngineProcess, device: DeviceInfo, prepared: Callable[..., PreparedModel]
+    engine: EngineClient, device: DeviceInfo, prepared: Callable[..., PreparedModel]
 ) -> Callable[..., Extraction]:
     """Extracts the tasks of a model of two convolutions."""
 
     def of(**what: object) -> Extraction:
-        found: Extraction = engine.call("extract", prepared(**what), device.target, timeout_s=120)
-        return found
+        return engine.extract(prepared(**what), device.target)
 
     return of
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[4] / "benchmarks"))
 from model_zoo import fetch
 
 from workers.actors import BuildActor, MeasureActor, SearchActor
+from workers.clients import EngineClient
 from workers.errors import UsageError
 from workers.messages import (
     Candidate,
@@ -26,6 +27,7 @@ from workers.messages import (
     PreparedModel,
     Record,
     RecordChoice,
+    Scalar,
     SearchOptions,
     Station,
     TrialState,
@@ -50,11 +52,11 @@ def index_of(candidate: Candidate) -> int:
 
 
 def test_a_real_model_has_the_tasks_that_are_known_of_it_and_any_process_finds_them(
-    engine: EngineProcess, device: DeviceInfo, tmp_path: Path
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
     model = prepare(str(fetch("light_squeezenet", tmp_path)), {})
     with EngineProcess("autotvm", "model") as other:
-        both = [process.submit("extract", model, device.target, timeout_s=120) for process in (engine, other)]
+        both = [one.extract.start(model, device.target) for one in (engine, EngineClient(other))]
         found, again = (future.result() for future in both)
     assert len(found.tasks) == len(set(hashes(found))) == 18
     # Each of its 26 convolutions, by how often its shape is there.
@@ -111,9 +113,12 @@ def search(searcher: SearchActor, device: DeviceInfo) -> Callable[..., object]:
         workload: Workload,
         history: tuple[Record, ...] = (),
         related: tuple[tuple[Workload, Record], ...] = (),
-        **options: object,
+        *,
+        seed: int = 1,
+        exclude: frozenset[str] = frozenset(),
+        **settings: Scalar,
     ) -> Iterator[Searching]:
-        wanted = SearchOptions(**options)  # type: ignore[arg-type]
+        wanted = SearchOptions(seed, exclude, settings)
         searcher.open("search", workload, device.target, wanted, history, related, 120)
         try:
             yield Searching(searcher, "search")
@@ -238,25 +243,25 @@ def test_records_of_other_shapes_start_a_search_or_harm_nothing(search, workload
     ("tuner", "wanted"), [("", True), ("xgb_knob", True), ("ga", False), ("random", False)]
 )
 def test_records_of_other_workloads_are_wanted_by_tuners_with_a_cost_model(
-    engine: EngineProcess, tuner: str, wanted: bool
+    engine: EngineClient, tuner: str, wanted: bool
 ) -> None:
-    assert engine.call("transfers", SearchOptions(tuner=tuner), timeout_s=60) is wanted
+    assert engine.traits.transfers_with(SearchOptions(settings={"tuner": tuner})) is wanted
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (SearchOptions(tuner="annealing"), TUNERS),
-        (SearchOptions(loss="rank"), ("reg", "rank-binary", "xgboost 2")),
-        (SearchOptions(tuner="ga", loss="reg"), ("ga", "no cost model")),
-        (SearchOptions(plan_size=-1), ("plan size", "-1")),
+        (SearchOptions(settings={"tuner": "annealing"}), TUNERS),
+        (SearchOptions(settings={"loss": "rank"}), ("reg", "rank-binary", "xgboost 2")),
+        (SearchOptions(settings={"tuner": "ga", "loss": "reg"}), ("ga", "no cost model")),
+        (SearchOptions(settings={"plan_size": -1}), ("plan size", "-1")),
     ],
 )
 def test_options_that_mean_nothing_here_are_refused_with_what_there_is(
-    engine: EngineProcess, options: SearchOptions, said: tuple[str, ...]
+    engine: EngineClient, options: SearchOptions, said: tuple[str, ...]
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        engine.call("check_options", options, timeout_s=60)
+        engine.traits.settings_of(options)
     assert all(word in str(caught.value) for word in said)
 
 
@@ -305,7 +310,7 @@ def test_a_candidate_that_does_not_fit_its_workload_is_a_build_error_with_a_reas
 
 @pytest.mark.parametrize("tuned", [True, False])
 def test_weights_beside_the_library_give_what_weights_inside_give(
-    engine: EngineProcess,
+    engine: EngineClient,
     prepared: Callable[..., PreparedModel],
     extract: Callable[..., Extraction],
     search,
@@ -319,12 +324,10 @@ def test_weights_beside_the_library_give_what_weights_inside_give(
     inputs = random_inputs(model.inputs, seed=3)
     outputs = []
     for beside in (False, True):
-        compiled = engine.call(
-            "compile", model, device.target, RecordChoice("some", records), beside, timeout_s=120
-        )
+        compiled = engine.compile(model, device.target, RecordChoice("some", records), beside).result()
         assert set(compiled.tuned) == set(records)
         assert (compiled.params is not None) == beside
-        run = engine.call("run", compiled.library, compiled.params, inputs, device.target, 3, 1, timeout_s=60)
+        run = engine.run(compiled, inputs, device.target, 3, 1)
         assert len(run.times) == 3
         outputs.append(run.outputs)
     with np.load(io.BytesIO(compiled.params)) as archive:
@@ -337,7 +340,7 @@ def test_weights_beside_the_library_give_what_weights_inside_give(
 
 
 def test_a_workload_and_a_configuration_can_be_read_by_people(
-    engine: EngineProcess, workload: Workload, fallback: Candidate
+    engine: EngineClient, workload: Workload, fallback: Candidate
 ) -> None:
-    assert "conv2d_NCHWc" in engine.call("describe", workload, timeout_s=60)
-    assert "tile_oc: " in engine.call("describe", workload, fallback, timeout_s=60)
+    assert "conv2d_NCHWc" in engine.describe(workload)
+    assert "tile_oc: " in engine.describe(workload, fallback)

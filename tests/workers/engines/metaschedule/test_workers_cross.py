@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from workers.actors import BuildActor
+from workers.clients import EngineClient
 from workers.enginekit.machine import architecture, cross_linker
 from workers.engines.metaschedule.targets import parse_target, unfit_for
 from workers.errors import EngineError
-from workers.messages import CompiledModel, DeviceInfo, PreparedModel, RecordChoice
+from workers.messages import DeviceInfo, PreparedModel, RecordChoice
 from workers.process.engine_process import EngineProcess
 
 LINKER = "aarch64-linux-gnu-g++"
@@ -36,16 +37,15 @@ def machine_of(data: bytes) -> int:
 
 
 @pytest.fixture(scope="module")
-def board(engine: EngineProcess) -> DeviceInfo:
+def board(engine: EngineClient) -> DeviceInfo:
     spec = "llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 -num-cores=4"
-    found: DeviceInfo = engine.call("resolve_target", spec, timeout_s=60)
-    return found
+    return engine.resolve_target(spec)
 
 
 def test_a_candidate_for_another_architecture_is_objects_that_the_device_links(
-    engine: EngineProcess, builder: BuildActor, board: DeviceInfo
+    engine: EngineClient, builder: BuildActor, board: DeviceInfo
 ) -> None:
-    workload, candidate = engine.call("known_kernel", board.target, timeout_s=60)
+    workload, candidate = engine.known_kernel(board.target)
     result, artifact = builder.build(workload, board.target, candidate, 60.0)
     assert artifact is not None, result.message
     assert artifact.suffix == ".tar"
@@ -56,11 +56,9 @@ def test_a_candidate_for_another_architecture_is_objects_that_the_device_links(
 
 @linked
 def test_a_library_for_another_architecture_is_linked_by_its_cross_compiler(
-    engine: EngineProcess, model: PreparedModel, board: DeviceInfo
+    engine: EngineClient, model: PreparedModel, board: DeviceInfo
 ) -> None:
-    compiled: CompiledModel = engine.call(
-        "compile", model, board.target, RecordChoice("untuned"), timeout_s=120
-    )
+    compiled = engine.compile(model, board.target, RecordChoice("untuned")).result()
     assert machine_of(compiled.library) == EM_AARCH64
     assert cross_linker("aarch64-unknown-linux-gnu") == LINKER
 
@@ -71,7 +69,7 @@ def test_without_a_cross_compiler_the_package_that_has_it_is_named_before_anythi
     # The interpreter is found by its full path, the linker is not.
     monkeypatch.setenv("PATH", str(tmp_path))
     with EngineProcess("metaschedule", "model") as engine, pytest.raises(EngineError) as refused:
-        engine.call("compile", model, board.target, RecordChoice("untuned"), timeout_s=60)
+        EngineClient(engine).compile(model, board.target, RecordChoice("untuned")).result()
     assert str(refused.value) == (
         f"a library for aarch64-linux-gnu is linked with {LINKER}, which is not installed here "
         "(Debian has it in the package g++-aarch64-linux-gnu)"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from workers.actors import BuildActor, SearchActor
+from workers.clients import EngineClient
 from workers.enginekit import cuda
 from workers.engines.metaschedule import targets
 from workers.messages import (
@@ -24,7 +25,6 @@ from workers.messages import (
     SearchOptions,
     Workload,
 )
-from workers.process.engine_process import EngineProcess
 
 needs_nvcc = pytest.mark.skipif(
     cuda.nvcc() is None, reason="no nvcc here; pip install -c constraints.txt '.[cuda]' brings one"
@@ -33,17 +33,15 @@ SOURCE = b"__global__"
 
 
 @pytest.fixture(scope="module")
-def gpu(engine: EngineProcess) -> DeviceInfo:
+def gpu(engine: EngineClient) -> DeviceInfo:
     """A GPU that isn't here."""
-    found: DeviceInfo = engine.call("resolve_target", "cuda -arch=sm_90", timeout_s=60)
-    return found
+    return engine.resolve_target("cuda -arch=sm_90")
 
 
 @pytest.fixture(scope="module")
-def kernels(engine: EngineProcess, model: PreparedModel, gpu: DeviceInfo) -> Extraction:
+def kernels(engine: EngineClient, model: PreparedModel, gpu: DeviceInfo) -> Extraction:
     """The tiny model's tasks for it."""
-    found: Extraction = engine.call("extract", model, gpu.target, timeout_s=120)
-    return found
+    return engine.extract(model, gpu.target)
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +170,15 @@ def test_stock_tvm_loads_what_was_compiled_without_compiling_anything(
 
 @needs_nvcc
 def test_a_model_with_records_for_some_of_its_tasks_compiles_whole(
-    engine: EngineProcess,
+    engine: EngineClient,
     model: PreparedModel,
     gpu: DeviceInfo,
     product: Workload,
     proposed: tuple[Candidate, ...],
 ) -> None:
     plan = RecordChoice("some", {product.hash: Record(proposed[0], (1e-3,))})
-    some = engine.call("compile", model, gpu.target, plan, timeout_s=120)
-    none = engine.call("compile", model, gpu.target, RecordChoice("untuned"), timeout_s=120)
+    some = engine.compile(model, gpu.target, plan).result()
+    none = engine.compile(model, gpu.target, RecordChoice("untuned")).result()
     assert some.tuned == (product.hash,)
     assert len(some.untuned) == 2
     assert none.tuned == ()

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from workers.clients import EngineClient
 from workers.messages import DeviceInfo, PreparedModel, RecordChoice
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process.engine_process import EngineProcess
 
 FUNCTIONS = ("Exp", "Erf", "Tanh", "Sigmoid", "Softmax")
 
@@ -38,11 +38,11 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> PreparedModel:
 
 
 def test_polynomials_agree_with_onnxruntime_and_nothing_calls_the_c_library(
-    engine: EngineProcess, device: DeviceInfo, functions: PreparedModel
+    engine: EngineClient, device: DeviceInfo, functions: PreparedModel
 ) -> None:
-    compiled = engine.call("compile", functions, device.target, RecordChoice("untuned"), timeout_s=120)
+    compiled = engine.compile(functions, device.target, RecordChoice("untuned")).result()
     inputs = random_inputs(functions.inputs, 3)
-    ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
+    ran = engine.run(compiled, inputs, device.target)
     expected = run_reference(functions.onnx, inputs, threads=1)
     difference = compare(ran.outputs, expected)
     assert difference.ok, difference.reason
@@ -52,10 +52,10 @@ def test_polynomials_agree_with_onnxruntime_and_nothing_calls_the_c_library(
 
 
 def test_a_target_without_a_cpu_keeps_its_own_functions(
-    engine: EngineProcess, functions: PreparedModel
+    engine: EngineClient, functions: PreparedModel
 ) -> None:
     def polynomials(target: str) -> bool:
-        tasks = engine.call("extract", functions, target, timeout_s=120).tasks
+        tasks = engine.extract(functions, target).tasks
         return any(b"fast_exp" in task.workload.module for task in tasks)
 
     assert polynomials("llvm -num-cores=2")

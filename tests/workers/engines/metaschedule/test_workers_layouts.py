@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from workers.clients import EngineClient
 from workers.errors import UsageError
 from workers.messages import DeviceInfo, Extraction, PreparedModel, RecordChoice
 from workers.models import compare, prepare, random_inputs, run_reference
-from workers.process.engine_process import EngineProcess
 
 LAYOUTS = ("nchw", "nhwc", "blocked", "auto")
 
@@ -87,26 +87,25 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> PreparedModel:
     return g.save(tmp_path_factory.mktemp("layouts") / "everything.onnx", rank=2)
 
 
-def extracted(engine: EngineProcess, model: PreparedModel, target: str, layout: str) -> Extraction:
-    found: Extraction = engine.call("extract", replace(model, layout=layout), target, timeout_s=120)
-    return found
+def extracted(engine: EngineClient, model: PreparedModel, target: str, layout: str) -> Extraction:
+    return engine.extract(replace(model, layout=layout), target)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_outputs_of_onnxruntime(
-    engine: EngineProcess, device: DeviceInfo, everything: PreparedModel, layout: str
+    engine: EngineClient, device: DeviceInfo, everything: PreparedModel, layout: str
 ) -> None:
     model = replace(everything, layout=layout)
-    compiled = engine.call("compile", model, device.target, RecordChoice("untuned"), timeout_s=200)
+    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
     inputs = random_inputs(model.inputs, 3)
-    ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
+    ran = engine.run(compiled, inputs, device.target)
     difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
     assert difference.ok, difference.reason
 
 
 @pytest.mark.parametrize("padding", [[1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 3]])
 def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
-    engine: EngineProcess, device: DeviceInfo, tmp_path: Path, padding: list[int]
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path, padding: list[int]
 ) -> None:
     g = Graph()
     wide = g.conv("x", 64, 3)  # 21x20: tiles of two reach past the outputs, or don't
@@ -116,9 +115,9 @@ def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
     assert {"winograd_windows", "winograd_products", "winograd_tiles"} <= set(names)
     # Nothing is fused into a transform, and what follows is fused with putting the tiles together.
     assert any(name.startswith("fused_winograd_assembled") for name in names)
-    compiled = engine.call("compile", model, device.target, RecordChoice("untuned"), timeout_s=200)
+    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
     inputs = random_inputs(model.inputs, 3)
-    ran = engine.call("run", compiled.library, None, inputs, device.target, timeout_s=60)
+    ran = engine.run(compiled, inputs, device.target)
     difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
     assert difference.ok, difference.reason
 
@@ -135,7 +134,7 @@ def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
     ],
 )
 def test_winograd_is_for_plain_convolutions_of_3x3_with_many_channels(
-    engine: EngineProcess, device: DeviceInfo, tmp_path: Path, other: dict[str, Any]
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path, other: dict[str, Any]
 ) -> None:
     g = Graph()
     attributes = {key: value for key, value in other.items() if key not in ("kernel", "out")}
@@ -147,7 +146,7 @@ def test_winograd_is_for_plain_convolutions_of_3x3_with_many_channels(
 
 
 def test_a_transform_is_left_only_where_the_model_flattens_and_where_blocks_of_two_sizes_meet(
-    engine: EngineProcess, everything: PreparedModel
+    engine: EngineClient, everything: PreparedModel
 ) -> None:
     def transforms(layout: str) -> list[str]:
         tasks = extracted(engine, everything, "llvm -mcpu=skylake-avx512 -num-cores=2", layout).tasks
@@ -160,7 +159,7 @@ def test_a_transform_is_left_only_where_the_model_flattens_and_where_blocks_of_t
 
 
 def test_layouts_are_part_of_the_workloads_and_auto_takes_blocks(
-    engine: EngineProcess, device: DeviceInfo, everything: PreparedModel
+    engine: EngineClient, device: DeviceInfo, everything: PreparedModel
 ) -> None:
     found = {
         layout: {
@@ -184,7 +183,7 @@ def test_layouts_are_part_of_the_workloads_and_auto_takes_blocks(
     ],
 )
 def test_blocks_are_as_wide_as_the_vectors_of_the_target(
-    engine: EngineProcess, everything: PreparedModel, mcpu: str, block: str, of_six: str
+    engine: EngineClient, everything: PreparedModel, mcpu: str, block: str, of_six: str
 ) -> None:
     tasks = extracted(engine, everything, f"llvm -mcpu={mcpu} -num-cores=2", "blocked").tasks
     # The convolution to 64 channels; six are one block, where that fits into a vector.
@@ -193,7 +192,7 @@ def test_blocks_are_as_wide_as_the_vectors_of_the_target(
 
 
 def test_a_model_whose_groups_and_shuffles_know_no_blocks_is_not_filled_with_transforms(
-    engine: EngineProcess, device: DeviceInfo, tmp_path: Path
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
     g = Graph()
     data = g.conv("x", 36, 3)
@@ -213,7 +212,7 @@ def test_a_model_whose_groups_and_shuffles_know_no_blocks_is_not_filled_with_tra
 
 
 def test_a_model_without_convolutions_is_the_same_in_every_layout(
-    engine: EngineProcess, device: DeviceInfo, tmp_path: Path
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
     g = Graph()
     g.node("Relu", g.node("MatMul", "x", g.weight(20, 8)))
@@ -225,6 +224,6 @@ def test_a_model_without_convolutions_is_the_same_in_every_layout(
     assert found == [found[0]] * len(LAYOUTS)
 
 
-def test_a_layout_that_is_none_is_refused_with_the_names_of_those_there_are(engine: EngineProcess) -> None:
+def test_a_layout_that_is_none_is_refused_with_the_names_of_those_there_are(engine: EngineClient) -> None:
     with pytest.raises(UsageError, match="'nchw64c', but auto, blocked, nhwc, nchw"):
-        engine.call("check_layout", "nchw64c", timeout_s=60)
+        engine.traits.check_layout("nchw64c")

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.kit.measuring import EVALUATOR
 from tests.kit.tiny_models import save
 from workers.actors import BuildActor, MeasureActor, SearchActor
+from workers.clients import EngineClient, ToolchainClient
 from workers.errors import EngineLostError, TargetError
 from workers.messages import (
     Artifact,
@@ -34,7 +35,7 @@ from workers.messages import (
 from workers.models import compare, prepare, random_inputs, run_reference
 from workers.process.engine_process import EngineProcess
 
-SMALL = SearchOptions(population=128)
+SMALL = SearchOptions(settings={"population": 128})
 
 
 def plan(candidates: dict[str, Candidate]) -> RecordChoice:
@@ -47,14 +48,13 @@ def hashes(extraction: Extraction) -> list[str]:
 
 @pytest.fixture(scope="session")
 def extract(
-    engine: EngineProcess, device: DeviceInfo, tmp_path_factory: pytest.TempPathFactory
+    engine: EngineClient, device: DeviceInfo, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Extraction]:
     """Extracts the tasks of a variant of the tiny model."""
 
     def of(**what: object) -> Extraction:
         path = save(tmp_path_factory.mktemp("variant") / "variant.onnx", **what)
-        found: Extraction = engine.call("extract", prepare(str(path), {}), device.target, timeout_s=120)
-        return found
+        return engine.extract(prepare(str(path), {}), device.target)
 
     return of
 
@@ -75,7 +75,7 @@ def test_two_processes_find_the_same_workloads(
     extraction: Extraction, model: PreparedModel, device: DeviceInfo
 ) -> None:
     with EngineProcess("metaschedule", "model") as other:
-        again: Extraction = other.call("extract", model, device.target, timeout_s=120)
+        again = EngineClient(other).extract(model, device.target)
     assert hashes(again) == hashes(extraction)
 
 
@@ -121,7 +121,7 @@ def test_a_search_never_proposes_what_was_tried_before(
     searcher: SearchActor, convolution: Workload, device: DeviceInfo, candidates: tuple[Candidate, ...]
 ) -> None:
     tried = frozenset(candidate.hash for candidate in candidates)
-    options = SearchOptions(population=128, exclude=tried)
+    options = replace(SMALL, exclude=tried)
     searcher.open("more", convolution, device.target, options, (), (), 120)
     more = searcher.propose("more", 4, None, 120)
     again = searcher.propose("more", 4, None, 120)
@@ -254,7 +254,7 @@ def test_candidates_are_timed_through_the_tracker(
 
 @pytest.mark.parametrize("dtype", [TensorProto.INT64, TensorProto.INT32])
 def test_a_lookup_in_a_table_is_measured_with_indices_that_exist(
-    engine: EngineProcess,
+    engine: EngineClient,
     searcher: SearchActor,
     builder: BuildActor,
     measurer: MeasureActor,
@@ -272,7 +272,7 @@ def test_a_lookup_in_a_table_is_measured_with_indices_that_exist(
     )
     onnx.save(helper.make_model(graph, ir_version=8), tmp_path / "lookup.onnx")
     prepared = prepare(str(tmp_path / "lookup.onnx"), {})
-    tasks = engine.call("extract", prepared, device.target, timeout_s=120).tasks
+    tasks = engine.extract(prepared, device.target).tasks
     (take,) = [task.workload for task in tasks if "take" in task.name]
     searcher.open("lookup", take, device.target, SMALL, (), (), 120)
     (candidate, *_) = searcher.propose("lookup", 1, None, 120)
@@ -332,7 +332,7 @@ def test_many_segfaults_in_a_row_do_not_use_the_device_up(
     written_in_c: Callable[[str], Artifact],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("workers.actors.MAX_RESTARTS", 1)
+    monkeypatch.setattr("workers.actors.measure.MAX_RESTARTS", 1)
     crashing = written_in_c("abort();")
     states = {
         measurer.measure(crashing, Station(device.device_class, device), EVALUATOR).state for _ in range(4)
@@ -386,7 +386,7 @@ def records(searcher: SearchActor, extraction: Extraction, device: DeviceInfo) -
 @pytest.mark.parametrize("tuned", [True, False])
 @pytest.mark.parametrize("beside", [True, False])
 def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
-    engine: EngineProcess,
+    engine: EngineClient,
     model: PreparedModel,
     device: DeviceInfo,
     extraction: Extraction,
@@ -395,12 +395,12 @@ def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
     beside: bool,
 ) -> None:
     applied = plan(records if tuned else {})
-    compiled = engine.call("compile", model, device.target, applied, beside, timeout_s=120)
+    compiled = engine.compile(model, device.target, applied, beside).result()
     everything = set(hashes(extraction))
     assert set(compiled.tuned) == (everything if tuned else set())
     assert set(compiled.untuned) == (set() if tuned else everything)
     inputs = random_inputs(model.inputs, seed=3)
-    run = engine.call("run", compiled.library, compiled.params, inputs, device.target, 3, 1, timeout_s=60)
+    run = engine.run(compiled, inputs, device.target, 3, 1)
     difference = compare(
         run.outputs, run_reference(model.onnx, inputs, 1), names=[spec.name for spec in model.outputs]
     )
@@ -415,26 +415,25 @@ def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
 
 
 def test_a_record_of_a_kernel_the_model_has_not_is_not_called_applied(
-    engine: EngineProcess, model: PreparedModel, device: DeviceInfo, records: dict[str, Candidate]
+    engine: EngineClient, model: PreparedModel, device: DeviceInfo, records: dict[str, Candidate]
 ) -> None:
     strange = plan({"0" * 32: next(iter(records.values()))})
-    compiled = engine.call("compile", model, device.target, strange, timeout_s=120)
+    compiled = engine.compile(model, device.target, strange).result()
     assert compiled.tuned == ()
 
 
 def test_a_workload_and_a_schedule_can_be_read_by_people(
-    engine: EngineProcess, convolution: Workload, candidates: tuple[Candidate, ...]
+    engine: EngineClient, convolution: Workload, candidates: tuple[Candidate, ...]
 ) -> None:
-    assert "def main" in engine.call("describe", convolution, timeout_s=60)
-    assert "sch.get_sblock" in engine.call("describe", convolution, candidates[0], timeout_s=60)
+    assert "def main" in engine.describe(convolution)
+    assert "sch.get_sblock" in engine.describe(convolution, candidates[0])
 
 
 # -- targets
 
 
-def resolve(engine: EngineProcess, spec: str) -> DeviceInfo:
-    found: DeviceInfo = engine.call("resolve_target", spec, timeout_s=60)
-    return found
+def resolve(engine: EngineClient, spec: str) -> DeviceInfo:
+    return engine.resolve_target(spec)
 
 
 def test_the_machine_s_own_target_has_its_cpu_and_its_cores(device: DeviceInfo) -> None:
@@ -445,18 +444,18 @@ def test_the_machine_s_own_target_has_its_cpu_and_its_cores(device: DeviceInfo) 
     assert (device.kind, device.unfit) == ("cpu", "")
 
 
-def test_a_resolved_target_resolves_to_itself(engine: EngineProcess, device: DeviceInfo) -> None:
+def test_a_resolved_target_resolves_to_itself(engine: EngineClient, device: DeviceInfo) -> None:
     assert resolve(engine, device.target) == device
 
 
-def test_the_ways_to_write_a_target_mean_the_same(engine: EngineProcess) -> None:
+def test_the_ways_to_write_a_target_mean_the_same(engine: EngineClient) -> None:
     options = resolve(engine, "llvm -mcpu=haswell -num-cores=3")
     spelt = resolve(engine, '{"kind": "llvm", "mcpu": "haswell", "num-cores": 3}')
     assert options == spelt
     assert options.cores == 3
 
 
-def test_what_differs_in_its_target_is_another_device_class(engine: EngineProcess) -> None:
+def test_what_differs_in_its_target_is_another_device_class(engine: EngineClient) -> None:
     classes = {
         resolve(engine, spec).device_class
         for spec in (
@@ -480,7 +479,7 @@ def test_what_differs_in_its_target_is_another_device_class(engine: EngineProces
     ],
 )
 def test_a_target_tvm_does_not_know_is_refused_with_its_text(
-    engine: EngineProcess, spec: str, said: str
+    engine: EngineClient, spec: str, said: str
 ) -> None:
     with pytest.raises(TargetError) as caught:
         resolve(engine, spec)
@@ -489,5 +488,5 @@ def test_a_target_tvm_does_not_know_is_refused_with_its_text(
     assert "\n" not in str(caught.value)
 
 
-def test_an_engine_says_what_a_measurement_depends_on(engine: EngineProcess) -> None:
-    assert set(engine.call("versions", timeout_s=60)) >= {"tvm", "llvm", "engine"}
+def test_an_engine_says_what_a_measurement_depends_on(engine: EngineClient) -> None:
+    assert set(ToolchainClient(engine.process).versions()) >= {"tvm", "llvm", "engine"}

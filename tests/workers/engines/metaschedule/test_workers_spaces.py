@@ -10,18 +10,18 @@ import pytest
 
 from tests.kit.tiny_models import save
 from workers.actors import BuildActor, SearchActor
+from workers.clients import EngineClient
 from workers.messages import Candidate, Record, SearchOptions, Workload
 from workers.models import prepare
-from workers.process.engine_process import EngineProcess
 
 TARGET = "llvm -mcpu=skylake-avx512 -num-cores=2"
-SMALL = SearchOptions(population=64)
+SMALL = SearchOptions(settings={"population": 64})
 
 
-def workload(engine: EngineProcess, folder: Path, operator: str, **sizes: int) -> Workload:
+def workload(engine: EngineClient, folder: Path, operator: str, **sizes: int) -> Workload:
     """Extract the convolution or the matrix product of a tiny model."""
     path = save(folder / f"{operator}{sizes}.onnx", **sizes)
-    tasks = engine.call("extract", prepare(str(path), {}), TARGET, timeout_s=120).tasks
+    tasks = engine.extract(prepare(str(path), {}), TARGET).tasks
     (found,) = [task.workload for task in tasks if operator in task.name]
     assert isinstance(found, Workload)
     return found
@@ -65,7 +65,7 @@ def split_off(candidate: Candidate) -> list[Any]:
 )
 def test_a_vector_is_split_off_before_the_tiles_where_one_fits(
     searcher: SearchActor,
-    engine: EngineProcess,
+    engine: EngineClient,
     tmp_path: Path,
     operator: str,
     sizes: dict[str, int],
@@ -80,7 +80,7 @@ def test_a_vector_is_split_off_before_the_tiles_where_one_fits(
 
 
 def test_the_innermost_loop_of_every_candidate_is_a_whole_vector(
-    searcher: SearchActor, builder: BuildActor, engine: EngineProcess, tmp_path: Path
+    searcher: SearchActor, builder: BuildActor, engine: EngineClient, tmp_path: Path
 ) -> None:
     work = workload(engine, tmp_path, "conv2d", channels=16)
     for candidate in proposed(searcher, work):
@@ -93,7 +93,7 @@ def test_the_innermost_loop_of_every_candidate_is_a_whole_vector(
 
 
 def test_a_small_kernel_is_also_tried_without_threads_and_a_large_one_is_not(
-    searcher: SearchActor, builder: BuildActor, engine: EngineProcess, tmp_path: Path
+    searcher: SearchActor, builder: BuildActor, engine: EngineClient, tmp_path: Path
 ) -> None:
     def threads(work: Workload) -> dict[bool, Candidate]:
         return {
@@ -111,7 +111,7 @@ def test_a_small_kernel_is_also_tried_without_threads_and_a_large_one_is_not(
 
 
 def test_lent_schedules_keep_whole_vectors_and_are_refused_where_they_do_not_fit(
-    searcher: SearchActor, engine: EngineProcess, tmp_path: Path
+    searcher: SearchActor, engine: EngineClient, tmp_path: Path
 ) -> None:
     def lent(
         operator: str, sizes: dict[str, int], others: dict[str, int]

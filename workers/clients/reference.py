@@ -1,0 +1,30 @@
+"""onnxruntime and the preparation of models, in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from workers.clients import limits
+from workers.clients.client import Client, ask
+from workers.clients.turns import cores_in_use
+from workers.messages import Array, PreparedModel
+from workers.reference import Reference
+
+__all__ = ["ReferenceClient"]
+
+
+def _all_cores(
+    model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+) -> Sequence[str]:
+    return cores_in_use(0)
+
+
+class ReferenceClient(Client):
+    """See :class:`workers.reference.Reference`."""
+
+    prepare = ask(Reference.prepare, limits.PREPARE)
+    random_inputs = ask(Reference.random_inputs, limits.ASK)
+    reference_run = ask(Reference.reference_run, limits.RUN)
+    reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
+    judge = ask(Reference.judge, limits.RUN)
+    versions = ask(Reference.versions, limits.ASK)

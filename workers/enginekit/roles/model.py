@@ -1,0 +1,59 @@
+"""Whole models: their tasks, their libraries, their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from workers.messages import (
+    Array,
+    CompiledModel,
+    Endpoint,
+    Extraction,
+    ModelRun,
+    PreparedModel,
+    RecordChoice,
+)
+
+__all__ = ["Model"]
+
+
+class Model(Protocol):
+    """Imports models, compiles them and runs what came of it."""
+
+    def extract(self, model: PreparedModel, target: str) -> Extraction:
+        """Return the tuning tasks of a model.
+
+        Raises
+        ------
+        ModelError
+            Where the model can't be imported: the operator, the node and the reason.
+        """
+
+    def compile(
+        self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
+    ) -> CompiledModel:
+        """Compile a model with the records chosen.
+
+        Parameters
+        ----------
+        params_beside : bool
+            Keep the weights out of the library, in an archive of their own.
+        """
+
+    def run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+        endpoint: Endpoint | None = None,
+    ) -> ModelRun:
+        """Run a compiled model: once for its outputs, `repeats` times `number` runs for its times.
+
+        Parameters
+        ----------
+        endpoint : Endpoint or None
+            The device to run it on; None for this machine.
+        """

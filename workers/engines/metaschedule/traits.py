@@ -1,0 +1,34 @@
+"""What MetaSchedule has here, as data: nothing of TVM is imported for it."""
+
+from __future__ import annotations
+
+from workers.messages import LogFormat, Setting, Traits
+
+__all__ = ["LOG_MODEL", "LOG_RECORDS", "LOG_WORKLOADS", "NAME", "TRAITS"]
+
+NAME = "metaschedule"
+#: The files of a JSONDatabase, and the model that is put beside them.
+LOG_WORKLOADS, LOG_RECORDS = "database_workload.json", "database_tuning_record.json"
+LOG_MODEL = "model.json"
+_ONE_TUNER = "its search is evolutionary, its cost model XGBoost's"
+
+TRAITS = Traits(
+    name=NAME,
+    layouts=("auto", "blocked", "nhwc", "nchw"),
+    settings=(
+        Setting(
+            "population",
+            "candidates held for a round of 16, in proportion for other rounds; 64 if left out",
+            64,
+        ),
+        Setting("generations", "how often they are mutated in a round; 3 if left out", 3),
+    ),
+    absent={"tuner": _ONE_TUNER, "loss": _ONE_TUNER, "plan_size": _ONE_TUNER},
+    # The cost model is one for all tasks, and comes with each proposal.
+    transfers=False,
+    # The two fastest schedules of a workload are worth a look.
+    lends=2,
+    # Activations keep their layout whatever is chosen, so that each task's best is.
+    alternatives=1,
+    log_format=LogFormat((LOG_WORKLOADS, LOG_RECORDS), (LOG_MODEL,), "nchw"),
+)
