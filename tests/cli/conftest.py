@@ -54,7 +54,7 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def toolbox(monkeypatch: pytest.MonkeyPatch) -> type[CannedToolbox]:
     """Engine processes that answer at once, from a can."""
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", CannedToolbox)
+    monkeypatch.setattr("orchestrator.toolbox.Toolbox", CannedToolbox)
     return CannedToolbox
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-import cli_builders as build
 import numpy as np
 
 from orchestrator.builds import BenchReport
@@ -13,6 +12,7 @@ from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
+from tests.kit import cli_builders as build
 from workers.messages import (
     Candidate,
     CompiledModel,

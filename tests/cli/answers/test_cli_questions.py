@@ -16,7 +16,7 @@ BOARD = dataclasses.replace(CPU, target='{"kind": "llvm", "mcpu": "a53"}', devic
 @pytest.fixture
 def known(model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tuned model that the store knows: whoever starts an engine process for it fails."""
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", None)
+    monkeypatch.setattr("orchestrator.toolbox.Toolbox", None)
     tuned(store)
     put_known_model(store, model)
     return model
@@ -134,7 +134,7 @@ def test_a_model_of_two_devices_wants_one_named(cli: Cli, store: Storage, known:
 def test_a_model_is_known_by_the_input_shapes_it_was_stored_with(
     cli: Cli, store: Storage, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", None)
+    monkeypatch.setattr("orchestrator.toolbox.Toolbox", None)
     tuned(store)
     put_known_model(store, model, shapes_key="x:1,3,224,224")
     assert cli("slowest", str(model)).code == 0
