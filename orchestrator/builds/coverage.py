@@ -8,6 +8,7 @@ from datetime import datetime
 
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.lookup import StoredModel
 from orchestrator.storage import Storage, TrialRow, records_key
 from workers.messages import Candidate, Record
 
@@ -78,7 +79,7 @@ class Coverage:
         return sum(task.expected_s or 0.0 for task in self.tasks)
 
 
-def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = ()) -> Coverage:
+def coverage_of(store: Storage, model: ExtractedModel | StoredModel, allowed: Sequence[str] = ()) -> Coverage:
     """Look up the best record of each task of a model, on the model's device class.
 
     Parameters

@@ -12,6 +12,7 @@ from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
+from orchestrator.toolbox import Toolbox
 from tests.kit import cli_builders as build
 from workers.messages import (
     Candidate,
@@ -37,19 +38,16 @@ from workers.models import OutputDifference
 TASKS = 3
 
 
-class CannedToolbox:
-    """Says of every model that it is the one of :mod:`cli_builders`."""
+class CannedToolbox(Toolbox):
+    """Says of every model that it is the one of :mod:`.cli_builders`, and starts no process.
+
+    What it has no answer to fails: it is not made as the real one is, so there is no process to ask.
+    """
 
     agree = True
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
-
-    def __enter__(self) -> CannedToolbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         pass

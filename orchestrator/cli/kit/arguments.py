@@ -6,36 +6,23 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from orchestrator.cli.kit.parsing import parse_shape
 from orchestrator.errors import EngineError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.models.request import ModelRequest
 
 __all__ = [
-    "MaybeModel",
     "boards_of",
     "model_request",
     "model_requests",
     "require_engine",
-    "require_known",
     "shapes_of",
     "spec_values",
     "weighs_layouts",
 ]
-
-MaybeModel = Annotated[
-    Path | None,
-    typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
-]
-
-
-def require_known(engine: str | None) -> None:
-    if engine is not None:
-        require_engine(engine, installed=False)
 
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
@@ -70,8 +57,6 @@ def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple
 
 def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """Read all ``--input-shape`` options."""
-    from orchestrator.cli.kit.parsing import parse_shape
-
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts or ():
         name, shape = parse_shape(text)

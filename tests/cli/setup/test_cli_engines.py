@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.doctor import Status
-from orchestrator.doctor import examine as doctor
+from orchestrator.doctor.engine import check_environment
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
-from workers import environments
+from workers.environments import find
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -25,7 +25,7 @@ def _two_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (package / "__init__.py").touch()
     requirements = tmp_path / "packages" / "classic" / "requirements.txt"
     requirements.write_text(f"# python: {HERE}\n# check: import json\n")
-    monkeypatch.setattr(environments, "PACKAGES", tmp_path / "packages")
+    monkeypatch.setattr(find, "PACKAGES", tmp_path / "packages")
 
 
 def test_engines_are_listed_with_what_is_missing(cli: Cli, tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_a_campaign_on_an_engine_that_is_not_installed_is_refused(
 
 
 def test_the_doctor_names_an_engine_that_could_be_installed() -> None:
-    check = doctor.check_environment("classic", optional=True)
+    check = check_environment("classic", optional=True)
     assert check is not None
     assert (check.status, check.found) == (Status.OK, "not installed (optional)")
     assert check.mend.startswith("`tunefleet engines install classic`")
-    assert doctor.check_environment("simple") is None
+    assert check_environment("simple") is None
 
 
 def test_the_doctor_fails_where_the_engine_it_was_asked_for_is_not_installed(cli: Cli) -> None:
@@ -100,6 +100,6 @@ def test_the_doctor_fails_where_the_engine_it_was_asked_for_is_not_installed(cli
     assert "the environment of the classic engine is not installed" in answer.out
     assert "classic environment" in answer.err
     assert cli("engines", "use", "classic", "--python", sys.executable).code == 0
-    check = doctor.check_environment("classic")
+    check = check_environment("classic")
     assert check is not None
     assert check.status is Status.OK
