@@ -53,7 +53,7 @@ def _program(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Write the version and end.")
     ] = False,
 ) -> None:
-    """Take what belongs to no command."""
+    """Read the options that stand before any command."""
 
 
 for _group in (campaigns, models, answers, records, setup):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from orchestrator.cli.kit.arguments import require_engine
+from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
@@ -35,8 +35,7 @@ def stored_best(
     known = [one.value for one in BestOrder]
     if order not in known:
         raise UsageError(f"--sort {order!r} is none of {', '.join(known)}")
-    if engine is not None:
-        require_engine(engine, installed=False)
+    require_known(engine)
     with session.storage(create=False) as store:
         device_class = None if device is None else device_class_named(store, device, engine).name
         rows = store.stored_best(

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import require_engine
+from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
@@ -58,8 +58,7 @@ def failures(
         raise UsageError("name a MODEL.onnx or a --workload, not both")
     if input_shape and model is None:
         raise UsageError("--input-shape is for a model, and none is named")
-    if engine is not None:
-        require_engine(engine, installed=False)
+    require_known(engine)
     with session.storage(create=False) as store:
         campaign_id = None if campaign is None else store.get_campaign(campaign).id
         workload_hash = None if workload is None else store.find_workload(workload).hash

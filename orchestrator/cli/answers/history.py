@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import require_engine
+from orchestrator.cli.kit.arguments import require_known, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import gain_text, ratio_text, speed_text
@@ -46,11 +45,10 @@ def history(
     One row for each trial that was the best of its workload when it was recorded. Of a model: what the
     best times of its tasks added up to at that moment, in one run.
     """
-    _one_of(model, workload)
+    require_one(model, workload)
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
-    if engine is not None:
-        require_engine(engine, installed=False)
+    require_known(engine)
     with session.storage(create=False) as store:
         last = limit or None
         if workload is not None:
@@ -77,11 +75,6 @@ def history(
             )
     session.emit(_document(name, device_class, total, points, of_model=model is not None))
     session.show(_table(points, total, flops), _line(points, total, name, device_class))
-
-
-def _one_of(model: Path | None, workload: str | None) -> None:
-    if (model is None) == (workload is None):
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
 
 
 def _table(points: Sequence[ImprovementRow], total: int, flops: float | None) -> Table:

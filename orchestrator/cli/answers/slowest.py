@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import require_engine
+from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text, speed_text
@@ -43,8 +43,7 @@ def slowest(
 
     share is a task's part of what all best times add up to in one run, sum that of it and all above it.
     """
-    if engine is not None:
-        require_engine(engine, installed=False)
+    require_known(engine)
     with session.storage(create=False) as store:
         found = stored_model(session, store, model, input_shape, device, engine)
         shares = store.slowest_tasks(found.id, found.device_class, found.engine_version, limit=top or None)

@@ -1,4 +1,4 @@
-"""From what a person typed to what is asked of the campaigns and builds."""
+"""Arguments and options as a person typed them, read: models, shapes, boards, engines."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ __all__ = [
     "model_request",
     "model_requests",
     "require_engine",
+    "require_known",
+    "require_one",
     "shapes_of",
     "spec_values",
     "weighs_layouts",
@@ -26,12 +28,12 @@ __all__ = [
 
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
-    """Ask for one model; see :func:`model_requests`."""
+    """Name one model to campaigns and builds; see :func:`model_requests`."""
     return model_requests([path], shapes)[0]
 
 
 def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple[ModelRequest, ...]:
-    """Ask for models, each file once however often and by whatever path it was named.
+    """Name models to campaigns and builds, each file once however often and by whatever path it was named.
 
     Raises
     ------
@@ -112,6 +114,28 @@ def require_engine(name: str, *, installed: bool = True) -> None:
             environments.interpreter(name)
         except EngineError as error:
             raise UsageError(str(error)) from None
+
+
+def require_known(engine: str | None) -> None:
+    """Refuse an engine that there is none of; it need not be installed where only the store is asked.
+
+    Raises
+    ------
+    UsageError
+    """
+    if engine is not None:
+        require_engine(engine, installed=False)
+
+
+def require_one(model: Path | None, workload: str | None) -> None:
+    """Refuse a command that names neither a model nor a workload, or both.
+
+    Raises
+    ------
+    UsageError
+    """
+    if (model is None) == (workload is None):
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")
 
 
 def weighs_layouts(choice: str) -> bool:

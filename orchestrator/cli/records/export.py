@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.arguments import model_request, require_engine, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural, short_path
@@ -84,8 +84,7 @@ def export(
         raise UsageError("name the --engine whose format it is to be, or a file that ends in .jsonl")
     if device is not None:
         raise UsageError("--device is for JSON Lines; an engine's own format is of the --target's device")
-    if (model is None) == (workload is None):
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    require_one(model, workload)
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
     require_engine(engine)
@@ -144,8 +143,7 @@ def _hashes(
 
     if model is None and workload is None:
         return None
-    if model is not None and workload is not None:
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    require_one(model, workload)
     if workload is not None:
         with session.storage(create=False) as store:
             return [store.find_workload(workload).hash]
