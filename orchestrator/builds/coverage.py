@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.lookup import StoredModel
 from orchestrator.storage import ModelTaskRow, Storage, TrialRow, records_key
 from workers.messages import Candidate, Record
 
@@ -112,7 +113,7 @@ class Coverage:
 
 def coverage_of(
     store: Storage,
-    model: ExtractedModel,
+    model: ExtractedModel | StoredModel,
     allowed: Sequence[str] = (),
     unusable: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> Coverage:

@@ -20,6 +20,7 @@ from orchestrator.doctor.machine import (
     check_shared_memory,
 )
 from orchestrator.doctor.packages import check_compiler, check_packages, check_python
+from orchestrator.toolbox import Toolbox
 from workers import environments
 
 __all__ = ["examine"]
@@ -29,7 +30,10 @@ _SERVER_PORTS = (9090, 9890)
 
 
 def examine(
-    db: str | None = None, engine: str = "metaschedule", say: Callable[[str], None] = lambda _: None
+    db: str | None = None,
+    engine: str = "metaschedule",
+    say: Callable[[str], None] = lambda _: None,
+    toolbox: Callable[[str], Toolbox] = Toolbox,
 ) -> list[Check]:
     """Make all checks; takes seconds, and two minutes at the very most where an engine hangs.
 
@@ -39,6 +43,8 @@ def examine(
         Database URL; None for the default file.
     say : callable
         Told what is being looked at.
+    toolbox : callable
+        Makes the processes of an engine, by its name.
     """
     checks = [check_python(), *check_packages(), check_compiler()]
     own = check_environment(engine)
@@ -46,7 +52,7 @@ def examine(
     # It would fail of what was found already.
     if own is None or own.status is Status.OK:
         say(f"starting the {engine} engine")
-        checks.append(check_engine(engine))
+        checks.append(check_engine(engine, toolbox=toolbox))
     say("looking around")
     others = [check_environment(name, optional=True) for name in environments.names() if name != engine]
     checks += [check for check in others if check is not None]

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from orchestrator.builds import BenchReport
-from orchestrator.campaigns.running.coordinator import FleetOptions, Listener, Outcome
+from orchestrator.campaigns.running.listener import Listener
+from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.errors import EngineError
+from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
+from orchestrator.toolbox import Toolbox
 from tests.kit import cli_builders as build
 from workers.messages import (
     Artifact,
@@ -37,8 +40,11 @@ from workers.models import OutputDifference
 TASKS = 3
 
 
-class CannedToolbox:
-    """Says of every model that it is the one of :mod:`cli_builders`."""
+class CannedToolbox(Toolbox):
+    """Says of every model that it is the one of :mod:`.cli_builders`, and starts no process.
+
+    What it has no answer to fails: it is not made as the real one is, so there is no process to ask.
+    """
 
     agree = True
     #: Hashes of candidates that can't be built.
@@ -46,12 +52,6 @@ class CannedToolbox:
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
-
-    def __enter__(self) -> CannedToolbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -99,15 +100,14 @@ def test_little_disk_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     class Usage:
         free = 10 * 2**20
 
-    monkeypatch.setattr("orchestrator.doctor.machine.shutil.disk_usage", lambda _: Usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage)
     assert check_disk("disk", tmp_path / "not" / "there").status is Status.FAIL
     assert check_shared_memory(tmp_path).status is Status.WARN
 
 
 def test_a_gpu_that_nothing_can_be_compiled_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def machine(*, gpu: bool, runtime: bool, nvcc: str | None) -> Check:
-        tool = "/bin/nvidia-smi" if gpu else None
-        monkeypatch.setattr("orchestrator.doctor.machine.shutil.which", lambda _: tool)
+        monkeypatch.setattr(shutil, "which", lambda _: "/bin/nvidia-smi" if gpu else None)
         monkeypatch.setattr("workers.enginekit.cuda.has_runtime", lambda: runtime)
         monkeypatch.setattr("workers.enginekit.cuda.nvcc", lambda: nvcc)
         return check_cuda()
@@ -128,7 +128,7 @@ def test_an_engine_that_hangs_is_given_up(
         time.sleep(5)
 
     monkeypatch.setattr(toolbox, "resolve_target", hang)
-    check = check_engine("metaschedule", timeout_s=0.1)
+    check = check_engine("metaschedule", timeout_s=0.1, toolbox=toolbox)
     assert check.status is Status.FAIL
     assert "no answer within" in check.found
 
