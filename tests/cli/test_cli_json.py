@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli, put_campaign, put_known_model, tuned
+from tests.kit.documented import DOCUMENT, EXAMPLES, assert_documented
 from tests.kit.stand_ins import CannedToolbox
-
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "json.md"
-_EXAMPLES: dict[str, Any] = {
-    example["schema"]: example
-    for example in map(
-        json.loads, re.findall(r"^```json\n(.*?)^```", _DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    )
-}
-# What a person or an engine names; the rest of a document has fixed fields.
-_FREE = {"spec", "versions", "shapes"}
-
-
-def assert_like(example: Any, found: Any, where: str = "document") -> None:
-    """Same fields and kinds of values; null may stand for anything that has no value."""
-    if example is None or found is None:
-        return
-    if isinstance(example, dict):
-        assert isinstance(found, dict), where
-        assert sorted(found) == sorted(example), where
-        for name, value in example.items():
-            if name not in _FREE:
-                assert_like(value, found[name], f"{where}.{name}")
-    elif isinstance(example, list):
-        assert isinstance(found, list), where
-        for value in found:
-            assert_like(example[0], value, f"{where}[]") if example else None
-    else:
-        assert kind(found) == kind(example), f"{where}: {found!r} where {example!r} is documented"
-        if where.endswith("_at"):
-            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found), where
-
-
-def kind(value: Any) -> type:
-    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
-
-
-def assert_documented(document: dict[str, Any], *, example: str = "") -> None:
-    name = document["schema"]
-    shown = _EXAMPLES[f"tunefleet/{example}/1" if example else name]
-    assert_like({**shown, "schema": name}, document)
 
 
 def test_queries_write_what_is_documented(cli: Cli, store: Storage) -> None:
@@ -182,7 +141,7 @@ def test_a_document_without_a_limit_says_null(cli: Cli, model: Path, toolbox: ty
 
 
 def test_every_documented_schema_has_one_example() -> None:
-    titles = re.findall(r"^## (.+)$", _DOCUMENT.read_text(), re.MULTILINE)
+    titles = re.findall(r"^## (.+)$", DOCUMENT.read_text(), re.MULTILINE)
     named = {name.strip() for title in titles for name in title.split(",")}
     shared = {"cancel", "priority", "records-import-jsonl"}
-    assert {schema.split("/")[1] for schema in _EXAMPLES} == named - shared
+    assert {schema.split("/")[1] for schema in EXAMPLES} == named - shared

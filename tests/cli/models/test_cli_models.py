@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_cli_json import assert_documented
 
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
 from tests.kit.cli_builders import CPU, Cli, extraction, put_known_model, tuned, workload
+from tests.kit.documented import assert_documented
 from tests.kit.stand_ins import CannedToolbox
 from workers.messages import DeviceInfo, Extraction, PreparedModel
 
