@@ -184,7 +184,8 @@ def test_any_process_finds_the_same_tasks(world: World) -> None:
     assert [(t.name, t.weight, t.workload.hash) for t in again.tasks] == [
         (t.name, t.weight, t.workload.hash) for t in world.extraction.tasks
     ]
-    assert len({task.workload.hash for task in again.tasks}) == len(again.tasks) == 3
+    # An engine may know several ways for one product.
+    assert len({task.workload.hash for task in again.tasks}) == len(again.tasks) >= 3
     assert all(task.workload.engine == world.name for task in again.tasks)
 
 
@@ -313,7 +314,7 @@ def test_a_tracker_says_which_devices_it_knows(world: World) -> None:
 
 
 def _choices(world: World, candidates: tuple[Candidate, ...]) -> tuple[RecordChoice, ...]:
-    history = {world.workload.hash: (Record(candidates[0], (1e-6,)),)}
+    history: dict[str, tuple[Record, ...]] = {world.workload.hash: (Record(candidates[0], (1e-6,)),)}
     workloads = tuple(task.workload for task in world.extraction.tasks)
     return world.engine.plans(world.model, world.target, workloads, history, {})
 

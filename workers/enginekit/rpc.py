@@ -88,6 +88,8 @@ class RpcDevices:
 
     def count_devices(self, kind: str) -> int:
         """Return how many devices of a kind answer on this machine."""
+        if kind == "cpu":
+            return 1  # TVM has it under every number
         return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
 
 
