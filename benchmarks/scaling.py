@@ -22,17 +22,19 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
-from benchmarks.devices import Times, WaitingFleet, _WaitingMeasure
+from benchmarks.fleets import on_ray
+from benchmarks.meter import Meter, MeteredFleet
 from benchmarks.model_zoo import ZOO, fetch
 from benchmarks.store import OWNER
 from benchmarks.trials_per_hour import show
+from benchmarks.waiting import Times, WaitingMeasure, settings
 from orchestrator import CampaignSpec, Storage, Toolbox, make_plan
 from orchestrator.campaigns.planning.plan import CampaignPlan
+from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.tuning.tuner import Tuning
-from orchestrator.fleet.port import Completion
-from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.port import DevicesWanted
+from orchestrator.fleet.ray.actors import ActorClasses
 from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.storage import NewCampaignModel, NewTask
 from workers.messages import DeviceInfo
@@ -64,54 +66,22 @@ class Figures:
         return self.trials / self.seconds * 3600
 
 
-class RealFleet(RayFleet):
-    """The real fleet with searches and builds that work, on a Ray of its own; its devices wait.
+def really(devices: int, times: Times, *, slots: int, device: DeviceInfo) -> MeteredFleet:
+    """Return the real fleet with searches and builds that work, on a Ray of its own; its devices wait."""
+    told = settings(devices, times)
 
-    Attributes
-    ----------
-    took_ms : dict of str to list of float
-        As in :class:`Figures`.
-    """
+    # Made here, it travels to Ray's worker with what it is told.
+    class Measuring(WaitingMeasure):
+        def __init__(self, *_: object) -> None:
+            super().__init__(told)
 
-    def __init__(self, devices: int, times: Times, *, slots: int, device: DeviceInfo) -> None:
-        super().__init__("metaschedule", (), slots=slots, boards={"board": device}, tracker=("127.0.0.1", 1))
-        self.took_ms: dict[str, list[float]] = {}
-        self._begun: dict[int, tuple[str, float]] = {}
-        settings = json.dumps({"devices": devices, **asdict(times)})
-
-        # Made here, it travels to Ray's worker with what it is told.
-        class Measuring(_WaitingMeasure):
-            def __init__(self, *_: Any) -> None:
-                super().__init__(settings)
-
-        ray_fleet.MeasureActor = Measuring  # type: ignore[assignment, misc]
-        self.join()
-        self.start()
-
-    def search(self, tag: Any, session: str, method: str, *args: Any) -> None:
-        """Call a search's actor, and note when."""
-        self._begun[id(tag)] = (method, time.monotonic())
-        super().search(tag, session, method, *args)
-
-    def train(self, tag: Any, *args: Any) -> None:
-        """Train the cost model, and note when."""
-        self._begun[id(tag)] = ("train", time.monotonic())
-        super().train(tag, *args)
-
-    def build(self, tag: Any, *args: Any) -> None:
-        """Build a candidate, and note when."""
-        self._begun[id(tag)] = ("build", time.monotonic())
-        super().build(tag, *args)
-
-    def wait(self, timeout_s: float) -> list[Completion]:
-        """Return what ended, and note how long it took."""
-        ended = super().wait(timeout_s)
-        now = time.monotonic()
-        for completion in ended:
-            kind, begun = self._begun.pop(id(completion.tag), ("", 0.0))
-            if kind and completion.error is None:
-                self.took_ms.setdefault(kind, []).append((now - begun) * 1e3)
-        return ended
+    fleet = RayFleet(
+        "metaschedule",
+        DevicesWanted(boards={"board": device}, tracker=("127.0.0.1", 1)),
+        slots=slots,
+        actors=ActorClasses(measure=Measuring),
+    )
+    return MeteredFleet(fleet, Meter(), itself=False)
 
 
 def campaign(
@@ -133,16 +103,15 @@ def campaign(
         for p in plan.tasks
     ]
     store.set_tasks(name, rows, owner=OWNER)
-    fleet: Any = None
+    fleet = (really if kind == "real" else on_ray)(devices, times, slots=workers, device=device)
     try:
-        fleet = (RealFleet if kind == "real" else WaitingFleet)(devices, times, slots=workers, device=device)
-        tuning = Tuning(store, fleet, name, OWNER, spec, plan, lambda _: None, lambda: None)
+        assert fleet.start()
+        tuning = Tuning(store, name, OWNER, spec, plan, lambda _: None, lambda: None)
         start = time.monotonic()
-        tuning.run(lambda: False)
+        tune_alone(store, fleet, tuning)
         seconds = time.monotonic() - start
     finally:
-        if fleet is not None:
-            fleet.stop()
+        fleet.stop()
     trials = store.trials(name)
     counts = {row.workload_hash: row.measured for row in store.campaign_tasks(name)}
     return Figures(
@@ -151,7 +120,7 @@ def campaign(
         tuning.recorded,
         seconds,
         sum(trial.run_s for trial in trials) / (devices * seconds),
-        getattr(fleet, "took_ms", {}),
+        fleet.took_ms,
         counts,
     )
 
@@ -200,8 +169,8 @@ def table(found: list[Figures], model: str, devices: int, times: Times) -> str:
     lines += [
         "",
         f"{model}, {alone.trials} trials with one worker, {os.cpu_count()} cores. Simulated: {devices} "
-        f"devices of {times.measure:g} ms in both; in the replay searches and builds too: each waits as long "
-        f"as one took with one worker ({took}).",
+        f"devices of {times.mean_measure:g} ms in both; in the replay searches and builds too: each waits as "
+        f"long as one took with one worker ({took}).",
     ]
     return "\n".join(lines)
 

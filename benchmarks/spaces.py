@@ -36,12 +36,13 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
     from tvm.s_tir.schedule import Trace
 
     from workers.engines.metaschedule._intrinsics import register_intrinsics
+    from workers.engines.metaschedule.protected import protected
     from workers.engines.metaschedule.records import candidate_of
     from workers.engines.metaschedule.spaces import with_whole_vectors
     from workers.engines.metaschedule.targets import parse_target
     from workers.engines.metaschedule.workload import load_module
 
-    parsed, module = parse_target(target), load_module(workload.module)
+    parsed, module = parse_target(target), protected(load_module(workload.module))
     register_intrinsics(parsed)
     context = ms.TuneContext(mod=module, target=parsed, space_generator="post-order-apply", num_threads=1)
     spaces = context.generate_design_space()
@@ -118,9 +119,9 @@ def main() -> None:
         device = tools.resolve_target("auto")
         prepared = tools.prepare(str(fetch(options.model)), ZOO[options.model].shapes)
         tasks = tools.extract(replace(prepared, layout=options.layout), device.target).tasks
-    tasks = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
+    heaviest = sorted(tasks, key=lambda task: task.workload.flops * task.weight, reverse=True)
     with bench(device) as here:
-        for task in tasks[: options.tasks]:
+        for task in heaviest[: options.tasks]:
             rates = measured(task, here, options.draws, options.seed)
             found[task.name] = rates
             print(row(task.name, *rates), flush=True)

@@ -30,8 +30,8 @@ from sqlalchemy import LargeBinary, bindparam, insert, text
 from benchmarks.postgres_server import PostgresServer, new_database
 from orchestrator.campaigns.tuning.tuner import HISTORY, RELATED
 from orchestrator.storage import NewCampaignModel, NewTask, NewTrial, Storage
-from orchestrator.storage._lookup import device_class_ids, workload_ids
-from orchestrator.storage._models import Trial
+from orchestrator.storage._ids import device_class_ids, workload_ids
+from orchestrator.storage._tables import Trial
 from workers.messages import (
     Candidate,
     DeviceInfo,

@@ -11,6 +11,8 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +54,7 @@ def main() -> None:
         print(f"saved as arr_0, arr_1, ... in {options.save}")
 
 
-def _inputs(options):
+def _inputs(options: argparse.Namespace) -> "Iterator[tuple[str, Any]]":
     for text in options.input:
         name, _, path = text.partition("=")
         yield name, np.load(path)
@@ -62,7 +64,7 @@ def _inputs(options):
         yield name, values.astype(dtype)
 
 
-def _options():
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("library", help="what `tunefleet build --engine autotvm MODEL.onnx -o lib.so` wrote")
     parser.add_argument("--params", metavar="FILE.npz", help="the weights, where they are beside the library")

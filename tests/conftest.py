@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import URL, make_url
 
 from benchmarks.postgres_server import PostgresMissingError, PostgresServer
 from workers import environments
@@ -16,6 +17,10 @@ from workers import environments
 # Engine processes inherit this, and so find the stand-in engines of the tests.
 _STAND_INS = str(Path(__file__).parent / "kit")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.get("PYTHONPATH")]))
+
+# A PostgreSQL to run the storage's tests on: the URL of a database whose user may create others. Without it,
+# one is started for them.
+_POSTGRES = os.environ.get("TUNEFLEET_TEST_POSTGRES", "")
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +50,16 @@ def own_postgres() -> Callable[..., PostgresServer]:
             pytest.skip(f"not run on PostgreSQL: {error}")
 
     return prepare
+
+
+@pytest.fixture(scope="session")
+def postgres(own_postgres: Callable[..., PostgresServer]) -> Iterator[URL]:
+    """URL of a PostgreSQL server for all tests that leave it as it is."""
+    if _POSTGRES:
+        yield make_url(_POSTGRES).set(drivername="postgresql+psycopg")
+        return
+    with own_postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ import pytest
 from benchmarks import budget
 from benchmarks.budget import Run, Setting, came_when
 from benchmarks.curve import Curve, Point, curve, points_of_time, reached, repeats_for, store_until, summary
-from benchmarks.devices import Times
 from benchmarks.gaps import Kernel, Node, gaps, nodes_of, over_turns, table
 from benchmarks.scaling import Figures, replayed
 from benchmarks.stock import good
 from benchmarks.trials_per_hour import row
+from benchmarks.waiting import Times
 
 
 def run(side: str, trials: list[tuple[float, bool]], turn: int = 1) -> Run:
@@ -93,14 +93,15 @@ def test_a_slow_library_runs_a_few_times_and_a_quick_one_for_about_a_second(seco
 
 
 def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathlib.Path) -> None:
-    from benchmarks.devices import DEVICE, _plan
+    from benchmarks.devices import planned_campaign
+    from benchmarks.waiting import DEVICE
     from orchestrator import CampaignSpec, Storage
     from orchestrator.storage import NewTrial
     from workers.messages import Candidate, Measurement, TrialState
 
     spec = CampaignSpec.of({"models": [{"path": "/models/model.onnx"}], "trials": 80})
     with Storage.open(f"{tmp_path}/whole.db") as store:
-        campaign, plan = _plan(store, spec, "until a moment")
+        campaign, plan = planned_campaign(store, spec, "until a moment")
         key = plan.tasks[0].task.workload_hash
         for seconds in (0.5, 0.25):
             measured = Measurement(TrialState.OK, (seconds,))

@@ -2,7 +2,7 @@
 
 from orchestrator.builds.bench import BenchReport, bench_model
 from orchestrator.builds.build import BuildReport, build_model
-from orchestrator.builds.coverage import Coverage, TaskCoverage, coverage_of
+from orchestrator.builds.coverage import Coverage, SetAside, TaskCoverage, coverage_of
 from orchestrator.builds.label import Label, read_label
 from orchestrator.builds.run import RunReport, run_library
 
@@ -12,6 +12,7 @@ __all__ = [
     "Coverage",
     "Label",
     "RunReport",
+    "SetAside",
     "TaskCoverage",
     "bench_model",
     "build_model",

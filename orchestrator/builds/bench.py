@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from orchestrator.builds.coverage import coverage_of
-from orchestrator.builds.plans import choose_plan
+from orchestrator.builds.choose_records import choose_records
+from orchestrator.builds.coverage import Coverage, coverage_of
+from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.boards import awaited
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import TargetError
@@ -16,7 +19,7 @@ from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
 from orchestrator.toolbox import Toolbox
-from workers.messages import Endpoint, RecordChoice
+from workers.messages import CompiledModel, Endpoint, RecordChoice
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
@@ -151,7 +154,7 @@ def verify(
     remember : bool, optional
         Take the stored comparison where there is one of the same records.
     weigh_layouts : bool, optional
-        See :func:`.plans.choose_plan`.
+        See :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         See :func:`.coverage.coverage_of`.
     endpoint : Endpoint, optional
@@ -161,24 +164,45 @@ def verify(
         Makes a context within which nothing else uses this machine's cores.
     """
     device, prepared = model.device, model.prepared
-    coverage = coverage_of(store, model, allowed)
     if remember:
-        known = store.verification_for(model.id, device.device_class, coverage.key)
+        key = coverage_of(store, model, allowed).key
+        known = store.verification_for(model.id, device.device_class, key)
         if known is not None:
             return _report(model, known, remembered=True)
     if device.unfit and endpoint is None:
         raise TargetError(f"target {device.target} can't be run here: {device.unfit}")
-    choice = choose_plan(
-        store, tools, model, coverage, weigh_layouts=weigh_layouts, endpoint=endpoint, say=say, quiet=quiet
+
+    untuned_build: Future[CompiledModel] | None = None
+
+    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel, CompiledModel]:
+        nonlocal untuned_build
+        choice = choose_records(
+            store,
+            tools,
+            model,
+            coverage,
+            weigh_layouts=weigh_layouts,
+            endpoint=endpoint,
+            say=say,
+            quiet=quiet,
+        )
+        say(f"compiling {prepared.name}, tuned and untuned")
+        # Side by side, where the choice did not need them already.
+        if choice.untuned is None and untuned_build is None:
+            untuned_build = tools.compile(prepared, device.target, RecordChoice("untuned"))
+        tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
+        untuned = choice.untuned
+        if untuned is None:
+            assert untuned_build is not None
+            untuned = untuned_build.result()
+        return choice, tuned, untuned
+
+    coverage, (choice, tuned, untuned) = with_sound_records(
+        store, tools, model, compiled_with, allowed=allowed, say=say
     )
-    say(f"compiling {prepared.name}, tuned and untuned")
-    # Side by side, where the choice did not need them already.
-    untuned_build = (
-        None if choice.untuned else tools.compile(prepared, device.target, RecordChoice("untuned"))
-    )
-    tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
-    untuned = choice.untuned if untuned_build is None else untuned_build.result()
-    assert untuned is not None
+    why = choice.why
+    if coverage.set_aside:
+        why += f"; {coverage.set_aside} set aside, for they can't be built"
     say(f"comparing {prepared.name} with onnxruntime")
     inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
     ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
@@ -212,7 +236,7 @@ def verify(
                 "disagreement": difference.reason,
                 "remark": difference.remark,
                 "plan": choice.plan.name,
-                "why": choice.why,
+                "why": why,
                 "plans_s": choice.times_s,
                 "threads": device.cores,
                 "versions": tools.versions(),

@@ -7,16 +7,19 @@ import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.builds.coverage import Coverage, coverage_of
+from orchestrator.builds.choose_records import choose_records
+from orchestrator.builds.coverage import Coverage
+from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.label import Label, labelled
-from orchestrator.builds.plans import choose_plan
+from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, IncompleteError
 from orchestrator.files import writable, write
-from orchestrator.models.extraction import extract_model
+from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
+from workers.messages import CompiledModel
 
 __all__ = ["BuildReport", "build_model"]
 
@@ -64,7 +67,7 @@ def build_model(
     board: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
-    """Compile a model with the best stored record of each of its tasks.
+    """Compile a model with the best stored record of each of its tasks that can be used.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def build_model(
     layout : str, optional
         See :func:`.extraction.extract_model`.
     weigh_layouts : bool, optional
-        Weigh layouts between the tasks, where the engine can; see :func:`.plans.choose_plan`.
+        Weigh layouts between the tasks, where the engine can; see :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
     board : str, optional
@@ -94,20 +97,22 @@ def build_model(
     weights = None if params is None else writable(params)
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
-    coverage = coverage_of(store, model, allowed)
-    if require_complete and coverage.missing:
-        names = "\n".join(f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing)
-        raise IncompleteError(
-            f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record "
-            f"on {device.device_class}:\n{names}"
-        )
-    say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
-    choice = choose_plan(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
-    compiled = choice.compiled
-    if compiled is None or weights is not None:
-        compiled = tools.compile(
-            model.prepared, device.target, choice.plan, params_beside=weights is not None
-        ).result()
+
+    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel]:
+        if require_complete and coverage.missing:
+            raise _incomplete(model, coverage)
+        say(f"compiling {model.prepared.name} with {coverage.tuned} of {len(coverage.tasks)} tasks tuned")
+        choice = choose_records(store, tools, model, coverage, weigh_layouts=weigh_layouts, say=say)
+        compiled = choice.compiled
+        if compiled is None or weights is not None:
+            compiled = tools.compile(
+                model.prepared, device.target, choice.plan, params_beside=weights is not None
+            ).result()
+        return choice, compiled
+
+    coverage, (choice, compiled) = with_sound_records(
+        store, tools, model, compiled_with, allowed=allowed, say=say
+    )
     lost = set(choice.plan.records) - set(compiled.tuned)
     if lost:
         # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM
@@ -147,4 +152,18 @@ def build_model(
         choice.plan.name,
         choice.why,
         choice.times_s,
+    )
+
+
+def _incomplete(model: ExtractedModel, coverage: Coverage) -> IncompleteError:
+    lines = [f"  {task.name} ({task.workload_hash[:12]})" for task in coverage.missing]
+    lines += [
+        f"    record {aside.trial_id} can't be used: {aside.reason}"
+        for task in coverage.missing
+        for aside in task.set_aside
+    ]
+    names = "\n".join(lines)
+    return IncompleteError(
+        f"{len(coverage.missing)} of {len(coverage.tasks)} tasks of {model.prepared.name} have no record "
+        f"on {model.device.device_class}:\n{names}"
     )

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
-from orchestrator.storage import Storage, TrialRow, records_key
+from orchestrator.models.lookup import StoredModel
+from orchestrator.storage import ModelTaskRow, Storage, TrialRow, records_key
 from workers.messages import Candidate, Record
 
-__all__ = ["Coverage", "TaskCoverage", "coverage_of"]
+__all__ = ["Coverage", "SetAside", "TaskCoverage", "Unusable", "coverage_of"]
+
+#: Why a record can't be used, by the hashes of its workload and its candidate.
+Unusable = dict[tuple[str, str], str]
+# So many of a task's records on one device class are looked at for one that can be used.
+_TRIED = 16
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A record that was the best of its task, and that a build could not use.
+
+    Attributes
+    ----------
+    best_s : float
+        Seconds of one call, as it was measured.
+    reason : str
+        What the engine said when it was to build that kernel alone.
+    """
+
+    trial_id: int
+    candidate: str
+    best_s: float
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -29,6 +54,8 @@ class TaskCoverage:
     borrowed_from : str
         The device class that the record is of, where it is another than the model's; `best_s` is a time
         there. Empty otherwise.
+    set_aside : tuple of SetAside
+        Faster records that were left out, for they can't be used.
     """
 
     name: str
@@ -41,6 +68,7 @@ class TaskCoverage:
     trial_id: int | None
     recorded_at: datetime | None
     borrowed_from: str = ""
+    set_aside: tuple[SetAside, ...] = ()
 
     @property
     def expected_s(self) -> float | None:
@@ -68,6 +96,11 @@ class Coverage:
         return sum(bool(task.borrowed_from) for task in self.tasks)
 
     @property
+    def set_aside(self) -> int:
+        """Records that were left out, for they can't be used."""
+        return sum(len(task.set_aside) for task in self.tasks)
+
+    @property
     def missing(self) -> tuple[TaskCoverage, ...]:
         """Tasks that have none."""
         return tuple(task for task in self.tasks if task.best_s is None)
@@ -78,7 +111,12 @@ class Coverage:
         return sum(task.expected_s or 0.0 for task in self.tasks)
 
 
-def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = ()) -> Coverage:
+def coverage_of(
+    store: Storage,
+    model: ExtractedModel | StoredModel,
+    allowed: Sequence[str] = (),
+    unusable: Mapping[tuple[str, str], str] = MappingProxyType({}),
+) -> Coverage:
     """Look up the best record of each task of a model, on the model's device class.
 
     Parameters
@@ -86,6 +124,8 @@ def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = 
     allowed : sequence of str, optional
         Other device classes, the first choice first, from which the record of a task is borrowed that has
         none on its own. Nothing says that it is a good one here, or that it can be compiled.
+    unusable : mapping of (str, str) to str, optional
+        Records to leave out, and why; the next best is taken in their place.
 
     Raises
     ------
@@ -99,7 +139,15 @@ def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = 
     rows = store.best_for_model(model.id, own, model.engine_version)
     tasks, records, used = [], {}, []
     for row in rows:
-        best = row.best or _borrowed(store, row.workload_hash, allowed)
+        aside: list[SetAside] = []
+        best = None
+        for found in _fastest_first(store, row, own, allowed):
+            reason = unusable.get((row.workload_hash, found.candidate))
+            if reason is None:
+                best = found
+                break
+            assert found.cost_s is not None
+            aside.append(SetAside(found.id, found.candidate, found.cost_s, reason))
         if best is not None:
             assert best.trace is not None
             records[row.workload_hash] = Record(Candidate(best.candidate, best.trace), best.times)
@@ -116,14 +164,20 @@ def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = 
                 trial_id=best.id if best else None,
                 recorded_at=best.created_at if best else None,
                 borrowed_from=best.device_class if best and best.device_class != own else "",
+                set_aside=tuple(aside),
             )
         )
     return Coverage(own, tuple(tasks), records, records_key(used))
 
 
-def _borrowed(store: Storage, workload: str, allowed: Sequence[str]) -> TrialRow | None:
-    found = (trial for name in allowed for trial in store.best(workload, name, 1))
-    return next(found, None)
+def _fastest_first(store: Storage, row: ModelTaskRow, own: str, allowed: Sequence[str]) -> Iterator[TrialRow]:
+    """Go over the records of a task on its own device class, then over what may be borrowed."""
+    if row.best is not None:
+        yield row.best
+        # Asked for only where that one can't be used.
+        yield from store.best(row.workload_hash, own, _TRIED)[1:]
+    for name in allowed:
+        yield from store.best(row.workload_hash, name, _TRIED)
 
 
 def _require_same_engine(store: Storage, own: str, allowed: Sequence[str]) -> None:

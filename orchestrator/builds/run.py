@@ -1,41 +1,28 @@
-"""A built library, run: on given or random inputs, timed, and held against onnxruntime where asked."""
+"""A built library is run on given or random inputs, timed, and compared with onnxruntime where asked."""
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 import statistics
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.builds.arrays import OutputFacts, archive_of, bytes_of, facts_of, given_inputs, listed
 from orchestrator.builds.label import Label, read_label
 from orchestrator.devices.boards import reachable
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel, TensorSpec
+from workers.messages import CompiledModel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
 
-__all__ = ["Check", "OutputFacts", "RunReport", "run_library"]
-
-
-@dataclass(frozen=True)
-class OutputFacts:
-    """One output in short; `least`, `mean` and `largest` are None where it is empty or not of numbers."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    least: float | None
-    mean: float | None
-    largest: float | None
+__all__ = ["Check", "RunReport", "run_library"]
 
 
 @dataclass(frozen=True)
@@ -146,8 +133,8 @@ def run_library(
         raise UsageError(f"the weights of {path.name} are in a file of their own: name it with --params")
     if params is not None and not label.params_beside:
         raise UsageError(f"the weights of {path.name} are inside it: leave --params out")
-    weights = None if params is None else _bytes(params)
-    given = _given(label, inputs or {}, archive)
+    weights = None if params is None else bytes_of(params)
+    given = given_inputs(label, inputs or {}, archive)
     say("looking for the target")
     info = tools.resolve_target(label.target)
     endpoint = None
@@ -158,21 +145,21 @@ def run_library(
     drawn = tools.random_inputs(label.inputs, seed)
     values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.inputs}
     say(f"running {path.name}" + (f" on {device}" if device else ""))
-    compiled = CompiledModel(_bytes(path), weights, (), ())
+    compiled = CompiledModel(bytes_of(path), weights, (), ())
     run = tools.run(compiled, values, label.target, repeats=repeats, number=number, endpoint=endpoint)
     found = None
     if check is not None:
         say(f"running {pathlib.Path(check).name} in onnxruntime")
         found = _checked(tools, label, pathlib.Path(check), values, run.outputs, info.cores)
     if saved is not None:
-        write(saved, _archive({spec.name: o for spec, o in zip(label.outputs, run.outputs, strict=True)}))
+        write(saved, archive_of({spec.name: o for spec, o in zip(label.outputs, run.outputs, strict=True)}))
     return RunReport(
         library=path,
         label=label,
         device=device,
         threads=info.cores,
         given=tuple(given),
-        outputs=tuple(_facts(spec.name, o) for spec, o in zip(label.outputs, run.outputs, strict=True)),
+        outputs=tuple(facts_of(spec.name, o) for spec, o in zip(label.outputs, run.outputs, strict=True)),
         times_s=run.times,
         check=found,
         saved=saved,
@@ -190,9 +177,9 @@ def _checked(
     model = tools.prepare(str(path), {spec.name: spec.shape for spec in label.inputs})
     if model.inputs != label.inputs or [o.name for o in model.outputs] != [o.name for o in label.outputs]:
         raise UsageError(
-            f"{path.name} is another model than the library's {label.model}: it takes {_named(model.inputs)} "
-            f"and returns {_named(model.outputs)}, the library takes {_named(label.inputs)} and returns "
-            f"{_named(label.outputs)}"
+            f"{path.name} is another model than the library's {label.model}: it takes {listed(model.inputs)} "
+            f"and returns {listed(model.outputs)}, the library takes {listed(label.inputs)} and returns "
+            f"{listed(label.outputs)}"
         )
     difference = tools.judge(model, inputs, outputs, tools.reference_run(model, inputs, threads))
     return Check(
@@ -204,81 +191,3 @@ def _checked(
         max_abs=difference.max_abs,
         max_rel=difference.max_rel,
     )
-
-
-def _given(
-    label: Label, files: Mapping[str, str | os.PathLike[str]], archive: str | os.PathLike[str] | None
-) -> dict[str, Array]:
-    """Read the inputs that were given, and hold them against what the library takes."""
-    specs = {spec.name: spec for spec in label.inputs}
-    found: dict[str, Array] = {}
-    if archive is not None:
-        found.update(_loaded(archive))
-    for name, file in files.items():
-        if name in found:
-            raise UsageError(f"input {name} is given twice: in {archive} and in {file}")
-        found[name] = _loaded(file)
-    for name, value in found.items():
-        spec = specs.get(name)
-        if spec is None:
-            raise UsageError(f"the library has no input {name!r}; it takes {_named(label.inputs)}")
-        if not hasattr(value, "dtype"):
-            raise UsageError(f"input {name} is an archive (.npz); name a file of one array (.npy)")
-        if (value.shape, str(value.dtype)) != (spec.shape, spec.dtype):
-            # Never cast or reshaped: what is run is to be what was given.
-            raise UsageError(
-                f"input {name} has shape {list(value.shape)} and type {value.dtype}; the library takes "
-                f"{list(spec.shape)} of {spec.dtype}"
-            )
-    return found
-
-
-def _loaded(file: str | os.PathLike[str]) -> Any:
-    """Read an array, or the arrays of an archive by name."""
-    import numpy as np
-
-    try:
-        with open(file, "rb") as opened:
-            found = np.load(opened, allow_pickle=False)
-            return dict(found) if hasattr(found, "files") else found
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {file}") from None
-    except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        raise UsageError(f"{file} holds no numpy array (.npy, .npz)") from None
-
-
-def _bytes(file: str | os.PathLike[str]) -> bytes:
-    try:
-        return pathlib.Path(file).read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {file}") from None
-    except OSError as error:
-        raise UsageError(f"{file} can't be read: {error.strerror}") from None
-
-
-def _archive(outputs: Mapping[str, Array]) -> bytes:
-    import numpy as np
-
-    buffer = io.BytesIO()
-    # numpy.savez takes names as keywords, and a model may call an output "file".
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, value in outputs.items():
-            with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, np.asanyarray(value), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def _facts(name: str, value: Array) -> OutputFacts:
-    import numpy as np
-
-    least = mean = largest = None
-    if value.size and value.dtype.kind in "biuf":
-        wide = value.astype(np.float64)
-        least, mean, largest = float(wide.min()), float(wide.mean()), float(wide.max())
-    return OutputFacts(name, tuple(value.shape), str(value.dtype), least, mean, largest)
-
-
-def _named(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{s.name} {list(s.shape)} of {s.dtype}" for s in specs) or "nothing"

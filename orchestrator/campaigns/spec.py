@@ -7,14 +7,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from orchestrator.campaigns.planning.budgets import DEFAULT_TRIALS_PER_TASK
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig, SearchOptions
 
-__all__ = ["CampaignSpec"]
+__all__ = ["DEFAULT_TRIALS_PER_TASK", "CampaignSpec"]
 
-#: Trials for each task where neither --trials nor --time says anything.
-DEFAULT_TRIALS_PER_TASK = 64
 # Settings of searches that were fields of their own in campaigns that earlier releases stored.
 _ONCE_FIELDS = ("population", "generations", "tuner", "loss", "plan_size")
 

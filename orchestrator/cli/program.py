@@ -13,10 +13,10 @@ import typer
 
 from orchestrator.cli.answers import group as answers
 from orchestrator.cli.campaigns import group as campaigns
-from orchestrator.cli.kit.command import INTERRUPTED
+from orchestrator.cli.kit.exits import INTERRUPTED
 from orchestrator.cli.models import group as models
 from orchestrator.cli.records import group as records
-from orchestrator.cli.setup import database, devices, doctor, engines
+from orchestrator.cli.setup import group as setup
 
 __all__ = ["app", "main"]
 
@@ -53,11 +53,12 @@ def _program(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Write the version and end.")
     ] = False,
 ) -> None:
-    """Take what belongs to no command."""
+    """Read the options that stand before any command."""
 
 
-for _group in (campaigns, models, answers, records, database, devices, engines, doctor):
-    _group.register(app)
+for _group in (campaigns, models, answers, records, setup):
+    for _command in _group.COMMANDS:
+        _command.add_to(app)
 
 
 def _hide_passwords() -> None:

@@ -1,1 +1,1 @@
-"""Devices: what a target means, boards behind trackers, and how a device is known to run as it used to."""
+"""Devices: those that targets name, boards and their tracker, and the check of a device's speed."""

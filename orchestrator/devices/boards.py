@@ -1,4 +1,4 @@
-"""Devices that registered themselves at a tracker: whether they are there, and fit for their targets."""
+"""Boards, devices that registered themselves at a tracker: are they there, and can they run their targets?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reachable(
     wait_s: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> Endpoint:
-    """Return where a device is asked for, once it is known to be there.
+    """Return the address of a board, once its tracker lists it.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def awaited(
     kind: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Endpoint:
-    """Return where a device is asked for, and give it `BOARD_SECONDS` to be there; see :func:`reachable`."""
+    """Return the address of a board, and wait up to `BOARD_SECONDS` for it; see :func:`reachable`."""
     return reachable(tools, key, tracker, kind, wait_s=BOARD_SECONDS, say=say)
 
 
@@ -74,9 +74,10 @@ def refuse_wrong_targets(
     tracker: tuple[str, int],
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Refuse a target that its device can't run: by what the device says of itself, and by running a kernel.
+    """Refuse boards that can't run their targets, by what each says of itself and by running a kernel there.
 
-    A device that is away or in use is not waited for long, and not refused: who needs it says so.
+    A board that is away or in use for longer than `BOARD_SECONDS` is passed over: whoever needs it later
+    fails with a clear error.
 
     Raises
     ------
@@ -87,16 +88,17 @@ def refuse_wrong_targets(
         try:
             endpoint = awaited(tools, key, tracker, device.kind, say)
             say(f"asking device {key} what it is")
-            _try(tools, key, device, replace(endpoint, wait_s=BOARD_SECONDS), say)
+            _run_known_kernel(tools, key, device, replace(endpoint, wait_s=BOARD_SECONDS), say)
         except TargetError:
             raise
         except (EngineError, UsageError) as error:
             say(f"device {key} was not checked: {str(error).splitlines()[0]}")
 
 
-def _try(
+def _run_known_kernel(
     tools: Toolbox, key: str, device: DeviceInfo, endpoint: Endpoint, say: Callable[[str], None]
 ) -> None:
+    """Raise :class:`TargetError` unless a kernel that is built for the target runs on the board."""
     refused = f"device {key} can't run code for target {device.target}"
     reason = tools.unfit(device.target, endpoint)
     if reason:

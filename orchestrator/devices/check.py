@@ -1,4 +1,4 @@
-"""A device put to the test: a kernel that is known, there and now, against what it took there before."""
+"""Is a device as fast as it was? A known kernel is timed on it, and compared with earlier times."""
 
 from __future__ import annotations
 
@@ -141,6 +141,7 @@ def _station(
     key: str | None,
     tracker: tuple[str, int] | None,
 ) -> Station:
+    """Return where to measure: on this machine, or on the board of that key."""
     if key is None:
         device = tools.resolve_target(target)
         if device.unfit:

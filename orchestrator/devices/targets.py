@@ -1,4 +1,4 @@
-"""Targets resolved to devices: of this machine, of a cluster's nodes, and of boards."""
+"""The devices that targets name: of this machine, and of boards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ __all__ = ["resolve_boards", "resolve_targets"]
 
 
 def resolve_targets(tools: Toolbox, targets: Sequence[str]) -> tuple[DeviceInfo, ...]:
-    """Return the devices of `targets`, each once."""
+    """Return the devices of this machine that `targets` name, each once.
+
+    Raises
+    ------
+    TargetError
+        A target can't be read, or the engine doesn't know it.
+    """
     devices = {device.device_class: device for device in map(tools.resolve_target, targets)}
     return tuple(devices.values())
 
@@ -20,8 +26,8 @@ def resolve_targets(tools: Toolbox, targets: Sequence[str]) -> tuple[DeviceInfo,
 def resolve_boards(tools: Toolbox, boards: Mapping[str, str]) -> dict[str, DeviceInfo]:
     """Return the devices that registered themselves under these keys, each of the target given for it.
 
-    What such a board is nobody but its owner knows: its key stands for the device's model, as TVM's users
-    choose keys (``rpi4b``, ``rk3399``), and is part of the device class.
+    Only its owner knows what a board is. So its key stands for its model, as TVM's users choose keys
+    (``rpi4b``, ``rk3399``), and is part of the device class.
     """
     found = {}
     for key, target in boards.items():

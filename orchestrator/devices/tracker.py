@@ -81,11 +81,11 @@ class ServedTracker:
 
     @property
     def open_to_all(self) -> bool:
-        """It listens on all addresses of this machine."""
+        """Whether it listens on all addresses of this machine."""
         return self._host in _ANYWHERE
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the tracker, and the thread that watches it."""
         self._over.set()
         self._process.stop()
         self._watch.join(_START_SECONDS)
@@ -122,6 +122,7 @@ class ServedTracker:
         self._pid = self._process.pid
 
     def _look_after(self) -> None:
+        """Start the tracker again whenever it has died, until :meth:`stop`."""
         told = False
         while not self._over.wait(_LOOK_SECONDS):
             if not self._ended.is_set() and self._process.pid == self._pid:

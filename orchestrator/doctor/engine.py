@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from orchestrator.doctor.findings import Check, Status
 from orchestrator.errors import TunefleetError
+from orchestrator.toolbox import Toolbox
 from workers import environments
 
 __all__ = ["check_engine", "check_environment"]
@@ -33,13 +35,22 @@ def check_environment(engine: str, *, optional: bool = False) -> Check | None:
     return Check(name, Status.OK, f"Python {found.python_version} ({found.python}){versions}")
 
 
-def check_engine(engine: str, *, timeout_s: float = _ENGINE_SECONDS) -> Check:
-    """Does the engine start, and what target does it find?"""
-    from orchestrator.toolbox import Toolbox
+def check_engine(
+    engine: str,
+    *,
+    timeout_s: float = _ENGINE_SECONDS,
+    toolbox: Callable[[str], Toolbox] = Toolbox,
+) -> Check:
+    """Does the engine start, and what target does it find?
 
+    Parameters
+    ----------
+    toolbox : callable, optional
+        Makes the engine's processes, by its name.
+    """
     name = f"{engine} engine"
     results: list[Check] = []
-    tools = Toolbox(engine)
+    tools = toolbox(engine)
 
     def ask() -> None:
         try:

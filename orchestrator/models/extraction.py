@@ -11,7 +11,7 @@ from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec
 
-__all__ = ["AUTO", "ExtractedModel", "extract_model", "tuned_layout"]
+__all__ = ["AUTO", "ExtractedModel", "extract_model", "split_version", "tuned_layout", "tuned_version"]
 
 #: The layout that an engine chooses itself.
 AUTO = "auto"
@@ -98,13 +98,24 @@ def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo,
     """
     found = []
     for stored in store.extraction_versions(model_id, engine, device.target):
-        base, _, layout = stored.partition(_LAYOUT_MARK)
+        base, layout = split_version(stored)
         if base == version:
             rows = store.best_for_model(model_id, device.device_class, stored)
             timed = [row.weight * row.best.cost_s for row in rows if row.best and row.best.cost_s is not None]
             if timed:
-                found.append((-len(timed) / len(rows), sum(timed), layout or AUTO))
+                found.append((-len(timed) / len(rows), sum(timed), layout))
     return min(found, default=(0, 0, AUTO))[2]
+
+
+def tuned_version(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:
+    """Return what an engine's extraction of a model in its :func:`tuned_layout` is bound to."""
+    return _version(version, tuned_layout(store, model_id, engine, device, version))
+
+
+def split_version(bound_to: str) -> tuple[str, str]:
+    """Return the engine's version and the layout that an extraction is bound to."""
+    version, _, layout = bound_to.partition(_LAYOUT_MARK)
+    return version, layout or AUTO
 
 
 def _version(engine: str, layout: str) -> str:

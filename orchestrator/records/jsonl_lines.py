@@ -29,7 +29,7 @@ __all__ = [
 
 FORMAT = "tunefleet-records"
 VERSION = 1
-# -- the lines
+
 _Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 
 
@@ -87,6 +87,8 @@ class _Trial(_Line):
 
 
 class Header(_Line):
+    """The first line: which format, which version of it, and who wrote it when."""
+
     format: Literal["tunefleet-records"]
     version: int
     written_at: str = ""
@@ -94,6 +96,8 @@ class Header(_Line):
 
 
 class Entry(_Line):
+    """Any other line: one device class, one workload or one trial."""
+
     device_class: _DeviceClass | None = None
     workload: _Workload | None = None
     trial: _Trial | None = None
@@ -106,6 +110,7 @@ class Entry(_Line):
 
 
 def header_line() -> dict[str, Any]:
+    """Make the header of a file that is written now."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -115,11 +120,13 @@ def header_line() -> dict[str, Any]:
 
 
 def put_line(file: IO[bytes], line: dict[str, Any]) -> None:
+    """Write a line of a file; infinities and NaNs, which JSON lacks, raise a ValueError."""
     file.write(json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
     file.write(b"\n")
 
 
 def class_line(row: DeviceClassRow) -> dict[str, Any]:
+    """Say all of a device class that is not this store's own."""
     return {
         "name": row.name,
         "engine": row.engine,
@@ -131,6 +138,7 @@ def class_line(row: DeviceClassRow) -> dict[str, Any]:
 
 
 def workload_line(workload: Workload) -> dict[str, Any]:
+    """Say all of a workload; its module as text where it is text, else in base 64."""
     line: dict[str, Any] = {
         "hash": workload.hash,
         "engine": workload.engine,
@@ -145,6 +153,7 @@ def workload_line(workload: Workload) -> dict[str, Any]:
 
 
 def trial_line(trial: TrialRow) -> dict[str, Any]:
+    """Say all of a trial that is not this store's own: neither its number nor its campaign."""
     line = {
         "workload": trial.workload_hash,
         "device_class": trial.device_class,
@@ -166,6 +175,7 @@ def trial_line(trial: TrialRow) -> dict[str, Any]:
 
 
 def module_bytes(line: _Workload) -> bytes:
+    """Return the module of a workload's line."""
     if line.module is not None:
         return line.module.encode()
     assert line.module_base64 is not None
@@ -173,4 +183,5 @@ def module_bytes(line: _Workload) -> bytes:
 
 
 def instant(then: datetime) -> str:
+    """Write an instant as ISO 8601 in UTC, with a Z."""
     return then.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""Records as JSON Lines, all that is known of each: from one store to another, or to a program of one's own.
+"""A file of records read line by line, checked, and stored: the JSON Lines that a store or a program wrote.
 
-The format is described in ``docs/records.md``; every change of it makes a new version. Files are read and
-written line by line, so a store of any size passes through.
+The format is described in ``docs/records.md``; every change of it makes a new version. Nothing keeps a whole
+file in memory, so a store of any size passes through.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
+from orchestrator.records.device_classes import difference_of
 from orchestrator.records.jsonl_lines import FORMAT, VERSION, Entry, Header, module_bytes
 from orchestrator.records.reports import BadLine, Imported, refusal
-from orchestrator.records.take import BATCH, other_text, take_entries
+from orchestrator.records.take import BATCH, take_trials
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
 
 __all__ = ["import_records", "is_records"]
 
 
-# -- reading
 def is_records(path: str | os.PathLike[str]) -> bool:
     """Whether a file says in its first line that it is of this format, of whatever version."""
     try:
@@ -73,7 +73,7 @@ def import_records(
     if bad and not skip_bad:
         raise UsageError(refusal(file.name, bad, checked.lines))
     reader = _Reader(store, file)
-    return take_entries(store, file.name, reader.trials(), reader, bad, dry_run, say)
+    return take_trials(store, file.name, reader.trials(), reader, bad, dry_run, say)
 
 
 @dataclass
@@ -91,9 +91,11 @@ class _Reader:
     _known: set[str] = field(default_factory=set)
 
     def device_class(self, name: str) -> DeviceClassRow:
+        """Return a device class that a line before was about."""
         return self._classes[name]
 
     def workloads(self, hashes: Sequence[str]) -> list[Workload]:
+        """Hand over the workloads that lines before were about, and forget them."""
         return [self._workloads.pop(h) for h in hashes if h in self._workloads]
 
     def trials(self) -> Iterator[TrialRow]:
@@ -102,7 +104,7 @@ class _Reader:
             self.lines += 1
             try:
                 entry = Entry.model_validate_json(text)
-                trial = self._take(entry)
+                trial = self._trial_of(entry)
             except ValidationError as error:
                 self.bad.append(BadLine(number, _words(error)))
             except ValueError as error:
@@ -111,12 +113,19 @@ class _Reader:
                 if trial is not None:
                     yield trial
 
-    def _take(self, entry: Entry) -> TrialRow | None:
+    def _trial_of(self, entry: Entry) -> TrialRow | None:
+        """Keep what a line says of a device class or workload; return the trial where it is one.
+
+        Raises
+        ------
+        ValueError
+            What the line says can't be stored: the text has the reason.
+        """
         if entry.device_class is not None:
             line = entry.device_class
             row = DeviceClassRow(0, line.name, line.engine, line.target, line.model, line.cores, line.kind)
             stored = self.store.find_device_class(line.name)
-            if problem := stored is not None and other_text(stored, row):
+            if problem := stored is not None and difference_of(stored, row):
                 raise ValueError(problem)
             self._classes[line.name] = row
             return None

@@ -13,8 +13,8 @@ from typing import IO
 
 from orchestrator.errors import NotFoundError
 from orchestrator.files import writable, writing
+from orchestrator.records.device_classes import classes_of
 from orchestrator.records.jsonl_lines import class_line, header_line, put_line, trial_line, workload_line
-from orchestrator.records.take import classes_of
 from orchestrator.storage import Storage
 from workers.messages import TrialState
 
@@ -32,7 +32,6 @@ class Exported:
     device_classes: tuple[str, ...]
 
 
-# -- writing
 def export_records(
     store: Storage,
     output: str | os.PathLike[str],
@@ -91,6 +90,7 @@ def export_records(
 
 @contextlib.contextmanager
 def _packed(raw: IO[bytes], path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Write through gzip where the file's name asks for it."""
     if path.suffix != ".gz":
         yield raw
         return

@@ -1,4 +1,4 @@
-"""Trials from and for other programs: the log that an engine's own tools write and read."""
+"""The log of an engine's own tools, read and stored as trials."""
 
 from __future__ import annotations
 

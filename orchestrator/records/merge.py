@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import StorageError
+from orchestrator.records.device_classes import classes_of, difference_of
 from orchestrator.records.reports import Imported
-from orchestrator.records.take import classes_of, other_text, take_entries
+from orchestrator.records.take import take_trials
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
 
@@ -35,7 +36,7 @@ def merge_store(
     known = classes_of(source)
     for name, row in known.items():
         here = store.find_device_class(name)
-        if here is not None and (problem := other_text(here, row)):
+        if here is not None and (problem := difference_of(here, row)):
             raise StorageError(f"the stores can't be merged: {problem}")
     pages = source.all_trials(engine=engine, device_class=device_class)
 
@@ -43,12 +44,12 @@ def merge_store(
         for page in pages:
             yield from page
 
-    return take_entries(store, source.url, trials(), _Store(source, known), (), dry_run, say)
+    return take_trials(store, source.url, trials(), _OtherStore(source, known), (), dry_run, say)
 
 
 @dataclass
-class _Store:
-    """Where the workloads and device classes of trials are looked up: another store."""
+class _OtherStore:
+    """Looks the workloads and device classes of trials up in the store that they come from."""
 
     store: Storage
     classes: dict[str, DeviceClassRow]

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from orchestrator.records.reports import BadLine, Imported
 from orchestrator.records.source import Source
-from orchestrator.storage import DeviceClassRow, Storage, TrialRow
+from orchestrator.storage import Storage, TrialRow
 from workers.messages import DeviceInfo, TrialState
 
-__all__ = ["BATCH", "classes_of", "other_text", "take_entries"]
+__all__ = ["BATCH", "take_trials"]
 
 BATCH = 500
+"""Trials of one transaction."""
 
 
-def take_entries(
+def take_trials(
     store: Storage,
     name: str,
     trials: Iterator[TrialRow],
@@ -24,13 +25,32 @@ def take_entries(
     dry_run: bool,
     say: Callable[[str], None],
 ) -> Imported:
-    """Store trials in batches, and before each what they refer to."""
+    """Store trials in batches, and before each batch the workloads and device classes it refers to.
+
+    Parameters
+    ----------
+    name : str
+        What the trials come from, for people.
+    source : Source
+        Where what they refer to is looked up.
+    bad : tuple of BadLine
+        Lines that were left out; they are only handed on to the report.
+    dry_run : bool
+        Count what would be stored, and store nothing.
+    say : callable
+        Told after each batch how many there were.
+
+    Raises
+    ------
+    StorageError
+        A device class is stored as another device.
+    """
     count = failed = imported = 0
     classes: set[str] = set()
     workloads: set[str] = set()
     # Candidates of this file or store that were counted as new in a dry run.
     fresh: set[tuple[str, str, str]] = set()
-    while batch := _some(trials):
+    while batch := _batch(trials):
         count += len(batch)
         failed += sum(trial.state is not TrialState.OK for trial in batch)
         new = [h for h in dict.fromkeys(trial.workload_hash for trial in batch) if h not in workloads]
@@ -60,6 +80,7 @@ def take_entries(
 
 
 def _would_import(store: Storage, batch: Sequence[TrialRow], fresh: set[tuple[str, str, str]]) -> int:
+    """Count the trials of a batch that are not stored, nor among those counted before; add them to these."""
     before = len(fresh)
     pairs = dict.fromkeys((trial.workload_hash, trial.device_class) for trial in batch)
     known = {pair: store.known_candidates(*pair) for pair in pairs}
@@ -70,18 +91,5 @@ def _would_import(store: Storage, batch: Sequence[TrialRow], fresh: set[tuple[st
     return len(fresh) - before
 
 
-def _some(trials: Iterator[TrialRow]) -> list[TrialRow]:
+def _batch(trials: Iterator[TrialRow]) -> list[TrialRow]:
     return list(itertools.islice(trials, BATCH))
-
-
-def other_text(stored: DeviceClassRow, given: DeviceClassRow) -> str:
-    """Say in what a device class differs from the stored one of its name; nothing where it doesn't."""
-    for name in ("engine", "target", "model", "cores", "kind"):
-        ours, theirs = getattr(stored, name), getattr(given, name)
-        if ours != theirs:
-            return f"device class {given.name} is stored with {name} {ours!r}, and this has {theirs!r}"
-    return ""
-
-
-def classes_of(store: Storage) -> dict[str, DeviceClassRow]:
-    return {row.name: row for row in store.device_classes()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from orchestrator.errors import SchemaError
-from orchestrator.storage._models import Base
+from orchestrator.storage._tables import Base
 
 __all__ = [
     "HEAD",

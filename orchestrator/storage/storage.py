@@ -5,20 +5,47 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from orchestrator.storage._campaigns import Campaigns
-from orchestrator.storage._catalog import Catalog
-from orchestrator.storage._comparisons import Comparisons
-from orchestrator.storage._copies import Copies
 from orchestrator.storage._database import Database
-from orchestrator.storage._questions import Questions
-from orchestrator.storage._tasks import Tasks
-from orchestrator.storage._trials import Trials
-from orchestrator.storage._verifications import Verifications
+from orchestrator.storage.answers.best import BestAnswer
+from orchestrator.storage.answers.compare import CompareAnswer
+from orchestrator.storage.answers.failures import FailuresAnswer
+from orchestrator.storage.answers.history import HistoryAnswer
+from orchestrator.storage.answers.slowest import SlowestAnswer
+from orchestrator.storage.campaigns import Campaigns
+from orchestrator.storage.device_classes import DeviceClasses
+from orchestrator.storage.devices import Devices
+from orchestrator.storage.extractions import Extractions
+from orchestrator.storage.leases import Leases
+from orchestrator.storage.models import Models
+from orchestrator.storage.seeds import Seeds
+from orchestrator.storage.tasks import Tasks
+from orchestrator.storage.trials import Trials
+from orchestrator.storage.upkeep import Upkeep
+from orchestrator.storage.verifications import Verifications
+from orchestrator.storage.workloads import Workloads
 
 __all__ = ["Storage"]
 
 
-class Storage(Catalog, Campaigns, Copies, Tasks, Trials, Verifications, Questions, Comparisons):
+class Storage(
+    Models,
+    Extractions,
+    Workloads,
+    DeviceClasses,
+    Devices,
+    Campaigns,
+    Leases,
+    Tasks,
+    Trials,
+    Seeds,
+    Verifications,
+    BestAnswer,
+    HistoryAnswer,
+    SlowestAnswer,
+    FailuresAnswer,
+    CompareAnswer,
+    Upkeep,
+):
     """Tuning campaigns and their trials in a SQL database. Made by :meth:`open`.
 
     The contract:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.builds import build_model
 from orchestrator.builds.coverage import coverage_of
-from orchestrator.errors import EngineError, IncompleteError, NotFoundError, UsageError
+from orchestrator.errors import IncompleteError, NotFoundError, UsageError
 from orchestrator.models.extraction import extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewTrial, Storage
@@ -131,7 +131,7 @@ def test_a_build_takes_the_layout_that_was_tuned(
         build_model(store, tools, request_, tmp_path / "lib.so", layout="nchw64c")
 
 
-def test_a_record_that_cannot_be_applied_stops_the_build_with_its_reason(
+def test_a_record_that_cannot_be_applied_is_set_aside_with_its_reason(
     store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path
 ) -> None:
     device = tools.resolve_target("auto")
@@ -144,9 +144,11 @@ def test_a_record_that_cannot_be_applied_stops_the_build_with_its_reason(
         Measurement(TrialState.OK, (1.0,)),
     )
     store.record_trials([trial])
-    with pytest.raises(EngineError, match="NoSuchInstruction"):
-        build_model(store, tools, request_, tmp_path / "lib.so")
-    assert not (tmp_path / "lib.so").exists()
+    coverage = build_model(store, tools, request_, tmp_path / "lib.so").coverage
+    (aside,) = (aside for task in coverage.tasks for aside in task.set_aside)
+    assert aside.candidate == "broken"
+    assert "NoSuchInstruction" in aside.reason
+    assert (tmp_path / "lib.so").exists()
 
 
 def test_a_faster_record_of_another_device_class_is_taken_only_where_that_is_allowed(

@@ -54,7 +54,7 @@ def built(tools: Toolbox, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(model, folder / "lib.so", folder / "beside.so", folder / "weights.npz", inputs)
 
 
-def saved(inputs: dict[str, np.ndarray], folder: Path) -> dict[str, Path]:  # type: ignore[type-arg]
+def saved(inputs: dict[str, np.ndarray], folder: Path) -> dict[str, Path]:
     files = {}
     for number, (name, value) in enumerate(inputs.items()):
         files[name] = folder / f"input{number}.npy"

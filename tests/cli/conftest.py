@@ -52,13 +52,13 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def toolbox(monkeypatch: pytest.MonkeyPatch) -> type[CannedToolbox]:
+def toolbox(cli: Cli) -> type[CannedToolbox]:
     """Engine processes that answer at once, from a can."""
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", CannedToolbox)
+    cli.launch(toolbox=CannedToolbox)
     return CannedToolbox
 
 
 @pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch) -> None:
+def fleet(cli: Cli) -> None:
     """A coordinator that measures whatever is planned, at once."""
-    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.follow", run_campaign)
+    cli.launch(follow=run_campaign)

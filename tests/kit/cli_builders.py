@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.cli.kit.launchers import Coordinate, Follow, Launchers
 from orchestrator.storage import (
     CampaignState,
     NewCampaignModel,
@@ -22,6 +24,7 @@ from orchestrator.storage import (
     Storage,
     TaskState,
 )
+from orchestrator.toolbox import Toolbox
 from workers.messages import (
     Candidate,
     DeviceInfo,
@@ -199,11 +202,33 @@ class Answer:
 
 
 class Cli:
-    """Runs commands on one database."""
+    """Runs commands on one database.
+
+    Attributes
+    ----------
+    launchers : Launchers
+        What its commands start engine processes and campaigns with.
+    """
 
     def __init__(self, db: Path) -> None:
         self.db = db
+        self.launchers = Launchers()
 
     def __call__(self, *words: str, db: bool = True) -> Answer:
-        result = CliRunner().invoke(app, [*words, *(["--db", str(self.db)] if db else [])])
+        line = [*words, *(["--db", str(self.db)] if db else [])]
+        result = CliRunner().invoke(app, line, obj=self.launchers)
         return Answer(result.exit_code, result.stdout, result.stderr)
+
+    def launch(
+        self,
+        *,
+        toolbox: Callable[[str], Toolbox] | None = None,
+        follow: Follow | None = None,
+        coordinate: Coordinate | None = None,
+    ) -> None:
+        """Have its commands start these from now on."""
+        self.launchers = Launchers(
+            toolbox or self.launchers.toolbox,
+            follow or self.launchers.follow,
+            coordinate or self.launchers.coordinate,
+        )

@@ -5,15 +5,18 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-import cli_builders as build
 import numpy as np
 
 from orchestrator.builds import BenchReport
 from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
+from orchestrator.errors import EngineError
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
+from orchestrator.toolbox import Toolbox
+from tests.kit import cli_builders as build
 from workers.messages import (
+    Artifact,
     Candidate,
     CompiledModel,
     DeviceInfo,
@@ -37,19 +40,18 @@ from workers.models import OutputDifference
 TASKS = 3
 
 
-class CannedToolbox:
-    """Says of every model that it is the one of :mod:`cli_builders`."""
+class CannedToolbox(Toolbox):
+    """Says of every model that it is the one of :mod:`.cli_builders`, and starts no process.
+
+    What it has no answer to fails: it is not made as the real one is, so there is no process to ask.
+    """
 
     agree = True
+    #: Hashes of candidates that can't be built.
+    unbuildable: frozenset[str] = frozenset()
 
     def __init__(self, engine: str) -> None:
         self.engine = engine
-
-    def __enter__(self) -> CannedToolbox:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         pass
@@ -129,8 +131,19 @@ class CannedToolbox:
         tuned = tuple(plan.records)
         untuned = tuple({build.workload(n).hash for n in range(TASKS)} - set(tuned))
         future: Future[CompiledModel] = Future()
+        if any(record.candidate.hash in self.unbuildable for record in plan.records.values()):
+            future.set_exception(refusal("compiling the model"))
+            return future
         future.set_result(CompiledModel(b"library", b"params" if params_beside else None, tuned, untuned))
         return future
+
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        return build.workload(0), Candidate("known", "[]")
+
+    def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        if candidate.hash in self.unbuildable:
+            raise refusal("compiling")
+        return Artifact(b"kernel", ".so", "[]")
 
     def run(
         self,
@@ -168,6 +181,12 @@ class CannedToolbox:
     ) -> OutputDifference:
         reason = "" if self.agree else "output 'y' is off by 2"
         return OutputDifference(2e-6, 4e-7, 0, "y", self.agree, reason)
+
+
+def refusal(stage: str) -> EngineError:
+    error = EngineError(f"InternalError while {stage}: no such instruction")
+    error.stage = stage
+    return error
 
 
 def report(path: str, *, agree: bool = True) -> BenchReport:

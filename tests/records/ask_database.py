@@ -5,6 +5,7 @@ ask_database.py DATABASE-URL MODEL
 
 import json
 import sys
+from typing import Any
 
 import tvm
 from tvm import relax
@@ -16,11 +17,11 @@ from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.model import stock_kernels
 
 
-def seconds(records):
+def seconds(records: Any) -> list[list[float]]:
     return [[float(value) for value in record.run_secs] for record in records]
 
 
-def main(url, path):
+def main(url: str, path: str) -> None:
     with Storage.open(url) as store, Toolbox("metaschedule") as tools:
         device = tools.resolve_target("auto")
         model = extract_model(store, tools, ModelRequest(path=path), device)
@@ -29,7 +30,11 @@ def main(url, path):
         other = tvm.target.Target({**json.loads(device.target), "num-cores": device.cores + 1})
         host = tvm.target.Target(json.loads(device.target), host="llvm")
         database = RecordDatabase(store.history, device.target, device.device_class, tasks)
-        said = {"kernels": [], "len": len(database), "all": seconds(database.get_all_tuning_records())}
+        said: dict[str, Any] = {
+            "kernels": [],
+            "len": len(database),
+            "all": seconds(database.get_all_tuning_records()),
+        }
         kernels = stock_kernels(model.prepared, own)
         for kernel, keys in kernels:
             workload = database.commit_workload(kernel)

@@ -7,6 +7,7 @@ stock.py decode LOG              what stock makes of each line: [error number, c
 
 import json
 import sys
+from typing import Any
 
 import tvm
 from tvm import autotvm, relay, topi  # noqa: F401
@@ -14,14 +15,14 @@ from tvm import autotvm, relay, topi  # noqa: F401
 SECONDS = (4e-4, 1e-4, 3e-4, 2e-4)
 
 
-def tasks(target):
+def tasks(target: Any) -> Any:
     data = relay.var("data", shape=(1, 8, 12, 12))
     weight = relay.var("weight", shape=(16, 8, 3, 3))
     call = relay.nn.conv2d(data, weight, channels=16, kernel_size=(3, 3), padding=(1, 1))
     return autotvm.task.extract_from_program(relay.Function([data, weight], call), {}, target)
 
 
-def write(path, spec):
+def write(path: str, spec: str) -> None:
     target = tvm.target.Target(spec)
     (task,) = tasks(target)
     with open(path, "w") as file:
@@ -35,7 +36,7 @@ def write(path, spec):
         file.write(autotvm.record.encode(pair, result) + "\n")
 
 
-def read(path, spec):
+def read(path: str, spec: str) -> None:
     target = tvm.target.Target(spec)
     with autotvm.apply_history_best(path) as best:
         for task in tasks(target):
@@ -45,9 +46,10 @@ def read(path, spec):
             )
 
 
-def decode(path):
+def decode(path: str) -> None:
     for _, result in autotvm.record.load_from_file(path):
         sys.stdout.write(json.dumps([int(result.error_no), list(result.costs)]) + "\n")
 
 
-{"write": write, "read": read, "decode": decode}[sys.argv[1]](*sys.argv[2:])
+COMMANDS: dict[str, Any] = {"write": write, "read": read, "decode": decode}
+COMMANDS[sys.argv[1]](*sys.argv[2:])

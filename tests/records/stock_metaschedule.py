@@ -11,6 +11,8 @@ import inspect
 import json
 import sys
 import tempfile
+from types import FrameType
+from typing import Any
 
 import onnx
 import tvm
@@ -22,7 +24,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 
 
-def lowered(path, target, packed=False):
+def lowered(path: str, target: Any, packed: bool = False) -> Any:
     if path.endswith(".json"):
         with open(path, encoding="utf-8") as file:
             module = tvm.ir.load_json(file.read())
@@ -44,10 +46,10 @@ def lowered(path, target, packed=False):
 
 
 @derived_object
-class EverySecondFails(ms.builder.PyBuilder):
+class EverySecondFails(ms.builder.PyBuilder):  # type: ignore[misc]
     """Builds in this process, for LocalBuilder starts others, which import for a minute."""
 
-    def build(self, inputs):
+    def build(self, inputs: Any) -> list[Any]:
         results = []
         for number, wanted in enumerate(inputs):
             if number % 2:
@@ -60,7 +62,7 @@ class EverySecondFails(ms.builder.PyBuilder):
         return results
 
 
-def tune(path, folder, spec, *packed):
+def tune(path: str, folder: str, spec: str, *packed: str) -> None:
     # TuneContext imports all tensor intrinsics, each of which asks for inspect.stack() with its source lines:
     # a minute in all, and seconds without them.
     inspect.getouterframes = lambda frame, context=1: frames(frame)
@@ -83,7 +85,7 @@ def tune(path, folder, spec, *packed):
     )
 
 
-def frames(frame):
+def frames(frame: FrameType | None) -> list[inspect.FrameInfo]:
     found = []
     while frame is not None:
         code = frame.f_code
@@ -92,7 +94,7 @@ def frames(frame):
     return found
 
 
-def read(path, folder, spec):
+def read(path: str, folder: str, spec: str) -> None:
     target = tvm.target.Target(json.loads(spec))
     database = ms.database.JSONDatabase(work_dir=folder, allow_missing=False)
     normalized = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
@@ -109,4 +111,5 @@ def read(path, folder, spec):
             sys.stdout.write(json.dumps(found) + "\n")
 
 
-{"tune": tune, "read": read}[sys.argv[1]](*sys.argv[2:])
+COMMANDS: dict[str, Any] = {"tune": tune, "read": read}
+COMMANDS[sys.argv[1]](*sys.argv[2:])

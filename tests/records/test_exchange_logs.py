@@ -326,9 +326,9 @@ def test_failures_keep_number_and_message_both_ways(
     with Storage.open(f"sqlite:///{tmp_path / 'other.db'}") as another:
         import_log(another, tools, path)
         again = stored(another, device)
-    for line, trial in ((good, first), (other, second)):
-        assert again[config_of(line)].state is trial.state
-        assert again[config_of(line)].message == trial.message
+    for written, trial in ((good, first), (other, second)):
+        assert again[config_of(written)].state is trial.state
+        assert again[config_of(written)].message == trial.message
     assert again[config_of(fourth)].state is TrialState.BUILD_TIMEOUT
     assert again[config_of(fourth)].message == "AutoTVM error 6 (BUILD_TIMEOUT): killed"
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 import orchestrator.storage
 from orchestrator.errors import SchemaError, StorageError, UsageError
 from orchestrator.storage import Storage, _schema, default_path, safe_url
-from orchestrator.storage._models import Base
+from orchestrator.storage._tables import Base
 from tests.kit.storage_builders import model, stock
 
 

@@ -102,7 +102,12 @@ def test_a_server_without_a_connection_left_is_waited_for_and_then_named(databas
         began = time.monotonic()
         assert "has no connection left" in str(open_until_answered(database))
         assert time.monotonic() - began < 10
-        engine_free = threading.Timer(0.3, lambda: [connection.invalidate() for connection in taken])
+
+        def give_back() -> None:
+            for connection in taken:
+                connection.invalidate()
+
+        engine_free = threading.Timer(0.3, give_back)
         engine_free.start()
         with Storage.open(plain(database), patience_s=20.0) as storage:
             assert storage.list_campaigns() == []

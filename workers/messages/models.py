@@ -20,11 +20,15 @@ class TensorSpec:
     shape : tuple of int
     dtype : str
         numpy's name of the element type, such as ``float32``.
+    values : tuple of (int, int)
+        Least and largest integer that the model takes there, as far as it was tried: a table of one row has
+        no second, and nothing is divided by 0. Means nothing for floats.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    values: tuple[int, int] = (0, 1)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import onnx
+import onnx.numpy_helper
 
 __all__ = [
+    "KNOWN_DOMAINS",
     "STANDARD_DOMAINS",
     "attribute",
+    "constant_nodes",
     "graphs",
+    "graphs_of",
     "infer_shapes",
+    "nested",
     "nodes",
     "operator_counts",
     "opset",
@@ -21,29 +27,37 @@ __all__ = [
 ]
 
 STANDARD_DOMAINS = ("", "ai.onnx")
+#: Those whose operators have rules that write them in standard ones.
+KNOWN_DOMAINS = (*STANDARD_DOMAINS, "com.microsoft")
+
+
+def graphs_of(node: Any) -> Iterator[Any]:
+    """The graphs that are a node's attributes; those within them are not entered."""
+    for attr in node.attribute:
+        if attr.type == onnx.AttributeProto.GRAPH:
+            yield attr.g
+        yield from attr.graphs
 
 
 def _direct_subgraphs(holder: Any) -> Iterator[Any]:
     for node in holder.node:
-        for attr in node.attribute:
-            if attr.type == onnx.AttributeProto.GRAPH:
-                yield attr.g
-            yield from attr.graphs
+        yield from graphs_of(node)
 
 
-def _nested(graph: Any) -> Iterator[Any]:
+def nested(graph: Any) -> Iterator[Any]:
+    """A graph, then every graph inside its nodes, depth first."""
     yield graph
     for inner in _direct_subgraphs(graph):
-        yield from _nested(inner)
+        yield from nested(inner)
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[Any]:
     """The model's graph, then every graph inside a node (branches, loop bodies), depth first."""
-    yield from _nested(model.graph)
+    yield from nested(model.graph)
 
 
 def _names_read(graph: Any) -> set[str]:
-    return {name for inner in _nested(graph) for node in inner.node for name in node.input}
+    return {name for inner in nested(graph) for node in inner.node for name in node.input}
 
 
 def _lend_constants(graph: Any, outer: dict[str, Any]) -> None:
@@ -76,6 +90,9 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     for value in copied.graph.output:
         value.CopyFrom(outputs[value.name])
+    for inner, known in zip(list(graphs(copied))[1:], list(graphs(inferred))[1:], strict=True):
+        for value, found in zip(inner.output, known.output, strict=True):
+            value.CopyFrom(found)
     return copied
 
 
@@ -89,7 +106,7 @@ def tensors(model: onnx.ModelProto) -> Iterator[Any]:
     """Every tensor stored in the model: initializers, sparse ones, attributes, those of functions as well."""
     found = list(graphs(model))
     for function in model.functions:
-        found.extend(inner for outer in _direct_subgraphs(function) for inner in _nested(outer))
+        found.extend(inner for outer in _direct_subgraphs(function) for inner in nested(outer))
     for graph in found:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
@@ -108,6 +125,23 @@ def title(node: Any) -> str:
     if node.name:
         return f"'{node.name}'"
     return f"that makes '{node.output[0]}'" if node.output else "without a name"
+
+
+def constant_nodes(graph: Any) -> dict[str, Any]:
+    """The tensors that the graph's ``Constant`` nodes make, by their names."""
+    found: dict[str, Any] = {}
+    for node in graph.node:
+        if node.op_type != "Constant" or not node.output:
+            continue
+        for attr in node.attribute:
+            value = onnx.helper.get_attribute_value(attr)
+            if attr.name == "value":
+                found[node.output[0]] = value
+            elif attr.name in ("value_float", "value_floats"):
+                found[node.output[0]] = onnx.numpy_helper.from_array(np.asarray(value, np.float32))
+            elif attr.name in ("value_int", "value_ints"):
+                found[node.output[0]] = onnx.numpy_helper.from_array(np.asarray(value, np.int64))
+    return found
 
 
 def attribute(node: Any, name: str, default: Any = None) -> Any:

@@ -18,7 +18,8 @@ def random_inputs(specs: Sequence[TensorSpec], seed: int) -> dict[str, npt.NDArr
 
     Floats are uniform in [-1, 1), where normalized images and audio lie. Integers are 0 or 1: these are valid
     as token ids of any vocabulary, as masks, and as indices of any axis longer than one, while nothing in a
-    model's file tells how far a larger number may go.
+    model's file tells how far a larger number may go. Where the model takes others alone, its spec says
+    which.
 
     Parameters
     ----------
@@ -34,7 +35,11 @@ def random_inputs(specs: Sequence[TensorSpec], seed: int) -> dict[str, npt.NDArr
     drawn: dict[str, npt.NDArray[Any]] = {}
     for spec in specs:
         dtype = np.dtype(spec.dtype)
-        floats = dtype.kind == "f"
-        values = generator.uniform(-1.0, 1.0, spec.shape) if floats else generator.integers(0, 2, spec.shape)
-        drawn[spec.name] = np.asarray(values).astype(dtype)
+        least, largest = spec.values
+        values: npt.NDArray[Any] = np.asarray(
+            generator.uniform(-1.0, 1.0, spec.shape)
+            if dtype.kind == "f"
+            else generator.integers(least, largest + 1, spec.shape)
+        )
+        drawn[spec.name] = values.astype(dtype)
     return drawn

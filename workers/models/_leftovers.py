@@ -41,10 +41,15 @@ def refuse_training(model: onnx.ModelProto, path: Path) -> None:
     Raises
     ------
     ModelError
-        A Dropout is in training mode, or may be put into it by an input.
+        A Dropout is in training mode, or may be put into it by an input; or a BatchNormalization is.
     """
     flags = _constant_flags(model)
     for node in _graphs.nodes(model):
+        if node.op_type == "BatchNormalization" and _graphs.attribute(node, "training_mode", 0):
+            raise ModelError(
+                f"{path}: BatchNormalization (node {_graphs.title(node)}) is in training mode, where it "
+                "normalizes by the batch it is given; export the model in inference mode (eval())"
+            )
         if node.op_type == "Dropout" and _trains(node, flags):
             raise ModelError(
                 f"{path}: Dropout (node {_graphs.title(node)}) is in training mode, where it draws random "

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import onnx
-import onnx.inliner
 from onnx import helper
 
 from workers.errors import ModelError
@@ -18,12 +17,17 @@ from workers.messages import PreparedModel, TensorSpec
 from workers.models import _graphs, _shapes
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
+from workers.models._mend import mend
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line
 from workers.models._refuse import check_valid, refuse_unsupported
+from workers.models._runtime import refuse_shapes_by_values
 from workers.models._simplify import SIMPLIFIERS, Simplifier
 from workers.models._sums import split_sums
 from workers.models._verify import Expectation
+from workers.models.rewrites import rewrite
+from workers.models.rewrites.branches import split_choices
+from workers.models.rewrites.functions import inline_functions
 
 __all__ = ["input_specs", "prepare"]
 
@@ -47,20 +51,15 @@ _SIZED_BY_VALUES = {
 }
 
 
-def _inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
-    if not model.functions:
-        return model, []
-    count = len(model.functions)
-    return onnx.inliner.inline_local_functions(model), [f"inlined {count} functions that the model defines"]
-
-
 def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     model, sha256 = read_model(path)
-    check_valid(model, path)
-    model, changes = _inline_functions(model)
+    changes = mend(model)
+    changes += check_valid(model, path)
+    model, inlined = inline_functions(model)
     refuse_unsupported(model, path)
     refuse_training(model, path)
-    return model, sha256, changes
+    refuse_shapes_by_values(model, path)
+    return model, sha256, changes + inlined
 
 
 def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
@@ -136,6 +135,11 @@ def _rewrite(
     unrolled = unroll_recurrent(model, path)
     if unrolled:
         model = simplify(model)
+    model, chosen = split_choices(model)
+    model, rewritten = rewrite(model)
+    rewritten = chosen + rewritten
+    if rewritten:
+        model = simplify(model)
     summed = split_sums(model)
     model = _tidy(model, original)
     _fix_outputs(model, expected.shapes, path)
@@ -152,7 +156,7 @@ def _rewrite(
         changes.append(
             f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})"
         )
-    return model, changes + unrolled + summed
+    return model, changes + unrolled + rewritten + summed
 
 
 def _simplified(
@@ -226,6 +230,7 @@ def prepare(
             if one.contradicts(solved[name])
         ]
         raise ModelError(f"{error}{''.join(contradicted)}") from None
+    inputs = expected.inputs
     data, prepared, done = _simplified(model, expected, file)
     outputs = tuple(_spec(v, shape) for v, shape in zip(prepared.graph.output, expected.shapes, strict=True))
     return PreparedModel(

@@ -12,11 +12,13 @@ import onnxruntime
 from workers.errors import ModelError
 from workers.messages import ModelTiming
 
-__all__ = ["first_line", "open_session", "run_reference", "time_reference"]
+__all__ = ["first_line", "loads", "open_session", "run_reference", "time_reference"]
 
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
 _SILENT = 4
+# As they are named in the model's bytes.
+_PRODUCTS_OF_BYTES = (b"QLinear", b"QGemm", b"MatMulInteger", b"ConvInteger", b"QAttention")
 
 
 def first_line(error: Exception) -> str:
@@ -26,8 +28,15 @@ def first_line(error: Exception) -> str:
     return text.removeprefix("[ONNXRuntimeError] : ")
 
 
-def open_session(onnx: bytes, threads: int, *, optimize: bool = True) -> Any:
+def open_session(onnx: bytes, threads: int, *, optimize: bool = True, exact: bool = False) -> Any:
     """An inference session on the CPU that runs one operator after the other.
+
+    Parameters
+    ----------
+    exact : bool, optional
+        Where the CPU has no dot products of bytes (VNNI), onnxruntime multiplies unsigned by signed ones with
+        an instruction that saturates, and is wrong by some steps. Its setting against that costs time, and
+        takes a rewriting of its own: a model with such products is optimized in any case.
 
     Raises
     ------
@@ -39,13 +48,26 @@ def open_session(onnx: bytes, threads: int, *, optimize: bool = True) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
-    if not optimize:
+    products = exact and any(name in onnx for name in _PRODUCTS_OF_BYTES)
+    if products:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    elif not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     # Its exceptions share no base class below Exception.
     except Exception as error:
         raise ModelError(f"onnxruntime can't load the model: {first_line(error)}") from None
+
+
+def loads(onnx: bytes) -> bool:
+    """Say whether onnxruntime takes a model as it is."""
+    try:
+        open_session(onnx, 1, optimize=False)
+    except ModelError:
+        return False
+    return True
 
 
 def _call(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -80,7 +102,7 @@ def run_reference(
     ModelError
         onnxruntime can't load the model or run it on these inputs.
     """
-    return _call(open_session(onnx, threads, optimize=optimize), inputs)
+    return _call(open_session(onnx, threads, optimize=optimize, exact=True), inputs)
 
 
 def time_reference(

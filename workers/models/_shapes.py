@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ __all__ = [
 _EXAMPLE_IMAGE_SIDE = 224
 _EXAMPLE_LENGTH = 128
 _IMAGE_RANK = 4
+# What exporters call it; tf2onnx numbers what has no name.
+_BATCH = re.compile(r"(?i).*batch.*|n|b|bs|unk__\d+")
 
 
 class DeclaredInput(NamedTuple):
@@ -37,17 +40,22 @@ class DeclaredInput(NamedTuple):
         A fixed size, the name of a dynamic dimension, or None where the file says nothing.
     dtype : str
         numpy's name of the element type.
+    ranked : bool
+        The file says how many dimensions there are.
     """
 
     name: str
     dims: tuple[int | str | None, ...]
     dtype: str
+    ranked: bool = True
 
     def contradicts(self, shape: tuple[int, ...]) -> bool:
         """Whether ``shape`` changes a size that the file declares fixed."""
         return any(isinstance(dim, int) and dim != size for dim, size in zip(self.dims, shape, strict=False))
 
     def __str__(self) -> str:
+        if not self.ranked:
+            return "without a shape"
         return "[" + ", ".join("?" if dim is None else str(dim) for dim in self.dims) + "]"
 
 
@@ -79,6 +87,7 @@ def declared_inputs(model: onnx.ModelProto) -> list[DeclaredInput]:
             value.name,
             _dims(value),
             onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+            value.type.tensor_type.HasField("shape"),
         )
         for value in _inputs(model)
     ]
@@ -115,7 +124,7 @@ def parse_input_shape(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _example(declared: DeclaredInput) -> str:
-    dims = declared.dims
+    dims = declared.dims if declared.ranked else (None,) * _IMAGE_RANK
     other = _EXAMPLE_IMAGE_SIDE if len(dims) == _IMAGE_RANK else _EXAMPLE_LENGTH
     sizes = [dim if isinstance(dim, int) else (1 if place == 0 else other) for place, dim in enumerate(dims)]
     return f"--input-shape '{declared.name}:{','.join(map(str, sizes))}'"
@@ -131,11 +140,19 @@ def _check_asked(inputs: list[DeclaredInput], shapes: Mapping[str, tuple[int, ..
         if any(size < 1 for size in shape):
             raise UsageError(f"{flag}: every size must be at least 1")
         dims = by_name[name].dims
-        if len(dims) != len(shape):
+        if by_name[name].ranked and len(dims) != len(shape):
             raise UsageError(
                 f"{flag}: input '{name}' of {path} has {len(dims)} dimensions, {by_name[name]}, "
                 f"and not {len(shape)}"
             )
+
+
+def _only_the_batch(declared: DeclaredInput) -> bool:
+    """Say whether an input's first size is open alone, and called as a batch is, or not at all."""
+    first, *others = declared.dims or ("",)
+    if not declared.ranked or not others or not all(isinstance(dim, int) for dim in others):
+        return False
+    return first is None or (isinstance(first, str) and _BATCH.fullmatch(first) is not None)
 
 
 def solve_shapes(
@@ -144,7 +161,7 @@ def solve_shapes(
     """The full shape of every input, from what is declared and what was asked for.
 
     A dimension's name that was given a size through one input has that size in all inputs: the model says so.
-    Nothing else is guessed.
+    Where the batch is all that is open it is 1. Nothing else is guessed.
 
     Raises
     ------
@@ -175,9 +192,13 @@ def solve_shapes(
             continue
         dims = [sizes[dim][0] if isinstance(dim, str) and dim in sizes else dim for dim in declared.dims]
         fixed = tuple(dim for dim in dims if isinstance(dim, int))
-        if len(fixed) < len(dims):
+        if len(fixed) < len(dims) or not declared.ranked:
             unknown.append(declared)
         solved[declared.name] = fixed
+    if unknown and all(_only_the_batch(declared) for declared in unknown):
+        for declared in unknown:
+            solved[declared.name] = (1, *solved[declared.name])
+        unknown = []
     if unknown:
         listed = "; ".join(f"input '{declared.name}' is {declared}" for declared in unknown)
         flags = " ".join(_example(declared) for declared in unknown)
@@ -210,9 +231,10 @@ def fix_shapes(model: onnx.ModelProto, solved: Mapping[str, tuple[int, ...]]) ->
     values = [value for value in _inputs(model) if value.name in solved]
     for declared, value in zip(declared_inputs(model), values, strict=True):
         shape = solved[declared.name]
-        if declared.dims == shape:
+        if declared.ranked and declared.dims == shape:
             continue
         changes.append(f"fixed input '{declared.name}', declared {declared}, to {shape_text(shape)}")
+        value.type.tensor_type.shape.SetInParent()
         value.type.tensor_type.shape.ClearField("dim")
         for size in shape:
             value.type.tensor_type.shape.dim.add().dim_value = size

@@ -383,7 +383,7 @@ def main(argv: list[str] | None = None) -> None:
     parent = Connection(options.fd)
     warm: Answer
     try:
-        from workers.engines import load
+        from workers.environments.load import load
 
         engine = load(options.engine, options.folder)
         engine.warm(options.role)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.campaigns.spec import DEFAULT_TRIALS_PER_TASK
 from orchestrator.storage.rows import TaskStanding
 
-__all__ = ["PlannedTask", "WantedTask", "plan_tasks"]
+__all__ = ["DEFAULT_TRIALS_PER_TASK", "PlannedTask", "WantedTask", "plan_tasks"]
+
+#: Trials for each task where neither --trials nor --time says anything.
+DEFAULT_TRIALS_PER_TASK = 64
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import pathlib
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from orchestrator.campaigns.running.leases import LEASE_SECONDS, bury_the_dead, claim, this_owner
 from orchestrator.campaigns.running.listener import Listener, Nobody
 from orchestrator.campaigns.running.outcome import Outcome
-from orchestrator.campaigns.running.run import CampaignRun, StopError
+from orchestrator.campaigns.running.run import CampaignRun
+from orchestrator.campaigns.running.signals import StopSignals
+from orchestrator.campaigns.running.stopping import StopError
 from orchestrator.campaigns.scheduling.staffing import Staffing
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import LeaseLostError, StorageError, TunefleetError, UsageError
@@ -118,21 +115,16 @@ class _Coordinator:
     ) -> None:
         self._store, self._options, self._listener, self._several = store, fleet, listener, several
         self._runs: list[CampaignRun] = []
-        self._interrupted = False
+        self._signals = StopSignals(self._heard_signal)
         self._looked_at = -math.inf
         self._foreign: tuple[int, float] | None = None
-        self._floor = Staffing(
-            store,
-            fleet.ray_address,
-            fleet.slots,
-            halted=self._halt,
-            say=listener.activity,
-            joined=self._take_signals,
+        self._staffing = Staffing(
+            store, fleet.ray_address, fleet.slots, halted=self._halt, say=listener.activity
         )
 
     def follow(self, campaign_id: int) -> Outcome:
         """Run one campaign."""
-        with self._signals():
+        with self._signals.taken():
             run = self._take_on(self._store.get_campaign(campaign_id))
             try:
                 while run.alive:
@@ -148,23 +140,23 @@ class _Coordinator:
         """Run those that wait, until interrupted or, where that is wanted, until none is left."""
         idle = False
         bury_the_dead(self._store)
-        with self._signals():
+        with self._signals.taken():
             try:
                 while True:
                     self._reap()
-                    more = not self._interrupted and self._take_more(at_once)
+                    more = not self._signals.interrupted and self._take_more(at_once)
                     if self._runs:
                         idle = False
                         self._step()
                         continue
-                    if self._interrupted:
+                    if self._signals.interrupted:
                         raise KeyboardInterrupt
                     if more:
                         continue
                     if until_idle:
                         return
                     if not idle:
-                        self._floor.close()
+                        self._staffing.close()
                         self._listener.activity("waiting for campaigns")
                         idle = True
                     time.sleep(_IDLE_SECONDS)
@@ -175,7 +167,7 @@ class _Coordinator:
 
     def _take_on(self, row: CampaignRow) -> CampaignRun:
         prefix = f"campaign {row.id}: " if self._several else ""
-        run = CampaignRun(self._store, row, self._floor, self._options, self._listener, prefix)
+        run = CampaignRun(self._store, row, self._staffing, self._options, self._listener, prefix)
         self._runs.append(run)
         run.start()
         return run
@@ -230,7 +222,7 @@ class _Coordinator:
             last.displace(first)
 
     def _reap(self) -> None:
-        """Let go who is over; what is wrong with this program ends all of them."""
+        """Forget the campaigns that came to their end; a fault of this program ends all of them."""
         for run in [run for run in self._runs if not run.alive]:
             self._runs.remove(run)
             error, name = run.error, f"campaign {run.row.id} ({run.row.name})"
@@ -247,48 +239,29 @@ class _Coordinator:
 
     def _step(self) -> None:
         self._halt()
-        if self._floor.staffed and not any(run.may_tune for run in self._runs):
-            self._floor.close()
-        self._floor.step()
+        if self._staffing.staffed and not any(run.may_tune for run in self._runs):
+            self._staffing.close()
+        self._staffing.step()
 
     def _wind_up(self) -> None:
         """End what is left, however it came to this."""
         for run in self._runs:
             if run.alive:
                 run.interrupt("the coordinator stopped")
-        self._floor.stop(StopError())
+        self._staffing.stop(StopError())
         until = time.monotonic() + _WIND_UP_SECONDS
         for run in self._runs:
             run.join(max(0.0, until - time.monotonic()))
 
     # -- being stopped
 
+    def _heard_signal(self) -> None:
+        self._listener.activity("stopping; once more to stop at once")
+        self._staffing.wake()
+
     def _halt(self) -> bool:
         """Pass an interrupt on; say whether there was one."""
-        if self._interrupted:
+        if self._signals.interrupted:
             for run in self._runs:
                 run.interrupt()
-        return self._interrupted
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        before = self._take_signals()
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _take_signals(self) -> dict[int, Any]:
-        """Have the signals that stop campaigns come here, and return who had them before."""
-
-        def interrupt(number: int, _: Any) -> None:
-            if self._interrupted:
-                raise KeyboardInterrupt  # a second Ctrl-C does not wait
-            self._interrupted = True
-            self._listener.activity("stopping; once more to stop at once")
-            self._floor.wake()
-
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self._signals.interrupted

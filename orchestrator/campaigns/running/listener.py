@@ -18,8 +18,10 @@ class Listener(Protocol):
 
 
 class Nobody:
+    """A listener that does nothing."""
+
     def activity(self, text: str) -> None:
-        pass
+        """Do nothing."""
 
     def changed(self, campaign_id: int) -> None:
-        pass
+        """Do nothing."""

@@ -1,23 +1,24 @@
 """The loop that gives the devices and cores of one fleet to the campaigns that are tuned on it.
 
-It is one thread's, the only one that touches the fleet. What each campaign has to give and what became of it
-is for its :class:`~orchestrator.campaigns.tuning.tuner.Tuning`; who is next,
+It is one thread's, the only one that touches the fleet. A campaign's job says what it has to give; here it is
+charged to the campaign and given to the fleet, and its completion goes back to the job. Who is next,
 :mod:`~orchestrator.campaigns.scheduling.shares` says.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
+from orchestrator.campaigns.scheduling.job import TuningJob
 from orchestrator.campaigns.scheduling.shares import Shares
-from orchestrator.errors import StorageError
-from orchestrator.storage import Sighting, Storage
+from orchestrator.campaigns.scheduling.sightings import DeviceReports
+from orchestrator.fleet.port import Completion, Device, Fleet, Work
+from orchestrator.storage import Storage
 
-__all__ = ["Fleet", "Scheduler", "TuningJob"]
+__all__ = ["Scheduler"]
 
 #: Built candidates that end a turn of searching and building where these share cores with the device.
 TURN = 16
@@ -25,106 +26,29 @@ TURN = 16
 #: own. One that is opened anew proposes again what it knew to be measured. Every core may have one.
 OPEN = 48
 _LEAST_OPEN = 4
-_TELL_SECONDS = 5.0
 _WAIT_SECONDS = 0.5
 _CORES = "cores"
-
-
-class Fleet(Protocol):
-    """What this loop needs of a fleet; see :class:`orchestrator.fleet.ray.fleet.RayFleet`."""
-
-    versions: dict[str, str]
-
-    @property
-    def total_slots(self) -> int: ...
-    @property
-    def free_slots(self) -> int: ...
-    @property
-    def computing(self) -> int: ...
-    @property
-    def ready_devices(self) -> Mapping[str, int]: ...
-    @property
-    def all_devices(self) -> Sequence[Any]: ...
-    def idle_devices(self) -> Sequence[Any]: ...
-    def search(self, tag: Any, session: str, method: str, *args: Any) -> None: ...
-    def train(self, tag: Any, samples: Any, timeout_s: float) -> None: ...
-    def close(self, session: str) -> None: ...
-    def build(self, tag: Any, *args: Any) -> None: ...
-    def measure(self, tag: Any, artifact: Any, device: Any, *args: Any) -> None: ...
-    def wait(self, timeout_s: float) -> list[Any]: ...
-    def check(self, device_classes: Sequence[str]) -> None: ...
-    def pause(self, device: Any) -> None: ...
-    def resume(self, device: Any) -> None: ...
-
-
-class TuningJob(Protocol):
-    """What this loop needs of a campaign; see :class:`orchestrator.campaigns.tuning.tuner.Tuning`."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def device_classes(self) -> Sequence[str]: ...
-    @property
-    def done(self) -> bool: ...
-    @property
-    def flush_in_s(self) -> float | None: ...
-    def begin(self, fleet: Any) -> None: ...
-    def fit(self, ready: Mapping[str, int], max_open: int) -> None: ...
-    @property
-    def wants_cores(self) -> bool: ...
-    def measurable_on(self, device_class: str) -> int: ...
-    def compute(self) -> bool: ...
-    def measure(self, device: Any) -> None: ...
-    def take(self, completion: Any) -> None: ...
-    def tend(self) -> None: ...
-    def stop(self) -> None: ...
-    def end(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The tag of a piece of work on the fleet: whose it is, its own tag, and what it was charged."""
-
-    tuned: TuningJob
-    tag: Any
-    resource: str
-    charged: float
-    began: float
+_Value = TypeVar("_Value")
 
 
 @dataclass
 class _Member:
-    tuned: TuningJob
+    """A campaign on the fleet, and how many pieces of its work the cores have."""
+
+    job: TuningJob
     stopped: Callable[[], bool]
     ended: Callable[[Exception | None], None]
     computing: int = 0
 
 
-class _Counter:
-    """The fleet as one campaign sees it: what it asks for is noted, and comes back to it."""
+@dataclass(frozen=True)
+class _Charge:
+    """Whose a piece of work is, and what it was charged."""
 
-    def __init__(self, loop: Scheduler, tuned: TuningJob) -> None:
-        self._loop, self._tuned, self._fleet = loop, tuned, loop.fleet
-
-    @property
-    def versions(self) -> dict[str, str]:
-        return self._fleet.versions
-
-    def search(self, tag: Any, *args: Any) -> None:
-        self._fleet.search(self._loop._begin(self._tuned, tag, _CORES), *args)
-
-    def train(self, tag: Any, *args: Any) -> None:
-        self._fleet.train(self._loop._begin(self._tuned, tag, _CORES), *args)
-
-    def build(self, tag: Any, *args: Any) -> None:
-        self._fleet.build(self._loop._begin(self._tuned, tag, _CORES), *args)
-
-    def measure(self, tag: Any, artifact: Any, device: Any, *args: Any) -> None:
-        work = self._loop._begin(self._tuned, tag, _model(device.device_class))
-        self._fleet.measure(work, artifact, device, *args)
-
-    def close(self, session: str) -> None:
-        self._fleet.close(session)
+    member: _Member
+    resource: str
+    charged: float
+    began: float
 
 
 class Scheduler:
@@ -147,11 +71,11 @@ class Scheduler:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.fleet = fleet
-        self._store, self._pause_local, self._clock = store, pause_local, clock
+        self._fleet, self._pause_local, self._clock = fleet, pause_local, clock
         self._shares = Shares()
         self._members: dict[int, _Member] = {}
-        self._began = self._told_at = time.monotonic()
+        self._charges: dict[Work, _Charge] = {}
+        self._reports = DeviceReports(store, fleet)
 
     @property
     def busy(self) -> bool:
@@ -160,7 +84,7 @@ class Scheduler:
 
     def add(
         self,
-        tuned: TuningJob,
+        job: TuningJob,
         stopped: Callable[[], bool],
         ended: Callable[[Exception | None], None],
         priority: int = 0,
@@ -174,9 +98,10 @@ class Scheduler:
         ended : callable
             Told when it is over here, and what was wrong if anything was.
         """
-        self._members[tuned.id] = member = _Member(tuned, stopped, ended)
-        self._shares.join(tuned.id, priority)
-        self._guarded(member, lambda: tuned.begin(_Counter(self, tuned)))
+        self._members[job.id] = member = _Member(job, stopped, ended)
+        self._shares.join(job.id, priority)
+        self._guarded(member, lambda: job.begin(self._fleet.versions))
+        self._close_searches(job)
 
     def rank(self, campaign_id: int, priority: int) -> None:
         """Give a campaign another priority."""
@@ -190,13 +115,14 @@ class Scheduler:
         # Devices first: none shall wait for the store.
         self._dispatch()
         for member in list(self._members.values()):
-            self._guarded(member, member.tuned.tend)
+            self._guarded(member, member.job.tend)
+            self._close_searches(member.job)
         if not self._members and not alone:
             return
-        for completion in self.fleet.wait(self._pause_s()):
+        for completion in self._fleet.wait(self._pause_s()):
             self._take(completion)
         self._settle()
-        self._tell_devices()
+        self._reports.tell()
 
     def stop(self, error: Exception) -> None:
         """Let all campaigns go where the loop itself can't go on; what they have measured they store."""
@@ -211,12 +137,12 @@ class Scheduler:
         A device that shares its cores has turns: what is searched and built on them stands still from the
         moment when enough candidates wait for it until none does, so that the device is quiet.
         """
-        fleet, members = self.fleet, self._members.values()
+        fleet, members = self._fleet, self._members.values()
         ready = fleet.ready_devices
         most = max(OPEN, fleet.total_slots)
         for member in members:
-            member.tuned.fit(ready, max(_LEAST_OPEN, most // len(members)))
-        places: dict[Any, list[Any]] = {}
+            member.job.fit(ready, max(_LEAST_OPEN, most // len(members)))
+        places: dict[str, list[Device]] = {}
         for device in fleet.idle_devices():
             places.setdefault(device.place, []).append(device)
         for devices in places.values():
@@ -230,21 +156,20 @@ class Scheduler:
             self._give_to_devices(devices, nothing_else)
 
     def _give_to_cores(self) -> None:
-        while self.fleet.free_slots > 0:
+        while self._fleet.free_slots > 0:
             for campaign_id in self._shares.order(_CORES, self._members):
-                member = self._members[campaign_id]
-                if self._guarded(member, member.tuned.compute):
+                if self._give(self._members[campaign_id], None):
                     break
             else:
                 return
 
-    def _give_to_devices(self, devices: list[Any], nothing_else: bool) -> None:
+    def _give_to_devices(self, devices: list[Device], nothing_else: bool) -> None:
         """Give one of the devices of one place a candidate: they share cores, and measure one at a time."""
         sharing = [device for device in devices if device.shares_cores]
         if sharing and not sharing[0].paused:
             # What is to be measured first may be what nothing of its own priority is worked on for.
             if sum(self._waiting(sharing, everyone=nothing_else).values()) >= (1 if nothing_else else TURN):
-                self.fleet.pause(sharing[0])
+                self._fleet.pause(sharing[0])
                 self._pause_local()
             else:
                 devices = [device for device in devices if not device.shares_cores]
@@ -252,15 +177,30 @@ class Scheduler:
         while devices and (waiting := self._waiting(devices, everyone=nothing_else)):
             campaign_id = self._shares.order(_model(devices[0].device_class), waiting)[0]
             member = self._members[campaign_id]
-            device = next(d for d in devices if member.tuned.measurable_on(d.device_class))
-            if self._guarded(member, lambda: self._measure(member, device)):  # noqa: B023 - called here
+            device = next(d for d in devices if member.job.measurable_on(d.device_class))
+            if self._give(member, device) or campaign_id in self._members:
                 return
 
-    def _measure(self, member: _Member, device: Any) -> bool:
-        member.tuned.measure(device)
-        return True
+    def _give(self, member: _Member, device: Device | None) -> bool:
+        """Give a device, or without one a core, a campaign's next piece of work; say whether it had any."""
+        job = member.job
 
-    def _waiting(self, devices: list[Any], *, everyone: bool = False) -> dict[int, int]:
+        def give() -> bool:
+            work: Work | None
+            work = job.next_work() if device is None else job.next_measurement(device)
+            if work is None:
+                return False
+            resource = _CORES if device is None else _model(device.device_class)
+            self._fleet.submit(work)
+            charged = self._shares.begin(job.id, resource)
+            self._charges[work] = _Charge(member, resource, charged, self._clock())
+            if device is None:
+                member.computing += 1
+            return True
+
+        return self._guarded(member, give) or False
+
+    def _waiting(self, devices: Sequence[Device], *, everyone: bool = False) -> dict[int, int]:
         """Count the candidates that wait for any of these devices, by campaign.
 
         Where cores are shared, those of a lower priority wait until the higher has no use for the cores.
@@ -271,48 +211,47 @@ class Scheduler:
                 (
                     self._shares.priority(i)
                     for i, m in self._members.items()
-                    if m.computing or m.tuned.wants_cores
+                    if m.computing or m.job.wants_cores
                 ),
                 default=None,
             )
         found: dict[int, int] = {}
         for campaign_id, member in self._members.items():
             if level is None or self._shares.priority(campaign_id) >= level:
-                count = sum(member.tuned.measurable_on(device.device_class) for device in devices)
+                count = sum(member.job.measurable_on(device.device_class) for device in devices)
                 if count:
                     found[campaign_id] = count
         return found
 
-    def _begin(self, tuned: TuningJob, tag: Any, resource: str) -> _Work:
-        if resource == _CORES:
-            self._members[tuned.id].computing += 1
-        return _Work(tuned, tag, resource, self._shares.begin(tuned.id, resource), self._clock())
-
     # -- taking results
 
-    def _take(self, completion: Any) -> None:
-        work: _Work = completion.tag
-        self._shares.end(work.tuned.id, work.resource, work.charged, self._clock() - work.began)
-        member = self._members.get(work.tuned.id)
-        own = replace(completion, tag=work.tag)
-        if member is None or member.tuned is not work.tuned:
-            work.tuned.take(own)  # it is over, and only wants to know what it left open
-            return
-        if work.resource == _CORES:
-            member.computing -= 1
-        self._guarded(member, lambda: work.tuned.take(own))
+    def _take(self, completion: Completion) -> None:
+        charge = self._charges.pop(completion.work)
+        member, job = charge.member, charge.member.job
+        self._shares.end(job.id, charge.resource, charge.charged, self._clock() - charge.began)
+        if self._members.get(job.id) is not member:
+            job.take(completion)  # it is over, and only wants to know what it left open
+        else:
+            if charge.resource == _CORES:
+                member.computing -= 1
+            self._guarded(member, lambda: job.take(completion))
+        self._close_searches(job)
+
+    def _close_searches(self, job: TuningJob) -> None:
+        for session in job.closed_searches():
+            self._fleet.close_search(session)
 
     def _settle(self) -> None:
         """Stop the campaigns that are to be stopped, and let those go that are over."""
         for member in list(self._members.values()):
             if member.stopped():
-                self._guarded(member, member.tuned.stop)
-            elif self._members.get(member.tuned.id) is member:
-                self._guarded(member, lambda: self.fleet.check(member.tuned.device_classes))  # noqa: B023
-            if self._members.get(member.tuned.id) is member and member.tuned.done:
+                self._guarded(member, member.job.stop)
+            elif self._members.get(member.job.id) is member:
+                self._guarded(member, lambda: self._fleet.check(member.job.device_classes))  # noqa: B023
+            if self._members.get(member.job.id) is member and member.job.done:
                 self._let_go(member, None)
 
-    def _guarded(self, member: _Member, work: Callable[[], Any]) -> Any:
+    def _guarded(self, member: _Member, work: Callable[[], _Value]) -> _Value | None:
         """Do what is one campaign's; what goes wrong there ends that one and leaves the others running."""
         try:
             return work()
@@ -321,46 +260,25 @@ class Scheduler:
             return None
 
     def _let_go(self, member: _Member, error: Exception | None) -> None:
-        if self._members.get(member.tuned.id) is not member:
+        job = member.job
+        if self._members.get(job.id) is not member:
             return
-        del self._members[member.tuned.id]
-        self._shares.leave(member.tuned.id)
+        del self._members[job.id]
+        self._shares.leave(job.id)
         try:
-            member.tuned.end()
+            job.end()
         except Exception as later:
             error = later
-        self._tell_devices(final=not self._members)
+        self._close_searches(job)
+        self._reports.tell(final=not self._members)
         member.ended(error)
 
     def _pause_s(self) -> float:
         """Say how long nothing has to happen."""
-        due = [member.tuned.flush_in_s for member in self._members.values()]
+        due = [member.job.flush_in_s for member in self._members.values()]
         return max(0.0, min([_WAIT_SECONDS, *(seconds for seconds in due if seconds is not None)]))
-
-    def _tell_devices(self, *, final: bool = False) -> None:
-        """Store how the devices stand, for whoever asks meanwhile; now and then, and where one changed."""
-        now = time.monotonic()
-        if now < self._told_at + _TELL_SECONDS and not final:
-            return
-        elapsed, self._told_at = now - self._began, now
-        found = []
-        for device in self.fleet.all_devices:
-            state = device.state if device.state != "ready" else "busy" if device.busy else "free"
-            found.append(
-                Sighting(
-                    device.station.key,
-                    device.host,
-                    device.station.device,
-                    "seen" if final and device.state == "ready" else state,
-                    device.last_error,
-                    device.measured / elapsed * 3600 if elapsed > 0 else None,
-                )
-            )
-        # It is told for people: a store that fails now is told the next time.
-        with contextlib.suppress(StorageError):
-            self._store.see_devices(found)
 
 
 def _model(device_class: str) -> str:
-    """Name what a device class is a class of: targets for the same hardware share it."""
+    """Return the hardware that a device class is of: the classes of all targets for it share its devices."""
     return device_class.rpartition("@")[2]

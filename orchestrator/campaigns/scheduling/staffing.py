@@ -1,40 +1,35 @@
-"""What the campaigns of one coordinator share: the fleet they are tuned on, and the cores of this machine.
+"""The fleet of a coordinator: started when a campaign is to be tuned, and given up when none is.
 
 Each campaign lives in a thread of its own, which plans, waits here while it is tuned, and compares. One
-thread, the coordinator's first, carries out what they ask for: Ray's start and all calls of the fleet are
-its.
+thread, the coordinator's first, carries out what they ask for: the fleet's start and all calls of it are its.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from orchestrator.campaigns.scheduling.scheduler import Scheduler, TuningJob
-from orchestrator.errors import EngineTimeoutError, TunefleetError
+from orchestrator.campaigns.scheduling.job import TuningJob
+from orchestrator.campaigns.scheduling.quiet import QuietCores
+from orchestrator.campaigns.scheduling.scheduler import Scheduler
+from orchestrator.errors import TunefleetError
+from orchestrator.fleet.choose import choose_backend
+from orchestrator.fleet.port import DevicesWanted, Fleet
 from orchestrator.storage import Storage
-from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo
 
-if TYPE_CHECKING:
-    from orchestrator.fleet.ray.fleet import RayFleet
-
-__all__ = ["Job", "Staffing"]
+__all__ = ["Staffing", "TuningRequest"]
 
 #: Seconds after which a device that a campaign needs, and that a running fleet lacks, counts as missing.
 COME_SECONDS = 300.0
-#: Seconds to wait for the cores of this machine: others' comparisons have them too, for minutes.
-QUIET_SECONDS = 1800.0
 _STEP_SECONDS = 0.2
 
 
 @dataclass(eq=False)
-class Job:
+class TuningRequest:
     """A campaign's wish to be tuned.
 
     Attributes
@@ -46,10 +41,8 @@ class Job:
     """
 
     engine: str
-    tuned: TuningJob
-    devices: tuple[DeviceInfo, ...]
-    boards: Mapping[str, DeviceInfo]
-    tracker: tuple[str, int] | None
+    job: TuningJob
+    wanted: DevicesWanted
     stopped: Callable[[], bool]
     priority: Callable[[], int]
     over: threading.Event = field(default_factory=threading.Event)
@@ -62,28 +55,22 @@ class Job:
         self.over.set()
 
 
-@dataclass(eq=False)
-class _Hold:
-    """A campaign's wish to have the cores of this machine for itself."""
-
-    tools: Toolbox
-    granted: threading.Event = field(default_factory=threading.Event)
-    released: threading.Event = field(default_factory=threading.Event)
-
-
 class Staffing:
-    """The fleet and this machine.
+    """The fleet, and the scheduler on it.
 
     Parameters
     ----------
     address, slots
-        See :class:`~orchestrator.fleet.ray.fleet.RayFleet`.
+        See :meth:`orchestrator.fleet.port.FleetBackend.make`.
     halted : callable
         Says whether everything is to be stopped.
     say : callable, optional
         Told what is going on that is no single campaign's.
-    joined : callable, optional
-        Called when Ray was started, which may have taken signals for itself.
+
+    Attributes
+    ----------
+    cores : QuietCores
+        Who has the cores of this machine for itself.
     """
 
     def __init__(
@@ -94,25 +81,23 @@ class Staffing:
         *,
         halted: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
-        joined: Callable[[], object] = lambda: None,
     ) -> None:
         self._store, self._address, self._slots = store, address, slots
-        self._halted, self._say, self._joined = halted, say, joined
-        self._fleet: RayFleet | None = None
-        self._loop: Scheduler | None = None
+        self._backend = choose_backend(address)
+        self._halted, self._say = halted, say
+        self._fleet: Fleet | None = None
+        self._scheduler: Scheduler | None = None
         self._engine = ""
-        self._jobs: deque[Job] = deque()
-        self._tuned: list[Job] = []
-        self._holds: deque[_Hold] = deque()
-        self._tools: set[Toolbox] = set()
-        self._paused_local: set[Toolbox] = set()
-        # Ray is started and left by one at a time, and not while another asks its nodes.
-        self._ray = threading.Lock()
+        self._waiting: deque[TuningRequest] = deque()
+        self._tuned: list[TuningRequest] = []
+        # A fleet is started and left by one at a time, and not while another asks its nodes.
+        self._changing = threading.Lock()
         self._wake = threading.Event()
+        self.cores = QuietCores(self.wake)
 
     # -- for a campaign, in its own thread
 
-    def tune(self, job: Job) -> None:
+    def tune(self, request: TuningRequest) -> None:
         """Wait until a campaign was tuned.
 
         Raises
@@ -120,11 +105,11 @@ class Staffing:
         TunefleetError
             What was wrong with it, or with its devices.
         """
-        self._jobs.append(job)
+        self._waiting.append(request)
         self.wake()
-        job.over.wait()
-        if job.error is not None:
-            raise job.error
+        request.over.wait()
+        if request.error is not None:
+            raise request.error
 
     def find(
         self,
@@ -133,56 +118,13 @@ class Staffing:
         say: Callable[[str], None],
         stopped: Callable[[], bool],
     ) -> dict[str, DeviceInfo]:
-        """Find devices on the nodes; see :func:`~orchestrator.fleet.ray.find.find_devices`."""
-        from orchestrator.fleet.ray.find import find_devices
-
+        """Find devices on the fleet's machines; see :meth:`orchestrator.fleet.port.Fleet.find`."""
         assert self._address is not None, "there is no cluster to look in"
-        with self._ray:
+        with self._changing:
             if self._fleet is not None:
                 say("asking the nodes of Ray for their devices")
                 return self._fleet.find(targets, stopped)
-            return find_devices(engine, self._address, targets, say, stopped)
-
-    @contextlib.contextmanager
-    def beside(self, tools: Toolbox) -> Iterator[None]:
-        """Have the engine processes of a campaign stand still where they would disturb what is measured."""
-        self._tools.add(tools)
-        try:
-            yield
-        finally:
-            self._tools.discard(tools)
-            self._paused_local.discard(tools)
-
-    @contextlib.contextmanager
-    def quiet(self, tools: Toolbox, go_on: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Have the cores of this machine for a campaign's own engine processes, to time something on them.
-
-        Parameters
-        ----------
-        go_on : callable, optional
-            Raises where it is not worth waiting any more.
-
-        Raises
-        ------
-        EngineTimeoutError
-            Others would not leave them for :data:`QUIET_SECONDS`.
-        """
-        hold = _Hold(tools)
-        self._holds.append(hold)
-        self.wake()
-        until = time.monotonic() + QUIET_SECONDS
-        try:
-            while not hold.granted.wait(_STEP_SECONDS):
-                go_on()
-                if time.monotonic() > until:
-                    raise EngineTimeoutError(
-                        f"the cores of this machine were not free for {QUIET_SECONDS:.0f} s: other campaigns "
-                        "of this coordinator measure or compare on them"
-                    )
-            yield
-        finally:
-            hold.released.set()
-            self.wake()
+            return self._backend.find_devices(engine, self._address, targets, say, stopped)
 
     def wake(self) -> None:
         """Have the first thread look at once."""
@@ -192,38 +134,37 @@ class Staffing:
 
     def step(self) -> None:
         """Do what there is to do, for half a second at most where no fleet has to be started."""
-        self._give_quiet()
+        self.cores.grant(self._fleet)
         self._staff()
         self._pause_local()
-        loop = self._loop
-        if loop is None:
+        scheduler = self._scheduler
+        if scheduler is None:
             self._wake.wait(_STEP_SECONDS)
             self._wake.clear()
             return
-        for job in self._tuned:
-            loop.rank(job.tuned.id, job.priority())
+        for request in self._tuned:
+            scheduler.rank(request.job.id, request.priority())
         try:
-            loop.step()
+            scheduler.step()
         except Exception as error:
-            loop.stop(error)
+            scheduler.stop(error)
             raise
 
     def close(self) -> None:
         """End the fleet: nobody is going to be tuned on it."""
-        fleet, self._fleet, self._loop = self._fleet, None, None
+        fleet, self._fleet, self._scheduler = self._fleet, None, None
         if fleet is not None:
             self._say("stopping the workers")
-            with self._ray:
+            with self._changing:
                 fleet.stop()
 
     def stop(self, error: Exception) -> None:
         """Send all campaigns away, for this reason, and end the fleet."""
-        if self._loop is not None:
-            self._loop.stop(error)
-        while self._jobs:
-            self._jobs.popleft().end(error)
-        for hold in list(self._holds):
-            hold.granted.set()
+        if self._scheduler is not None:
+            self._scheduler.stop(error)
+        while self._waiting:
+            self._waiting.popleft().end(error)
+        self.cores.grant_all()
         self.close()
 
     @property
@@ -233,47 +174,40 @@ class Staffing:
 
     # -- the fleet
 
+    def _pause_local(self) -> None:
+        self.cores.pause_local(self._fleet)
+
     def _staff(self) -> None:
         """See that each campaign that is to be tuned gets to the fleet."""
-        for job in list(self._jobs):
-            if job.stopped():
-                self._jobs.remove(job)
-                job.end()
+        for request in list(self._waiting):
+            if request.stopped():
+                self._waiting.remove(request)
+                request.end()
                 continue
-            if self._loop is not None and self._engine != job.engine and not self._loop.busy:
+            scheduler = self._scheduler
+            if scheduler is not None and self._engine != request.engine and not scheduler.busy:
                 self.close()
             if self._fleet is None:
-                # What is timed on this machine is not to be disturbed by the start of Ray.
-                if not self._timing and self._ray.acquire(blocking=False):
+                # What is timed on this machine is not to be disturbed by the start of a fleet.
+                if not self.cores.reserved and self._changing.acquire(blocking=False):
                     try:
-                        self._start(job)
+                        self._start(request)
                     finally:
-                        self._ray.release()
+                        self._changing.release()
                 return
-            if self._engine == job.engine:
-                self._wait_for_devices(job, self._fleet)
+            if self._engine == request.engine:
+                self._wait_for_devices(request, self._fleet)
 
-    def _start(self, job: Job) -> None:
-        # Imported here: what only reads the store never waits for Ray's import.
-        from orchestrator.fleet.ray.fleet import RayFleet
-
-        fleet = RayFleet(
-            job.engine,
-            () if job.boards else job.devices,
-            self._address,
-            self._slots,
-            boards=job.boards,
-            tracker=job.tracker,
-        )
+    def _start(self, request: TuningRequest) -> None:
+        fleet = self._backend.make(request.engine, request.wanted, self._address, self._slots)
         try:
-            fleet.join(self._say)
-            # A Ray that took SIGTERM for itself all the same would end this process where it stands.
-            self._joined()
-            ready = fleet.start(self._say, lambda: self._halted() or all(j.stopped() for j in self._jobs))
+            ready = fleet.start(
+                self._say, lambda: self._halted() or all(other.stopped() for other in self._waiting)
+            )
         except TunefleetError as error:
             fleet.stop()
-            self._jobs.remove(job)
-            job.end(error)
+            self._waiting.remove(request)
+            request.end(error)
             return
         except BaseException:
             fleet.stop()
@@ -281,67 +215,27 @@ class Staffing:
         if not ready:
             fleet.stop()
             return
-        self._fleet, self._loop, self._engine = (
-            fleet,
-            Scheduler(self._store, fleet, self._pause_local),
-            job.engine,
-        )
+        self._fleet, self._engine = fleet, request.engine
+        self._scheduler = Scheduler(self._store, fleet, self._pause_local)
 
-    def _wait_for_devices(self, job: Job, fleet: RayFleet) -> None:
+    def _wait_for_devices(self, request: TuningRequest, fleet: Fleet) -> None:
+        """Give a campaign to the scheduler when the fleet has its devices; end it where it has none."""
         now = time.monotonic()
-        if job.asked_at is None:
-            job.asked_at = now
-            fleet.need(() if job.boards else job.devices, job.boards, job.tracker)
-        lacking = fleet.lacking(job.tuned.device_classes)
-        if lacking is not None and fleet.coming and now - job.asked_at < COME_SECONDS:
+        if request.asked_at is None:
+            request.asked_at = now
+            fleet.need(request.wanted)
+        lacking = fleet.lacking(request.job.device_classes)
+        if lacking is not None and fleet.coming and now - request.asked_at < COME_SECONDS:
             return
-        self._jobs.remove(job)
+        self._waiting.remove(request)
         if lacking is not None:
-            job.end(lacking)
+            request.end(lacking)
             return
 
         def ended(error: Exception | None) -> None:
-            self._tuned.remove(job)
-            job.end(error)
+            self._tuned.remove(request)
+            request.end(error)
 
-        assert self._loop is not None
-        self._tuned.append(job)
-        self._loop.add(job.tuned, job.stopped, ended, job.priority())
-
-    # -- the cores of this machine
-
-    @property
-    def _timing(self) -> _Hold | None:
-        """Who has the cores for itself."""
-        first = self._holds[0] if self._holds else None
-        return first if first is not None and first.granted.is_set() else None
-
-    def _give_quiet(self) -> None:
-        """Give the cores to who asked for them first, and back to all when that is over."""
-        if not self._holds:
-            return
-        hold = self._holds[0]
-        if hold.released.is_set():
-            self._holds.popleft()
-            if self._fleet is not None:
-                # The fleet has a step's time between two.
-                self._fleet.release_cores()
-        elif not hold.granted.is_set() and (self._fleet is None or self._fleet.reserve_cores()):
-            self._pause_local(hold.tools)
-            hold.granted.set()
-
-    def _pause_local(self, but: Toolbox | None = None) -> None:
-        """Have the engine processes of campaigns that plan or compile stand still, or go on.
-
-        Told again and again, for one that was not there the last time hears nothing of it.
-        """
-        timing = self._timing
-        but = but or (timing.tools if timing is not None else None)
-        still = but is not None or (self._fleet is not None and self._fleet.paused_here)
-        for tools in list(self._tools):
-            if still and tools is not but:
-                self._paused_local.add(tools)
-                tools.pause()
-            elif tools in self._paused_local:
-                self._paused_local.discard(tools)
-                tools.resume()
+        assert self._scheduler is not None
+        self._tuned.append(request)
+        self._scheduler.add(request.job, request.stopped, ended, request.priority())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from orchestrator.storage.rows import TaskState
 from workers.messages import Candidate, Measurement, Record
 
 __all__ = [
@@ -17,12 +18,11 @@ __all__ = [
     "Measure",
     "OpenSearch",
     "Propose",
-    "RecordAgain",
+    "RecordRemeasurement",
     "RecordTrial",
 ]
 
 
-# -- actions
 @dataclass(frozen=True)
 class OpenSearch:
     """Open the search of a task, seeded with its stored records."""
@@ -32,7 +32,7 @@ class OpenSearch:
 
 @dataclass(frozen=True)
 class Propose:
-    """Ask a search for candidates."""
+    """Ask a search for so many candidates."""
 
     task: int
     count: int
@@ -56,7 +56,7 @@ class Measure:
     best_known_s : float
         Seconds of the task's best trial so far; infinite where there is none, or where it is to be timed in
         full for another reason.
-    again : bool
+    remeasured : bool
         It has been measured before.
     """
 
@@ -64,7 +64,7 @@ class Measure:
     candidate: Candidate
     token: str
     best_known_s: float = math.inf
-    again: bool = False
+    remeasured: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class FindContenders:
 
 
 @dataclass(frozen=True)
-class RecordAgain:
+class RecordRemeasurement:
     """Keep what a stored trial took this time, until all its rivals have been measured again as well."""
 
     task: int
@@ -114,10 +114,10 @@ class CloseSearch:
 
 @dataclass(frozen=True)
 class EndTask:
-    """The task is over. `state` is one of ``satisfied``, ``plateaued``, ``exhausted``, ``failed``."""
+    """The task is over, and why."""
 
     task: int
-    state: str
+    state: TaskState
     note: str
 
 
@@ -129,7 +129,7 @@ Action = (
     | Learn
     | RecordTrial
     | FindContenders
-    | RecordAgain
+    | RecordRemeasurement
     | CloseSearch
     | EndTask
 )

@@ -9,7 +9,6 @@ from workers.messages import Candidate, Measurement
 __all__ = ["Built", "Contenders", "Event", "Failed", "Learned", "Measured", "Opened", "Proposed"]
 
 
-# -- events
 @dataclass(frozen=True)
 class Opened:
     """A search is open."""

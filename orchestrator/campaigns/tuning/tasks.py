@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import Enum
 
 from workers.messages import Candidate, Record
 
-__all__ = ["Attempt", "State", "Task"]
+__all__ = ["Attempt", "Phase", "Place", "Task", "TaskProgress"]
 
 
 @dataclass(frozen=True)
@@ -41,31 +42,88 @@ class Task:
     kind: str = ""
 
 
-# -- the machine
+class Phase(Enum):
+    """Where a task is on its way."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    PROPOSING = "proposing"
+    #: Candidates of its round are built and measured.
+    RUNNING = "running"
+    TO_LEARN = "to learn"
+    LEARNING = "learning"
+    #: It has had its trials, and the best of them are measured again.
+    REMEASURING = "remeasuring"
+    OVER = "over"
+
+
+class Place(Enum):
+    """Where a candidate is on its way."""
+
+    WAITING = "waiting"
+    BUILDING = "building"
+    BUILT = "built"
+    MEASURING = "measuring"
+
+
 @dataclass
 class Attempt:
+    """A candidate under way.
+
+    Attributes
+    ----------
+    tries : int
+        How often it was given out, this time included.
+    moves : int
+        How often its worker was gone without its doing.
+    remeasured : bool
+        It was measured before, and is one of the best.
+    """
+
     task: int
     candidate: Candidate
     tries: int = 1
     moves: int = 0
-    at: str = "waiting"  # then building, built, measuring
+    at: Place = Place.WAITING
     build_s: float = 0.0
-    again: bool = False
+    remeasured: bool = False
 
 
 @dataclass
-class State:
+class TaskProgress:
+    """How far a task is.
+
+    Attributes
+    ----------
+    open : bool
+        It has a search.
+    rounds : int
+        Rounds that it has learned from.
+    waiting : set of str
+        Tokens of this round that have no result yet.
+    results : list of Record
+        Those of this round.
+    seen : set of str
+        Candidates that were given out, by their hashes.
+    tries, moves : int
+        How often in a row its search failed, and how often that was not its search's doing.
+    last_used : int
+        When its search was used last, in ticks of the machine.
+    passes : int
+        How often contenders for its best were asked for.
+    """
+
     task: Task
     stored: int
     since_best: int
     best_s: float
-    phase: str = "idle"
+    phase: Phase = Phase.IDLE
     open: bool = False
     rounds: int = 0
-    waiting: set[str] = field(default_factory=set)  # tokens of this round that have no result yet
+    waiting: set[str] = field(default_factory=set)
     results: list[Record] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)  # candidates this machine gave out
+    seen: set[str] = field(default_factory=set)
     tries: int = 0
     moves: int = 0
     last_used: int = 0
-    passes: int = 0  # of being measured again
+    passes: int = 0

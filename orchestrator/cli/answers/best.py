@@ -8,25 +8,65 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from orchestrator.cli.kit.arguments import require_known
+from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_class_named
-from orchestrator.cli.kit.text import age, amount, device_text, gflops, instant, latency
+from orchestrator.cli.kit.text import age, amount, gflops, instant, latency
 from orchestrator.errors import UsageError
+from orchestrator.storage import BestOrder
 
 if TYPE_CHECKING:
     from orchestrator.storage import BestRow
 
-__all__ = ["stored_best", "stored_best_document", "stored_best_table"]
+__all__ = ["stored_best"]
 
 
-def stored_best_table(rows: Sequence[BestRow]) -> Table:
+def stored_best(
+    session: Session,
+    device: str | None,
+    engine: str | None,
+    pattern: str | None,
+    order: str,
+    limit: int,
+) -> None:
+    """Show the best of every workload that is stored: what ``best`` does without a model."""
+    known = [one.value for one in BestOrder]
+    if order not in known:
+        raise UsageError(f"--sort {order!r} is none of {', '.join(known)}")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        device_class = None if device is None else device_class_named(store, device, engine).name
+        rows = store.stored_best(
+            device_class=device_class,
+            engine=engine,
+            name_pattern=pattern,
+            order=BestOrder(order),
+            # One more, to know whether there are more.
+            limit=limit + 1 if limit else None,
+        )
+    shown = rows[:limit] if limit else rows
+    session.emit(_document(shown, more=len(rows) > len(shown)), kind="best-stored")
+    if shown:
+        session.show(_table(shown))
+    else:
+        session.say(
+            "no trial of such a workload succeeded; `tunefleet best` lists all"
+            if device or engine or pattern
+            else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
+        )
+    if len(rows) > len(shown):
+        session.say("there are more; --limit 0 lists all of them", style="dim")
+
+
+def _table(rows: Sequence[BestRow]) -> Table:
     """The best of each workload, one a row."""
-    several = len({row.device_class for row in rows}) > 1
-    device = ("device",) if several else ()
+    device = DeviceColumn(row.device_class for row in rows)
     right = ("best", "GFLOP/s", "trials", "failed")
-    grid = Grid("task", *right, "recorded", "workload", *device, right=right, flexible=("task", "device"))
+    grid = Grid(
+        "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
+    )
     for row in rows:
         grid.add(
             row.name,
@@ -36,12 +76,12 @@ def stored_best_table(rows: Sequence[BestRow]) -> Table:
             amount(row.failures),
             age(row.recorded_at),
             row.workload_hash[:12],
-            *([device_text(row.device_class)] if several else []),
+            *device.cell(row.device_class),
         )
     return grid.table()
 
 
-def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
+def _document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
     """The best of each workload on each device class."""
     return {
         "best": [
@@ -63,43 +103,3 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
         ],
         "more": more,
     }
-
-
-def stored_best(
-    session: Session,
-    device: str | None,
-    engine: str | None,
-    pattern: str | None,
-    order: str,
-    limit: int,
-) -> None:
-    """Show the best of every workload that is stored: what ``best`` does without a model."""
-    pass
-    from orchestrator.storage import BestOrder
-
-    known = [one.value for one in BestOrder]
-    if order not in known:
-        raise UsageError(f"--sort {order!r} is none of {', '.join(known)}")
-    require_known(engine)
-    with session.storage(create=False) as store:
-        device_class = None if device is None else device_class_named(store, device, engine).name
-        rows = store.stored_best(
-            device_class=device_class,
-            engine=engine,
-            name_pattern=pattern,
-            order=BestOrder(order),
-            # One more, to know whether there are more.
-            limit=limit + 1 if limit else None,
-        )
-    shown = rows[:limit] if limit else rows
-    session.emit(stored_best_document(shown, more=len(rows) > len(shown)), kind="best-stored")
-    if shown:
-        session.show(stored_best_table(shown))
-    else:
-        session.say(
-            "no trial of such a workload succeeded; `tunefleet best` lists all"
-            if device or engine or pattern
-            else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
-        )
-    if len(rows) > len(shown):
-        session.say("there are more; --limit 0 lists all of them", style="dim")

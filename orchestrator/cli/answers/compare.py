@@ -11,18 +11,55 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.campaigns.snapshot import NO_LIMIT
+from orchestrator.cli.campaigns.snapshot import Snapshot, limit_or_none, read_snapshot
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import quotient, ratio_text
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import age, amount, device_text, instant, latency, ms, plural, short_path
+from orchestrator.cli.kit.text import age, amount, instant, latency, ms, plural, short_path
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.campaigns.snapshot import Snapshot
     from orchestrator.storage import TaskComparisonRow, TaskOfCampaign, VerificationRow
 
-__all__ = ["Comparison", "compare", "compare_blocks", "compare_document"]
+__all__ = ["compare"]
+
+_First = Annotated[
+    str, typer.Argument(metavar="ID", help="Number or name of the earlier one.", show_default=False)
+]
+_Second = Annotated[
+    str, typer.Argument(metavar="ID", help="Number or name of the later one.", show_default=False)
+]
+
+
+@command(
+    "compare",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("compare 3 5", "compare nightly-1 nightly-2 --json"),
+)
+def compare(session: Session, first: _First, second: _Second) -> None:
+    """Show what changed between two campaigns: on which tasks the best got better, and by how much.
+
+    best is what was stored when a campaign ended, whoever measured it; trials are those it measured
+    itself. Tasks with the largest change in a run's time come first.
+    """
+    with session.storage(create=False) as store:
+        sides = (read_snapshot(store, first), read_snapshot(store, second))
+        ids = [side.campaign.id for side in sides]
+        if ids[0] == ids[1]:
+            raise UsageError(f"both are campaign {ids[0]}; name two")
+        comparison = Comparison(
+            *sides,
+            tuple(store.compare_tasks(ids[0], ids[1])),
+            tuple(store.verifications_after(ids[0])),
+            tuple(store.verifications_after(ids[1])),
+        )
+    session.emit(_document(comparison))
+    session.show(*_blocks(comparison))
+    if not comparison.common:
+        session.write(Text("they have no task in common: nothing compares"))
 
 
 @dataclass(frozen=True)
@@ -75,7 +112,7 @@ def _change(before: TaskOfCampaign, after: TaskOfCampaign) -> float:
     return after.weight * (before.best_s - after.best_s)
 
 
-def compare_blocks(comparison: Comparison) -> Iterable[RenderableType]:
+def _blocks(comparison: Comparison) -> Iterable[RenderableType]:
     """What changed, the models after the tasks."""
     ids = (str(comparison.first.campaign.id), str(comparison.second.campaign.id))
     for side in (comparison.first, comparison.second):
@@ -118,12 +155,11 @@ def _campaign_line(side: Snapshot) -> Text:
 
 
 def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
-    several = len({row.device_class for row in comparison.tasks}) > 1
-    device = ("device",) if several else ()
+    device = DeviceColumn(row.device_class for row in comparison.tasks)
     measured = [f"trials in {i}" for i in ids]
     best = [f"best of {i}" for i in ids]
     right = (*measured, *best, "speed-up")
-    grid = Grid("task", *right, *device, right=right, flexible=("task", "device"))
+    grid = Grid("task", *right, *device.heading, right=right, flexible=("task", "device"))
     for row, before, after in comparison.common:
         grid.add(
             row.name,
@@ -132,7 +168,7 @@ def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
             latency(before.best_s),
             latency(after.best_s),
             ratio_text(before.best_s, after.best_s),
-            *([device_text(row.device_class)] if several else []),
+            *device.cell(row.device_class),
             style="bold" if _change(before, after) > 0 else "",
         )
     return grid.table()
@@ -152,11 +188,10 @@ def _only_table(rows: Sequence[TaskComparisonRow], which: str) -> Table:
 def _models_table(
     models: Sequence[tuple[str, str, VerificationRow | None, VerificationRow | None]], ids: tuple[str, str]
 ) -> Table:
-    several = len({device for _, device, *_ in models}) > 1
-    device = ("device",) if several else ()
+    device = DeviceColumn(device_class for _, device_class, *_ in models)
     # onnxruntime is of the same run: what the machine was like then is in both of its parts.
     right = ("after", "tuned", "speed-up", "of onnxruntime's time")
-    grid = Grid("model", *right, *device, right=right, flexible=("model", "device"))
+    grid = Grid("model", *right, *device.heading, right=right, flexible=("model", "device"))
     for name, device_class, before, after in models:
         same = before is not None and after is not None and before.id == after.id
         sides = (
@@ -173,7 +208,7 @@ def _models_table(
                 "-" if seconds is None else ms(seconds),
                 ratio,
                 _of_reference(row),
-                *([device_text(device_class)] if several else []),
+                *device.cell(device_class),
             )
     return grid.table()
 
@@ -187,7 +222,7 @@ def _of_reference(row: VerificationRow | None) -> str:
     return "-" if ratio is None else f"{ratio:.2f}x"
 
 
-def compare_document(comparison: Comparison) -> dict[str, Any]:
+def _document(comparison: Comparison) -> dict[str, Any]:
     """What changed between two campaigns."""
     sums = comparison.sums()
     common = comparison.common
@@ -241,7 +276,7 @@ def _campaign_facts(side: Snapshot) -> dict[str, Any]:
 def _side(task: TaskOfCampaign | None) -> dict[str, Any] | None:
     if task is None:
         return None
-    return {**vars(task), "budget": task.budget if task.budget < NO_LIMIT else None}
+    return {**vars(task), "budget": limit_or_none(task.budget)}
 
 
 def _best_s(task: TaskOfCampaign | None) -> float | None:
@@ -259,37 +294,3 @@ def _verified(row: VerificationRow | None) -> dict[str, Any] | None:
         "campaign_id": row.campaign_id,
         "created_at": instant(row.created_at),
     }
-
-
-_First = Annotated[
-    str, typer.Argument(metavar="ID", help="Number or name of the earlier one.", show_default=False)
-]
-_Second = Annotated[
-    str, typer.Argument(metavar="ID", help="Number or name of the later one.", show_default=False)
-]
-
-
-def compare(session: Session, first: _First, second: _Second) -> None:
-    """Show what changed between two campaigns: on which tasks the best got better, and by how much.
-
-    best is what was stored when a campaign ended, whoever measured it; trials are those it measured
-    itself. Tasks with the largest change in a run's time come first.
-    """
-    pass
-    from orchestrator.cli.campaigns.snapshot import read_snapshot
-
-    with session.storage(create=False) as store:
-        sides = (read_snapshot(store, first), read_snapshot(store, second))
-        ids = [side.campaign.id for side in sides]
-        if ids[0] == ids[1]:
-            raise UsageError(f"both are campaign {ids[0]}; name two")
-        comparison = Comparison(
-            *sides,
-            tuple(store.compare_tasks(ids[0], ids[1])),
-            tuple(store.verifications_after(ids[0])),
-            tuple(store.verifications_after(ids[1])),
-        )
-    session.emit(compare_document(comparison))
-    session.show(*compare_blocks(comparison))
-    if not comparison.common:
-        session.write(Text("they have no task in common: nothing compares"))

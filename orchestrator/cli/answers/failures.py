@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import MaybeModel, require_known
+from orchestrator.cli.kit.arguments import require_known
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text
 from orchestrator.cli.kit.session import Session
@@ -22,16 +24,72 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.storage import DeviceClassFailures
 
-__all__ = ["failures", "failures_document", "failures_lines", "failures_table"]
+__all__ = ["failures"]
 
 
-def failures_table(found: Sequence[DeviceClassFailures]) -> Table:
+@command(
+    "failures",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("failures", "failures model.onnx", "failures --campaign 3 --json"),
+)
+def failures(
+    session: Session,
+    model: options.MaybeModel = None,
+    workload: options.Workload = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            "--campaign",
+            metavar="ID",
+            help="Only trials that this campaign measured: its number or name.",
+            show_default=False,
+        ),
+    ] = None,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+) -> None:
+    """Count how trials failed, with what most of them said.
+
+    Of everything stored, or of a model, a workload, a campaign, a device. share is the part of all trials
+    there; `tunefleet trials ID --state STATE` lists each.
+    """
+    if model is not None and workload is not None:
+        raise UsageError("name a MODEL.onnx or a --workload, not both")
+    if input_shape and model is None:
+        raise UsageError("--input-shape is for a model, and none is named")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        campaign_id = None if campaign is None else store.get_campaign(campaign).id
+        workload_hash = None if workload is None else store.find_workload(workload).hash
+        device_class = None if device is None else device_class_named(store, device, engine).name
+        model_id = None
+        if model is not None:
+            model_id = stored_model(session, store, model, input_shape, device, engine, any_device=True).id
+        found = store.failures(
+            device_class=device_class,
+            engine=engine,
+            workload_hash=workload_hash,
+            model_id=model_id,
+            campaign_id=campaign_id,
+        )
+    session.emit(_document(found))
+    if any(one.failed for one in found):
+        session.show(_table(found))
+    if found:
+        session.show(*_lines(found))
+    elif any(part is not None for part in (campaign, workload, device, model, engine)):
+        session.say("no such trial is stored; `tunefleet failures` counts all of them")
+    else:
+        session.say("no trial is stored yet; `tunefleet tune MODEL.onnx` measures some")
+
+
+def _table(found: Sequence[DeviceClassFailures]) -> Table:
     """How trials failed, one class a row."""
-    several = len(found) > 1
-    device = ("device",) if several else ()
+    device = DeviceColumn(one.device_class for one in found)
     right = ("trials", "share", "tasks")
     grid = Grid(
-        *device,
+        *device.heading,
         "failure",
         *right,
         "last",
@@ -43,7 +101,7 @@ def failures_table(found: Sequence[DeviceClassFailures]) -> Table:
         for row in one.classes:
             said = row.message.strip().splitlines()[:1]
             grid.add(
-                *([device_text(one.device_class)] if several else []),
+                *device.cell(one.device_class),
                 row.state.value,
                 amount(row.trials),
                 percent_text(row.share),
@@ -54,7 +112,7 @@ def failures_table(found: Sequence[DeviceClassFailures]) -> Table:
     return grid.table()
 
 
-def failures_lines(found: Sequence[DeviceClassFailures]) -> Iterable[RenderableType]:
+def _lines(found: Sequence[DeviceClassFailures]) -> Iterable[RenderableType]:
     """Say for each device how many of its trials failed."""
     if any(one.failed for one in found):
         yield ""
@@ -67,7 +125,7 @@ def failures_lines(found: Sequence[DeviceClassFailures]) -> Iterable[RenderableT
         yield Text(line, style="bold")
 
 
-def failures_document(found: Sequence[DeviceClassFailures]) -> dict[str, Any]:
+def _document(found: Sequence[DeviceClassFailures]) -> dict[str, Any]:
     """How trials failed, by device class and by how they ended."""
     return {
         "device_classes": [
@@ -91,57 +149,3 @@ def failures_document(found: Sequence[DeviceClassFailures]) -> dict[str, Any]:
             for one in found
         ]
     }
-
-
-def failures(
-    session: Session,
-    model: MaybeModel = None,
-    workload: options.Workload = None,
-    campaign: Annotated[
-        str | None,
-        typer.Option(
-            "--campaign",
-            metavar="ID",
-            help="Only trials that this campaign measured: its number or name.",
-            show_default=False,
-        ),
-    ] = None,
-    device: options.Device = None,
-    engine: options.StoredEngine = None,
-    input_shape: options.InputShapes = None,
-) -> None:
-    """Count how trials failed, with what most of them said.
-
-    Of everything stored, or of a model, a workload, a campaign, a device. share is the part of all trials
-    there; `tunefleet trials ID --state STATE` lists each.
-    """
-    pass
-
-    if model is not None and workload is not None:
-        raise UsageError("name a MODEL.onnx or a --workload, not both")
-    if input_shape and model is None:
-        raise UsageError("--input-shape is for a model, and none is named")
-    require_known(engine)
-    with session.storage(create=False) as store:
-        campaign_id = None if campaign is None else store.get_campaign(campaign).id
-        workload_hash = None if workload is None else store.find_workload(workload).hash
-        device_class = None if device is None else device_class_named(store, device, engine).name
-        model_id = None
-        if model is not None:
-            model_id = stored_model(session, store, model, input_shape, device, engine, any_device=True).id
-        found = store.failures(
-            device_class=device_class,
-            engine=engine,
-            workload_hash=workload_hash,
-            model_id=model_id,
-            campaign_id=campaign_id,
-        )
-    session.emit(failures_document(found))
-    if any(one.failed for one in found):
-        session.show(failures_table(found))
-    if found:
-        session.show(*failures_lines(found))
-    elif any(part is not None for part in (campaign, workload, device, model, engine)):
-        session.say("no such trial is stored; `tunefleet failures` counts all of them")
-    else:
-        session.say("no trial is stored yet; `tunefleet tune MODEL.onnx` measures some")

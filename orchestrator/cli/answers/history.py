@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import MaybeModel, require_known
+from orchestrator.cli.kit.arguments import require_known, require_one
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import gain_text, ratio_text, speed_text
 from orchestrator.cli.kit.session import Session
@@ -23,10 +23,61 @@ from orchestrator.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from orchestrator.storage import ImprovementRow
 
-__all__ = ["history", "history_document", "history_line", "history_table"]
+__all__ = ["history"]
 
 
-def history_table(points: Sequence[ImprovementRow], total: int, flops: float | None) -> Table:
+@command(
+    "history",
+    panel=options.PANELS.MODELS,
+    examples=("history model.onnx", "history --workload 3f0a91 --device znver4 --json"),
+)
+def history(
+    session: Session,
+    model: options.MaybeModel = None,
+    workload: options.Workload = None,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="The last N; 0 for all.")] = 0,
+) -> None:
+    """Show how the best time went down, trial by trial.
+
+    One row for each trial that was the best of its workload when it was recorded. Of a model: what the
+    best times of its tasks added up to at that moment, in one run.
+    """
+    require_one(model, workload)
+    if workload is not None and input_shape:
+        raise UsageError("--input-shape is for a model, and --workload names none")
+    require_known(engine)
+    with session.storage(create=False) as store:
+        last = limit or None
+        if workload is not None:
+            row = store.find_workload(workload)
+            name, total, flops = row.name, 1, row.flops
+            device_class = device_of_workload(store, row.hash, device, f"{row.name} ({row.hash[:12]})")
+            points = store.improvements(row.hash, device_class, last=last)
+        else:
+            assert model is not None
+            found = stored_model(session, store, model, input_shape, device, engine)
+            name, device_class, flops = found.name, found.device_class, None
+            points = store.model_improvements(found.id, device_class, found.engine_version, last=last)
+            shares = store.slowest_tasks(found.id, device_class, found.engine_version, limit=1)
+            total = shares.tasks_total
+            if not points:
+                raise NotFoundError(
+                    f"no trial of {name} succeeded on {device_class}; "
+                    f"`{tune_command(session, model, input_shape, engine=found.engine)}` measures some"
+                )
+        if not points:
+            raise NotFoundError(
+                f"no trial of {name} succeeded on {device_class}; "
+                f"`{session.command_line('failures', '--workload', str(workload))}` says why"
+            )
+    session.emit(_document(name, device_class, total, points, of_model=model is not None))
+    session.show(_table(points, total, flops), _line(points, total, name, device_class))
+
+
+def _table(points: Sequence[ImprovementRow], total: int, flops: float | None) -> Table:
     """The improvements of a workload, or of a model where its `flops` aren't one number."""
     if flops is not None:
         right = ("trials", "best", "gain", "GFLOP/s", "campaign", "trial")
@@ -61,9 +112,7 @@ def history_table(points: Sequence[ImprovementRow], total: int, flops: float | N
     return grid.table()
 
 
-def history_line(
-    points: Sequence[ImprovementRow], total: int, name: str, device_class: str
-) -> RenderableType:
+def _line(points: Sequence[ImprovementRow], total: int, name: str, device_class: str) -> RenderableType:
     """Say what it came to, from the first moment at which all tasks had a time."""
     whole = [point for point in points if point.tasks_timed == total]
     line = Text(f"\n{name} on {device_text(device_class)}: ", style="bold")
@@ -78,7 +127,7 @@ def history_line(
     return line
 
 
-def history_document(
+def _document(
     name: str, device_class: str, total: int, points: Sequence[ImprovementRow], *, of_model: bool
 ) -> dict[str, Any]:
     """How the best of a model or of a workload went down."""
@@ -112,56 +161,3 @@ def _saved(point: ImprovementRow) -> float:
 
 def _campaign(point: ImprovementRow) -> str:
     return "-" if point.campaign_id is None else str(point.campaign_id)
-
-
-def history(
-    session: Session,
-    model: MaybeModel = None,
-    workload: options.Workload = None,
-    device: options.Device = None,
-    engine: options.StoredEngine = None,
-    input_shape: options.InputShapes = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="The last N; 0 for all.")] = 0,
-) -> None:
-    """Show how the best time went down, trial by trial.
-
-    One row for each trial that was the best of its workload when it was recorded. Of a model: what the
-    best times of its tasks added up to at that moment, in one run.
-    """
-    pass
-
-    _one_of(model, workload)
-    if workload is not None and input_shape:
-        raise UsageError("--input-shape is for a model, and --workload names none")
-    require_known(engine)
-    with session.storage(create=False) as store:
-        last = limit or None
-        if workload is not None:
-            row = store.find_workload(workload)
-            name, total, flops = row.name, 1, row.flops
-            device_class = device_of_workload(store, row.hash, device, f"{row.name} ({row.hash[:12]})")
-            points = store.improvements(row.hash, device_class, last=last)
-        else:
-            assert model is not None
-            found = stored_model(session, store, model, input_shape, device, engine)
-            name, device_class, flops = found.name, found.device_class, None
-            points = store.model_improvements(found.id, device_class, found.engine_version, last=last)
-            shares = store.slowest_tasks(found.id, device_class, found.engine_version, limit=1)
-            total = shares.tasks_total
-            if not points:
-                raise NotFoundError(
-                    f"no trial of {name} succeeded on {device_class}; "
-                    f"`{tune_command(session, model, input_shape, engine=found.engine)}` measures some"
-                )
-        if not points:
-            raise NotFoundError(
-                f"no trial of {name} succeeded on {device_class}; "
-                f"`{session.command_line('failures', '--workload', str(workload))}` says why"
-            )
-    session.emit(history_document(name, device_class, total, points, of_model=model is not None))
-    session.show(history_table(points, total, flops), history_line(points, total, name, device_class))
-
-
-def _one_of(model: Path | None, workload: str | None) -> None:
-    if (model is None) == (workload is None):
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")

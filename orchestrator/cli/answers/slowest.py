@@ -11,6 +11,7 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_known
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text, speed_text
 from orchestrator.cli.kit.session import Session
@@ -19,13 +20,49 @@ from orchestrator.cli.kit.text import amount, device_text, gflops, instant, late
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from orchestrator.cli.kit.stored import StoredModel
+    from orchestrator.models.lookup import StoredModel
     from orchestrator.storage import ModelShares
 
-__all__ = ["slowest", "slowest_document", "slowest_line", "slowest_table"]
+__all__ = ["slowest"]
 
 
-def slowest_table(shares: ModelShares) -> Table:
+@command(
+    "slowest",
+    panel=options.PANELS.MODELS,
+    examples=("slowest model.onnx", "slowest model.onnx --top 3 --json"),
+)
+def slowest(
+    session: Session,
+    model: options.Model,
+    device: options.Device = None,
+    engine: options.StoredEngine = None,
+    input_shape: options.InputShapes = None,
+    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="The N slowest; 0 for all.")] = 10,
+) -> None:
+    """Show where a model's time goes: its slowest tasks, by the best that is stored.
+
+    share is a task's part of what all best times add up to in one run, sum that of it and all above it.
+    """
+    require_known(engine)
+    with session.storage(create=False) as store:
+        found = stored_model(session, store, model, input_shape, device, engine)
+        shares = store.slowest_tasks(found.id, found.device_class, found.engine_version, limit=top or None)
+    tune = tune_command(session, model, input_shape, engine=found.engine)
+    if not shares.tasks_timed:
+        raise NotFoundError(
+            f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"
+        )
+    session.emit(_document(found, shares))
+    session.show(_table(shares), _line(found, shares))
+    untimed = shares.tasks_total - shares.tasks_timed
+    if untimed:
+        session.say(
+            f"{untimed} of {shares.tasks_total} tasks have no time and no share; to tune them:\n  {tune}",
+            style="yellow",
+        )
+
+
+def _table(shares: ModelShares) -> Table:
     """A model's tasks, those first on which most of its time rests."""
     right = ("calls", "a run", "share", "sum", "GFLOP/s", "trials")
     grid = Grid("task", *right, "workload", right=right, flexible=("task",))
@@ -44,7 +81,7 @@ def slowest_table(shares: ModelShares) -> Table:
     return grid.table()
 
 
-def slowest_line(model: StoredModel, shares: ModelShares) -> RenderableType:
+def _line(model: StoredModel, shares: ModelShares) -> RenderableType:
     """Say what all tasks add up to, and how much of it is shown."""
     timed = [task for task in shares.tasks if task.cumulative is not None]
     line = Text(f"\n{model.name} on {device_text(model.device_class)}: ", style="bold")
@@ -54,7 +91,7 @@ def slowest_line(model: StoredModel, shares: ModelShares) -> RenderableType:
     return line
 
 
-def slowest_document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
+def _document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
     """Where a model's time goes."""
     return {
         "model": model.name,
@@ -80,36 +117,3 @@ def slowest_document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
             for task in shares.tasks
         ],
     }
-
-
-def slowest(
-    session: Session,
-    model: options.Model,
-    device: options.Device = None,
-    engine: options.StoredEngine = None,
-    input_shape: options.InputShapes = None,
-    top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="The N slowest; 0 for all.")] = 10,
-) -> None:
-    """Show where a model's time goes: its slowest tasks, by the best that is stored.
-
-    share is a task's part of what all best times add up to in one run, sum that of it and all above it.
-    """
-    pass
-
-    require_known(engine)
-    with session.storage(create=False) as store:
-        found = stored_model(session, store, model, input_shape, device, engine)
-        shares = store.slowest_tasks(found.id, found.device_class, found.engine_version, limit=top or None)
-    tune = tune_command(session, model, input_shape, engine=found.engine)
-    if not shares.tasks_timed:
-        raise NotFoundError(
-            f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"
-        )
-    session.emit(slowest_document(found, shares))
-    session.show(slowest_table(shares), slowest_line(found, shares))
-    untimed = shares.tasks_total - shares.tasks_timed
-    if untimed:
-        session.say(
-            f"{untimed} of {shares.tasks_total} tasks have no time and no share; to tune them:\n  {tune}",
-            style="yellow",
-        )

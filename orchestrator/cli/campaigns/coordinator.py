@@ -7,14 +7,22 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.tracker import chosen_tracker
+from orchestrator.cli.campaigns.campaign_json import listed_document
+from orchestrator.cli.campaigns.snapshot import read_snapshot
+from orchestrator.cli.campaigns.where_options import WhereOptions
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.command import INTERRUPTED
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.exits import INTERRUPTED
 from orchestrator.cli.kit.session import Session
 
 __all__ = ["coordinator"]
 
 
+@command(
+    "coordinator",
+    panel=options.PANELS.TUNE,
+    examples=("coordinator", "coordinator --at-once 2 --until-idle --json"),
+)
 def coordinator(
     session: Session,
     until_idle: Annotated[
@@ -33,10 +41,8 @@ def coordinator(
             help="Campaigns run side by side, at most.",
         ),
     ] = 4,
-    ray_address: options.RayAddress = None,
-    slots: options.Slots = None,
-    tracker: options.Tracker = None,
-    serve_tracker: options.ServeTracker = None,
+    *,
+    where: WhereOptions,
 ) -> int:
     """Run the campaigns that were submitted until stopped, several side by side.
 
@@ -44,25 +50,16 @@ def coordinator(
     share evenly. Several coordinators may run, on one database or many machines: each campaign is held by
     one at a time. With --json, the document is written at the end.
     """
-    from orchestrator.campaigns.running.coordinator import coordinate
-    from orchestrator.cli.campaigns.display import Log
-    from orchestrator.cli.campaigns.documents import listed_document
-    from orchestrator.cli.campaigns.snapshot import read_snapshot
-    from orchestrator.fleet.options import FleetOptions
+    from orchestrator.cli.campaigns.log import Log
 
     # Between campaigns nobody else minds it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    served = chosen_tracker(session, tracker, serve_tracker, ray_address)
-    with session.storage() as store, served as tracker:
+    with session.storage() as store, where.fleet(session) as fleet:
         interrupted = False
         with Log(store, session.say) as log:
             try:
-                coordinate(
-                    store,
-                    fleet=FleetOptions(ray_address, slots, tracker),
-                    listener=log,
-                    until_idle=until_idle,
-                    at_once=at_once,
+                session.launchers.coordinate(
+                    store, fleet=fleet, listener=log, until_idle=until_idle, at_once=at_once
                 )
             except KeyboardInterrupt:
                 interrupted = True

@@ -1,32 +1,29 @@
-"""Following a campaign: a thread that reads the store now and then and draws what it finds."""
+"""One campaign that is followed, on a screen or in lines."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.cli.campaigns.looking import LINE_SECONDS, Looking
+from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.cli.campaigns.snapshot import Pace, Snapshot, read_snapshot
+from orchestrator.cli.campaigns.snapshot import Snapshot, read_snapshot
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
 
-__all__ = ["Display", "Log"]
+__all__ = ["Display"]
 
-#: Seconds between two plain lines, at least.
-LINE_SECONDS = 10.0
-#: Seconds between two that say the same.
+#: Seconds between two lines that say the same.
 SAME_LINE_SECONDS = 60.0
-# The clock on the screen moves once a second; the store is asked as often, if there is news and it is cheap.
-_DRAW_SECONDS = 0.5
+# The store is asked as often as the clock on the screen moves, if there is news and it is cheap.
 _READ_SECONDS = 1.0
 # Reading may take this part of a core at most: measurements run on the same ones.
 _READ_SHARE = 0.05
@@ -35,43 +32,7 @@ _STALE_SECONDS = 5.0
 _BUSY_SECONDS = 15.0
 
 
-class _Follower:
-    """A thread that looks in every half second, from entering to leaving."""
-
-    def __init__(self) -> None:
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tunefleet-display", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._begin()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        # A database that hangs must not keep the command from ending.
-        self._thread.join(2.0)
-        self._end()
-
-    def _run(self) -> None:
-        while True:
-            self._look()
-            if self._over.wait(_DRAW_SECONDS):
-                return
-
-    def _begin(self) -> None:
-        pass
-
-    def _look(self) -> None:
-        raise NotImplementedError
-
-    def _end(self) -> None:
-        pass
-
-
-class Display(_Follower):
+class Display(Looking):
     """Shows one campaign: a screen that is redrawn on a terminal, plain lines elsewhere.
 
     It is a listener of the coordinator: what it is told costs next to nothing, and may come from any thread.
@@ -112,27 +73,27 @@ class Display(_Follower):
     # -- the coordinator's listener
 
     def activity(self, text: str) -> None:
-        """Take a word on what is going on."""
+        """Show from now on that this is going on."""
         self._activity = text
 
     def changed(self, campaign_id: int) -> None:
-        """Take note that the store has news."""
+        """Read the store again soon: it has news of a campaign."""
         if campaign_id == self._id:
             self._news = True
 
     # -- drawing
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         if self._console.is_terminal and not self._console.is_dumb_terminal:
             # It leaves no trace: what is worth keeping is printed when the campaign rests.
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
 
-    def _end(self) -> None:
+    def end(self) -> None:
         if self._live is not None:
             self._live.stop()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         view = self.view()
         if view is None:
             return
@@ -190,60 +151,3 @@ class Display(_Follower):
         # The stored time may be written at the end only.
         began, before = self._began
         return max(campaign.active_s, before + now - began)
-
-
-class Log(_Follower):
-    """Writes a plain line for each campaign that has news, for a coordinator that runs several.
-
-    Parameters
-    ----------
-    say : callable
-        Takes a line.
-    """
-
-    def __init__(
-        self, store: Storage, say: Callable[[str], None], *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__()
-        self._store, self._say, self._clock = store, say, clock
-        self._lock = threading.Lock()
-        self._news: set[int] = set()
-        self._lines: dict[int, tuple[str, float]] = {}
-        self._activity = ""
-        self._said = ("", -1e9)
-        self.seen: set[int] = set()
-
-    def activity(self, text: str) -> None:
-        """Take a word on what is going on."""
-        self._activity = text
-
-    def changed(self, campaign_id: int) -> None:
-        """Take note that the store has news of a campaign."""
-        with self._lock:
-            self._news.add(campaign_id)
-            self.seen.add(campaign_id)
-
-    def _look(self, *, all_news: bool = False) -> None:
-        now = self._clock()
-        with self._lock:
-            due = {
-                i for i in self._news if all_news or now - self._lines.get(i, ("", -1e9))[1] >= LINE_SECONDS
-            }
-            self._news -= due
-        for campaign_id in sorted(due):
-            try:
-                snapshot = read_snapshot(self._store, campaign_id)
-            except StorageError as error:
-                self._say(str(error))
-                continue
-            line = line_of(View(snapshot, snapshot.campaign.active_s))
-            if line != self._lines.get(campaign_id, ("", 0.0))[0]:
-                self._say(line)
-            self._lines[campaign_id] = (line, now)
-        text, at = self._said
-        if self._activity and self._activity != text and now - at >= LINE_SECONDS:
-            self._said = (self._activity, now)
-            self._say(self._activity)
-
-    def _end(self) -> None:
-        self._look(all_news=True)

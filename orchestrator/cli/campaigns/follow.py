@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.kit.session import Session
 from orchestrator.errors import TunefleetError, UsageError
+from orchestrator.storage import CampaignState
 
 if TYPE_CHECKING:
     from orchestrator.fleet.options import FleetOptions
@@ -16,7 +17,6 @@ __all__ = ["follow_campaign"]
 
 def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: FleetOptions) -> int:
     """Run a campaign until it rests, and return the exit code."""
-    from orchestrator.campaigns.running.coordinator import follow
     from orchestrator.cli.campaigns.display import Display
     from orchestrator.cli.campaigns.summary import finish
 
@@ -24,7 +24,7 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
     before = sum(task.measured_failures for task in store.campaign_tasks(row.id))
     try:
         with Display(store, row.id, session.err, activity="starting") as display:
-            outcome = follow(store, row.id, fleet=fleet, listener=display)
+            outcome = session.launchers.follow(store, row.id, fleet=fleet, listener=display)
     except KeyboardInterrupt:
         # Before or after the coordinator's own handling of it.
         session.say(f"interrupted; to go on:\n  {session.command_line('resume', str(row.id))}")
@@ -33,7 +33,7 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
         # Another model, shape or target makes another campaign.
         raise
     except TunefleetError:
-        if store.get_campaign(row.id).state.value == "failed":
+        if store.get_campaign(row.id).state is CampaignState.FAILED:
             session.say(
                 f"when that is mended, go on with:\n  {session.command_line('resume', str(row.id))}",
                 style="dim",

@@ -1,4 +1,4 @@
-"""The command resume."""
+"""``resume``: go on with a campaign that rests."""
 
 from __future__ import annotations
 
@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.campaigns.follow import follow_campaign
-from orchestrator.cli.campaigns.tracker import chosen_tracker
+from orchestrator.cli.campaigns.where_options import WhereOptions
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
 from orchestrator.errors import UsageError
+from orchestrator.storage import CampaignRequest, CampaignRow, CampaignState
 
 if TYPE_CHECKING:
-    from orchestrator.storage import CampaignRow, Storage
+    from orchestrator.storage import Storage
 
-__all__ = ["register"]
+__all__ = ["resume"]
 
 # A live coordinator looks for requests every two seconds.
 _ANSWER_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.25
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "resume", panel=options.PANELS.CAMPAIGNS, examples=("resume 3", "resume nightly --detach"))(
-        resume
-    )
-
-
+@command("resume", panel=options.PANELS.CAMPAIGNS, examples=("resume 3", "resume nightly --detach"))
 def resume(
     session: Session,
     campaign: options.Campaign,
@@ -38,36 +34,27 @@ def resume(
         bool,
         typer.Option("--detach", help="Leave it to a running coordinator.", rich_help_panel=options.WHERE),
     ] = False,
-    ray_address: options.RayAddress = None,
-    slots: options.Slots = None,
-    tracker: options.Tracker = None,
-    serve_tracker: options.ServeTracker = None,
+    *,
+    where: WhereOptions,
 ) -> int:
     """Go on with a campaign that was paused, interrupted, or failed.
 
     It runs here, unless a live coordinator holds it: then that one is asked. Trials that are stored are not
     measured again. With --json, a campaign that was left to a coordinator gives the document of `submit`.
     """
-    from orchestrator.cli.campaigns.documents import campaign_document
-
     with session.storage(create=False) as store:
         row = store.get_campaign(campaign)
-        if row.state.value in ("done", "cancelled"):
+        if row.state in (CampaignState.DONE, CampaignState.CANCELLED):
             raise UsageError(
                 f"campaign {row.id} is {row.state.value}: nothing to resume; "
                 "`tunefleet tune` with the same models goes on from its trials"
             )
         if detach or _answers(store, row):
-            row = store.request(row.id, "resume")
+            row = store.request(row.id, CampaignRequest.RESUME)
         else:
-            from orchestrator.fleet.options import FleetOptions
-
             keys = tuple(row.spec.get("boards") or ())
-            served = chosen_tracker(
-                session, tracker, serve_tracker, ray_address, keys=keys, engine=row.engine
-            )
-            with served as tracker:
-                return follow_campaign(session, store, row, FleetOptions(ray_address, slots, tracker))
+            with where.fleet(session, keys=keys, engine=row.engine) as fleet:
+                return follow_campaign(session, store, row, fleet)
         session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
         if row.held:
             session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")
@@ -85,7 +72,7 @@ def _answers(store: Storage, row: CampaignRow) -> bool:
     if not row.held:
         return False
     until = time.monotonic() + _ANSWER_SECONDS
-    row = store.request(row.id, "resume")
+    row = store.request(row.id, CampaignRequest.RESUME)
     while row.held and row.request is not None and time.monotonic() < until:
         time.sleep(_ASK_AGAIN_SECONDS)
         row = store.get_campaign(row.id)

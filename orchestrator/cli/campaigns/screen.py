@@ -10,26 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.campaigns.snapshot import Snapshot, TaskLine
+from orchestrator.cli.campaigns.wording import asked_text, expectation
 from orchestrator.cli.kit.text import amount, duration, latency, plural
+from orchestrator.storage import CampaignState, TaskState
 
-__all__ = ["STATE_STYLES", "View", "expectation", "line_of"]
+__all__ = ["View", "line_of"]
 
-STATE_STYLES = {
-    "queued": "cyan",
-    "extracting": "cyan",
-    "tuning": "bold green",
-    "verifying": "bold green",
-    "paused": "yellow",
-    "done": "green",
-    "failed": "bold red",
-    "cancelled": "yellow",
-}
 _TASK_STATES = {
-    "open": ("open", ""),
-    "satisfied": ("done", "green"),
-    "plateaued": ("plateau", "green"),
-    "exhausted": ("used up", "green"),
-    "failed": ("failed", "red"),
+    TaskState.OPEN: ("open", ""),
+    TaskState.SATISFIED: ("done", "green"),
+    TaskState.PLATEAUED: ("plateau", "green"),
+    TaskState.EXHAUSTED: ("used up", "green"),
+    TaskState.FAILED: ("failed", "red"),
 }
 # Lines of the screen that are no task: 4 of header, 3 around the table, the sum, the activity, the cursor's.
 _OTHER_LINES = 10
@@ -96,11 +88,7 @@ class View:
         title = Text(f"campaign {campaign.id}", style="bold")
         if campaign.name != f"campaign-{campaign.id}":
             title.append(f"  {campaign.name}", style="not bold")
-        word = campaign.state.value
-        state = Text(word, style=STATE_STYLES.get(word, ""))
-        if campaign.request is not None:
-            state.append(f" (asked to {campaign.request.value})", style="yellow")
-        return _two_sides(title, state)
+        return _two_sides(title, asked_text(campaign))
 
     def _subject(self) -> RenderableType:
         names = self.snapshot.model_names
@@ -124,11 +112,11 @@ class View:
 
     def _numbers(self) -> RenderableType:
         parts = [f"{duration(self.elapsed_s)} so far"]
-        if self.snapshot.time_s is not None and self.snapshot.campaign.state.value == "tuning":
+        if self.snapshot.time_s is not None and self.snapshot.campaign.state is CampaignState.TUNING:
             parts[0] = f"{duration(self.elapsed_s)} of {duration(self.snapshot.time_s)}"
         if self.per_hour is not None:
             parts.append(f"{amount(self.per_hour)} trials/h")
-        if self.left_s is not None and self.snapshot.campaign.state.value == "tuning":
+        if self.left_s is not None and self.snapshot.campaign.state is CampaignState.TUNING:
             parts.append(f"about {duration(self.left_s)} left")
         failures = self.snapshot.failures
         text = Text("   ".join(parts), no_wrap=True, overflow="ellipsis")
@@ -152,17 +140,17 @@ class View:
         hidden = lines[rows:]
         if hidden:
             share = sum(line.share or 0.0 for line in hidden)
-            still = sum(line.row.state.value == "open" for line in hidden)
+            still = sum(line.row.state is TaskState.OPEN for line in hidden)
             text = f"and {len(hidden)} more ({still} open)"
             table.add_row(text, "", "", "", "", f"{share:.0%}" if share else "", "", style="dim")
         return Group(Text(""), table)
 
     def _cells(self, line: TaskLine) -> list[RenderableType]:
         row = line.row
-        word, style = _TASK_STATES[row.state.value]
-        if word == "open" and row.id in self.busy:
+        word, style = _TASK_STATES[row.state]
+        if row.state is TaskState.OPEN and row.id in self.busy:
             word, style = "● tuning", "cyan"
-        elif word == "open" and not row.stored:
+        elif row.state is TaskState.OPEN and not row.stored:
             word, style = "waiting", "dim"
         budget = f"/{row.budget}" if self.snapshot.total is not None else ""
         speed = line.gflops
@@ -180,15 +168,6 @@ class View:
         return _one_line(expectation(self.snapshot), "bold")
 
 
-def expectation(snapshot: Snapshot) -> str:
-    """Say what the best times of all tasks add up to."""
-    count, timed = len(snapshot.tasks), snapshot.timed
-    of_all = "all" if timed == count else f"{timed} of"
-    if not timed:
-        return f"none of {plural(count, 'task')} has a time yet"
-    return f"estimated {latency(snapshot.expected_s)} for one run, from {of_all} {plural(count, 'task')}"
-
-
 def line_of(view: View) -> str:
     """Say in one line where a campaign stands, for logs."""
     snapshot = view.snapshot
@@ -201,7 +180,7 @@ def line_of(view: View) -> str:
             parts.append(f"{amount(view.per_hour)}/h")
         if snapshot.failures:
             parts.append(f"{amount(snapshot.failures)} failed")
-        if view.left_s is not None and snapshot.campaign.state.value == "tuning":
+        if view.left_s is not None and snapshot.campaign.state is CampaignState.TUNING:
             parts.append(f"about {duration(view.left_s)} left")
         if snapshot.timed:
             parts.append(expectation(snapshot))

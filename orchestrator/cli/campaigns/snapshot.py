@@ -1,17 +1,17 @@
-"""A campaign as the store has it at one moment, and what follows: how far, how fast, how long yet."""
+"""A campaign as the store has it at one moment, and what follows from that: how far it is."""
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.kit.text import device_text, gflops
+from orchestrator.storage import TaskState
 
 if TYPE_CHECKING:
     from orchestrator.storage import CampaignModelRow, CampaignRow, CampaignTaskRow, Storage
 
-__all__ = ["NO_LIMIT", "Pace", "Snapshot", "TaskLine", "read_snapshot"]
+__all__ = ["NO_LIMIT", "Snapshot", "TaskLine", "limit_or_none", "read_snapshot", "snapshot_of"]
 
 #: A budget of this many trials or more stands for none: the campaign's time limit ends it.
 NO_LIMIT = 2**31 - 1
@@ -71,10 +71,10 @@ class Snapshot:
 
         A task that ended early needs no more than it has.
         """
-        if any(task.budget >= NO_LIMIT and task.state.value == "open" for task in self.tasks):
+        if any(task.budget >= NO_LIMIT and task.state is TaskState.OPEN for task in self.tasks):
             return None
         return sum(
-            task.budget if task.state.value == "open" else min(task.stored, task.budget)
+            task.budget if task.state is TaskState.OPEN else min(task.stored, task.budget)
             for task in self.tasks
         )
 
@@ -96,7 +96,7 @@ class Snapshot:
     @property
     def open(self) -> int:
         """Tasks that want more trials."""
-        return sum(task.state.value == "open" for task in self.tasks)
+        return sum(task.state is TaskState.OPEN for task in self.tasks)
 
     @property
     def timed(self) -> int:
@@ -145,38 +145,14 @@ def read_snapshot(store: Storage, campaign_id: int | str) -> Snapshot:
     ------
     NotFoundError
     """
-    row = store.get_campaign(campaign_id)
+    return snapshot_of(store, store.get_campaign(campaign_id))
+
+
+def snapshot_of(store: Storage, row: CampaignRow) -> Snapshot:
+    """Read the models and the tasks of a campaign."""
     return Snapshot(row, tuple(store.campaign_models(row.id)), tuple(store.campaign_tasks(row.id)))
 
 
-class Pace:
-    """Trials per hour, over the last minutes.
-
-    Parameters
-    ----------
-    window_s : float
-        How far it looks back (seconds).
-    """
-
-    def __init__(self, window_s: float = 180.0) -> None:
-        self._window_s = window_s
-        self._samples: deque[tuple[float, int]] = deque()
-
-    def add(self, now: float, measured: int) -> None:
-        """Note how many trials had been measured at an instant (seconds of any steady clock)."""
-        if len(self._samples) > 1 and self._samples[-1][1] == self._samples[-2][1] == measured:
-            # Of a standstill its first and last instant are enough.
-            self._samples.pop()
-        self._samples.append((now, measured))
-        while len(self._samples) > 2 and self._samples[1][0] < now - self._window_s:
-            self._samples.popleft()
-
-    @property
-    def per_hour(self) -> float | None:
-        """The pace; None before there is enough to tell."""
-        if len(self._samples) < 2:
-            return None
-        (start, before), (end, after) = self._samples[0], self._samples[-1]
-        if after <= before or end - start < 5.0:
-            return None
-        return (after - before) / (end - start) * 3600
+def limit_or_none(trials: int) -> int | None:
+    """Return a budget of trials; None where it stands for no limit."""
+    return trials if trials < NO_LIMIT else None

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from orchestrator.cli.campaigns.documents import campaign_document
-from orchestrator.cli.kit.command import FAILED, INTERRUPTED
+from orchestrator.cli.campaigns.campaign_json import campaign_document
+from orchestrator.cli.kit.exits import FAILED, INTERRUPTED
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, duration, plural, short_path
-from orchestrator.cli.models.bench import bench_document
-from orchestrator.cli.models.latencies import bench_table
+from orchestrator.cli.models.bench import bench_document, bench_table
+from orchestrator.storage import CampaignState
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.running.outcome import Outcome
@@ -53,7 +53,6 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
     for report in outcome.reports:
         session.show(bench_table(report, changes.get(report.path, ())))
     session.write(Text(_cost(outcome, failed)), Text(f"database: {session.database}", style="dim"))
-    state = campaign.state.value
     if outcome.interrupted:
         session.say(f"stopped; everything measured is stored. To go on:\n  {_resume(session, campaign.id)}")
         return INTERRUPTED
@@ -65,14 +64,15 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
         )
     if wrong:
         return FAILED
-    if state != "done":
-        if state == "failed":
+    if campaign.state is not CampaignState.DONE:
+        if campaign.state is CampaignState.FAILED:
             session.error(f"campaign {campaign.id} failed: {campaign.message}")
         else:
             session.say(
-                f"campaign {campaign.id} was {state}" + (f": {campaign.message}" if campaign.message else "")
+                f"campaign {campaign.id} was {campaign.state.value}"
+                + (f": {campaign.message}" if campaign.message else "")
             )
-        if state != "cancelled":
+        if campaign.state is not CampaignState.CANCELLED:
             session.say(f"to go on:\n  {_resume(session, campaign.id)}")
         return FAILED
     if models:

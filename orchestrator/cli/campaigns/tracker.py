@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator, Sequence
 
+from orchestrator.cli.kit.options import DEFAULT_ENGINE
 from orchestrator.cli.kit.session import Session
 from orchestrator.errors import UsageError
 
@@ -25,7 +26,7 @@ def chosen_tracker(
     ray_address: str | None = None,
     *,
     keys: Sequence[str] = (),
-    engine: str = "metaschedule",
+    engine: str = DEFAULT_ENGINE,
 ) -> Iterator[str | None]:
     """Give the tracker's ``HOST:PORT``; one that is served here lives as long as this.
 

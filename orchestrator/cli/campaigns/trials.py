@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import latency, when
+from orchestrator.cli.kit.trial_json import trial_document
 from workers.messages import TrialState
 
 if TYPE_CHECKING:
@@ -21,6 +24,11 @@ __all__ = ["trials"]
 _PAGE = 1000
 
 
+@command(
+    "trials",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("trials 3 --limit 20", "trials 3 --state build_timeout --json"),
+)
 def trials(
     session: Session,
     campaign: options.Campaign,
@@ -34,16 +42,13 @@ def trials(
     Trials that were stored before count for a campaign without being its own; `tunefleet best` shows the
     best of all.
     """
-    from orchestrator.cli.campaigns.documents import trial_document
-    from orchestrator.cli.campaigns.tables import trial_lines
-
     with session.storage(create=False) as store:
         row = store.get_campaign(campaign)
         found = _pages(store, row.id, state, limit)
         if session.as_json:
             session.emit({"campaign_id": row.id, "trials": [trial_document(trial) for trial in found]})
             return
-        for line in trial_lines(found):
+        for line in _lines(found):
             sys.stdout.write(f"{line}\n")
 
 
@@ -57,3 +62,14 @@ def _pages(store: Storage, campaign_id: int, state: TrialState | None, limit: in
             return
         left -= len(page)
         last = page[-1].id
+
+
+def _lines(rows: Iterable[TrialRow]) -> Iterable[str]:
+    """Trials as lines of fixed columns, one by one: there may be a hundred thousand of them."""
+    yield f"{'id':>7}  {'time':>8}  {'state':<13}  {'recorded':<19}  {'host':<14}  {'task':<28}  message"
+    for row in rows:
+        message = row.message.strip().splitlines()[0] if row.message.strip() else ""
+        yield (
+            f"{row.id:>7}  {latency(row.cost_s):>8}  {row.state.value:<13}  {when(row.created_at):<19}  "
+            f"{row.host or '-':<14}  {row.workload_name:<28}  {message}"
+        ).rstrip()

@@ -1,38 +1,26 @@
-"""What a campaign can be told, for ``tune`` and ``submit`` alike."""
+"""What a campaign can be told, for ``tune`` and ``submit`` alike.
+
+Another option is another field of :class:`TuneOptions`, and a word on it in :meth:`TuneOptions.spec`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.search_option import search_settings
+from orchestrator.cli.campaigns.search_option import Search, search_settings
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_requests, require_engine, spec_values
+from orchestrator.cli.kit.parsing import parse_duration
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import CampaignSpec
 
-__all__ = [
-    "FullTiming",
-    "Loss",
-    "MinRepeat",
-    "Name",
-    "Number",
-    "PlanSize",
-    "Plateau",
-    "Priority",
-    "Repeat",
-    "Seed",
-    "Time",
-    "Timeout",
-    "Trials",
-    "TrialsPerTask",
-    "Tuner",
-    "campaign_spec",
-]
+__all__ = ["TuneOptions"]
 
-Trials = Annotated[
+_Trials = Annotated[
     int | None,
     typer.Option(
         "--trials",
@@ -43,7 +31,7 @@ Trials = Annotated[
         help="Trials in all, split over the tasks. Stored ones count.",
     ),
 ]
-TrialsPerTask = Annotated[
+_TrialsPerTask = Annotated[
     int | None,
     typer.Option(
         "--trials-per-task",
@@ -54,7 +42,7 @@ TrialsPerTask = Annotated[
         help="Trials for each task at most; 64, unless --trials or --time is given. Stored ones count.",
     ),
 ]
-Time = Annotated[
+_Time = Annotated[
     str | None,
     typer.Option(
         "--time",
@@ -64,7 +52,7 @@ Time = Annotated[
         help="Wall-clock time: 90s, 30m, 1h30m.",
     ),
 ]
-Plateau = Annotated[
+_Plateau = Annotated[
     int | None,
     typer.Option(
         "--plateau",
@@ -76,13 +64,13 @@ Plateau = Annotated[
         help="End a task when N trials in a row brought nothing better.",
     ),
 ]
-Name = Annotated[
+_Name = Annotated[
     str | None,
     typer.Option(
         "--name", metavar="NAME", rich_help_panel=options.WHAT, show_default=False, help="Name the campaign."
     ),
 ]
-Seed = Annotated[
+_Seed = Annotated[
     int,
     typer.Option(
         "--seed",
@@ -93,18 +81,7 @@ Seed = Annotated[
         help="Seed of the searches.",
     ),
 ]
-Priority = Annotated[
-    int,
-    typer.Option(
-        "--priority",
-        min=-1000,
-        max=1000,
-        metavar="N",
-        rich_help_panel=options.WHAT,
-        help="Campaigns of a higher one come first; see `tunefleet priority`.",
-    ),
-]
-Number = Annotated[
+_Number = Annotated[
     int | None,
     typer.Option(
         "--number",
@@ -115,7 +92,7 @@ Number = Annotated[
         help="Calls averaged into one time, at least; 3 if left out.",
     ),
 ]
-Repeat = Annotated[
+_Repeat = Annotated[
     int | None,
     typer.Option(
         "--repeat",
@@ -126,7 +103,7 @@ Repeat = Annotated[
         help="Times taken, whose median counts; 1 if left out.",
     ),
 ]
-MinRepeat = Annotated[
+_MinRepeat = Annotated[
     int | None,
     typer.Option(
         "--min-repeat-ms",
@@ -137,7 +114,7 @@ MinRepeat = Annotated[
         help="Calls are added until one time takes this long; 100 if left out.",
     ),
 ]
-Timeout = Annotated[
+_Timeout = Annotated[
     str | None,
     typer.Option(
         "--timeout",
@@ -147,7 +124,7 @@ Timeout = Annotated[
         help="A measurement that takes longer is killed; 20s if left out.",
     ),
 ]
-FullTiming = Annotated[
+_FullTiming = Annotated[
     bool,
     typer.Option(
         "--full-timing",
@@ -155,7 +132,7 @@ FullTiming = Annotated[
         help="Time every candidate in full, also those that a first look finds far behind the best.",
     ),
 ]
-Tuner = Annotated[
+_Tuner = Annotated[
     str | None,
     typer.Option(
         "--tuner",
@@ -165,7 +142,7 @@ Tuner = Annotated[
         help="Of an engine that has several: xgb, ga, random; a wrong name is answered with the list.",
     ),
 ]
-Loss = Annotated[
+_Loss = Annotated[
     str | None,
     typer.Option(
         "--loss",
@@ -175,7 +152,7 @@ Loss = Annotated[
         help="Of such a tuner's cost model, such as reg or rank-binary.",
     ),
 ]
-PlanSize = Annotated[
+_PlanSize = Annotated[
     int | None,
     typer.Option(
         "--plan-size",
@@ -188,43 +165,75 @@ PlanSize = Annotated[
 ]
 
 
-def campaign_spec(
-    *,
-    models: Any,
-    shapes: list[str] | None,
-    targets: list[str] | None,
-    devices: list[str] | None,
-    engine: str,
-    time_limit: str | None,
-    timeout: str | None,
-    number: int | None,
-    repeat: int | None,
-    min_repeat_ms: int | None,
-    tuner: str | None,
-    loss: str | None,
-    plan_size: int | None,
-    search: list[str] | None,
-    **others: Any,
-) -> CampaignSpec:
-    from orchestrator.campaigns.spec import CampaignSpec
-    from orchestrator.cli.kit.parsing import parse_duration
+@dataclass(frozen=True)
+class TuneOptions:
+    """Options that say what is tuned, how it is measured and searched, and when that is enough.
 
-    require_engine(engine)
-    evaluator = spec_values(
-        number=number,
-        repeat=repeat,
-        min_repeat_ms=min_repeat_ms,
-        timeout_s=None if timeout is None else parse_duration(timeout),
-    )
-    values = spec_values(
-        models=model_requests(models, shapes),
-        targets=tuple(dict.fromkeys(targets)) if targets else None,
-        boards=boards_of(devices, targets) or None,
-        engine=engine,
-        time_s=None if time_limit is None else parse_duration(time_limit),
-        evaluator=evaluator or None,
-        search=spec_values(tuner=tuner, loss=loss, plan_size=plan_size, settings=search_settings(search))
-        or None,
-        **others,
-    )
-    return CampaignSpec.of(values)
+    Their order here is their order in the help.
+    """
+
+    models: options.Models
+    trials: _Trials = None
+    trials_per_task: _TrialsPerTask = None
+    time_limit: _Time = None
+    plateau: _Plateau = None
+    input_shape: options.InputShapes = None
+    target: options.Targets = None
+    device: options.Boards = None
+    tasks: options.TaskPattern = None
+    name: _Name = None
+    seed: _Seed = 1
+    engine: options.Engine = options.DEFAULT_ENGINE
+    number: _Number = None
+    repeat: _Repeat = None
+    min_repeat_ms: _MinRepeat = None
+    timeout: _Timeout = None
+    full_timing: _FullTiming = False
+    tuner: _Tuner = None
+    loss: _Loss = None
+    plan_size: _PlanSize = None
+    search: Search = None
+    layout: options.Layout = "auto"
+    layout_tuning: options.LayoutTuning = "auto"
+
+    def spec(self) -> CampaignSpec:
+        """Return the campaign that is asked for; where an option was not given, its own defaults hold.
+
+        Raises
+        ------
+        UsageError, ModelError
+            An option can't be read, the engine isn't there, or a model file isn't.
+        """
+        from orchestrator.campaigns.spec import CampaignSpec
+
+        require_engine(self.engine)
+        evaluator = spec_values(
+            number=self.number,
+            repeat=self.repeat,
+            min_repeat_ms=self.min_repeat_ms,
+            timeout_s=None if self.timeout is None else parse_duration(self.timeout),
+        )
+        search = spec_values(
+            tuner=self.tuner,
+            loss=self.loss,
+            plan_size=self.plan_size,
+            settings=search_settings(self.search),
+        )
+        values = spec_values(
+            models=model_requests(self.models, self.input_shape),
+            targets=tuple(dict.fromkeys(self.target)) if self.target else None,
+            boards=boards_of(self.device, self.target) or None,
+            engine=self.engine,
+            time_s=None if self.time_limit is None else parse_duration(self.time_limit),
+            trials=self.trials,
+            trials_per_task=self.trials_per_task,
+            plateau=self.plateau,
+            tasks=self.tasks,
+            seed=self.seed,
+            evaluator=evaluator or None,
+            full_timing=self.full_timing,
+            search=search or None,
+            layout=self.layout,
+            layout_tuning=self.layout_tuning,
+        )
+        return CampaignSpec.of(values)

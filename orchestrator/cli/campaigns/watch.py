@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.cli.campaigns.look import campaign_details
+from orchestrator.cli.campaigns.show import campaign_details
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.command import FAILED
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.session import Session
+from orchestrator.storage import RESTING_STATES, CampaignRow, CampaignState
 
 __all__ = ["watch"]
 
 _WATCH_SECONDS = 0.5
 
 
+@command("watch", panel=options.PANELS.CAMPAIGNS, examples=("watch 3",))
 def watch(session: Session, campaign: options.Campaign) -> int:
     """Follow a campaign that another process runs, until it rests.
 
@@ -21,26 +24,25 @@ def watch(session: Session, campaign: options.Campaign) -> int:
     paused, cancelled, or failed.
     """
     from orchestrator.cli.campaigns.display import Display
-    from orchestrator.storage import RESTING_STATES
 
     with session.storage(create=False) as store:
         row = store.get_campaign(campaign)
         if row.state not in RESTING_STATES:
             with Display(store, row.id, session.err) as display:
                 while row.state not in RESTING_STATES:
-                    display.activity(_who_runs(session, row.id, row.held, row.state.value))
+                    display.activity(_who_runs(session, row))
                     display.changed(row.id)
                     time.sleep(_WATCH_SECONDS)
                     row = store.get_campaign(row.id)
         campaign_details(session, store, row.id, tasks=False)
-        if row.state.value == "failed":
+        if row.state is CampaignState.FAILED:
             session.error(f"campaign {row.id} failed: {row.message}")
-    return 0 if row.state.value == "done" else FAILED
+    return 0 if row.state is CampaignState.DONE else FAILED
 
 
-def _who_runs(session: Session, campaign_id: int, held: bool, state: str) -> str:
-    if held:
+def _who_runs(session: Session, row: CampaignRow) -> str:
+    if row.held:
         return ""
-    if state == "queued":
+    if row.state is CampaignState.QUEUED:
         return f"waits for a coordinator: {session.command_line('coordinator')}"
-    return f"nobody runs it: {session.command_line('resume', str(campaign_id))}"
+    return f"nobody runs it: {session.command_line('resume', str(row.id))}"

@@ -1,4 +1,4 @@
-"""From what a person typed to what is asked of the campaigns and builds."""
+"""Arguments and options as a person typed them, read: models, shapes, boards, engines."""
 
 from __future__ import annotations
 
@@ -6,45 +6,34 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from orchestrator.cli.kit.parsing import parse_shape
 from orchestrator.errors import EngineError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.models.request import ModelRequest
 
 __all__ = [
-    "MaybeModel",
     "boards_of",
     "model_request",
     "model_requests",
     "require_engine",
     "require_known",
+    "require_one",
     "shapes_of",
     "spec_values",
     "weighs_layouts",
 ]
 
-MaybeModel = Annotated[
-    Path | None,
-    typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
-]
-
-
-def require_known(engine: str | None) -> None:
-    if engine is not None:
-        require_engine(engine, installed=False)
-
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
-    """Ask for one model; see :func:`model_requests`."""
+    """Name one model to campaigns and builds; see :func:`model_requests`."""
     return model_requests([path], shapes)[0]
 
 
 def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple[ModelRequest, ...]:
-    """Ask for models, each file once however often and by whatever path it was named.
+    """Name models to campaigns and builds, each file once however often and by whatever path it was named.
 
     Raises
     ------
@@ -70,8 +59,6 @@ def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple
 
 def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:
     """Read all ``--input-shape`` options."""
-    from orchestrator.cli.kit.parsing import parse_shape
-
     shapes: dict[str, tuple[int, ...]] = {}
     for text in texts or ():
         name, shape = parse_shape(text)
@@ -127,6 +114,28 @@ def require_engine(name: str, *, installed: bool = True) -> None:
             environments.interpreter(name)
         except EngineError as error:
             raise UsageError(str(error)) from None
+
+
+def require_known(engine: str | None) -> None:
+    """Refuse an engine that there is none of; it need not be installed where only the store is asked.
+
+    Raises
+    ------
+    UsageError
+    """
+    if engine is not None:
+        require_engine(engine, installed=False)
+
+
+def require_one(model: Path | None, workload: str | None) -> None:
+    """Refuse a command that names neither a model nor a workload, or both.
+
+    Raises
+    ------
+    UsageError
+    """
+    if (model is None) == (workload is None):
+        raise UsageError("name a MODEL.onnx or a --workload, one of them")
 
 
 def weighs_layouts(choice: str) -> bool:

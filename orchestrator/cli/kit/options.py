@@ -8,17 +8,27 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "BUDGET",
+    "DEFAULT_ENGINE",
+    "HOW",
     "PANELS",
+    "SEARCH",
+    "WHAT",
+    "WHERE",
+    "AllowDevice",
     "Board",
     "Boards",
     "Campaign",
     "Device",
     "Engine",
     "InputShapes",
+    "Layout",
     "LayoutTuning",
+    "MaybeModel",
     "Model",
     "Models",
     "RayAddress",
+    "Seed",
     "ServeTracker",
     "Slots",
     "StoredEngine",
@@ -26,8 +36,13 @@ __all__ = [
     "Targets",
     "TaskPattern",
     "Tracker",
+    "TunedLayout",
     "Workload",
 ]
+
+
+#: The engine of those who name none.
+DEFAULT_ENGINE = "metaschedule"
 
 
 class PANELS:
@@ -49,6 +64,10 @@ Campaign = Annotated[
     str, typer.Argument(metavar="ID", help="Number or name of the campaign.", show_default=False)
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)]
+MaybeModel = Annotated[
+    Path | None,
+    typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+]
 Models = Annotated[list[Path], typer.Argument(metavar="MODEL.onnx", help="ONNX files.", show_default=False)]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="The tuner.", rich_help_panel=WHAT)]
 StoredEngine = Annotated[
@@ -139,6 +158,17 @@ LayoutTuning = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+AllowDevice = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-device",
+        metavar="CLASS",
+        help="Borrow the records of this device class for tasks that have none on their own. Repeat it for "
+        "several, the first choice first.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")]
 TaskPattern = Annotated[
     str | None,
     typer.Option(

@@ -7,19 +7,21 @@ import json
 import os
 import shlex
 import sys
-import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from orchestrator.cli.kit.launchers import Launchers
+from orchestrator.cli.kit.steps import Steps
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
+    from orchestrator.toolbox import Toolbox
 
-__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session", "Steps", "abandon_stdout"]
+__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session", "abandon_stdout"]
 
 DB_VARIABLE = "TUNEFLEET_DB"
 SCHEMA_PREFIX = "tunefleet"
@@ -35,14 +37,25 @@ class Session:
     ----------
     command : str
         Its name, which is also the name of its JSON document.
+    launchers : Launchers, optional
+        What it starts engine processes and campaigns with.
     db : str or None
         Database URL as given; None for the default file.
     as_json : bool
     debug : bool
     """
 
-    def __init__(self, command: str, *, db: str | None = None, as_json: bool = False, debug: bool = False):
+    def __init__(
+        self,
+        command: str,
+        launchers: Launchers = Launchers(),  # noqa: B008 - frozen
+        *,
+        db: str | None = None,
+        as_json: bool = False,
+        debug: bool = False,
+    ) -> None:
         self.command = command
+        self.launchers = launchers
         self.db = db
         self.as_json = as_json
         self.debug = debug
@@ -113,6 +126,12 @@ class Session:
         with contextlib.suppress(OSError):
             self.emit({"command": self.command, "error": error}, kind="error")
 
+    # -- engine processes
+
+    def toolbox(self, engine: str) -> Toolbox:
+        """Return the processes of an engine; they start when they are first asked something."""
+        return self.launchers.toolbox(engine)
+
     # -- the database
 
     def storage(self, *, create: bool = True) -> Storage:
@@ -132,23 +151,31 @@ class Session:
         """
         from orchestrator.storage import Storage
 
-        self.name_database()
-        if not create and self.is_unused:
-            raise NotFoundError(f"nothing was stored yet: there is no {self.database}")
+        if create:
+            self.name_database()
+        else:
+            self.require_database()
         return Storage.open(self.db, create=create)
+
+    def require_database(self) -> None:
+        """Name the database, and refuse to go on where nothing was ever stored.
+
+        Raises
+        ------
+        NotFoundError
+            The default file is meant and isn't there.
+        """
+        from orchestrator.storage import default_path
+
+        self.name_database()
+        if self.db is None and not default_path().exists():
+            raise NotFoundError(f"nothing was stored yet: there is no {self.database}")
 
     def name_database(self) -> None:
         """Say where the records are, unless the person has named that place."""
         if self.db is None and not self._named_database:
             self._named_database = True
             self.say(f"database: {self.database}", style="dim")
-
-    @property
-    def is_unused(self) -> bool:
-        """The default file is meant and isn't there: nothing was ever stored."""
-        from orchestrator.storage import default_path
-
-        return self.db is None and not default_path().exists()
 
     @property
     def database(self) -> str:
@@ -168,46 +195,6 @@ class Session:
         if self.db is None or self.db == os.environ.get(DB_VARIABLE):
             return shlex.join(["tunefleet", *words])
         return shlex.join(["tunefleet", *words, "--db", safe_url(self.db) if "://" in self.db else self.db])
-
-
-class Steps:
-    """One line on a terminal that says what is going on, rewritten in place; plain lines elsewhere.
-
-    It starts no thread and draws nothing by itself: models are timed meanwhile.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last = ""
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> Steps:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def __call__(self, text: str) -> None:
-        """Say what is going on now."""
-        with self._lock:
-            if text == self._last:
-                return
-            self._last = text
-            if self._console.is_terminal:
-                self._rewrite(text[: max(1, self._console.width - 1)])
-            else:
-                self._console.print(Text(text), soft_wrap=True)
-
-    def clear(self) -> None:
-        """Take the line off the terminal."""
-        with self._lock:
-            if self._last and self._console.is_terminal:
-                self._rewrite("")
-            self._last = ""
-
-    def _rewrite(self, text: str) -> None:
-        self._console.file.write(f"\r\x1b[2K{text}")
-        self._console.file.flush()
 
 
 def abandon_stdout() -> None:

@@ -11,9 +11,11 @@ __all__ = [
     "amount",
     "device_text",
     "duration",
+    "finite",
     "gflops",
     "instant",
     "latency",
+    "mflop",
     "ms",
     "plural",
     "short_path",
@@ -95,6 +97,16 @@ def plural(number: int, word: str) -> str:
 def gflops(flops: float, seconds: float | None) -> float | None:
     """Return the speed in GFLOP/s; None where either part of it isn't known."""
     return flops / seconds / 1e9 if flops and seconds else None
+
+
+def mflop(flops: float) -> str:
+    """Write the work of one call in MFLOP."""
+    return f"{flops / 1e6:,.2f}" if flops else "-"
+
+
+def finite(number: float | None) -> float | None:
+    """Leave out what JSON can't say: infinity and NaN, which a wrong output may bring about."""
+    return number if number is not None and math.isfinite(number) else None
 
 
 def device_text(device_class: str) -> str:

@@ -2,22 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
-from orchestrator.cli.kit.command import FAILED
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.exits import FAILED
+from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
-from orchestrator.cli.models.build import AllowDevice
-from orchestrator.cli.models.run import finite
+from orchestrator.cli.kit.text import finite, plural
+from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
 
 if TYPE_CHECKING:
     from orchestrator.builds import BenchReport
 
-__all__ = ["bench", "bench_document"]
+__all__ = ["bench", "bench_document", "bench_table"]
+
+
+@command(
+    "bench",
+    panel=options.PANELS.MODELS,
+    examples=(
+        "bench model.onnx",
+        "bench model.onnx --json",
+        "bench model.onnx --device rpi4 --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 "
+        "-num-cores=4' --tracker 10.0.0.10:9190",
+    ),
+)
+def bench(
+    session: Session,
+    model: options.Model,
+    input_shape: options.InputShapes = None,
+    target: options.Target = "auto",
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
+    ] = 5,
+    seed: options.Seed = 1,
+    engine: options.Engine = options.DEFAULT_ENGINE,
+    layout: options.TunedLayout = None,
+    layout_tuning: options.LayoutTuning = "auto",
+    allow_device: options.AllowDevice = None,
+    device: options.Board = None,
+    tracker: options.Tracker = None,
+) -> int:
+    """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
+
+    With --device, untuned and tuned run on that device, and onnxruntime here, for its outputs alone. Exit
+    code 1 says that the tuned model's outputs are not onnxruntime's.
+    """
+    from orchestrator.builds import bench_model
+    from orchestrator.devices.address import tracker_address
+
+    require_engine(engine)
+    if device is not None:
+        boards_of([device], [target])
+    request = model_request(model, input_shape)
+    with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
+        report = bench_model(
+            store,
+            tools,
+            request,
+            target=target,
+            rounds=rounds,
+            seed=seed,
+            layout=layout,
+            weigh_layouts=weighs_layouts(layout_tuning),
+            allowed=allow_device or (),
+            board=device,
+            tracker=None if device is None else tracker_address(tracker),
+            say=steps,
+        )
+    session.emit({"report": bench_document(report)})
+    session.show(bench_table(report))
+    if not report.outputs_agree:
+        session.error(
+            f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"
+        )
+        return FAILED
+    if not report.tasks_tuned:
+        how = tune_command(session, model, input_shape, target, engine, device)
+        session.say(f"nothing of it is tuned yet: {how}", style="yellow")
+    return 0
 
 
 def bench_document(report: BenchReport) -> dict[str, Any]:
@@ -45,63 +115,21 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
     }
 
 
-def bench(
-    session: Session,
-    model: options.Model,
-    input_shape: options.InputShapes = None,
-    target: options.Target = "auto",
-    rounds: Annotated[
-        int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
-    ] = 5,
-    seed: Annotated[
-        int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
-    ] = 1,
-    engine: options.Engine = "metaschedule",
-    layout: options.TunedLayout = None,
-    layout_tuning: options.LayoutTuning = "auto",
-    allow_device: AllowDevice = None,
-    device: options.Board = None,
-    tracker: options.Tracker = None,
-) -> int:
-    """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
-
-    With --device, untuned and tuned run on that device, and onnxruntime here, for its outputs alone. Exit
-    code 1 says that the tuned model's outputs are not onnxruntime's.
-    """
-    from orchestrator.builds import bench_model
-    from orchestrator.devices.address import tracker_address
-
-    pass
-    from orchestrator.cli.models.latencies import bench_table
-    from orchestrator.toolbox import Toolbox
-
-    require_engine(engine)
-    if device is not None:
-        boards_of([device], [target])
-    request = model_request(model, input_shape)
-    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
-        report = bench_model(
-            store,
-            tools,
-            request,
-            target=target,
-            rounds=rounds,
-            seed=seed,
-            layout=layout,
-            weigh_layouts=weighs_layouts(layout_tuning),
-            allowed=allow_device or (),
-            board=device,
-            tracker=None if device is None else tracker_address(tracker),
-            say=steps,
-        )
-    session.emit({"report": bench_document(report)})
-    session.show(bench_table(report))
-    if not report.outputs_agree:
-        session.error(
-            f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"
-        )
-        return FAILED
-    if not report.tasks_tuned:
-        how = tune_command(session, model, input_shape, target, engine, device)
-        session.say(f"nothing of it is tuned yet: {how}", style="yellow")
-    return 0
+def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableType:
+    """A model's three latencies beside each other, and whether its outputs are right."""
+    head = latency_head(report.model, report.device_class)
+    head.append(f", {plural(report.threads, 'thread')}", style="not bold dim")
+    pairs = outcome_facts(
+        report.outputs_agree, report.disagreement, report.max_abs, report.max_rel, report.remark
+    )
+    pairs.append(("tasks tuned", f"{report.tasks_tuned} of {report.tasks_total}"))
+    if report.why and report.plan != "each task's best":
+        pairs.append(("records", report.why))
+    elif report.plan:
+        pairs.append(("records", report.plan))
+    if report.remembered:
+        pairs.append(("measured", "earlier, for these same records"))
+    if changes:
+        pairs.append(("on import", "\n".join(changes)))
+    times = latencies_table(report.untuned_s, report.tuned_s, report.reference_s)
+    return Group(head, "", times, "", facts(pairs), "")

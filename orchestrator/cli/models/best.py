@@ -12,9 +12,15 @@ from rich.text import Text
 from orchestrator.cli.answers.best import stored_best
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.device_column import DeviceColumn
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.stored import DEFAULT_ENGINE, device_class_named, device_info, tune_command
-from orchestrator.cli.models.tasks import narrowed, wanted_tasks
+from orchestrator.cli.kit.stored import device_class_named, tune_command
+from orchestrator.cli.kit.text import age, latency
+from orchestrator.cli.kit.trial_json import trial_document
+from orchestrator.cli.models.coverage import narrowed, wanted_tasks
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -23,17 +29,22 @@ if TYPE_CHECKING:
 
 __all__ = ["best"]
 
-_TopK = Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")]
 
-
+@command(
+    "best",
+    panel=options.PANELS.MODELS,
+    examples=(
+        "best model.onnx --no-trace",
+        "best model.onnx --tasks conv2d --top 3",
+        "best --workload 3f0a91 --json",
+        "best --device znver4 --sort slowest --limit 0",
+    ),
+)
 def best(
     session: Session,
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
-    ] = None,
+    model: options.MaybeModel = None,
     workload: options.Workload = None,
-    top: _TopK = 1,
+    top: Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")] = 1,
     no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
     input_shape: options.InputShapes = None,
     target: Annotated[
@@ -78,12 +89,10 @@ def best(
 def _best_of_workload(
     session: Session, prefix: str, target: str | None, device: str | None, top: int, no_trace: bool
 ) -> None:
-    from orchestrator.toolbox import Toolbox
-
     with session.storage(create=False) as store:
         row = store.find_workload(prefix)
         # It starts a process only when it is asked something.
-        with Toolbox(row.engine) as tools:
+        with session.toolbox(row.engine) as tools:
             device_class = None if target is None else tools.resolve_target(target).device_class
             if device is not None:
                 device_class = device_class_named(store, device, row.engine).name
@@ -106,22 +115,24 @@ def _best_of_model(
     no_trace: bool,
 ) -> None:
     from orchestrator.builds import coverage_of
-    from orchestrator.models.extraction import extract_model
-    from orchestrator.toolbox import Toolbox
+    from orchestrator.models.lookup import device_info, find_model
 
     request = model_request(model, shapes)
     if engine is not None:
         require_engine(engine)
     with session.storage() as store:
         named = None if device is None else device_class_named(store, device, engine)
-        engine = named.engine if named else engine or DEFAULT_ENGINE
+        engine = named.engine if named else engine or options.DEFAULT_ENGINE
         require_engine(engine)
-        with Toolbox(engine) as tools:
+        with session.toolbox(engine) as tools:
             with session.steps() as steps:
                 steps("looking for the target")
-                place = device_info(named) if named else tools.resolve_target(target or "auto")
-                extracted = extract_model(store, tools, request, place, say=steps)
-            coverage = narrowed(coverage_of(store, extracted), wants)
+                if named is None:
+                    place, version = tools.resolve_target(target or "auto"), tools.engine_version()
+                else:
+                    place, version = device_info(named), None
+                found = find_model(store, tools, request, place, version=version, say=steps)
+            coverage = narrowed(coverage_of(store, found), wants)
             groups = [
                 (
                     task.workload_hash,
@@ -132,9 +143,9 @@ def _best_of_model(
                 )
                 for task in coverage.tasks
             ]
-            if not any(found for *_, found in groups):
+            if not any(trials for *_, trials in groups):
                 raise NotFoundError(
-                    f"nothing is stored for {extracted.prepared.name} on {place.device_class}; "
+                    f"nothing is stored for {found.name} on {place.device_class}; "
                     f"`{tune_command(session, model, shapes, target or 'auto', engine)}` finds something"
                 )
             _show_best(session, store, tools, groups, no_trace)
@@ -147,15 +158,12 @@ def _show_best(
     groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow]]],
     no_trace: bool,
 ) -> None:
-    from orchestrator.cli.campaigns.documents import trial_document
-    from orchestrator.cli.kit.grid import Grid
-    from orchestrator.cli.kit.text import age, device_text, gflops, latency
-
     documents: list[dict[str, Any]] = []
-    several = len({trial.device_class for *_, found in groups for trial in found}) > 1
+    device = DeviceColumn(trial.device_class for *_, found in groups for trial in found)
     right = ("calls", "best", "GFLOP/s", "trial")
-    device = ("device",) if several else ()
-    grid = Grid("task", *right, "recorded", "workload", *device, right=right, flexible=("task", "device"))
+    grid = Grid(
+        "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
+    )
     schedules: list[tuple[Text, str]] = []
     with session.steps() as steps:
         for workload_hash, name, weight, flops, found in groups:
@@ -170,19 +178,18 @@ def _show_best(
                     head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")
                     schedules.append((head, schedule))
                 trials.append(trial_document(trial, schedule=schedule, traced=True))
-                speed = gflops(flops, trial.cost_s)
                 grid.add(
                     name,
                     calls,
                     latency(trial.cost_s),
-                    f"{speed:.1f}" if speed else "-",
+                    speed_text(flops, trial.cost_s),
                     str(trial.id),
                     age(trial.created_at),
                     workload_hash[:12],
-                    *([device_text(trial.device_class)] if several else []),
+                    *device.cell(trial.device_class),
                 )
             if not found:
-                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *["-"] * several)
+                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *device.cell(None))
             documents.append(
                 {
                     "name": name,

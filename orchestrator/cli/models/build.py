@@ -12,47 +12,19 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
-from orchestrator.cli.kit.text import age, amount, device_text, latency
-from orchestrator.cli.models.tasks import coverage_documents, coverage_line
+from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
+from orchestrator.cli.models.coverage import coverage_documents, coverage_line
 
 if TYPE_CHECKING:
     from orchestrator.builds import BuildReport, Coverage
 
-__all__ = ["AllowDevice", "build", "build_document", "build_table"]
+__all__ = ["build"]
 
 
-def build_document(report: BuildReport) -> dict[str, Any]:
-    """A library that was built."""
-    return {
-        "model": report.model,
-        "library": str(report.library),
-        "params": None if report.params is None else str(report.params),
-        "target": report.target,
-        "device_class": report.device_class,
-        "changes": list(report.changes),
-        "tasks_total": len(report.coverage.tasks),
-        "tasks_tuned": report.coverage.tuned,
-        "expected_s": report.coverage.expected_s,
-        "plan": report.plan,
-        "why": report.why,
-        "plans_s": report.plans_s,
-        "tasks": coverage_documents(report.coverage),
-    }
-
-
-AllowDevice = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--allow-device",
-        metavar="CLASS",
-        help="Borrow the records of this device class for tasks that have none on their own. Repeat it for "
-        "several, the first choice first.",
-        show_default=False,
-    ),
-]
 _ForBoard = Annotated[
     str | None,
     typer.Option(
@@ -64,6 +36,14 @@ _ForBoard = Annotated[
 ]
 
 
+@command(
+    "build",
+    panel=options.PANELS.MODELS,
+    examples=(
+        "build model.onnx -o model.so",
+        "build model.onnx -o model.so --params model.npz --require-complete",
+    ),
+)
 def build(
     session: Session,
     model: options.Model,
@@ -87,10 +67,10 @@ def build(
     ] = False,
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
-    engine: options.Engine = "metaschedule",
+    engine: options.Engine = options.DEFAULT_ENGINE,
     layout: options.TunedLayout = None,
     layout_tuning: options.LayoutTuning = "auto",
-    allow_device: AllowDevice = None,
+    allow_device: options.AllowDevice = None,
     device: _ForBoard = None,
 ) -> None:
     """Build a library from the best that is stored.
@@ -100,16 +80,11 @@ def build(
     """
     from orchestrator.builds import build_model
 
-    pass
-    pass
-    from orchestrator.cli.kit.text import plural, short_path
-    from orchestrator.toolbox import Toolbox
-
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
     request = model_request(model, input_shape)
-    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+    with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
             store,
             tools,
@@ -124,13 +99,20 @@ def build(
             board=device,
             say=steps,
         )
-    session.emit(build_document(report))
-    session.show(build_table(report.coverage), Text(f"\n{coverage_line(report.coverage)}", style="bold"))
+    session.emit(_document(report))
+    session.show(_table(report.coverage), Text(f"\n{coverage_line(report.coverage)}", style="bold"))
     if report.coverage.borrowed:
         session.say(
             f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
             style="yellow",
         )
+    for task in report.coverage.tasks:
+        for aside in task.set_aside:
+            session.say(
+                f"record {aside.trial_id} of {task.name} ({latency(aside.best_s)}) was set aside, "
+                f"its kernel can't be built: {aside.reason}",
+                style="yellow",
+            )
     session.write(*(Text(f"on import: {change}") for change in report.changes))
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
@@ -143,10 +125,31 @@ def build(
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
 
-def build_table(coverage: Coverage) -> Table:
+def _document(report: BuildReport) -> dict[str, Any]:
+    """A library that was built."""
+    return {
+        "model": report.model,
+        "library": str(report.library),
+        "params": None if report.params is None else str(report.params),
+        "target": report.target,
+        "device_class": report.device_class,
+        "changes": list(report.changes),
+        "tasks_total": len(report.coverage.tasks),
+        "tasks_tuned": report.coverage.tuned,
+        "expected_s": report.coverage.expected_s,
+        "plan": report.plan,
+        "why": report.why,
+        "plans_s": report.plans_s,
+        "tasks": coverage_documents(report.coverage),
+    }
+
+
+def _table(coverage: Coverage) -> Table:
     """A model's tasks as a build takes them: from which record, and what that promises."""
-    right = ("calls", "trials", "best", "a run")
+    right: tuple[str, ...] = ("calls", "trials", "best", "a run")
     lent = ("of",) if coverage.borrowed else ()
+    aside = ("set aside",) if coverage.set_aside else ()
+    right += aside
     grid = Grid("task", *right, "record", *lent, right=right, flexible=("task", "of"))
     now = datetime.now(timezone.utc)
     for task in coverage.tasks:
@@ -156,6 +159,7 @@ def build_table(coverage: Coverage) -> Table:
             amount(task.trials),
             latency(task.best_s),
             latency(task.expected_s),
+            *([amount(len(task.set_aside)) if task.set_aside else ""] if aside else []),
             Text("untuned", style="yellow") if task.best_s is None else age(task.recorded_at, now),
             *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,71 +11,29 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_engine
-from orchestrator.cli.kit.command import FAILED
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import latency, plural
-from orchestrator.cli.models.latencies import latency_head, outcome_text
+from orchestrator.cli.kit.text import finite, latency, plural
+from orchestrator.cli.models.latencies import latency_head, outcome_facts
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.builds import RunReport
 
-__all__ = ["finite", "run", "run_document", "run_table"]
+__all__ = ["run"]
 
 
-def run_document(report: RunReport) -> dict[str, Any]:
-    """A run of a library."""
-    label, check = report.label, report.check
-    return {
-        "library": str(report.library),
-        "model": label.model,
-        "engine": label.engine,
-        "target": label.target,
-        "device_class": label.device_class,
-        "tasks_total": label.tasks_total,
-        "tasks_tuned": label.tasks_tuned,
-        "plan": label.plan,
-        "device": report.device,
-        "threads": report.threads,
-        "inputs": [
-            {"name": s.name, "shape": list(s.shape), "dtype": s.dtype, "random": s.name not in report.given}
-            for s in label.inputs
-        ],
-        "outputs": [
-            {
-                "name": o.name,
-                "shape": list(o.shape),
-                "dtype": o.dtype,
-                "least": finite(o.least),
-                "mean": finite(o.mean),
-                "largest": finite(o.largest),
-            }
-            for o in report.outputs
-        ],
-        "median_s": report.median_s,
-        "times_s": list(report.times_s),
-        "check": None
-        if check is None
-        else {
-            "path": check.path,
-            "same_model": check.same_model,
-            "outputs_agree": check.agree,
-            "disagreement": check.reason,
-            "remark": check.remark,
-            "max_abs": finite(check.max_abs),
-            "max_rel": finite(check.max_rel),
-        },
-        "saved": None if report.saved is None else str(report.saved),
-    }
-
-
-def finite(number: float | None) -> float | None:
-    """JSON has no infinity and no NaN, which a wrong output may bring about."""
-    return number if number is not None and math.isfinite(number) else None
-
-
+@command(
+    "run",
+    panel=options.PANELS.MODELS,
+    examples=(
+        "run model.so --check model.onnx",
+        "run model.so --input x=image.npy -o outputs.npz --repeat 100",
+    ),
+)
 def run(
     session: Session,
     library: Annotated[
@@ -123,9 +80,7 @@ def run(
     number: Annotated[
         int, typer.Option("--number", min=1, metavar="N", help="Inferences that make one time, its mean.")
     ] = 1,
-    seed: Annotated[
-        int, typer.Option("--seed", min=1, max=2**31 - 1, metavar="N", help="Of the random inputs.")
-    ] = 1,
+    seed: options.Seed = 1,
     device: options.Board = None,
     tracker: options.Tracker = None,
 ) -> int:
@@ -136,16 +91,12 @@ def run(
     from orchestrator.builds import read_label, run_library
     from orchestrator.devices.address import tracker_address
 
-    pass
-    pass
-    from orchestrator.toolbox import Toolbox
-
     files = dict(_named_file(text) for text in inputs or ())
     if len(files) < len(inputs or ()):
         raise UsageError("--input names an input twice")
     engine = read_label(library).engine
     require_engine(engine)
-    with Toolbox(engine) as tools, session.steps() as steps:
+    with session.toolbox(engine) as tools, session.steps() as steps:
         report = run_library(
             tools,
             library,
@@ -161,8 +112,8 @@ def run(
             tracker=None if device is None else tracker_address(tracker),
             say=steps,
         )
-    session.emit(run_document(report))
-    session.show(run_table(report))
+    session.emit(_document(report))
+    session.show(_table(report))
     if report.saved is not None:
         session.write(Text(f"wrote {report.saved}"))
     if report.check is not None and not report.check.same_model:
@@ -183,7 +134,53 @@ def _named_file(text: str) -> tuple[str, str]:
     return name, file
 
 
-def run_table(report: RunReport) -> RenderableType:
+def _document(report: RunReport) -> dict[str, Any]:
+    """A run of a library."""
+    label, check = report.label, report.check
+    return {
+        "library": str(report.library),
+        "model": label.model,
+        "engine": label.engine,
+        "target": label.target,
+        "device_class": label.device_class,
+        "tasks_total": label.tasks_total,
+        "tasks_tuned": label.tasks_tuned,
+        "plan": label.plan,
+        "device": report.device,
+        "threads": report.threads,
+        "inputs": [
+            {"name": s.name, "shape": list(s.shape), "dtype": s.dtype, "random": s.name not in report.given}
+            for s in label.inputs
+        ],
+        "outputs": [
+            {
+                "name": o.name,
+                "shape": list(o.shape),
+                "dtype": o.dtype,
+                "least": finite(o.least),
+                "mean": finite(o.mean),
+                "largest": finite(o.largest),
+            }
+            for o in report.outputs
+        ],
+        "median_s": report.median_s,
+        "times_s": list(report.times_s),
+        "check": None
+        if check is None
+        else {
+            "path": check.path,
+            "same_model": check.same_model,
+            "outputs_agree": check.agree,
+            "disagreement": check.reason,
+            "remark": check.remark,
+            "max_abs": finite(check.max_abs),
+            "max_rel": finite(check.max_rel),
+        },
+        "saved": None if report.saved is None else str(report.saved),
+    }
+
+
+def _table(report: RunReport) -> RenderableType:
     """What a library returned, how fast, and whether it is right."""
     label, check = report.label, report.check
     head = latency_head(label.model, label.device_class)
@@ -200,7 +197,7 @@ def run_table(report: RunReport) -> RenderableType:
             ("one run", f"{latency(report.median_s)}, median of {len(report.times_s)} times {spread}")
         )
     if check is not None:
-        pairs += outcome_text(check.agree, check.reason, check.max_abs, check.max_rel, check.remark)
+        pairs += outcome_facts(check.agree, check.reason, check.max_abs, check.max_rel, check.remark)
     random = [spec.name for spec in label.inputs if spec.name not in report.given]
     if random:
         pairs.append(("random inputs", ", ".join(random)))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -11,70 +9,33 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import amount, gflops, instant, latency
-from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.cli.kit.text import amount, latency, mflop
+from orchestrator.cli.models.coverage import coverage_documents, coverage_line, narrowed, wanted_tasks
 
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage
-    from orchestrator.models.extraction import ExtractedModel
+    from orchestrator.models.lookup import StoredModel
+    from orchestrator.models.request import ModelRequest
 
-__all__ = [
-    "coverage_documents",
-    "coverage_line",
-    "coverage_table",
-    "mflop",
-    "narrowed",
+__all__ = ["tasks"]
+
+
+@command(
     "tasks",
-    "tasks_document",
-    "wanted_tasks",
-]
-
-
-def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
-    """The tasks of a model and what is stored for each."""
-    return [
-        {
-            "name": task.name,
-            "workload_hash": task.workload_hash,
-            "weight": task.weight,
-            "flops": task.flops,
-            "trials": task.trials,
-            "failures": task.failures,
-            "best_s": task.best_s,
-            "expected_s": task.expected_s,
-            "gflops": gflops(task.flops, task.best_s),
-            "trial_id": task.trial_id,
-            "recorded_at": instant(task.recorded_at),
-            "borrowed_from": task.borrowed_from or None,
-        }
-        for task in coverage.tasks
-    ]
-
-
-def tasks_document(model: ExtractedModel, coverage: Coverage) -> dict[str, Any]:
-    """A model's tasks on a device."""
-    return {
-        "model": model.prepared.name,
-        "path": model.request.path,
-        "changes": list(model.prepared.changes),
-        "target": model.device.target,
-        "device_class": model.device.device_class,
-        "tasks_total": len(coverage.tasks),
-        "tasks_tuned": coverage.tuned,
-        "expected_s": coverage.expected_s,
-        "tasks": coverage_documents(coverage),
-    }
-
-
+    panel=options.PANELS.MODELS,
+    examples=("tasks model.onnx", "tasks model.onnx --tasks conv2d --json"),
+)
 def tasks(
     session: Session,
     model: options.Model,
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     pattern: options.TaskPattern = None,
-    engine: options.Engine = "metaschedule",
+    engine: options.Engine = options.DEFAULT_ENGINE,
 ) -> None:
     """List what would be tuned in a model, and what is stored for it.
 
@@ -82,73 +43,48 @@ def tasks(
     the work of one call; `tunefleet best --workload` takes what the last column says.
     """
     from orchestrator.builds import coverage_of
-    from orchestrator.models.extraction import extract_model
-
-    pass
-    pass
-    from orchestrator.toolbox import Toolbox
+    from orchestrator.models.lookup import find_model
 
     wants = wanted_tasks(pattern)
     require_engine(engine)
     request = model_request(model, input_shape)
-    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+    with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device = tools.resolve_target(target)
-        extracted = extract_model(store, tools, request, device, say=steps)
-        coverage = narrowed(coverage_of(store, extracted), wants)
-    session.emit(tasks_document(extracted, coverage))
-    session.show(coverage_table(coverage), Text(f"\n{coverage_line(coverage)}", style="bold"))
+        # Those that this engine would tune, not those that another version of it found.
+        found = find_model(store, tools, request, device, version=tools.engine_version(), say=steps)
+        coverage = narrowed(coverage_of(store, found), wants)
+    session.emit(_document(found, request, coverage))
+    session.show(_table(coverage), Text(f"\n{coverage_line(coverage)}", style="bold"))
 
 
-def wanted_tasks(pattern: str | None) -> Callable[[str], bool]:
-    if pattern is None:
-        return lambda _: True
-    try:
-        found = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"--tasks {pattern!r} is not a pattern: {error}") from None
-    return lambda name: found.search(name) is not None
+def _document(model: StoredModel, request: ModelRequest, coverage: Coverage) -> dict[str, Any]:
+    """A model's tasks on a device."""
+    return {
+        "model": model.name,
+        "path": request.path,
+        "changes": list(model.changes),
+        "target": model.device.target,
+        "device_class": model.device_class,
+        "tasks_total": len(coverage.tasks),
+        "tasks_tuned": coverage.tuned,
+        "expected_s": coverage.expected_s,
+        "tasks": coverage_documents(coverage),
+    }
 
 
-def narrowed(coverage: Any, wants: Callable[[str], bool]) -> Any:
-    from dataclasses import replace
-
-    kept = tuple(task for task in coverage.tasks if wants(task.name))
-    if coverage.tasks and not kept:
-        raise NotFoundError(
-            f"no task has such a name; there are: {', '.join(task.name for task in coverage.tasks)}"
-        )
-    return replace(coverage, tasks=kept)
-
-
-def coverage_line(coverage: Any) -> str:
-    from orchestrator.cli.kit.text import latency, plural
-
-    total = len(coverage.tasks)
-    line = f"{coverage.tuned} of {plural(total, 'task')} tuned"
-    if coverage.tuned:
-        those = "they" if coverage.tuned == total else "those"
-        line += f"; {those} add up to {latency(coverage.expected_s)} a run"
-    return line
-
-
-def coverage_table(coverage: Coverage) -> Table:
+def _table(coverage: Coverage) -> Table:
     """A model's tasks and what is stored for them."""
     right = ("calls", "MFLOP", "trials", "best", "GFLOP/s")
     grid = Grid("task", *right, "workload", right=right, flexible=("task",))
     for task in coverage.tasks:
-        speed = gflops(task.flops, task.best_s)
         grid.add(
             task.name,
             str(task.weight),
             mflop(task.flops),
             amount(task.trials),
             latency(task.best_s),
-            f"{speed:.1f}" if speed else "-",
+            speed_text(task.flops, task.best_s),
             task.workload_hash[:12],
         )
     return grid.table()
-
-
-def mflop(flops: float) -> str:
-    return f"{flops / 1e6:,.2f}" if flops else "-"

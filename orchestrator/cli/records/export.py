@@ -9,30 +9,17 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit import options
-from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.arguments import model_request, require_engine, require_one
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import plural, short_path
 from orchestrator.cli.records.options import DeviceClass, OwnEngine
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.records.log_export import ExportReport
 
-__all__ = ["export", "export_document", "export_jsonl"]
-
-
-def export_document(report: ExportReport) -> dict[str, Any]:
-    """A log that was written."""
-    return {
-        "file": str(report.path),
-        "target": report.target,
-        "device_class": report.device_class,
-        "trials": report.trials,
-        "trials_failed": report.failed,
-        "workloads": report.workloads,
-        "tasks_missing": list(report.missing),
-        "left_out": list(report.left_out),
-    }
-
+__all__ = ["export"]
 
 _Format = Annotated[
     str,
@@ -45,6 +32,16 @@ _Format = Annotated[
 ]
 
 
+@command(
+    "export",
+    document="records-export",
+    examples=(
+        "records export -o records.jsonl.gz",
+        "records export model.onnx -o model.log --engine NAME --best",
+        "records export model.onnx -o database --engine metaschedule",
+        "records export --workload 3f0a91 -o conv.log --engine NAME",
+    ),
+)
 def export(
     session: Session,
     output: Annotated[
@@ -59,10 +56,7 @@ def export(
     ],
     engine: OwnEngine = None,
     format_: _Format = "auto",
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
-    ] = None,
+    model: options.MaybeModel = None,
     workload: options.Workload = None,
     best: Annotated[
         bool, typer.Option("--best", help="Only the fastest trial of each task (not in jsonl).")
@@ -76,10 +70,7 @@ def export(
     As JSON Lines: all of them, or those of a model, a workload, an engine, a device class. As an engine's own
     tools read them: those of all tasks of a model, or of one workload, on the target's device.
     """
-    pass
-    from orchestrator.cli.kit.text import plural, short_path
     from orchestrator.records.log_export import export_log
-    from orchestrator.toolbox import Toolbox
 
     if _as_jsonl(format_, output):
         if best:
@@ -87,27 +78,26 @@ def export(
         if target != "auto" and model is None:
             raise UsageError("--target is for a model; name a device class with --device")
         hashes = _hashes(session, engine, model, workload, input_shape, target)
-        export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
+        _export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
         return
     if engine is None:
         raise UsageError("name the --engine whose format it is to be, or a file that ends in .jsonl")
     if device is not None:
         raise UsageError("--device is for JSON Lines; an engine's own format is of the --target's device")
-    if (model is None) == (workload is None):
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    require_one(model, workload)
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
     require_engine(engine)
     request = None if model is None else model_request(model, input_shape)
     with (
         session.storage(create=request is not None) as store,
-        Toolbox(engine) as tools,
+        session.toolbox(engine) as tools,
         session.steps() as steps,
     ):
         report = export_log(
             store, tools, output, request=request, workload=workload, target=target, best=best, say=steps
         )
-    session.emit(export_document(report))
+    session.emit(_document(report))
     failed = f", {report.failed} of them failed" if report.failed else ""
     what = f"{plural(report.trials, 'trial')} of {plural(report.workloads, 'workload')}"
     session.write(
@@ -118,6 +108,20 @@ def export(
         session.say(f"left out {reason}", style="yellow")
     if report.missing:
         session.say(f"nothing is stored of {', '.join(report.missing)}", style="yellow")
+
+
+def _document(report: ExportReport) -> dict[str, Any]:
+    """A log that was written."""
+    return {
+        "file": str(report.path),
+        "target": report.target,
+        "device_class": report.device_class,
+        "trials": report.trials,
+        "trials_failed": report.failed,
+        "workloads": report.workloads,
+        "tasks_missing": list(report.missing),
+        "left_out": list(report.left_out),
+    }
 
 
 def _as_jsonl(format_: str, output: Path) -> bool:
@@ -135,27 +139,27 @@ def _hashes(
     target: str,
 ) -> list[str] | None:
     """Return the workloads whose records are wanted; None for all."""
-    from orchestrator.models.extraction import extract_model
-    from orchestrator.toolbox import Toolbox
+    from orchestrator.models.lookup import find_model
 
     if model is None and workload is None:
         return None
-    if model is not None and workload is not None:
-        raise UsageError("name a MODEL.onnx or a --workload, one of them")
+    require_one(model, workload)
     if workload is not None:
         with session.storage(create=False) as store:
             return [store.find_workload(workload).hash]
     assert model is not None
-    engine = engine or "metaschedule"
+    engine = engine or options.DEFAULT_ENGINE
     require_engine(engine)
-    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+    with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device = tools.resolve_target(target)
-        extracted = extract_model(store, tools, model_request(model, shapes), device, say=steps)
-    return [task.workload.hash for task in extracted.tasks]
+        request, version = model_request(model, shapes), tools.engine_version()
+        found = find_model(store, tools, request, device, version=version, say=steps)
+        rows = store.best_for_model(found.id, found.device_class, found.engine_version)
+    return [row.workload_hash for row in rows]
 
 
-def export_jsonl(
+def _export_jsonl(
     session: Session,
     output: Path,
     *,
@@ -164,7 +168,6 @@ def export_jsonl(
     workloads: list[str] | None,
 ) -> None:
     """Write records with all that is known of them, on all devices or one."""
-    from orchestrator.cli.kit.text import plural, short_path
     from orchestrator.records.jsonl_write import export_records
 
     with session.storage(create=False) as store, session.steps() as steps:

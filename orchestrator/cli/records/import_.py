@@ -10,36 +10,17 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import plural
+from orchestrator.cli.records.imported import imported_document, say_imported
 from orchestrator.cli.records.options import OwnEngine
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.records.log_import import ImportReport
-    from orchestrator.records.reports import Imported
 
-__all__ = ["import_", "import_document", "import_jsonl", "imported_text", "say_imported"]
-
-
-def import_document(report: ImportReport) -> dict[str, Any]:
-    """What became of the lines of a log."""
-    return {
-        "file": str(report.path),
-        "device_class": report.device_class,
-        "targets": list(report.targets),
-        "dry_run": report.dry_run,
-        "lines": report.lines,
-        "lines_bad": [
-            {"file": bad.file or None, "line": bad.number, "reason": bad.reason} for bad in report.bad
-        ],
-        "notes": [{"lines": count, "note": note} for note, count in report.notes.items()],
-        "lines_repeated": report.repeated,
-        "trials_imported": report.imported,
-        "trials_failed": report.failed,
-        "trials_stored_before": report.stored_before,
-        "workloads": report.workloads,
-    }
-
+__all__ = ["import_"]
 
 _SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave lines out that can't be imported, instead of refusing all.")
@@ -55,6 +36,16 @@ _Target = Annotated[
 ]
 
 
+@command(
+    "import",
+    document="records-import",
+    examples=(
+        "records import records.jsonl",
+        "records import tuning.log --engine NAME",
+        "records import work_dir --engine metaschedule --model model.onnx",
+        "records import tuning.log --engine NAME --skip-bad --dry-run",
+    ),
+)
 def import_(
     session: Session,
     file: Annotated[
@@ -86,18 +77,15 @@ def import_(
     engine and the target. All lines are checked first; where one can't be imported, none is. What is stored
     already changes nothing, so the same file may be imported again.
     """
-    pass
-    from orchestrator.cli.kit.text import plural
     from orchestrator.records.jsonl_read import is_records
     from orchestrator.records.log_import import import_log
-    from orchestrator.toolbox import Toolbox
 
     if is_records(file):
         if engine is not None or target != "auto" or model is not None:
             raise UsageError(
                 f"{file.name} names its engine and devices itself: leave --engine, --target and --model out"
             )
-        import_jsonl(session, file, skip_bad, dry_run)
+        _import_jsonl(session, file, skip_bad, dry_run)
         return
     if engine is None:
         raise UsageError(
@@ -107,7 +95,7 @@ def import_(
         raise UsageError("--input-shape is for a --model, and none is named")
     require_engine(engine)
     request = None if model is None else model_request(model, input_shape)
-    with session.storage() as store, Toolbox(engine) as tools, session.steps() as steps:
+    with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = import_log(
             store,
             tools,
@@ -118,7 +106,7 @@ def import_(
             dry_run=dry_run,
             say=steps,
         )
-    session.emit({**import_document(report), "database": session.database})
+    session.emit({**_document(report), "database": session.database})
     for bad in report.bad:
         session.say(f"left out {bad.where}: {bad.reason}", style="yellow")
     for note, count in report.notes.items():
@@ -142,42 +130,36 @@ def import_(
         session.write(Text(f"the log says it was measured for {' and '.join(report.targets)}"))
 
 
-def import_jsonl(session: Session, file: Path, skip_bad: bool, dry_run: bool) -> None:
-    """Store the records of a file that :func:`export_jsonl` wrote."""
+def _document(report: ImportReport) -> dict[str, Any]:
+    """What became of the lines of a log."""
+    return {
+        "file": str(report.path),
+        "device_class": report.device_class,
+        "targets": list(report.targets),
+        "dry_run": report.dry_run,
+        "lines": report.lines,
+        "lines_bad": [
+            {"file": bad.file or None, "line": bad.number, "reason": bad.reason} for bad in report.bad
+        ],
+        "notes": [{"lines": count, "note": note} for note, count in report.notes.items()],
+        "lines_repeated": report.repeated,
+        "trials_imported": report.imported,
+        "trials_failed": report.failed,
+        "trials_stored_before": report.stored_before,
+        "workloads": report.workloads,
+    }
+
+
+def _import_jsonl(session: Session, file: Path, skip_bad: bool, dry_run: bool) -> None:
+    """Store the records of a file that ``records export`` wrote."""
     from orchestrator.records.jsonl_read import import_records
 
     with session.storage() as store, session.steps() as steps:
         report = import_records(store, file, skip_bad=skip_bad, dry_run=dry_run, say=steps)
-    session.emit({**imported_text(report), "database": session.database}, kind="records-import-jsonl")
+    session.emit({**imported_document(report), "database": session.database}, kind="records-import-jsonl")
     for bad in report.bad:
         session.say(f"left out line {bad.number}: {bad.reason}", style="yellow")
     say_imported(session, report)
-
-
-def imported_text(report: Imported) -> dict[str, object]:
-    return {
-        "source": report.source,
-        "device_classes": list(report.device_classes),
-        "dry_run": report.dry_run,
-        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
-        "workloads": report.workloads,
-        "trials": report.trials,
-        "trials_failed": report.failed,
-        "trials_stored_before": report.stored_before,
-        "trials_imported": report.imported,
-    }
-
-
-def say_imported(session: Session, report: Imported) -> None:
-    from orchestrator.cli.kit.text import plural
-
-    what = f"{plural(report.imported, 'new trial')} of {report.trials:,} in {report.source}"
-    on = ", ".join(report.device_classes)
-    session.write(
-        Text(f"{'would import' if report.dry_run else 'imported'} {what}{f' on {on}' if on else ''}")
-    )
-    if report.stored_before:
-        session.write(Text(f"{report.stored_before:,} of them stored before: nothing changed"))
 
 
 def _were(number: int) -> str:

@@ -6,14 +6,23 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.records.import_ import imported_text, say_imported
+from orchestrator.cli.records.imported import imported_document, say_imported
 from orchestrator.cli.records.options import DeviceClass, DryRun, EngineName
 from orchestrator.errors import UsageError
 
 __all__ = ["merge"]
 
 
+@command(
+    "merge",
+    document="records-merge",
+    examples=(
+        "records merge other.db",
+        "records merge postgresql://me@records/tunefleet --db mine.db --dry-run",
+    ),
+)
 def merge(
     session: Session,
     source: Annotated[
@@ -42,5 +51,5 @@ def merge(
         if other.url == store.url:
             raise UsageError("both are the same database; name the other one, or this one with --db")
         report = merge_store(store, other, engine=engine, device_class=device, dry_run=dry_run, say=steps)
-    session.emit({**imported_text(report), "database": session.database})
+    session.emit({**imported_document(report), "database": session.database})
     say_imported(session, report)

@@ -1,4 +1,4 @@
-"""``records prune``: away with what no build needs."""
+"""``records prune``: delete trials that no build will use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import plural
 from orchestrator.cli.records.options import DeviceClass, DryRun, EngineName
 from orchestrator.errors import UsageError
 
@@ -18,6 +20,11 @@ __all__ = ["prune"]
 _DAYS = {"d": 1, "w": 7}
 
 
+@command(
+    "prune",
+    document="records-prune",
+    examples=("records prune --keep 64 --dry-run", "records prune --failed --older-than 90d"),
+)
 def prune(
     session: Session,
     keep: Annotated[
@@ -46,8 +53,6 @@ def prune(
     The fastest of each workload always stays. But what is deleted counts toward no budget any more: a
     campaign that asks for it measures it again.
     """
-    from orchestrator.cli.kit.text import plural
-
     age = None if older_than is None else _age(older_than)
     with session.storage(create=False) as store, session.steps() as steps:
         steps("looking for what may go")

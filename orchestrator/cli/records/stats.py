@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.facts import facts
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.ratios import percent_text
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import age, amount, instant
 
 __all__ = ["stats"]
 
 
+@command("stats", document="records-stats", examples=("records stats", "records stats --json"))
 def stats(session: Session) -> None:
     """Say how much is stored, for each engine and device class."""
-    from orchestrator.cli.kit.facts import facts
-    from orchestrator.cli.kit.grid import Grid
-    from orchestrator.cli.kit.text import age, amount, instant
-
     with session.storage(create=False) as store:
         found = store.statistics()
     session.emit(
@@ -46,7 +48,7 @@ def stats(session: Session) -> None:
             row.engine,
             amount(row.workloads),
             amount(row.trials),
-            f"{row.failures / row.trials:.1%}",
+            percent_text(row.failures / row.trials),
             age(row.first_at),
             age(row.last_at),
         )

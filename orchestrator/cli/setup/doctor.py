@@ -1,44 +1,39 @@
-"""The command doctor."""
+"""``doctor``: what is missing on this machine, and how to mend it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_engine
-from orchestrator.cli.kit.command import FAILED, command
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.doctor import Check
 
-__all__ = ["check_document", "register"]
+__all__ = ["doctor"]
 
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "bold red")}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    command(app, "doctor", panel=options.PANELS.SETUP, examples=("doctor", "doctor --json"))(doctor)
-
-
-def doctor(session: Session, engine: options.Engine = "metaschedule") -> int:
+@command("doctor", panel=options.PANELS.SETUP, examples=("doctor", "doctor --json"))
+def doctor(session: Session, engine: options.Engine = options.DEFAULT_ENGINE) -> int:
     """Check what tuning needs here, and say how to mend what is missing.
 
     It takes some seconds and changes nothing. Exit code 1 says that something would fail.
     """
-    pass
     from orchestrator.doctor import Status, examine
 
     require_engine(engine, installed=False)
     with session.steps() as steps:
-        checks = examine(session.db, engine, say=steps)
+        checks = examine(session.db, engine, steps, session.toolbox)
     failed = [check for check in checks if check.status is Status.FAIL]
-    session.emit({"ok": not failed, "checks": [check_document(check) for check in checks]})
+    session.emit({"ok": not failed, "checks": [_document(check) for check in checks]})
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -58,6 +53,6 @@ def doctor(session: Session, engine: options.Engine = "metaschedule") -> int:
     return 0
 
 
-def check_document(check: Check) -> dict[str, Any]:
+def _document(check: Check) -> dict[str, Any]:
     """One of the doctor's findings."""
     return {"name": check.name, "status": check.status.value, "found": check.found, "mend": check.mend}

@@ -1,7 +1,8 @@
-"""Actors: made on their node, and their errors as this project's."""
+"""Actors: which classes they are of, how they are made on their node, and their errors as this project's."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -9,14 +10,27 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from orchestrator.errors import EngineError, EngineLostError, TunefleetError
 from orchestrator.fleet.ray.cluster import START_SECONDS
+from workers.actors import BuildActor, MeasureActor, SearchActor
 
-__all__ = ["make_actor", "plain_error"]
+__all__ = ["ActorClasses", "make_actor", "plain_error"]
 
 # Calls an actor may have under way: pausing must not queue behind searches.
 _CONCURRENCY = 64
 
 
-def make_actor(actor: type[Any], node: str, *args: Any, gpus: float = 0, calls: int = _CONCURRENCY) -> Any:
+@dataclass(frozen=True)
+class ActorClasses:
+    """What a node's actors are made of. Others than these have the same methods, and work in their way."""
+
+    search: type[object] = SearchActor
+    build: type[object] = BuildActor
+    measure: type[object] = MeasureActor
+
+
+def make_actor(
+    actor: type[object], node: str, *args: object, gpus: float = 0, calls: int = _CONCURRENCY
+) -> Any:
+    """Make an actor on a node. Ray has no types for what it makes: its methods are the class's, remote."""
     return (
         ray.remote(actor)
         .options(

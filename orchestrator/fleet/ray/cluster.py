@@ -1,4 +1,4 @@
-"""Ray itself: started or joined."""
+"""Ray itself: how it is started or joined without harm to this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import importlib
 import logging
 import os
 import pathlib
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +17,7 @@ import ray
 
 from orchestrator.errors import UsageError
 
-__all__ = ["CONNECT_SECONDS", "ROLE_LABEL", "START_SECONDS", "join_ray", "sigterm_left_alone"]
+__all__ = ["CONNECT_SECONDS", "ROLE_LABEL", "START_SECONDS", "join_ray", "signals_left_alone"]
 
 # Importing TVM on a busy machine; after it, what is missing says so itself.
 START_SECONDS = 300.0
@@ -25,22 +27,34 @@ ROLE_LABEL = "tunefleet.role"
 
 
 @contextlib.contextmanager
-def sigterm_left_alone() -> Iterator[None]:
+def signals_left_alone() -> Iterator[None]:
     """Keep Ray from taking SIGTERM for itself: it would end this process where it stands.
 
-    Ray offers no setting for it; where a later Ray has no such function, it takes the signal.
+    Ray offers no setting for it. Where a later Ray has no such function it takes the signal, and gives it
+    back when it is there.
     """
     utils: Any = importlib.import_module("ray._private.utils")
     original = getattr(utils, "set_sigterm_handler", None)
     utils.set_sigterm_handler = lambda _: None
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         if original is not None:
             utils.set_sigterm_handler = original
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def join_ray(address: str | None, slots: int | None) -> None:
+    """Join the Ray at an address; without one, start a Ray on this machine with so many slots.
+
+    Raises
+    ------
+    UsageError
+        Where no cluster answers at the address.
+    """
     # Nothing this project does is reported anywhere unless a person asked for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Work given up when a campaign stops fails with nobody waiting; Ray would print each traceback.
@@ -52,7 +66,7 @@ def join_ray(address: str | None, slots: int | None) -> None:
     }
     try:
         if address is not None:
-            _answers(address)
+            _require_answer(address)
             ray.init(address=address, **common)
         else:
             _hide_token()
@@ -72,7 +86,7 @@ def _hide_token() -> None:
             token.chmod(0o600)
 
 
-def _answers(address: str) -> None:
+def _require_answer(address: str) -> None:
     """Find out in seconds what takes Ray minutes: nobody listens at HOST:PORT."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():

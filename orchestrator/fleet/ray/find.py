@@ -9,9 +9,8 @@ from typing import Any
 
 import ray
 
-from orchestrator.fleet.ray.actors import make_actor
-from orchestrator.fleet.ray.cluster import ROLE_LABEL, START_SECONDS, join_ray, sigterm_left_alone
-from workers.actors import MeasureActor
+from orchestrator.fleet.ray.actors import ActorClasses, make_actor
+from orchestrator.fleet.ray.cluster import ROLE_LABEL, START_SECONDS, join_ray, signals_left_alone
 from workers.messages import DeviceInfo
 
 __all__ = ["ask_nodes", "find_devices"]
@@ -32,14 +31,14 @@ def find_devices(
         By target, of the first node that has it; without those that none has.
     """
     say(f"asking the nodes of Ray at {address} for their devices")
-    with sigterm_left_alone():
+    with signals_left_alone():
         join_ray(address, None)
     try:
         nodes = [
             n for n in ray.nodes() if n["Alive"] and (n.get("Labels") or {}).get(ROLE_LABEL) != "compute"
         ]
         # Without GPUs of their own, for a campaign may have them; what asks for none sees them all the same.
-        actors = [make_actor(MeasureActor, n["NodeID"], engine) for n in nodes]
+        actors = [make_actor(ActorClasses().measure, n["NodeID"], engine) for n in nodes]
         return ask_nodes(actors, targets, stopped)
     finally:
         ray.shutdown()
@@ -48,6 +47,7 @@ def find_devices(
 def ask_nodes(
     actors: Sequence[Any], targets: tuple[str, ...], stopped: Callable[[], bool]
 ) -> dict[str, DeviceInfo]:
+    """Ask measure actors which devices targets mean, until all are found, all said no, or time is up."""
     asked = {actor.resolve.remote(target): target for actor in actors for target in targets}
     waiting = list(asked)
     found: dict[str, DeviceInfo] = {}

@@ -1,131 +1,172 @@
-"""The nodes of a cluster and their devices, as they stand."""
+"""The nodes of a cluster: those that came are taken in, and those that went are given up."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
+import ray
+
 from orchestrator.errors import TunefleetError
-from workers.messages import Station
+from orchestrator.fleet.port import DeviceState
+from orchestrator.fleet.ray.actors import ActorClasses
+from orchestrator.fleet.ray.joining import extend_node, make_node, prepare_node
+from orchestrator.fleet.ray.node import Node, RayDevice
+from workers.messages import DeviceInfo
 
-__all__ = ["Device", "Node", "Pending", "Ping", "Tracked", "device_of"]
+__all__ = ["STOP_SECONDS", "Nodes"]
+
+STOP_SECONDS = 5.0
 
 
-@dataclass(eq=False)
-class Device:
-    """A device of the fleet, as it stands.
+class Nodes:
+    """The nodes that take part in a fleet.
+
+    Parameters
+    ----------
+    slots : int or None
+        Searches and builds at once on each, if not as many as it has CPUs.
 
     Attributes
     ----------
-    name : str
-        Unique within the fleet.
-    host : str
-        Where its server runs; the key of a board, whose host is known to the tracker alone.
-    shares_cores : bool
-        Its cores are searched and built on as well, so that they have to take turns.
-    state : {'ready', 'quarantined', 'lost'}
-    last_error : str
-        Why it was lost last.
+    present : list of Node
+    joining : dict of str to Node
+        Those whose actors are being made ready, by their ids.
+    refused : dict of str to TunefleetError
+        What was wrong with those that can't take part.
+    gone : list of RayDevice
+        Devices of nodes that are gone.
     """
 
-    name: str
-    host: str
-    station: Station
-    shares_cores: bool
-    state: str = "ready"
-    busy: bool = False
-    losses: int = 0
-    measured: int = 0
-    last_error: str = ""
-    _node: Node | None = None
-    _actor: Any = None  # that measures on it, where it is a node's
+    def __init__(self, engine: str, actors: ActorClasses, slots: int | None) -> None:
+        self._engine, self._actors, self._slots = engine, actors, slots
+        self.present: list[Node] = []
+        self.joining: dict[str, Node] = {}
+        self.refused: dict[str, TunefleetError] = {}
+        self.gone: list[RayDevice] = []
+        self._joined: queue.Queue[Node] = queue.Queue()
+        self._extended: queue.Queue[tuple[Node, list[RayDevice], TunefleetError | None]] = queue.Queue()
+        self._extending = 0
+        self._threads: list[threading.Thread] = []
+        self._home = ""
 
     @property
-    def device_class(self) -> str:
-        """Under which its times are filed."""
-        return self.station.device.device_class
+    def coming(self) -> bool:
+        """Some are being made ready, or asked for more devices."""
+        return bool(self.joining or self._extending)
 
     @property
-    def place(self) -> str:
-        """What it shares its cores with measures there too, one at a time: a node's CPU, or itself alone."""
-        return self.name if self._node is None or self.station.device.kind != "cpu" else self._node.id
+    def devices(self) -> list[RayDevice]:
+        """All devices of nodes that are present."""
+        return [device for node in self.present for device in node.devices]
 
-    @property
-    def idle(self) -> bool:
-        """It can be given something."""
-        if self.state != "ready" or self.busy:
-            return False
-        node = self._node
-        return node is None or self.place != node.id or not (node.held or node.measuring_on_cores)
+    def here(self) -> Node | None:
+        """Return the node of this process, if it takes part."""
+        self._home = self._home or ray.get_runtime_context().get_node_id()
+        return next((n for n in self.present if n.id == self._home), None)
 
-    @property
-    def paused(self) -> bool:
-        """What shares its cores stands still."""
-        return self._node is not None and self._node.paused
+    def idlest(self) -> Node:
+        """Return the node to give the next search or build to."""
+        nodes = [node for node in self.present if node.slots]
+        return max(nodes, key=lambda node: (node.computes, node.slots - node.busy))
+
+    # -- coming and going
+
+    def look(self, wanted: tuple[DeviceInfo, ...]) -> list[Node]:
+        """Begin to take in nodes that have come, for these devices; return those that have gone."""
+        try:
+            alive = {n["NodeID"]: n for n in ray.nodes() if n["Alive"]}
+        except Exception:  # the cluster's head does not answer now; what is under way may end all the same
+            return []
+        lost = [n for n in (*self.present, *self.joining.values()) if n.id not in alive]
+        for node in lost:
+            self._lose(node)
+        known = {n.id for n in self.present} | set(self.joining) | set(self.refused)
+        for name, found in alive.items():
+            if name in known:
+                continue
+            fresh = make_node(found, self._engine, self._actors, wanted, self._slots)
+            if fresh is not None:
+                self.joining[name] = fresh
+                self._in_thread(self._prepare, fresh, () if fresh.role == "compute" else wanted)
+        return lost
+
+    def extend(self, wanted: tuple[DeviceInfo, ...]) -> None:
+        """Ask nodes for the devices that came to be wanted after they were asked."""
+        for node in self.present:
+            fresh, node.asked = wanted[node.asked :], len(wanted)
+            if fresh and node.role != "compute":
+                self._extending += 1
+                self._in_thread(self._extend, node, fresh)
+
+    def take_ready(self, timeout_s: float) -> None:
+        """Take in what the threads have made ready; wait for it where `timeout_s` isn't 0."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                node, found, problem = self._extended.get_nowait()
+                self._extending -= 1
+                if problem is not None:
+                    self.refused[f"{node.id}, later"] = problem
+                if node in self.present:
+                    node.devices += found
+        with contextlib.suppress(queue.Empty):
+            while True:
+                node = self._joined.get(timeout=timeout_s) if timeout_s else self._joined.get_nowait()
+                timeout_s = 0
+                if self.joining.pop(node.id, None) is None:
+                    continue  # it died meanwhile
+                if node.problem is not None:
+                    self.refused[node.id] = node.problem
+                    _end(node)
+                else:
+                    self.present.append(node)
+
+    def stop(self, others: list[Node]) -> None:
+        """End the actors of all nodes, and of `others`, with all they started."""
+        nodes = [*self.present, *self.joining.values()]
+        nodes += [node for node in others if node not in nodes]
+        actors = [actor for node in nodes for actor in node.actors]
+        with contextlib.suppress(Exception):  # whatever is gone already needs no end
+            ray.wait([a.stop.remote() for a in actors], num_returns=len(actors), timeout=STOP_SECONDS)
+        for node in nodes:
+            _end(node)
+        # Ray ends the process in which a thread asks it something after its shutdown. They make actors, too.
+        until = time.monotonic() + STOP_SECONDS
+        while any(thread.is_alive() for thread in self._threads) and time.monotonic() < until:
+            time.sleep(0.05)
+            for node in nodes:
+                _end(node)
+
+    # -- helpers
+
+    def _lose(self, node: Node) -> None:
+        self.joining.pop(node.id, None)
+        if node in self.present:
+            self.present.remove(node)
+        for device in node.devices:
+            device.state, device.busy = DeviceState.LOST, False
+            device.last_error = f"node {node.host} is gone"
+        self.gone += node.devices
+
+    def _prepare(self, node: Node, wanted: tuple[DeviceInfo, ...]) -> None:
+        prepare_node(node, self._engine, self._actors, wanted)
+        self._joined.put(node)
+
+    def _extend(self, node: Node, fresh: tuple[DeviceInfo, ...]) -> None:
+        found, problem = extend_node(node, self._engine, self._actors, fresh)
+        self._extended.put((node, found, problem))
+
+    def _in_thread(self, work: Callable[..., None], *args: Any) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads = [*(known for known in self._threads if known.is_alive()), thread]
+        thread.start()
 
 
-@dataclass(eq=False)
-class Node:
-    id: str
-    host: str
-    slots: int
-    measure: Any
-    role: str = ""
-    search: Any = None
-    build: Any = None
-    # Cores that search and build keep to; none where they use all.
-    keep: tuple[int, ...] = ()
-    cores: tuple[int, ...] = ()
-    gpus: float = 0  # that it has, and those that `measure` was given
-    measure_gpus: float = 0
-    accelerators: Any = None  # a second measure actor, where GPUs came to be wanted later
-    busy: int = 0
-    paused: bool = False
-    held: bool = False  # something on this machine besides the fleet has the cores for itself
-    asked: int = 0  # how many of the fleet's device classes it was asked for
-    # Which of search and build did not answer: Ray starts them again, or the node is going.
-    silent: set[str] = field(default_factory=set)
-    versions: dict[str, str] = field(default_factory=dict)
-    devices: list[Device] = field(default_factory=list)
-    problem: TunefleetError | None = None
-
-    @property
-    def computes(self) -> bool:
-        """It can be given searches and builds."""
-        return self.slots > 0 and not self.paused and not self.silent
-
-    @property
-    def actors(self) -> list[Any]:
-        return [a for a in (self.measure, self.accelerators, self.search, self.build) if a is not None]
-
-    @property
-    def measuring_on_cores(self) -> bool:
-        """A candidate is measured on its cores now."""
-        return any(device.busy and device.place == self.id for device in self.devices)
-
-
-@dataclass
-class Pending:
-    tag: Any
-    node: Node
-    device: Device | None = None
-    extra: Any = None  # a second result, handed on without being fetched
-
-
-class Tracked:
-    """The tag of a look at the tracker."""
-
-
-@dataclass(frozen=True)
-class Ping:
-    """The tag of a question whether an actor answers again: a device's, or a node's search or build."""
-
-    node: Node
-    what: Device | str
-
-
-def device_of(station: Station, node: Node, actor: Any) -> Device:
-    """Make a device of a node that its measure actor has taken charge of."""
-    measured = set(node.cores[: station.device.cores]) if station.device.kind == "cpu" else set()
-    shares = node.slots > 0 and not measured.isdisjoint(node.keep or node.cores)
-    return Device(f"{station.key} on {node.host}", node.host, station, shares, _node=node, _actor=actor)
+def _end(node: Node) -> None:
+    for actor in node.actors:
+        with contextlib.suppress(Exception):
+            ray.kill(actor)

@@ -1,1 +1,4 @@
-"""Questions that people ask the store, one file each."""
+"""Questions that people ask of the stored trials, one file each.
+
+Answered in SQL, so that no answer loads trials it does not show.
+"""

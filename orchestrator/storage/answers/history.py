@@ -1,16 +1,87 @@
-"""How the best time of a workload went down."""
+"""How the best time of a workload, or the expected time of a model, went down."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, Subquery, case, func, or_, select
+from sqlalchemy import (
+    Connection,
+    Select,
+    Subquery,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+)
 
-from orchestrator.storage._models import Trial, Workload
-from orchestrator.storage.rows import ImprovementRow
+from orchestrator.storage._database import Database
+from orchestrator.storage._ids import (
+    device_class_id,
+    extraction_ids,
+    workload_ids,
+)
+from orchestrator.storage._tables import (
+    ModelTask,
+    Trial,
+    Workload,
+)
+from orchestrator.storage.rows import (
+    ImprovementRow,
+)
 
-__all__ = ["improvements_of", "in_time"]
+__all__ = ["HistoryAnswer"]
+
+
+class HistoryAnswer(Database):
+    """When did it get faster, and by how much?"""
+
+    def improvements(
+        self, workload_hash: str, device_class: str, *, last: int | None = None
+    ) -> list[ImprovementRow]:
+        """Return the trials that were a workload's best when they were recorded, in that order.
+
+        Parameters
+        ----------
+        last : int or None
+            The last so many of them.
+
+        Raises
+        ------
+        NotFoundError
+            The workload or the device class isn't stored.
+        """
+
+        def work(connection: Connection) -> Sequence[Any]:
+            workload_id = workload_ids(connection, [workload_hash])[workload_hash]
+            class_id = device_class_id(connection, device_class)
+            alone = select(Workload.id.label("workload_id"), Workload.name, literal(1).label("weight")).where(
+                Workload.id == workload_id
+            )
+            return connection.execute(improvements_of(alone.subquery("tasks"), class_id, last)).all()
+
+        return in_time(self._read(work))
+
+    def model_improvements(
+        self, model_id: int, device_class: str, engine_version: str, *, last: int | None = None
+    ) -> list[ImprovementRow]:
+        """Return the trials that bettered a model's expected time when they were recorded, in that order.
+
+        Raises
+        ------
+        NotFoundError
+            As :meth:`Storage.best_for_model`.
+        """
+
+        def work(connection: Connection) -> Sequence[Any]:
+            extraction_id, class_id = extraction_ids(connection, model_id, device_class, engine_version)
+            tasks = select(ModelTask.workload_id, ModelTask.name, ModelTask.weight).where(
+                ModelTask.extraction_id == extraction_id
+            )
+            return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last)).all()
+
+        return in_time(self._read(work))
 
 
 def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[Any]:

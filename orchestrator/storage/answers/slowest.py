@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Double, Select, and_, case, func, select
+from sqlalchemy import (
+    Connection,
+    Double,
+    Select,
+    and_,
+    case,
+    func,
+    select,
+)
 
-from orchestrator.storage._models import ModelTask, Trial, Workload
+from orchestrator.storage._database import Database
+from orchestrator.storage._ids import (
+    extraction_ids,
+)
+from orchestrator.storage._tables import (
+    ModelTask,
+    Trial,
+    Workload,
+)
+from orchestrator.storage.rows import (
+    ModelShares,
+    TaskShareRow,
+)
 
-__all__ = ["shares_of"]
+__all__ = ["SlowestAnswer"]
+
+
+class SlowestAnswer(Database):
+    """Which tasks take the most of a model's time?"""
+
+    def slowest_tasks(
+        self, model_id: int, device_class: str, engine_version: str, *, limit: int | None = None
+    ) -> ModelShares:
+        """Return where a model's time goes on a device class, by the best times that are stored.
+
+        Parameters
+        ----------
+        limit : int or None
+            Return the slowest so many tasks.
+
+        Raises
+        ------
+        NotFoundError
+            As :meth:`Storage.best_for_model`.
+        """
+
+        def work(connection: Connection) -> Sequence[Any]:
+            extraction_id, class_id = extraction_ids(connection, model_id, device_class, engine_version)
+            return connection.execute(shares_of(extraction_id, class_id, limit)).all()
+
+        rows = self._read(work)
+        if not rows:
+            return ModelShares(0, 0, 0.0, ())
+        names = TaskShareRow.__dataclass_fields__
+        tasks = tuple(TaskShareRow(**{name: row._mapping[name] for name in names}) for row in rows)
+        return ModelShares(rows[0].tasks_total, rows[0].tasks_timed, rows[0].whole_s or 0.0, tasks)
 
 
 def shares_of(extraction_id: int, class_id: int, limit: int | None) -> Select[Any]:

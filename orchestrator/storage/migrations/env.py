@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from orchestrator.storage._models import Base
+from orchestrator.storage._tables import Base
 
 
 def _run() -> None:

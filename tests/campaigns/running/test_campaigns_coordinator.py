@@ -14,13 +14,16 @@ from typing import Any
 import pytest
 
 from benchmarks.postgres_server import PostgresServer, new_database
-from orchestrator.campaigns.running import coordinator
+from orchestrator.campaigns.running import coordinator, heartbeat, run, stages
 from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import tuner as tuning
+from orchestrator.campaigns.tuning import patience, results
 from orchestrator.errors import LeaseLostError, ModelError
+from orchestrator.fleet.options import FleetOptions
+from orchestrator.fleet.simulated import offer
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
-from tests.kit.stand_in_fleet import CPU, StandInFleet, workload
+from tests.kit.planned_campaigns import CPU, workload
+from tests.kit.stand_in_fleet import Simulated
 from workers.messages import (
     DeviceInfo,
     Extraction,
@@ -88,37 +91,6 @@ class Tools:
         return Extraction(tuple(TaskSpec(f"task{n}", n, workload(first + n)) for n in (1, 2)), "1")
 
 
-class Fleet(StandInFleet):
-    """A fleet the coordinator makes, joins, starts and stops itself."""
-
-    stopped = False
-    coming = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.engines: list[str] = []
-
-    def need(self, *_: Any) -> None:
-        pass
-
-    def lacking(self, device_classes: Any) -> None:
-        return None
-
-    def join(self, say: Callable[[str], None]) -> None:
-        pass
-
-    def start(self, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
-        # Its workers are new ones.
-        self.stopped = False
-        self._queue.clear()
-        for device in self.devices:
-            device.busy = device.paused = False
-        return True
-
-    def stop(self) -> None:
-        self.stopped = True
-
-
 class Listener:
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -133,22 +105,19 @@ class Listener:
 
 
 @pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """The one fleet there is; the coordinator gets it whatever it asks for."""
-    made = Fleet()
-
-    def make(engine: str, *_: object, **__: object) -> Fleet:
-        made.engines.append(engine)
-        made.devices[0].device_class = class_of(engine)
-        return made
-
-    monkeypatch.setattr("orchestrator.fleet.ray.fleet.RayFleet", make)
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Simulated:
     # What is stored when a lease is lost is counted, so each result is stored when it comes.
-    monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
-    monkeypatch.setattr(coordinator, "Toolbox", Tools)
+    monkeypatch.setattr(results, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(run, "Toolbox", Tools)
     # What comes after tuning is for other tests.
-    monkeypatch.setattr(coordinator._Run, "_verify", lambda *_, **__: [])
-    return made
+    monkeypatch.setattr(stages.Stages, "verify", lambda *_: [])
+    return Simulated()
+
+
+@pytest.fixture
+def place(fleet: Simulated) -> FleetOptions:
+    """Where it is."""
+    return FleetOptions(offer(fleet))
 
 
 @pytest.fixture
@@ -179,13 +148,14 @@ def taken_over_at(store: Storage, campaign_id: int, trial: int) -> Callable[[int
 
 
 def test_a_coordinator_that_loses_its_lease_goes_on_with_the_next_campaign(
-    store: Storage, fleet: Fleet, spec: CampaignSpec
+    store: Storage, fleet: Simulated, place: FleetOptions, spec: CampaignSpec
 ) -> None:
     lost = submit(store, spec).id
     fleet.measurement = taken_over_at(store, lost, 5)
     listener = Listener()
-    coordinate(store, listener=listener, until_idle=True)
-    assert fleet.stopped
+    coordinate(store, fleet=place, listener=listener, until_idle=True)
+    assert fleet.engines
+    assert fleet.running == 0
     row = store.get_campaign(lost)
     # All is left as the other one has it: no state, no message, no trial of the loser's comes after.
     assert (row.state, row.message, row.lease_owner, row.held) == (CampaignState.TUNING, "", OTHER, True)
@@ -193,23 +163,23 @@ def test_a_coordinator_that_loses_its_lease_goes_on_with_the_next_campaign(
     assert not [text for text in listener.said if "fail" in text]
     fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0 / number,))
     after = submit(store, spec).id
-    coordinate(store, until_idle=True)
+    coordinate(store, fleet=place, until_idle=True)
     assert store.get_campaign(after).state is CampaignState.DONE
 
 
 def test_who_follows_a_campaign_that_is_taken_over_is_told_so(
-    store: Storage, fleet: Fleet, spec: CampaignSpec
+    store: Storage, fleet: Simulated, place: FleetOptions, spec: CampaignSpec
 ) -> None:
     campaign_id = submit(store, spec, hold=True).id
     fleet.measurement = taken_over_at(store, campaign_id, 5)
     with pytest.raises(LeaseLostError, match="taken over by another coordinator; what was measured here"):
-        follow(store, campaign_id)
+        follow(store, campaign_id, fleet=place)
     assert store.get_campaign(campaign_id).lease_owner == OTHER
     assert len(store.trials(campaign_id)) == 4
 
 
 def test_a_lease_lost_while_planning_is_noticed_before_anything_is_planned(
-    store: Storage, fleet: Fleet, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
+    store: Storage, fleet: Simulated, place: FleetOptions, spec: CampaignSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign_id = submit(store, spec, hold=True).id
 
@@ -220,18 +190,19 @@ def test_a_lease_lost_while_planning_is_noticed_before_anything_is_planned(
 
     monkeypatch.setattr(Tools, "extract", extract)
     with pytest.raises(LeaseLostError):
-        follow(store, campaign_id)
+        follow(store, campaign_id, fleet=place)
     assert store.campaign_tasks(campaign_id) == []
-    assert fleet.diary == []
+    assert fleet.happenings == []
 
 
 def test_a_campaign_outlasts_a_restart_of_its_database_server(
     own_postgres: Callable[..., PostgresServer],
-    fleet: Fleet,
+    fleet: Simulated,
+    place: FleetOptions,
     spec: CampaignSpec,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tuning, "_STORE_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr(patience, "STORE_PAUSE_SECONDS", 0.1)
     listener = Listener()
     with (
         own_postgres() as server,
@@ -253,7 +224,7 @@ def test_a_campaign_outlasts_a_restart_of_its_database_server(
 
         fleet.measurement, listener.hears = measured, hears
         campaign_id = submit(store, spec, hold=True).id
-        outcome = follow(store, campaign_id, listener=listener)
+        outcome = follow(store, campaign_id, fleet=place, listener=listener)
         assert (outcome.campaign.state, outcome.measured) == (CampaignState.DONE, 40)
         assert [row.stored for row in store.campaign_tasks(campaign_id)] == [20, 20]
         assert len({row.token for row in store.trials(campaign_id)}) == 40
@@ -269,7 +240,7 @@ def test_a_campaign_outlasts_a_restart_of_its_database_server(
 @pytest.fixture
 def submitted(store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Submits a campaign of a model of its own: two tasks, 20 trials each."""
-    monkeypatch.setattr(coordinator, "_HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.02)
     monkeypatch.setattr(coordinator, "_IDLE_SECONDS", 0.02)
 
     def submit_one(name: str, *, engine: str = "plain", priority: int = 0) -> int:
@@ -281,7 +252,7 @@ def submitted(store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return submit_one
 
 
-def slowly(fleet: Fleet, at: dict[int, Callable[[], object]], seconds: float = 0.02) -> None:
+def slowly(fleet: Simulated, at: dict[int, Callable[[], object]], seconds: float = 0.02) -> None:
     """Have each measurement take a while, and something happen at some of them."""
 
     def measured(number: int) -> Measurement:
@@ -302,31 +273,32 @@ def span(store: Storage, campaign: int) -> tuple[int, int]:
 
 
 def test_submitted_campaigns_run_side_by_side(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     first, second = submitted("first"), submitted("second")
     slowly(fleet, {}, 0.05)  # the second is begun a second later
-    coordinate(store, until_idle=True)
+    coordinate(store, fleet=place, until_idle=True)
     assert states(store, first, second) == [("done", 40), ("done", 40)]
     assert span(store, second)[0] < span(store, first)[1]
     assert fleet.engines == ["plain"]
-    assert fleet.stopped
+    assert fleet.engines
+    assert fleet.running == 0
 
 
 def test_one_at_a_time_they_run_by_priority_and_then_by_age(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     low, first, second, high = (
         submitted(name, priority=p) for name, p in (("low", -1), ("a", 0), ("b", 0), ("high", 3))
     )
-    coordinate(store, until_idle=True, at_once=1)
+    coordinate(store, fleet=place, until_idle=True, at_once=1)
     spans = [span(store, campaign) for campaign in (high, first, second, low)]
     assert spans == sorted(spans)
     assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
 def test_pausing_or_cancelling_one_leaves_the_others_running(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     paused, cancelled, stays = submitted("first"), submitted("second"), submitted("third")
     slowly(
@@ -336,7 +308,7 @@ def test_pausing_or_cancelling_one_leaves_the_others_running(
             8: lambda: store.request(cancelled, CampaignRequest.CANCEL),
         },
     )
-    coordinate(store, until_idle=True)
+    coordinate(store, fleet=place, until_idle=True)
     found = states(store, paused, cancelled, stays)
     assert [state for state, _ in found] == ["paused", "cancelled", "done"]
     assert found[0][1] < 40 > found[1][1]
@@ -345,45 +317,50 @@ def test_pausing_or_cancelling_one_leaves_the_others_running(
 
 
 def test_one_that_fails_leaves_the_others_running(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     fails, stays = submitted("broken"), submitted("first")
     listener = Listener()
-    coordinate(store, listener=listener, until_idle=True)
+    coordinate(store, fleet=place, listener=listener, until_idle=True)
     assert states(store, fails, stays) == [("failed", 0), ("done", 40)]
     assert any("can't be imported" in text for text in listener.said)
 
 
 def test_an_interrupt_puts_all_of_them_back_and_the_next_coordinator_measures_the_rest(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     first, second = submitted("first"), submitted("second")
     slowly(fleet, {20: lambda: signal.raise_signal(signal.SIGINT)})
     with pytest.raises(KeyboardInterrupt):
-        coordinate(store, until_idle=True)
-    assert fleet.stopped
+        coordinate(store, fleet=place, until_idle=True)
+    assert fleet.engines
+    assert fleet.running == 0
     found = states(store, first, second)
     assert [state for state, _ in found] == ["queued", "queued"]
     assert sum(count for _, count in found) == fleet.counts["measure"] < 80
-    coordinate(store, until_idle=True)
+    coordinate(store, fleet=place, until_idle=True)
     assert states(store, first, second) == [("done", 40), ("done", 40)]
     assert fleet.counts["measure"] == 80
 
 
 def test_a_campaign_of_a_higher_priority_takes_the_place_of_the_lowest(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int]
+    store: Storage, fleet: Simulated, place: FleetOptions, submitted: Callable[..., int]
 ) -> None:
     low = submitted("low")
     late: list[int] = []
     slowly(fleet, {5: lambda: late.append(submitted("urgent", priority=2))})
-    coordinate(store, until_idle=True, at_once=1)
+    coordinate(store, fleet=place, until_idle=True, at_once=1)
     assert states(store, low, *late) == [("done", 40), ("done", 40)]
     assert span(store, low)[0] < span(store, late[0])[0]
     assert span(store, late[0])[1] < span(store, low)[1]
 
 
 def test_campaigns_of_two_engines_never_share_the_machine_and_neither_starves(
-    store: Storage, fleet: Fleet, submitted: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    store: Storage,
+    fleet: Simulated,
+    place: FleetOptions,
+    submitted: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(coordinator, "ENGINE_PATIENCE_SECONDS", -1.0)
     first = submitted("first")
@@ -394,7 +371,7 @@ def test_campaigns_of_two_engines_never_share_the_machine_and_neither_starves(
         later.append(submitted("third"))
 
     slowly(fleet, {3: more})
-    coordinate(store, until_idle=True)
+    coordinate(store, fleet=place, until_idle=True)
     other, third = later
     assert states(store, first, other, third) == [("done", 40)] * 3
     assert fleet.engines == ["plain", "other", "plain"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.devices import TASKS, Run, SimulatedFleet, Times, table
+from benchmarks.devices import Run, table
+from benchmarks.fleets import simulated
+from benchmarks.waiting import TASKS, Times
 from orchestrator.storage import Storage, TaskState
 
 QUICK = Times(measure=20, build=5, propose=10, learn=5, open=5, train=10)
@@ -12,7 +14,7 @@ QUICK = Times(measure=20, build=5, propose=10, learn=5, open=5, train=10)
 
 def test_eight_simulated_devices_measure_all_trials_once_and_each_has_its_part(tmp_path: Path) -> None:
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store:
-        run = Run(store, SimulatedFleet(8, QUICK), devices=8, trials=400)
+        run = Run(store, simulated(8, QUICK), devices=8, trials=400)
         figures = run.run()
         rows = store.campaign_tasks(run.campaign)
     assert len(rows) == TASKS

@@ -8,23 +8,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
 
 from orchestrator.campaigns.running.coordinator import follow, submit
+from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, TargetError
 from orchestrator.fleet.options import FleetOptions
+from orchestrator.fleet.port import DeviceState, DevicesWanted
 from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.ray.cluster import ROLE_LABEL
 from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
-from orchestrator.fleet.ray.nodes import Device
+from orchestrator.fleet.work import MeasureWork, Work
 from orchestrator.storage import CampaignState, Storage, TaskState
-from tests.kit.stand_in_fleet import CPU, OWNER, plan
+from tests.kit.planned_campaigns import CPU, OWNER, plan
 from workers.messages import DeviceInfo
 
 # A node that is gone is to be noticed in seconds; Ray's own settings take half a minute.
@@ -52,33 +54,35 @@ def store(tmp_path: Path) -> Iterator[Storage]:
         yield opened
 
 
+class CountingFleet(RayFleet):
+    """A fleet that counts by the node what is measured."""
+
+    measured: Counter[str]
+
+    def submit(self, work: Work) -> None:
+        if isinstance(work, MeasureWork):
+            self.measured[work.device.place] += 1
+        super().submit(work)
+
+
 class Run:
-    """A campaign that is tuned in a thread, and which devices measured for it."""
+    """A campaign that is tuned in a thread, and which nodes measured for it."""
 
     def __init__(self, store: Storage, cluster: Cluster, trials: int) -> None:
         spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": trials})
         self.id, made = plan(store, spec, (1, 2, 3))
         self.store = store
-        self.fleet = RayFleet("stand_in_engines.quick", (CPU,), address=cluster.address)
-        self.measured: Counter[str] = Counter()
+        self.fleet = CountingFleet("stand_in_engines.quick", DevicesWanted((CPU,)), address=cluster.address)
+        self.measured = self.fleet.measured = Counter()
         self.error: BaseException | None = None
-        measure = self.fleet.measure
-
-        def counted(tag: Any, artifact: Any, device: Device, *args: Any) -> None:
-            assert device._node is not None
-            self.measured[device._node.id] += 1
-            measure(tag, artifact, device, *args)
-
-        self.fleet.measure = counted  # type: ignore[method-assign]
-        self.fleet.join()
         assert self.fleet.start()
-        self._tuning = Tuning(store, self.fleet, self.id, OWNER, spec, made, lambda _: None, lambda: None)
+        self._tuning = Tuning(store, self.id, OWNER, spec, made, lambda _: None, lambda: None)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._tuning.run(lambda: False)
+            tune_alone(self.store, self.fleet, self._tuning)
         except BaseException as error:
             self.error = error
 
@@ -128,7 +132,7 @@ def test_nodes_that_join_and_die_during_a_campaign_cost_no_trial_and_double_none
 
     cluster.remove_node(second, allow_graceful=False)
     gone = campaign.wait_for(
-        lambda: any(d.state == "lost" for d in campaign.fleet.all_devices), "the death is noticed"
+        lambda: any(d.state is DeviceState.LOST for d in campaign.fleet.all_devices), "the death is noticed"
     )
     assert gone < 20
     after = campaign.measured[second.node_id]
@@ -144,14 +148,13 @@ def test_the_last_node_that_goes_ends_the_run_after_a_while_with_what_is_missing
     cluster: Cluster, run: Callable[[int], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_fleet, "PATIENCE_SECONDS", 3.0)
-    monkeypatch.setattr(ray_fleet.RayFleet, "_near", lambda self: None)
-    node = cluster.add_node(num_cpus=1, labels={ray_fleet.ROLE_LABEL: "measure"})
+    node = cluster.add_node(num_cpus=1, labels={ROLE_LABEL: "measure"})
     campaign = run(400)
     # The head searches and measures too, until nothing is left that may.
     campaign.wait_for(lambda: campaign.measured[node.node_id], "the other node measures")
     for device in campaign.fleet.all_devices:
-        if device._node is not None and device._node.id != node.node_id:
-            device.state = "quarantined"
+        if device.place != node.node_id:
+            device.state = DeviceState.QUARANTINED
     cluster.remove_node(node, allow_graceful=False)
     campaign.end()
     assert isinstance(campaign.error, EngineLostError)
@@ -192,14 +195,14 @@ def test_a_device_that_leaves_cores_over_is_measured_while_the_rest_search_and_b
     if len(cores) < 2:
         pytest.skip("it takes two cores to have one left")
     one = DeviceInfo("one core", "cpu-a-1", "Some CPU", 1, "cpu")
-    fleet = RayFleet("stand_in_engines.quick", (one,))
+    fleet = RayFleet("stand_in_engines.quick", DevicesWanted((one,)))
     try:
-        fleet.join()
         assert fleet.start()
         (device,) = fleet.all_devices
         assert not device.shares_cores
         assert fleet.free_slots == len(cores) - 1
-        (node,) = fleet._nodes
+        node = device.node
+        assert node is not None
         for actor in (node.search, node.build):
             assert list(ray.get(actor.cores.remote(), timeout=30)) == cores[1:]
         assert list(ray.get(node.measure.cores.remote(), timeout=30)) == cores

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from orchestrator.campaigns.scheduling import scheduler as looping
+from orchestrator.campaigns.scheduling import scheduler as scheduling
 from orchestrator.campaigns.scheduling.scheduler import Scheduler
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError
+from orchestrator.fleet.port import Completion, Device, DevicesWanted, Fleet
 from orchestrator.fleet.ray.fleet import RayFleet
+from orchestrator.fleet.simulated import SimulatedFleet
+from orchestrator.fleet.work import MeasureWork
 from orchestrator.storage import Storage, TaskState
-from tests.kit.stand_in_fleet import CPU, OWNER, StandInFleet, plan
+from tests.kit.planned_campaigns import CPU, OWNER, plan
+from tests.kit.stand_in_fleet import Simulated
 from workers.messages import DeviceInfo
 
 
@@ -25,37 +29,42 @@ def store(tmp_path: Path) -> Iterator[Storage]:
         yield opened
 
 
-class Clock:
-    """Seconds that pass only while the fleet is waited for."""
+class NotedTuning(Tuning):
+    """A campaign that notes when it is given a device."""
 
-    now = 0.0
+    measured: list[int]
 
-    def __call__(self) -> float:
-        return self.now
+    def next_measurement(self, device: Device) -> MeasureWork | None:
+        self.measured.append(self.id)
+        return super().next_measurement(device)
+
+
+class Needy(NotedTuning):
+    """A campaign that wants one more class than it has tasks for."""
+
+    @property
+    def device_classes(self) -> tuple[str, ...]:
+        return (*super().device_classes, "class x")
 
 
 class Shop:
-    """A loop, its fleet, and who measured when."""
+    """A scheduler, its fleet, and who measured when."""
 
-    def __init__(self, store: Storage, fleet: Any, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, store: Storage, fleet: Fleet, clock: Callable[[], float] = time.monotonic) -> None:
         self.store, self.fleet = store, fleet
-        self.loop = Scheduler(store, fleet, **({"clock": clock} if clock else {}))
+        self.scheduler = Scheduler(store, fleet, clock=clock)
         self.measured: list[int] = []
         self.ended: dict[int, Exception | None] = {}
         self.stopped: set[int] = set()
-        measure = fleet.measure
 
-        def noted(tag: Any, *args: Any) -> None:
-            self.measured.append(tag.tuned.id)
-            measure(tag, *args)
-
-        fleet.measure = noted
-
-    def add(self, *numbers: int, priority: int = 0, trials: int = 40) -> int:
+    def add(
+        self, *numbers: int, priority: int = 0, trials: int = 40, job: type[NotedTuning] | None = None
+    ) -> int:
         spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": trials})
         campaign, made = plan(self.store, spec, numbers)
-        tuning = Tuning(self.store, None, campaign, OWNER, spec, made, lambda _: None, lambda: None)
-        self.loop.add(
+        tuning = (job or NotedTuning)(self.store, campaign, OWNER, spec, made, lambda _: None, lambda: None)
+        tuning.measured = self.measured
+        self.scheduler.add(
             tuning,
             lambda: campaign in self.stopped,
             lambda error: self.ended.update({campaign: error}),
@@ -65,9 +74,9 @@ class Shop:
 
     def run(self, until: Callable[[], object] = lambda: False) -> None:
         for _ in range(10_000):
-            if not self.loop.busy or until():
+            if not self.scheduler.busy or until():
                 return
-            self.loop.step()
+            self.scheduler.step()
         raise AssertionError(f"no end; measured {len(self.measured)}")
 
     def stored(self, campaign: int) -> int:
@@ -76,27 +85,35 @@ class Shop:
         return sum(row.measured for row in rows)
 
 
+class SecondByTurn(SimulatedFleet):
+    """A fleet on which a second passes whenever it is waited for."""
+
+    def wait(self, timeout_s: float) -> list[Completion]:
+        self.simulation.clock.sleep(1.0)
+        return super().wait(timeout_s)
+
+
 @pytest.fixture(params=[True, False], ids=["shared-cores", "own-cores"])
-def shop(request: pytest.FixtureRequest, store: Storage) -> Shop:
-    clock, fleet = Clock(), StandInFleet(shares_cores=request.param)
-    wait = fleet.wait
-
-    def wait_a_second(timeout_s: float) -> list[Any]:
-        clock.now += 1.0
-        return wait(timeout_s)
-
-    fleet.wait = wait_a_second  # type: ignore[method-assign]
-    return Shop(store, fleet, clock)
+def simulated(request: pytest.FixtureRequest) -> Simulated:
+    return Simulated(shares_cores=request.param)
 
 
-def test_campaigns_of_one_priority_are_measured_evenly_and_get_all_their_trials(shop: Shop) -> None:
+@pytest.fixture
+def shop(simulated: Simulated, store: Storage) -> Shop:
+    fleet = SecondByTurn(simulated, DevicesWanted((CPU,)))
+    return Shop(store, fleet, simulated.clock.now)
+
+
+def test_campaigns_of_one_priority_are_measured_evenly_and_get_all_their_trials(
+    shop: Shop, simulated: Simulated
+) -> None:
     first, second = shop.add(1, 2), shop.add(3, 4)
     shop.run(lambda: len(shop.measured) >= 60)
     assert shop.measured.count(first) == pytest.approx(30, abs=10)
     shop.run()
     assert (shop.stored(first), shop.stored(second)) == (80, 80)
     assert shop.ended == {first: None, second: None}
-    assert shop.fleet.sessions == set()
+    assert simulated.sessions == set()
 
 
 def test_a_higher_priority_is_served_first_also_where_it_comes_later(shop: Shop) -> None:
@@ -125,7 +142,9 @@ def test_a_campaign_that_joins_late_shares_from_then_on_and_does_not_get_all(sho
     assert first in shop.measured[before:]
 
 
-def test_a_campaign_that_fails_or_is_stopped_leaves_the_other_running(shop: Shop) -> None:
+def test_a_campaign_that_fails_or_is_stopped_leaves_the_other_running(
+    shop: Shop, simulated: Simulated
+) -> None:
     fails, stops, stays = shop.add(1), shop.add(2), shop.add(3)
     shop.run(lambda: len(shop.measured) >= 9)
     assert shop.store.take_over_lease(fails, "host:2:other", OWNER, 600)
@@ -137,20 +156,13 @@ def test_a_campaign_that_fails_or_is_stopped_leaves_the_other_running(shop: Shop
     assert 0 < len(shop.store.trials(stops)) < 40
     # Nobody keeps a search's process.
     shop.run()
-    while shop.fleet._queue:
-        shop.loop.step()
-    assert shop.fleet.sessions == set()
+    while shop.fleet.computing:
+        shop.scheduler.step()
+    assert simulated.sessions == set()
 
 
 def test_a_class_without_a_device_ends_only_who_needs_it(shop: Shop) -> None:
-    first, second = shop.add(1), shop.add(2)
-    members = shop.loop._members
-
-    def check(device_classes: Any) -> None:
-        if first in members and device_classes is members[first].tuned.device_classes:
-            raise EngineLostError("there was no device of class x for 120 s")
-
-    shop.fleet.check = check
+    first, second = shop.add(1, job=Needy), shop.add(2)
     shop.run()
     assert isinstance(shop.ended[first], EngineLostError)
     assert shop.stored(second) == 40
@@ -159,14 +171,15 @@ def test_a_class_without_a_device_ends_only_who_needs_it(shop: Shop) -> None:
 def test_searches_are_open_for_all_campaigns_together(
     store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looping, "OPEN", 8)
-    shop = Shop(store, StandInFleet(slots=2))
+    monkeypatch.setattr(scheduling, "OPEN", 8)
+    simulated = Simulated(slots=2)
+    shop = Shop(store, simulated.fleet)
     shop.add(*range(1, 11), trials=8)
     shop.add(*range(11, 21), trials=8)
     most = 0
-    while shop.loop.busy:
-        shop.loop.step()
-        most = max(most, len(shop.fleet.sessions))
+    while shop.scheduler.busy:
+        shop.scheduler.step()
+        most = max(most, len(simulated.sessions))
     assert 4 < most <= 8
 
 
@@ -176,9 +189,8 @@ def test_searches_are_open_for_all_campaigns_together(
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[RayFleet]:
     """Everything on this machine is real but the engine."""
-    made = RayFleet("stand_in_engines.quick", (CPU,), slots=2)
+    made = RayFleet("stand_in_engines.quick", DevicesWanted((CPU,)), slots=2)
     try:
-        made.join()
         assert made.start()
         yield made
     finally:
@@ -204,7 +216,7 @@ def test_a_running_fleet_serves_a_class_that_is_needed_later_and_says_which_it_h
 ) -> None:
     one = DeviceInfo("one core", "cpu-a-1", "Some CPU", 1, "cpu")
     nowhere = DeviceInfo("elsewhere", "cpu-b-9", "Other CPU", 9, "cpu")
-    fleet.need((one, nowhere))
+    fleet.need(DevicesWanted((one, nowhere)))
     eventually(lambda: fleet.wait(0.1) or not fleet.coming, "the node answered", 30)
     assert fleet.lacking([CPU.device_class, one.device_class]) is None
     lacking = fleet.lacking([nowhere.device_class])

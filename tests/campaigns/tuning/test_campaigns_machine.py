@@ -20,6 +20,7 @@ from orchestrator.campaigns.tuning.actions import (
 )
 from orchestrator.campaigns.tuning.events import Built, Failed, Learned, Measured, Opened, Proposed
 from orchestrator.campaigns.tuning.machine import MAX_ATTEMPTS, MAX_MOVES, Machine
+from orchestrator.storage import TaskState
 from tests.kit.machine_driver import Driver, Unreliable, candidate, good, hashes, lost, task
 from workers.messages import Measurement, Record, TrialState
 
@@ -44,7 +45,7 @@ def test_a_task_goes_from_search_to_record_and_learns_from_it() -> None:
     assert learn == Learn(1, (Record(candidate(7), (2.0,)),))
     assert not machine.done
     machine.handle(Learned(1))
-    assert machine.outbox() == [CloseSearch(1), EndTask(1, "satisfied", "1 trials")]
+    assert machine.outbox() == [CloseSearch(1), EndTask(1, TaskState.SATISFIED, "1 trials")]
     assert machine.done
 
 
@@ -73,7 +74,7 @@ def test_a_machine_without_tasks_is_done() -> None:
 def test_a_task_that_has_its_trials_ends_at_once() -> None:
     machine = Machine("m", [task(1, budget=4, stored=4)])
     assert machine.done
-    assert machine.outbox() == [EndTask(1, "satisfied", "4 trials")]
+    assert machine.outbox() == [EndTask(1, TaskState.SATISFIED, "4 trials")]
     assert machine.next_compute() is None
 
 
@@ -326,7 +327,7 @@ def test_a_search_that_is_lost_time_and_again_ends_its_task_alone() -> None:
             driver.handle(driver.answer(action))
     assert losses == MAX_ATTEMPTS
     driver.run()
-    assert driver.ends[1] == EndTask(1, "failed", "the searcher died")
+    assert driver.ends[1] == EndTask(1, TaskState.FAILED, "the searcher died")
     assert driver.ends[2].state == "satisfied"
     assert machine.done
 
@@ -335,7 +336,7 @@ def test_a_search_that_refuses_its_task_ends_it_at_once() -> None:
     driver = Driver(Machine("m", [task(1)]))
     driver.until(OpenSearch)
     driver.handle(Failed(1, "no schedule rule fits", lost=False))
-    assert driver.ends[1] == EndTask(1, "failed", "no schedule rule fits")
+    assert driver.ends[1] == EndTask(1, TaskState.FAILED, "no schedule rule fits")
     assert driver.machine.done
 
 
@@ -381,7 +382,7 @@ def test_a_task_that_was_on_its_plateau_already_ends_at_once() -> None:
 def test_a_space_that_is_used_up_ends_its_task() -> None:
     driver = Driver(Machine("m", [task(1, budget=50)], batch=8), spaces={1: 11})
     driver.run()
-    assert driver.ends[1] == EndTask(1, "exhausted", "its space was used up after 11 trials")
+    assert driver.ends[1] == EndTask(1, TaskState.EXHAUSTED, "its space was used up after 11 trials")
     assert len(driver.records) == 11
 
 
@@ -452,10 +453,10 @@ def test_among_tried_tasks_the_time_at_stake_per_trial_decides() -> None:
 
 
 def test_a_task_that_is_as_fast_as_its_like_has_less_to_gain() -> None:
-    def first(**kind: str) -> Action | None:
+    def first(kind: str = "") -> Action | None:
         tasks = [
-            task(1, stored=4, flops=10e6, best_s=10.0, **kind),
-            task(2, stored=4, flops=1e6, best_s=8.0, **kind),
+            task(1, stored=4, flops=10e6, best_s=10.0, kind=kind),
+            task(2, stored=4, flops=1e6, best_s=8.0, kind=kind),
         ]
         return Machine("m", tasks).next_compute()
 

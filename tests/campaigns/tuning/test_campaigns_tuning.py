@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,13 +13,15 @@ from typing import Any
 
 import pytest
 
+from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import tuner as tuning
+from orchestrator.campaigns.tuning import patience, results
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
 from orchestrator.records.jsonl_read import import_records
 from orchestrator.storage import Storage, TaskState
-from tests.kit.stand_in_fleet import CPU, OWNER, StandInFleet, plan, workload
+from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
+from tests.kit.stand_in_fleet import Simulated
 from workers.messages import Measurement, TrialState
 
 
@@ -43,7 +46,7 @@ class Campaign:
     def __init__(
         self,
         store: Storage,
-        fleet: StandInFleet,
+        fleet: Simulated,
         spec: CampaignSpec,
         *numbers: int,
         transfers: bool = False,
@@ -52,21 +55,21 @@ class Campaign:
         self.id, self.plan = plan(store, spec, numbers)
         self.store, self.fleet = store, fleet
         self.said: list[str] = []
+        self.hears: Callable[[str], None] = self.said.append
         self.tuning = Tuning(
             store,
-            fleet,
             self.id,
             OWNER,
             spec,
             self.plan,
-            self.said.append,
+            lambda text: self.hears(text),
             lambda: None,
             transfers=transfers,
             lends=lends,
         )
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Tuning:
-        self.tuning.run(stopped)
+        tune_alone(self.store, self.fleet.fleet, self.tuning, stopped)
         return self.tuning
 
     def stored(self) -> dict[str, int]:
@@ -77,34 +80,34 @@ class Campaign:
 
 
 def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Storage) -> None:
-    campaign = Campaign(store, StandInFleet(), spec(), 1, 2, 3)
+    campaign = Campaign(store, Simulated(), spec(), 1, 2, 3)
     assert campaign.run().recorded == 60
     assert campaign.stored() == {"task1": 20, "task2": 20, "task3": 20}
     assert campaign.states() == {TaskState.SATISFIED}
     # The best of the task that takes most time, and the two that come close to it, twice more.
-    assert (campaign.fleet.counts["measure"], campaign.fleet.counts["again"]) == (60, 6)
+    assert (campaign.fleet.counts["measure"], campaign.fleet.counts["remeasure"]) == (60, 6)
     assert campaign.fleet.sessions == set()
 
 
 def test_a_trial_is_stored_with_its_times_its_build_and_what_it_ran_on(store: Storage) -> None:
-    campaign = Campaign(store, StandInFleet(), spec(trials=1), 1)
+    campaign = Campaign(store, Simulated(), spec(trials=1), 1)
     campaign.run()
     (trial,) = store.trials(campaign.id)
     assert (trial.times, trial.build_s, trial.host, trial.versions) == ((1.0,), 0.1, "here", {"tvm": "0.27"})
 
 
 def test_devices_know_the_time_to_beat_where_candidates_need_no_full_timing(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     Campaign(store, fleet, spec(), 1).run()
     # Each of the stand-in's candidates is faster than the one before.
     assert fleet.to_beat == [None, *(1.0 / number for number in range(1, 20))]
-    thorough = StandInFleet()
+    thorough = Simulated()
     Campaign(store, thorough, spec(full_timing=True), 2).run()
     assert thorough.to_beat == [None] * 20
 
 
 def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     # Of forty trials two come out at about a second, the others at two; once more they take 1.2 and 1.08 s.
     first = {7: 1.00, 9: 1.05}
     fleet.measurement = lambda number: Measurement(
@@ -118,39 +121,40 @@ def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: 
     assert (second.times, second.again, second.cost_s) == ((1.0,), (1.2,) * 6, 1.2)
     assert third.again == ()
     # Another campaign that finds all of it stored measures nothing again.
-    idle = StandInFleet()
+    idle = Simulated()
     Campaign(store, idle, spec(trials_per_task=40), 1).run()
-    assert idle.counts["measure"] == idle.counts["again"] == 0
+    assert idle.counts["measure"] == idle.counts["remeasure"] == 0
 
 
 def test_a_device_that_is_slower_than_it_was_ranks_nothing_anew(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     first = {7: 1.00, 9: 1.05, 11: 1.2}
     fleet.measurement = lambda number: Measurement(
         TrialState.OK, (first.get(number, 2.0),) if number <= 40 else (1.5, 1.5, 1.5)
     )
     Campaign(store, fleet, spec(trials_per_task=40), 1).run()
-    assert fleet.counts["again"] == 4
+    assert fleet.counts["remeasure"] == 4
     best = store.best(workload(1).hash, CPU.device_class, 3)
     assert [(trial.cost_s, trial.again) for trial in best] == [(1.0, ()), (1.05, ()), (1.2, ())]
 
 
 def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     campaign = Campaign(store, fleet, spec(trials_per_task=100_000), 1)
     fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0,))
-    clock = tuning.time.monotonic()
+    clock = time.monotonic()
     campaign.tuning.ends_at = clock + 2.0
-    campaign.run(lambda: tuning.time.monotonic() > clock + 20.0)
-    assert tuning.time.monotonic() < clock + 10.0
+    campaign.run(lambda: time.monotonic() > clock + 20.0)
+    assert time.monotonic() < clock + 10.0
     assert sum(len(trial.again) > 0 for trial in store.best(workload(1).hash, CPU.device_class, 5)) == 3
 
 
 def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:
     # The fleet itself refuses a measurement that is not within a pause.
-    campaign = Campaign(store, StandInFleet(), spec(), 1, 2)
+    campaign = Campaign(store, Simulated(), spec(), 1, 2)
     campaign.run()
-    turns = [entry for entry in campaign.fleet.diary if entry in ("pause", "measure", "resume")]
+    entries = [entry.value for entry in campaign.fleet.happenings]
+    turns = [entry for entry in entries if entry in ("pause", "measure", "resume")]
     assert turns[0] == "pause"
     assert turns.count("pause") - turns.count("resume") in (0, 1)
     for before, after in itertools.pairwise(turns):
@@ -163,14 +167,14 @@ def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_build
 
 
 def test_devices_apart_are_measured_without_pausing_anything(store: Storage) -> None:
-    campaign = Campaign(store, StandInFleet(shares_cores=False), spec(), 1, 2)
+    campaign = Campaign(store, Simulated(shares_cores=False), spec(), 1, 2)
     assert campaign.run().recorded == 40
-    assert "pause" not in campaign.fleet.diary
+    assert "pause" not in campaign.fleet.happenings
 
 
 def test_what_is_stored_already_counts_and_seeds_the_search(store: Storage) -> None:
-    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
-    more = Campaign(store, StandInFleet(), spec(trials_per_task=20), 1)
+    Campaign(store, Simulated(), spec(trials_per_task=12), 1).run()
+    more = Campaign(store, Simulated(), spec(trials_per_task=20), 1)
     assert more.run().recorded == 8
     assert more.fleet.histories == [12]
     assert more.stored() == {"task1": 20}
@@ -181,34 +185,34 @@ def test_records_of_other_workloads_go_to_searches_that_learn_from_them(
     store: Storage, transfers: bool
 ) -> None:
     twin = replace(workload(2), name=workload(1).name)
-    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
+    Campaign(store, Simulated(), spec(trials_per_task=12), 1).run()
     store.put_workloads([twin])
-    fleet = StandInFleet()
+    fleet = Simulated()
     Campaign(store, fleet, spec(trials_per_task=12), 2, transfers=transfers).run()
     assert fleet.related == [12 if transfers else 0]
 
 
 def test_a_tasks_first_rounds_look_at_the_fastest_schedules_of_its_like(store: Storage) -> None:
     twin = replace(workload(2), name=workload(1).name)
-    Campaign(store, StandInFleet(), spec(trials_per_task=12), 1).run()
+    Campaign(store, Simulated(), spec(trials_per_task=12), 1).run()
     store.put_workloads([twin])
-    fleet = StandInFleet()
+    fleet = Simulated()
     Campaign(store, fleet, spec(trials_per_task=80), 2, lends=2).run()
     assert fleet.lent[:3] == [2, 2, 2]
     assert set(fleet.lent[3:]) == {0}
 
 
 def test_tasks_that_have_enough_are_closed_without_any_work(store: Storage) -> None:
-    Campaign(store, StandInFleet(), spec(), 1).run()
-    again = Campaign(store, StandInFleet(), spec(), 1)
+    Campaign(store, Simulated(), spec(), 1).run()
+    again = Campaign(store, Simulated(), spec(), 1)
     assert again.run().recorded == 0
-    assert again.fleet.diary == []
+    assert again.fleet.happenings == []
     assert again.states() == {TaskState.SATISFIED}
 
 
 @pytest.mark.parametrize("kind", ["open", "propose", "learn", "build", "measure", "train"])
 def test_losing_a_worker_now_and_then_loses_and_doubles_nothing(store: Storage, kind: str) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     fleet.fails = lambda what, number: EngineLostError("gone") if what == kind and number % 4 == 2 else None
     campaign = Campaign(store, fleet, spec(), 1, 2)
     assert campaign.run().recorded == 40
@@ -217,7 +221,7 @@ def test_losing_a_worker_now_and_then_loses_and_doubles_nothing(store: Storage, 
 
 
 def test_failed_trials_are_stored_with_how_they_failed(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     fleet.measurement = lambda number: Measurement(TrialState.RUN_TIMEOUT, message="killed after 20 s")
     campaign = Campaign(store, fleet, spec(trials=5), 1)
     campaign.run()
@@ -225,7 +229,7 @@ def test_failed_trials_are_stored_with_how_they_failed(store: Storage) -> None:
 
 
 def test_a_stop_records_what_is_being_measured_and_nothing_more(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     campaign = Campaign(store, fleet, spec(), 1, 2)
     campaign.run(lambda: fleet.counts["measure"] >= 3)
     assert sum(campaign.stored().values()) == fleet.counts["measure"]
@@ -239,13 +243,13 @@ def test_a_stop_records_what_is_being_measured_and_nothing_more(store: Storage) 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each result is stored when it comes."""
-    monkeypatch.setattr(tuning, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(results, "GATHER_SECONDS", 0.0)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "STORE_PATIENCE_SECONDS", 3.0)
-    monkeypatch.setattr(tuning, "_STORE_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(patience, "STORE_PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(patience, "STORE_PAUSE_SECONDS", 0.05)
 
 
 class Locked:
@@ -266,7 +270,7 @@ class Locked:
 def test_results_wait_for_a_database_that_is_locked_for_a_while(
     store: Storage, path: Path, first: int
 ) -> None:
-    other, fleet = Locked(path), StandInFleet()
+    other, fleet = Locked(path), Simulated()
     campaign = Campaign(store, fleet, spec(), 1, 2)
     held: list[str] = []
 
@@ -282,7 +286,7 @@ def test_results_wait_for_a_database_that_is_locked_for_a_while(
             held.append("unlocked")
 
     fleet.measurement = measured
-    campaign.tuning._say = say
+    campaign.hears = say
     assert campaign.run().recorded == 40
     assert held == ["locked", "unlocked"]
     assert campaign.stored() == {"task1": 20, "task2": 20}
@@ -294,7 +298,7 @@ def test_a_database_that_stays_away_ends_the_run_and_keeps_the_results_in_a_file
     store: Storage, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    other, fleet = Locked(path), StandInFleet()
+    other, fleet = Locked(path), Simulated()
     campaign = Campaign(store, fleet, spec(), 1)
 
     def measured(number: int) -> Measurement:
@@ -320,7 +324,7 @@ def test_results_that_go_nowhere_are_counted(
 ) -> None:
     (tmp_path / "tunefleet").write_text("a file where the folder would be")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    other, fleet = Locked(path), StandInFleet()
+    other, fleet = Locked(path), Simulated()
 
     def measured(number: int) -> Measurement:
         other.lock()
@@ -334,7 +338,7 @@ def test_results_that_go_nowhere_are_counted(
 
 @pytest.mark.usefixtures("at_once")
 def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> None:
-    fleet = StandInFleet()
+    fleet = Simulated()
     campaign = Campaign(store, fleet, spec(), 1, 2)
 
     def measured(number: int) -> Measurement:
@@ -350,9 +354,9 @@ def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> N
 
 
 def test_two_campaigns_on_one_workload_share_its_trials(store: Storage) -> None:
-    first = Campaign(store, StandInFleet(), spec(), 1, 2)
+    first = Campaign(store, Simulated(), spec(), 1, 2)
     first.run()
-    second = Campaign(store, StandInFleet(), spec(), 2, 3)
+    second = Campaign(store, Simulated(), spec(), 2, 3)
     assert second.run().recorded == 20
     assert second.stored() == {"task2": 20, "task3": 20}
     assert store.trial_counts([(workload(2).hash, CPU.device_class)]) == {

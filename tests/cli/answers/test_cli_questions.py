@@ -8,15 +8,20 @@ from pathlib import Path
 import pytest
 
 from orchestrator.storage import Storage
+from orchestrator.toolbox import Toolbox
 from tests.kit.cli_builders import CPU, Cli, put_campaign, put_known_model, trial, tuned, workload
 
 BOARD = dataclasses.replace(CPU, target='{"kind": "llvm", "mcpu": "a53"}', device_class="a53-4c@board")
 
 
+def no_toolbox(engine: str) -> Toolbox:
+    raise AssertionError(f"nothing is to be asked of the {engine} engine")
+
+
 @pytest.fixture
-def known(model: Path, store: Storage, monkeypatch: pytest.MonkeyPatch) -> Path:
+def known(cli: Cli, model: Path, store: Storage) -> Path:
     """A tuned model that the store knows: whoever starts an engine process for it fails."""
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", None)
+    cli.launch(toolbox=no_toolbox)
     tuned(store)
     put_known_model(store, model)
     return model
@@ -132,9 +137,9 @@ def test_a_model_of_two_devices_wants_one_named(cli: Cli, store: Storage, known:
 
 
 def test_a_model_is_known_by_the_input_shapes_it_was_stored_with(
-    cli: Cli, store: Storage, model: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, store: Storage, model: Path
 ) -> None:
-    monkeypatch.setattr("orchestrator.fleet.Toolbox", None)
+    cli.launch(toolbox=no_toolbox)
     tuned(store)
     put_known_model(store, model, shapes_key="x:1,3,224,224")
     assert cli("slowest", str(model)).code == 0

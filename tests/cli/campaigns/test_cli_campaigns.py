@@ -99,7 +99,7 @@ def test_trials_can_be_narrowed(cli: Cli, store: Storage) -> None:
 
 
 def test_trials_are_read_page_by_page(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.cli._campaigns._PAGE", 10)
+    monkeypatch.setattr("orchestrator.cli.campaigns.trials._PAGE", 10)
     tuned(store)
     rows = cli("trials", "1", "--limit", "25", "--json").document["trials"]
     assert [row["id"] for row in rows] == list(range(1, 26))
@@ -162,9 +162,9 @@ def test_watch_fails_where_the_campaign_failed(cli: Cli, store: Storage) -> None
 def test_watch_follows_until_it_rests(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     campaign = put_campaign(store)
     begin(store, campaign)
-    monkeypatch.setattr("orchestrator.cli._campaigns._WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("orchestrator.cli.campaigns.watch._WATCH_SECONDS", 0.05)
     monkeypatch.setattr(
-        "orchestrator.cli._campaigns._who_runs",
+        "orchestrator.cli.campaigns.watch._who_runs",
         lambda *_: store.transition(campaign, CampaignState.PAUSED, owner=OWNER) and "",
     )
     answer = cli("watch", "1")

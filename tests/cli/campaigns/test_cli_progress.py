@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from orchestrator.cli.campaigns.display import Display, Log
+from orchestrator.cli.campaigns.display import Display
+from orchestrator.cli.campaigns.log import Log
+from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.cli.campaigns.snapshot import Pace, read_snapshot
+from orchestrator.cli.campaigns.snapshot import read_snapshot
 from orchestrator.storage import CampaignState, Storage, TaskState
 from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
 
@@ -122,7 +124,7 @@ def test_elsewhere_than_on_a_terminal_lines_come_every_ten_seconds(store: Storag
         clock.now = 100.0 + second
         display.activity(f"building {second}")
         display.changed(campaign)
-        display._look()
+        display.look()
     lines = written(console).splitlines()
     assert len(lines) == 3
     assert lines[0].startswith("campaign 1 tuning, 0s, 3/96 trials")
@@ -138,7 +140,7 @@ def test_nothing_new_is_said_once_a_minute(store: Storage) -> None:
     store.transition(campaign, CampaignState.PAUSED, owner=OWNER)
     for second in range(0, 130, 2):
         clock.now = 100.0 + second
-        display._look()
+        display.look()
     assert len(written(console).splitlines()) == 3
 
 
@@ -206,7 +208,7 @@ def test_a_coordinator_s_log_is_throttled_for_each_campaign(store: Storage) -> N
     for _ in range(5):
         log.changed(first)
         log.changed(second)
-        log._look()
+        log.look()
         clock.now += 1
     assert [line.split(",")[0] for line in lines] == ["campaign 1 tuning", "campaign 2 queued"]
     assert log.seen == {first, second}

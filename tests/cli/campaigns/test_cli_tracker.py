@@ -19,9 +19,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def test_a_coordinator_serves_a_tracker_and_says_what_a_board_runs(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_coordinator_serves_a_tracker_and_says_what_a_board_runs(cli: Cli) -> None:
     port = free_port()
     seen: list[str | None] = []
 
@@ -29,7 +27,7 @@ def test_a_coordinator_serves_a_tracker_and_says_what_a_board_runs(
         seen.append(fleet.tracker)
         socket.create_connection(("127.0.0.1", port), 5).close()
 
-    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
+    cli.launch(coordinate=coordinate)
     answer = cli("coordinator", "--until-idle", "--serve-tracker", f"127.0.0.1:{port}")
     assert answer.code == 0
     assert seen == [f"127.0.0.1:{port}"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.campaigns.running.listener import Listener
+from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.errors import EngineError, ModelError, TunefleetError
 from orchestrator.storage import CampaignState, Storage
 from tests.kit.cli_builders import Cli
 from tests.kit.stand_ins import CannedToolbox, run_campaign
-
-FOLLOW = "orchestrator.campaigns.running.coordinator.follow"
 
 
 @pytest.mark.usefixtures("fleet")
@@ -38,29 +38,27 @@ def test_tuning_again_measures_nothing_and_says_so(cli: Cli, model: Path) -> Non
     assert "nothing to measure: all 96 trials were stored already" in answer.out
 
 
-def test_ctrl_c_says_how_to_go_on(cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_how_to_go_on(cli: Cli, model: Path) -> None:
     paused = functools.partial(run_campaign, state=CampaignState.PAUSED, interrupted=True)
-    monkeypatch.setattr(FOLLOW, paused)
+    cli.launch(follow=paused)
     answer = cli("tune", str(model))
     assert answer.code == 130
     assert f"tunefleet resume 1 --db {cli.db}" in answer.err
 
 
-def test_a_ctrl_c_that_nobody_handled_says_so_too(
-    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object, **__: object) -> None:
+def test_a_ctrl_c_that_nobody_handled_says_so_too(cli: Cli, model: Path) -> None:
+    def interrupted(*_: object, **__: object) -> Outcome:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(FOLLOW, interrupted)
+    cli.launch(follow=interrupted)
     answer = cli("tune", str(model), "--json")
     assert answer.code == 130
     assert "tunefleet resume 1" in answer.err
     assert answer.document["error"]["kind"] == "Interrupted"
 
 
-def test_wrong_outputs_fail_loudly(cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FOLLOW, functools.partial(run_campaign, state=CampaignState.FAILED, agree=False))
+def test_wrong_outputs_fail_loudly(cli: Cli, model: Path) -> None:
+    cli.launch(follow=functools.partial(run_campaign, state=CampaignState.FAILED, agree=False))
     answer = cli("tune", str(model))
     assert answer.code == 1
     assert "WRONG, they differ from onnxruntime's: output 'y' is off by 2" in answer.out
@@ -68,10 +66,8 @@ def test_wrong_outputs_fail_loudly(cli: Cli, model: Path, monkeypatch: pytest.Mo
     assert "next:" not in answer.out
 
 
-def test_a_campaign_that_somebody_cancelled_is_no_success(
-    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FOLLOW, functools.partial(run_campaign, state=CampaignState.CANCELLED))
+def test_a_campaign_that_somebody_cancelled_is_no_success(cli: Cli, model: Path) -> None:
+    cli.launch(follow=functools.partial(run_campaign, state=CampaignState.CANCELLED))
     answer = cli("tune", str(model))
     assert answer.code == 1
     assert "campaign 1 was cancelled" in answer.err
@@ -89,17 +85,16 @@ def test_what_made_it_fail_is_one_message(
     cli: Cli,
     model: Path,
     store: Storage,
-    monkeypatch: pytest.MonkeyPatch,
     error: TunefleetError,
     code: int,
     may_go_on: bool,
 ) -> None:
-    def fail(store: Storage, campaign_id: int, **_: object) -> None:
+    def fail(store: Storage, campaign_id: int, **_: object) -> Outcome:
         owner = store.get_campaign(campaign_id).lease_owner
         store.transition(campaign_id, CampaignState.FAILED, message="no", owner=owner)
         raise error
 
-    monkeypatch.setattr(FOLLOW, fail)
+    cli.launch(follow=fail)
     answer = cli("tune", str(model))
     assert answer.code == code
     assert f"error: {error}" in answer.err
@@ -195,14 +190,12 @@ def test_dry_run_says_what_would_be_measured(
     assert "as many trials as the time allows" in timed.out
 
 
-def test_coordinator_reports_the_campaigns_it_ran(
-    cli: Cli, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def coordinate(store: Storage, **options: object) -> None:
+def test_coordinator_reports_the_campaigns_it_ran(cli: Cli, model: Path) -> None:
+    def coordinate(store: Storage, *, listener: Listener | None, **_: object) -> None:
         for row in store.list_campaigns():
-            run_campaign(store, row.id, listener=options["listener"])  # type: ignore[arg-type]
+            run_campaign(store, row.id, listener=listener)
 
-    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
+    cli.launch(coordinate=coordinate)
     cli("submit", str(model))
     answer = cli("coordinator", "--until-idle", "--json")
     assert answer.code == 0
@@ -210,11 +203,11 @@ def test_coordinator_reports_the_campaigns_it_ran(
     assert "campaign 1 done" in answer.err
 
 
-def test_a_coordinator_that_was_interrupted_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_coordinator_that_was_interrupted_says_so(cli: Cli) -> None:
     def coordinate(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("orchestrator.campaigns.running.coordinator.coordinate", coordinate)
+    cli.launch(coordinate=coordinate)
     answer = cli("coordinator", "--json")
     assert answer.code == 130
     assert answer.document["interrupted"] is True

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from test_cli_json import assert_documented
 
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
-from tests.kit.cli_builders import CPU, Cli, tuned
+from tests.kit.cli_builders import CPU, Cli, extraction, put_known_model, tuned, workload
 from tests.kit.stand_ins import CannedToolbox
+from workers.messages import DeviceInfo, Extraction, PreparedModel
 
 pytestmark = pytest.mark.usefixtures("toolbox")
 
@@ -86,6 +89,49 @@ def test_best_of_a_model_on_a_device_that_is_stored(cli: Cli, model: Path, store
     assert f"no device class 'h100' is stored; there are: {CPU.device_class}" in answer.err
 
 
+def test_a_model_that_the_store_knows_is_not_read_again(cli: Cli, model: Path, store: Storage) -> None:
+    class Reader(CannedToolbox):
+        def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
+            raise AssertionError(f"{path} is known")
+
+        def extract(self, model: PreparedModel, target: str) -> Extraction:
+            raise AssertionError("its tasks are known")
+
+    tuned(store)
+    put_known_model(store, model)
+    cli.launch(toolbox=Reader)
+    for words in (["tasks"], ["best"], ["records", "export", "-o", "all.jsonl"]):
+        answer = cli(*words, str(model))
+        assert answer.code == 0, answer.err
+
+
+def test_tasks_that_another_version_of_the_engine_found_are_looked_for_anew(
+    cli: Cli, model: Path, store: Storage
+) -> None:
+    known = put_known_model(store, model)
+    old = replace(extraction(2), engine_version="tvm-0.26.0-1")
+    store.put_extraction(known, "metaschedule", CPU.target, old)
+    assert len(cli("tasks", str(model), "--json").document["tasks"]) == 3
+
+
+def test_the_best_of_a_known_model_on_a_stored_device_is_asked_of_the_store_alone(
+    cli: Cli, model: Path, store: Storage
+) -> None:
+    class Silent(CannedToolbox):
+        def resolve_target(self, spec: str) -> DeviceInfo:
+            raise AssertionError("the device is stored")
+
+        def engine_version(self) -> str:
+            raise AssertionError("the tasks are stored")
+
+    tuned(store)
+    put_known_model(store, model)
+    cli.launch(toolbox=Silent)
+    answer = cli("best", str(model), "--device", "amd-epyc", "--no-trace", "--json")
+    assert answer.code == 0, answer.err
+    assert [task["best"][0]["device_class"] for task in answer.document["tasks"]] == [CPU.device_class] * 3
+
+
 def test_build_says_what_it_is_built_from(cli: Cli, model: Path, store: Storage, tmp_path: Path) -> None:
     tuned(store)
     answer = cli("build", str(model), "-o", "lib.so", "--params", "lib.npz")
@@ -101,6 +147,31 @@ def test_build_marks_what_is_untuned(cli: Cli, model: Path) -> None:
     assert answer.code == 0
     assert answer.out.count("untuned") == 3
     assert "3 of 3 tasks are untuned and slow" in answer.err
+
+
+def test_build_says_which_records_it_set_aside(
+    cli: Cli,
+    model: Path,
+    store: Storage,
+    toolbox: type[CannedToolbox],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tuned(store)
+    first, second, *_ = store.best(workload(0).hash, CPU.device_class, 3)
+    monkeypatch.setattr(toolbox, "unbuildable", frozenset({first.candidate}))
+    answer = cli("build", str(model), "-o", "lib.so")
+    assert answer.code == 0, answer.err
+    header, row, *_ = answer.out.splitlines()
+    assert header.split()[:8] == ["task", "calls", "trials", "best", "a", "run", "set", "aside"]
+    assert row.split()[-3:] == ["1", "just", "now"]
+    said = " ".join(answer.err.split())
+    assert f"record {first.id} of fused_conv2d0" in said
+    assert "can't be built: InternalError while compiling: no such instruction" in said
+    document = cli("build", str(model), "-o", "lib.so", "--json").document
+    assert_documented(document)
+    (task,) = (task for task in document["tasks"] if task["set_aside"])
+    assert (task["trial_id"], task["set_aside"][0]["trial_id"]) == (second.id, first.id)
+    assert cli("bench", str(model)).code == 0
 
 
 def test_build_can_insist_on_completeness(cli: Cli, model: Path, tmp_path: Path) -> None:

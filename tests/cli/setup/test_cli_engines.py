@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.doctor import Status
-from orchestrator.doctor import examine as doctor
+from orchestrator.doctor.engine import check_environment
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
 from workers.environments import packages
@@ -87,11 +87,11 @@ def test_a_campaign_on_an_engine_that_is_not_installed_is_refused(
 
 
 def test_the_doctor_names_an_engine_that_could_be_installed() -> None:
-    check = doctor.check_environment("classic", optional=True)
+    check = check_environment("classic", optional=True)
     assert check is not None
     assert (check.status, check.found) == (Status.OK, "not installed (optional)")
     assert check.mend.startswith("`tunefleet engines install classic`")
-    assert doctor.check_environment("simple") is None
+    assert check_environment("simple") is None
 
 
 def test_the_doctor_fails_where_the_engine_it_was_asked_for_is_not_installed(cli: Cli) -> None:
@@ -100,6 +100,6 @@ def test_the_doctor_fails_where_the_engine_it_was_asked_for_is_not_installed(cli
     assert "the environment of the classic engine is not installed" in answer.out
     assert "classic environment" in answer.err
     assert cli("engines", "use", "classic", "--python", sys.executable).code == 0
-    check = doctor.check_environment("classic")
+    check = check_environment("classic")
     assert check is not None
     assert check.status is Status.OK

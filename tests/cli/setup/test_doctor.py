@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import socket
 import time
 from pathlib import Path
 
 import pytest
 
-from orchestrator.doctor import Status
-from orchestrator.doctor import examine as doctor
+from orchestrator.doctor import Check, Status
+from orchestrator.doctor.database import check_database
+from orchestrator.doctor.engine import check_engine
+from orchestrator.doctor.machine import check_cuda, check_disk, check_ports, check_shared_memory
+from orchestrator.doctor.packages import check_compiler, check_package
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
 from tests.kit.stand_ins import CannedToolbox
 
 
 def test_a_package_within_its_bounds_is_fine() -> None:
-    check = doctor.check_package("sqlalchemy<3,>=2.0.40")
+    check = check_package("sqlalchemy<3,>=2.0.40")
     assert check.status is Status.OK
 
 
 def test_the_tvm_ffi_that_segfaults_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.1.15.post2")
-    check = doctor.check_package("apache-tvm-ffi<0.1.15,>=0.1.14")
+    check = check_package("apache-tvm-ffi<0.1.15,>=0.1.14")
     assert check.status is Status.FAIL
     assert "segfaults" in check.found
     assert check.mend == "pip install 'apache-tvm-ffi<0.1.15,>=0.1.14'"
 
 
 def test_a_missing_package_is_found() -> None:
-    check = doctor.check_package("no-such-distribution[extra]>=1; python_version > '3'")
+    check = check_package("no-such-distribution[extra]>=1; python_version > '3'")
     assert (check.name, check.status) == ("no-such-distribution", Status.FAIL)
     assert "missing" in check.found
 
@@ -40,36 +44,36 @@ def test_a_compiler_that_is_not_there_is_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", "")
-    check = doctor.check_compiler()
+    check = check_compiler()
     assert check.status is Status.FAIL
     assert "apt-get install" in check.mend
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert "'no-such-compiler', named by CXX or CC" in doctor.check_compiler().found
+    assert "'no-such-compiler', named by CXX or CC" in check_compiler().found
 
 
 def test_a_database_to_be_made_is_fine(tmp_path: Path) -> None:
-    check = doctor.check_database(str(tmp_path / "new.db"))
+    check = check_database(str(tmp_path / "new.db"))
     assert check.status is Status.OK
     assert not (tmp_path / "new.db").exists()
 
 
 def test_databases_that_can_not_be_used_are_found(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("text that is no database " * 100)
-    assert "is not a SQLite database" in doctor.check_database(str(tmp_path / "text.db")).found
-    assert "there is no folder" in doctor.check_database(f"sqlite:///{tmp_path}/no/x.db").found
-    assert doctor.check_database("mysql://host/x").status is Status.FAIL
+    assert "is not a SQLite database" in check_database(str(tmp_path / "text.db")).found
+    assert "there is no folder" in check_database(f"sqlite:///{tmp_path}/no/x.db").found
+    assert check_database("mysql://host/x").status is Status.FAIL
 
 
 @pytest.mark.parametrize("db", ["host=h password=hunter2", "postgresql://u:a@hunter2@h/d"])
 def test_a_database_that_can_not_be_meant_is_named_without_its_password(db: str) -> None:
-    check = doctor.check_database(db)
+    check = check_database(db)
     assert check.status is Status.FAIL
     assert "postgresql://" in check.found
     assert "hunter2" not in f"{check.found} {check.mend}"
 
 
 def test_a_sound_database_is_named_with_its_schema(store: Storage) -> None:
-    check = doctor.check_database(str(store.path))
+    check = check_database(str(store.path))
     assert check.status is Status.OK
     assert ", schema " in check.found
 
@@ -80,7 +84,7 @@ def test_a_read_only_database_is_found(store: Storage) -> None:
     assert path is not None
     store.close()
     path.chmod(0o444)
-    assert "read only" in doctor.check_database(str(path)).found
+    assert "read only" in check_database(str(path)).found
 
 
 def test_ports_that_are_all_taken_are_found() -> None:
@@ -88,7 +92,7 @@ def test_ports_that_are_all_taken_are_found() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        check = doctor.check_ports("port", (port, port + 1))
+        check = check_ports("port", (port, port + 1))
     assert check.status is Status.WARN
 
 
@@ -96,17 +100,17 @@ def test_little_disk_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     class Usage:
         free = 10 * 2**20
 
-    monkeypatch.setattr("orchestrator.doctor.machine.shutil.disk_usage", lambda _: Usage)
-    assert doctor.check_disk("disk", tmp_path / "not" / "there").status is Status.FAIL
-    assert doctor.check_shared_memory(tmp_path).status is Status.WARN
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage)
+    assert check_disk("disk", tmp_path / "not" / "there").status is Status.FAIL
+    assert check_shared_memory(tmp_path).status is Status.WARN
 
 
 def test_a_gpu_that_nothing_can_be_compiled_for_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def machine(*, gpu: bool, runtime: bool, nvcc: str | None) -> doctor.Check:
-        monkeypatch.setattr("orchestrator.doctor.shutil.which", lambda _: "/bin/nvidia-smi" if gpu else None)
+    def machine(*, gpu: bool, runtime: bool, nvcc: str | None) -> Check:
+        monkeypatch.setattr(shutil, "which", lambda _: "/bin/nvidia-smi" if gpu else None)
         monkeypatch.setattr("workers.enginekit.cuda.has_runtime", lambda: runtime)
         monkeypatch.setattr("workers.enginekit.cuda.nvcc", lambda: nvcc)
-        return doctor.check_cuda()
+        return check_cuda()
 
     monkeypatch.delenv("CUDA_PATH", raising=False)
     assert machine(gpu=False, runtime=False, nvcc=None).status is Status.OK
@@ -124,7 +128,7 @@ def test_an_engine_that_hangs_is_given_up(
         time.sleep(5)
 
     monkeypatch.setattr(toolbox, "resolve_target", hang)
-    check = doctor.check_engine("metaschedule", timeout_s=0.1)
+    check = check_engine("metaschedule", timeout_s=0.1, toolbox=toolbox)
     assert check.status is Status.FAIL
     assert "no answer within" in check.found
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
 
 from orchestrator.errors import EngineError
-from orchestrator.fleet.ray import fleet as ray_fleet
+from orchestrator.fleet.completions import CandidateMeasured
+from orchestrator.fleet.port import DevicesWanted
+from orchestrator.fleet.ray import actors, joining
+from orchestrator.fleet.ray.cluster import ROLE_LABEL
 from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
+from orchestrator.fleet.work import MeasureWork
 from workers.engines.metaschedule import ENGINE as REAL
-from workers.messages import Artifact, EvaluatorConfig, Measurement
+from workers.messages import Artifact, EvaluatorConfig
 
 ENGINE = "stand_in_engines.gpus"
 TARGET = "cuda -arch=sm_90"
@@ -25,7 +30,7 @@ NUMBERS, UUIDS = "2,3", "GPU-8f6d0b9c,MIG-51fe32a1"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    node = {"num_cpus": 0, "num_gpus": 2, "labels": {ray_fleet.ROLE_LABEL: "measure"}}
+    node: dict[str, Any] = {"num_cpus": 0, "num_gpus": 2, "labels": {ROLE_LABEL: "measure"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", NUMBERS)
         made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
@@ -37,8 +42,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def fleet(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[RayFleet]:
-    made = RayFleet(ENGINE, (REAL.targets.resolve_target(request.param),), address=cluster.address)
-    made.join()
+    wanted = DevicesWanted((REAL.targets.resolve_target(request.param),))
+    made = RayFleet(ENGINE, wanted, address=cluster.address)
     yield made
     made.stop()
 
@@ -47,14 +52,14 @@ def seen(fleet: RayFleet) -> list[str]:
     """Ask every device's server for the GPUs that it sees."""
     devices = fleet.idle_devices()
     for device in devices:
-        fleet.measure(None, Artifact(b"", ".so", "[]"), device, EvaluatorConfig(timeout_s=30))
+        fleet.submit(MeasureWork(Artifact(b"", ".so", "[]"), device, EvaluatorConfig(timeout_s=30)))
     found: list[str] = []
     until = time.monotonic() + 90
     while len(found) < len(devices) and time.monotonic() < until:
         for done in fleet.wait(0.5):
-            assert isinstance(done.value, Measurement), done.error
-            said = re.search(r"seen: (.*)\.", done.value.message)
-            assert said is not None, done.value
+            assert isinstance(done, CandidateMeasured), done
+            said = re.search(r"seen: (.*)\.", done.measurement.message)
+            assert said is not None, done.measurement
             found.append(said[1])
     return sorted(found)
 
@@ -81,9 +86,9 @@ def test_gpus_that_others_have_are_found_and_waited_for_with_an_end(
     # Whoever only asks which devices there are needs none of them.
     device = find_devices(ENGINE, cluster.address, (TARGET,))[TARGET]
 
-    fleet = RayFleet(ENGINE, (device,), address=cluster.address)
-    fleet.join()
-    monkeypatch.setattr(ray_fleet, "_START_SECONDS", 3.0)
+    fleet = RayFleet(ENGINE, DevicesWanted((device,)), address=cluster.address)
+    for module in (actors, joining):
+        monkeypatch.setattr(module, "START_SECONDS", 3.0)
     try:
         with pytest.raises(EngineError, match="another coordinator, has its 2 GPUs"):
             fleet.start()

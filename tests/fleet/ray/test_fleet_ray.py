@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from orchestrator.errors import EngineError, UsageError
+from orchestrator.fleet.port import DevicesWanted
 from orchestrator.fleet.ray.fleet import RayFleet
 from workers.messages import DeviceInfo
 
@@ -21,7 +22,7 @@ DEVICE = DeviceInfo("llvm", "cpu-a", "Some CPU", 1, "cpu")
 
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest) -> Iterator[RayFleet]:
-    made = RayFleet(request.param, (DEVICE,), slots=2)
+    made = RayFleet(request.param, DevicesWanted((DEVICE,)), slots=2)
     yield made
     made.stop()
 
@@ -32,10 +33,9 @@ def test_an_engine_that_cannot_start_is_reported_through_ray_and_leaves_nothing(
 ) -> None:
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     kept = signal.getsignal(signal.SIGTERM)
-    fleet.join()
-    assert signal.getsignal(signal.SIGTERM) is kept
     with pytest.raises(EngineError, match="a_tvm_that_is_not_installed"):
         fleet.start()
+    assert signal.getsignal(signal.SIGTERM) is kept
     started = {child.pid for child in psutil.Process().children(recursive=True)} - before
     assert started
     fleet.stop()
@@ -44,15 +44,19 @@ def test_an_engine_that_cannot_start_is_reported_through_ray_and_leaves_nothing(
 
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "RAY_gcs_server_request_timeout_seconds", "1")
-    fleet = RayFleet("stand_in_engines.plain", (DEVICE,), address="127.0.0.1:9")
+    fleet = RayFleet("stand_in_engines.plain", DevicesWanted((DEVICE,)), address="127.0.0.1:9")
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:9"):
-        fleet.join()
+        fleet.start()
     fleet.stop()
 
 
 def test_nobody_else_can_read_the_token_of_a_ray_that_was_started_here(tmp_path: Path) -> None:
     """In another process, for Ray reads its token once; with a home of its own, where there is none yet."""
-    start = "from orchestrator.fleet.ray.fleet import RayFleet as F; f = F('none', ()); f.join(); f.stop()"
+    start = (
+        "from orchestrator.fleet.port import DevicesWanted as W\n"
+        "from orchestrator.fleet.ray.fleet import RayFleet as F\n"
+        "f = F('none', W()); f.join(); f.stop()"
+    )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
     subprocess.run(
         [sys.executable, "-c", start], env={**environment, "HOME": str(tmp_path)}, check=True, timeout=120

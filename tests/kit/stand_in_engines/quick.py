@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import NoReturn
@@ -117,6 +118,8 @@ class Roles:
         return b""
 
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        if candidate.hash == "kills its engine":
+            os.kill(os.getppid(), signal.SIGKILL)
         return Artifact(candidate.hash.encode(), ".so", "")
 
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:

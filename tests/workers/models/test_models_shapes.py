@@ -36,8 +36,8 @@ def dims_of(data: bytes) -> list[tuple[int, ...]]:
 def test_input_specs_tell_what_the_file_declares(save: Save) -> None:
     path = save(two_inputs(second=("batch", None)))
     assert input_specs(path) == [
-        ("image", ("batch", 3, "h", "w"), "float32"),
-        ("extra", ("batch", None), "float32"),
+        ("image", ("batch", 3, "h", "w"), "float32", True),
+        ("extra", ("batch", None), "float32", True),
     ]
 
 
@@ -82,10 +82,31 @@ def test_a_question_mark_is_no_name(save: Save) -> None:
 
 @pytest.mark.parametrize("size", [-1, 0])
 def test_a_size_below_one_in_the_file_counts_as_open(save: Save, size: int) -> None:
-    model = dense_model()
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
-    with pytest.raises(ModelError, match=r"input 'x' is \[\?, 8\]"):
+    model = two_inputs(first=(1, 3), second=(1, 7))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = size
+    with pytest.raises(ModelError, match=r"input 'image' is \[1, \?\]"):
         prepare(save(model))
+
+
+@pytest.mark.parametrize("batch", ["batch_size", "N", "unk__7", None])
+def test_where_only_the_batch_is_open_it_is_one_and_said(save: Save, batch: int) -> None:
+    prepared = prepare(save(dense_model(batch)))
+    assert dims_of(prepared.onnx) == [(1, 8)]
+    declared = "?" if batch is None else batch
+    assert f"fixed input 'x', declared [{declared}, 8], to 1x8" in prepared.changes
+
+
+def test_an_open_length_is_asked_for_though_it_stands_first(save: Save) -> None:
+    with pytest.raises(ModelError, match="leaves sizes open"):
+        prepare(save(dense_model("length")))
+
+
+def test_an_input_without_a_shape_is_asked_for(save: Save) -> None:
+    model = dense_model()
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    with pytest.raises(ModelError, match=r"input 'x' is without a shape; say which, .*--input-shape 'x:"):
+        prepare(save(model))
+    assert dims_of(prepare(save(model), {"x": (3, 8)}).onnx) == [(3, 8)]
 
 
 def test_a_wrong_name_lists_the_real_ones(save: Save) -> None:

@@ -10,10 +10,12 @@ from typing import NoReturn
 
 from tvm.ir import IRModule
 from tvm.ir.utils import derived_object
+from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import replayed, translated
 from workers.engines.metaschedule.targets import parse_target, same_device
 from workers.engines.metaschedule.workload import (
@@ -132,11 +134,29 @@ class RecordDatabase(ms.database.PyDatabase):  # type: ignore[misc]
         del workload_name
         if target is None or not same_device(target, self._target):
             return None
+        # As it came: TVM applies a trace in another way where the record's workload isn't equal to the
+        # kernel.
         best = self.get_top_k(ms.database.Workload(mod), 1)
         self.asked[self._hash_of(mod)] = bool(best)
         return best[0] if best else None
 
-    # Not overridden, query_schedule and query_ir_module are TVM's own, which ask query_tuning_record.
+    def query_schedule(
+        self, mod: IRModule, target: Target | None, workload_name: str | None = None
+    ) -> Schedule | None:
+        """Return the fastest schedule of a kernel, which stays as it is; see :meth:`query_tuning_record`."""
+        record = self.query_tuning_record(mod, target, workload_name)
+        if record is None:
+            return None
+        schedule = Schedule(protected(mod))
+        record.trace.apply_to_schedule(schedule, remove_postproc=False)
+        return schedule
+
+    def query_ir_module(
+        self, mod: IRModule, target: Target | None, workload_name: str | None = None
+    ) -> IRModule | None:
+        """Return a kernel after its fastest schedule; see :meth:`query_tuning_record`."""
+        schedule = self.query_schedule(mod, target, workload_name)
+        return None if schedule is None else IRModule(schedule.mod.functions, attrs=mod.attrs)
 
     def __len__(self) -> int:
         """Count the records of all tasks and committed workloads."""

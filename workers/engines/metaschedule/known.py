@@ -6,6 +6,7 @@ from tvm import te
 from tvm.s_tir import Schedule
 from tvm.target import Target
 
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
 from workers.engines.metaschedule.workload import canonical_module, save_module, workload_hash
 from workers.messages import Candidate, Workload
@@ -23,7 +24,7 @@ def known_kernel(target: Target, engine: str) -> tuple[Workload, Candidate]:
         (_SIZE, _SIZE), lambda i, j: te.sum(left[i, axis] * right[axis, j], axis=axis), name="product"
     )
     module = canonical_module(te.create_prim_func([left, right, product]))
-    schedule = Schedule(module)
+    schedule = Schedule(protected(module))
     i, j, k = schedule.get_loops(schedule.get_sblock("arg2"))
     if target.kind.name == "llvm":
         # Along the rows of what is read and written; untouched, the compiler finds that or not.

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import onnx
 import tvm
-from tvm import relax
+from tvm import relax, te
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
 from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
 from tvm.relax.frontend.onnx import from_onnx
-from tvm.s_tir import dlight
+from tvm.s_tir import SBlockRealize, dlight
 from tvm.support.cc import cross_compiler
 from tvm.target import Target
-from tvm.tirx import PrimFunc
+from tvm.tirx import PrimFunc, SeqStmt
 
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.machine import cross_linker
@@ -274,10 +274,36 @@ def _packed(module: IRModule, target: Target) -> IRModule:
     A kernel that wants its weights in another layout rewrites them in a first block of its own; that block
     becomes a kernel of its own and, its input being constant, is run here and now.
     """
+    # The pass fails on kernels without a block inside, as sorts, scans and scatters are (TVM 0.27:
+    # "There should be a compute block"). They rewrite nothing, so it is shown something else meanwhile.
+    kept = {var: func for var, func in module.functions.items() if _opaque(func)}
+    shown = IRModule(dict(module.functions), attrs=module.attrs)
+    for var in kept:
+        shown.update_func(var, _stand_in())
     with target, tvm.transform.PassContext(opt_level=3):
-        return tvm.transform.Sequential(
-            [relax.transform.SplitLayoutRewritePreproc(), relax.transform.FoldConstant()]
-        )(module)
+        split = relax.transform.SplitLayoutRewritePreproc()(shown)
+        for var, func in kept.items():
+            split.update_func(split.get_global_var(var.name_hint), func)
+        return relax.transform.FoldConstant()(split)
+
+
+def _opaque(func: Any) -> bool:
+    """Say whether a kernel is one block alone."""
+    return isinstance(func, PrimFunc) and _blocks(func.body) < 2
+
+
+def _blocks(statement: Any) -> int:
+    """Count the blocks of a kernel, the root among them."""
+    if isinstance(statement, SBlockRealize):
+        return 1 + _blocks(statement.block.body)
+    parts = list(statement.seq) if isinstance(statement, SeqStmt) else []
+    parts += [getattr(statement, name, None) for name in ("body", "then_case", "else_case")]
+    return sum(_blocks(part) for part in parts if part is not None)
+
+
+def _stand_in() -> PrimFunc:
+    x = te.placeholder((1,), name="x")
+    return te.create_prim_func([x, te.compute((1,), lambda i: x[i], name="y")])
 
 
 def _with_weights_as_arguments(module: IRModule) -> tuple[IRModule, dict[str, Any]]:

@@ -15,6 +15,7 @@ from tvm.s_tir import SBlockRealize, Schedule
 from tvm.s_tir.schedule import Trace
 from tvm.tirx import IntImm, SeqStmt
 
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
 
@@ -40,8 +41,8 @@ def scheduled(workload: Workload, candidate: Candidate) -> Schedule:
 
 
 def replayed(module: IRModule, trace: Any) -> Schedule:
-    """Apply a trace, as its JSON is read, to a module."""
-    schedule = Schedule(module)
+    """Apply a trace, as its JSON is read, to a module, which stays what it is: see :func:`.protected`."""
+    schedule = Schedule(protected(module))
     Trace.apply_json_to_schedule(trace, schedule)
     return schedule
 
@@ -60,7 +61,7 @@ def adapted(trace: Trace, module: IRModule) -> Schedule:
     ValueError
         A loop isn't a multiple of a number that the trace splits it by.
     """
-    schedule = Schedule(module)
+    schedule = Schedule(protected(module))
 
     def decide(instruction: Any, inputs: Any, attrs: Any, decision: Any) -> Any:
         if instruction.kind.name != "SamplePerfectTile":

@@ -16,6 +16,7 @@ from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.targets import parse_target
@@ -46,7 +47,8 @@ class MetaScheduleSearch:
         # RandomModel and XGBModel draw from numpy's global state while they know nothing yet.
         np.random.seed(self._seed)
         random.seed(self._seed)
-        self._module = load_module(workload.module)
+        # All of the search's traces are applied to it, by TVM too.
+        self._module = protected(load_module(workload.module))
         self._workload, self._target = workload, target
         settings = TRAITS.settings_of(options)
         self._population, self._generations = int(settings["population"]), int(settings["generations"])

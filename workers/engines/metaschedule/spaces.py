@@ -23,6 +23,7 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.schedule import Trace
 from tvm.target import Target
 
+from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
 from workers.engines.metaschedule.targets import vector_bits
 
@@ -106,7 +107,7 @@ def _lines(space: Schedule) -> list[_Line]:
 
 def _applied(lines: list[_Line], module: IRModule) -> Schedule:
     decisions = [[place, decision] for place, (_, decision) in enumerate(lines) if decision is not None]
-    schedule = Schedule(module, debug_mask="none")
+    schedule = Schedule(protected(module), debug_mask="none")
     Trace.apply_json_to_schedule([[instruction for instruction, _ in lines], decisions], schedule)
     return schedule
 

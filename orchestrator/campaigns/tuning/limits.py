@@ -1,0 +1,10 @@
+"""How much is done in vain before something is given up."""
+
+from __future__ import annotations
+
+__all__ = ["MAX_ATTEMPTS", "MAX_MOVES"]
+
+#: How often a piece of work is given out again when the worker, not the work, was at fault.
+MAX_ATTEMPTS = 3
+#: The same, where the worker's node or its actor is gone: the work is innocent, but an end has to come.
+MAX_MOVES = 20

@@ -1,0 +1,39 @@
+"""``priority``: which campaigns are served first."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.campaigns.campaign_json import campaign_document
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.session import Session
+
+__all__ = ["priority"]
+
+
+@command(
+    "priority",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("priority 3 10", "priority nightly -1"),
+    negative=True,
+)
+def priority(
+    session: Session,
+    campaign: options.Campaign,
+    value: Annotated[
+        int,
+        typer.Argument(metavar="N", min=-1000, max=1000, help="The higher, the sooner.", show_default=False),
+    ],
+) -> None:
+    """Give a campaign another priority, also while it runs.
+
+    Of the campaigns that share a coordinator's devices and cores, those of the highest priority are served
+    first, and those of one priority evenly.
+    """
+    with session.storage(create=False) as store:
+        row = store.set_priority(store.get_campaign(campaign).id, value)
+    session.emit({"campaign": campaign_document(row)})
+    session.show(f"campaign {row.id} has priority {row.priority}")

@@ -1,0 +1,217 @@
+"""``show``: a campaign, its tasks, and what its models achieved."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.campaigns.campaign_json import campaign_document, progress_document
+from orchestrator.cli.campaigns.snapshot import NO_LIMIT, Snapshot, limit_or_none, read_snapshot
+from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.device_column import DeviceColumn
+from orchestrator.cli.kit.facts import facts
+from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import amount, duration, finite, gflops, instant, latency, short_path, when
+from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
+
+if TYPE_CHECKING:
+    from orchestrator.storage import CampaignModelRow, CampaignTaskRow, ModelRow, Storage, VerificationRow
+
+__all__ = ["campaign_details", "show"]
+
+
+@command("show", panel=options.PANELS.CAMPAIGNS, examples=("show 3", "show nightly --json"))
+def show(session: Session, campaign: options.Campaign) -> None:
+    """Show a campaign: its settings, its tasks, and what its models achieved."""
+    with session.storage(create=False) as store:
+        campaign_details(session, store, campaign)
+
+
+def campaign_details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:
+    """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
+    snapshot = read_snapshot(store, campaign)
+    prepared: list[ModelRow | None] = [
+        None if model.model_id is None else store.get_model(model.model_id) for model in snapshot.models
+    ]
+    verifications = list(_verifications(store, snapshot))
+    session.emit(_details_document(snapshot, prepared, verifications))
+    changes = [(row.name, row.changes) for row in prepared if row is not None]
+    session.show(_facts_table(snapshot, changes))
+    if snapshot.tasks:
+        if tasks:
+            session.show("", _task_table(snapshot))
+        session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
+    session.show(*_comparisons(verifications))
+
+
+def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[CampaignModelRow, VerificationRow]]:
+    classes = dict.fromkeys(task.device_class for task in snapshot.tasks)
+    for model, device_class in itertools.product(snapshot.models, classes):
+        if model.model_id is not None:
+            row = store.latest_verification(model.model_id, device_class)
+            if row is not None:
+                yield model, row
+
+
+def _details_document(
+    snapshot: Snapshot,
+    prepared: Sequence[ModelRow | None],
+    verifications: Sequence[tuple[CampaignModelRow, VerificationRow]],
+) -> dict[str, Any]:
+    """All there is to know about a campaign, its trials apart."""
+    return {
+        "campaign": campaign_document(snapshot.campaign),
+        "progress": progress_document(snapshot),
+        "models": [
+            {
+                "path": model.path,
+                "name": model.model_name,
+                "model_id": model.model_id,
+                "shapes": {name: list(shape) for name, shape in model.shapes.items()},
+                "changes": list(row.changes) if row else [],
+            }
+            for model, row in zip(snapshot.models, prepared, strict=True)
+        ],
+        "tasks": [_campaign_task(task) for task in snapshot.tasks],
+        "verifications": [_verification(model, row) for model, row in verifications],
+    }
+
+
+def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "workload_hash": row.workload_hash,
+        "device_class": row.device_class,
+        "weight": row.weight,
+        "flops": row.flops,
+        "state": row.state.value,
+        "note": row.note,
+        "budget": limit_or_none(row.budget),
+        "stored_before": row.stored_before,
+        "stored": row.stored,
+        "stored_failures": row.stored_failures,
+        "measured": row.measured,
+        "measured_failures": row.measured_failures,
+        "best_s": row.best_s,
+        "best_trial_id": row.best_trial_id,
+        "best_at": instant(row.best_at),
+        "gflops": gflops(row.flops, row.best_s),
+    }
+
+
+def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, Any]:
+    return {
+        "model": model.model_name,
+        "path": model.path,
+        "device_class": row.device_class,
+        "untuned_s": row.untuned_s,
+        "tuned_s": row.tuned_s,
+        "reference_s": row.reference_s,
+        "max_abs": finite(row.max_abs),
+        "max_rel": finite(row.max_rel),
+        "outputs_agree": row.details.get("agree"),
+        "tasks_total": row.tasks_total,
+        "tasks_tuned": row.tasks_tuned,
+        "created_at": instant(row.created_at),
+    }
+
+
+def _facts_table(snapshot: Snapshot, changes: Sequence[tuple[str, Sequence[str]]]) -> Table:
+    """A campaign's own facts, as ``show`` begins with them."""
+    row = snapshot.campaign
+    state = asked_text(row)
+    if row.held:
+        state.append(f", run by {row.lease_owner}", style="dim")
+    pairs: list[tuple[str, RenderableType]] = [
+        ("campaign", Text(f"{row.id}  {row.name}", style="bold")),
+        ("state", state),
+    ]
+    if row.priority:
+        pairs.append(("priority", str(row.priority)))
+    if row.message:
+        pairs.append(("message", row.message))
+    for model in snapshot.models:
+        shapes = ", ".join(f"{name}:{','.join(map(str, dims))}" for name, dims in model.shapes.items())
+        pairs.append(("model", short_path(model.path) + (f"  ({shapes})" if shapes else "")))
+    several = len(changes) > 1
+    pairs += [
+        (f"on import of {name}" if several else "on import", "\n".join(lines))
+        for name, lines in changes
+        if lines
+    ]
+    pairs += [
+        ("device", ", ".join(snapshot.device_classes)),
+        ("budget", _budget(row.spec)),
+        (
+            "trials",
+            f"{trials_text(snapshot)}, {amount(snapshot.measured)} measured, "
+            f"{amount(snapshot.failures)} failed, {amount(snapshot.saved)} saved (stored before)",
+        ),
+        ("time", f"{duration(row.active_s)} of work"),
+        ("created", when(row.created_at)),
+        ("started", when(row.started_at)),
+        ("finished", when(row.finished_at)),
+    ]
+    return facts(pairs)
+
+
+def _budget(spec: dict[str, object]) -> str:
+    parts = []
+    if spec.get("trials"):
+        parts.append(f"{spec['trials']} trials")
+    if spec.get("trials_per_task"):
+        parts.append(f"{spec['trials_per_task']} trials for each task")
+    if isinstance(spec.get("time_s"), int | float):
+        parts.append(duration(float(str(spec["time_s"]))))
+    if spec.get("plateau"):
+        parts.append(f"a task ends after {spec['plateau']} trials without gain")
+    return ", ".join(parts) or "the default"
+
+
+def _task_table(snapshot: Snapshot) -> Table:
+    """A campaign's tasks, the dearest first."""
+    device = DeviceColumn(task.device_class for task in snapshot.tasks)
+    right = ("calls", "trials", "failed", "best", "GFLOP/s", "share")
+    grid = Grid("task", *right, "state", *device.heading, right=right, flexible=("task", "device"))
+    for line in snapshot.lines():
+        row = line.row
+        grid.add(
+            row.name,
+            str(row.weight),
+            f"{row.stored}/{row.budget}" if row.budget < NO_LIMIT else str(row.stored),
+            str(row.stored_failures),
+            latency(row.best_s),
+            f"{line.gflops:.1f}" if line.gflops else "-",
+            f"{line.share:.1%}" if line.share is not None else "-",
+            row.state.value,
+            *device.cell(row.device_class),
+        )
+    return grid.table()
+
+
+def _comparisons(
+    rows: Sequence[tuple[CampaignModelRow, VerificationRow]],
+) -> Iterable[RenderableType]:
+    """Latencies and outputs as they were last compared."""
+    for model, row in rows:
+        head = latency_head(model.model_name or short_path(model.path), row.device_class)
+        pairs = outcome_facts(
+            bool(row.details.get("agree")),
+            str(row.details.get("disagreement", "")),
+            row.max_abs,
+            row.max_rel,
+            str(row.details.get("remark", "")),
+        )
+        pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
+        pairs.append(("compared", when(row.created_at)))
+        yield Group(
+            "", head, "", latencies_table(row.untuned_s, row.tuned_s, row.reference_s), "", facts(pairs)
+        )

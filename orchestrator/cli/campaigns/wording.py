@@ -1,0 +1,51 @@
+"""How the states, the trials and the expected time of a campaign are worded, in tables and on the screen."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from orchestrator.cli.campaigns.snapshot import Snapshot
+from orchestrator.cli.kit.text import amount, latency, plural
+from orchestrator.storage import CampaignRow, CampaignState
+
+__all__ = ["asked_text", "expectation", "state_text", "trials_text"]
+
+_STYLES = {
+    CampaignState.QUEUED: "cyan",
+    CampaignState.EXTRACTING: "cyan",
+    CampaignState.TUNING: "bold green",
+    CampaignState.VERIFYING: "bold green",
+    CampaignState.PAUSED: "yellow",
+    CampaignState.DONE: "green",
+    CampaignState.FAILED: "bold red",
+    CampaignState.CANCELLED: "yellow",
+}
+
+
+def state_text(state: CampaignState) -> Text:
+    """Write where a campaign stands."""
+    return Text(state.value, style=_STYLES[state])
+
+
+def asked_text(campaign: CampaignRow) -> Text:
+    """Write where a campaign stands, and what was asked of whoever runs it."""
+    text = state_text(campaign.state)
+    if campaign.request is not None:
+        text.append(f" (asked to {campaign.request.value})", style="yellow")
+    return text
+
+
+def trials_text(snapshot: Snapshot) -> str:
+    """Write how many of its trials a campaign has."""
+    if not snapshot.tasks:
+        return "-"
+    return f"{amount(snapshot.done)}/{'-' if snapshot.total is None else amount(snapshot.total)}"
+
+
+def expectation(snapshot: Snapshot) -> str:
+    """Say what the best times of all tasks add up to."""
+    count, timed = len(snapshot.tasks), snapshot.timed
+    of_all = "all" if timed == count else f"{timed} of"
+    if not timed:
+        return f"none of {plural(count, 'task')} has a time yet"
+    return f"estimated {latency(snapshot.expected_s)} for one run, from {of_all} {plural(count, 'task')}"

@@ -1,0 +1,45 @@
+"""How a command ends: the one place where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from orchestrator.cli.kit.session import Session, abandon_stdout
+from orchestrator.errors import TunefleetError
+
+__all__ = ["FAILED", "INTERRUPTED", "exit_code_of"]
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def exit_code_of(session: Session, work: Callable[[], int | None]) -> int:
+    """Do a command's work; whatever goes wrong, say so in a line, and return the exit code."""
+    try:
+        code = work() or 0
+        sys.stdout.flush()
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except BrokenPipeError:
+        # `| head` has seen enough; that is no failure.
+        abandon_stdout()
+        return 0
+    except KeyboardInterrupt:
+        session.fail("Interrupted", "interrupted", INTERRUPTED)
+        return INTERRUPTED
+    except TunefleetError as error:
+        session.fail(type(error).__name__, str(error), error.exit_code)
+        return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        session.fail(type(error).__name__, f"{where}{error.strerror or error}", FAILED)
+        return FAILED
+    except Exception as error:
+        words = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+        hint = "" if session.debug else "; run again with --debug, and report what that prints"
+        session.fail(type(error).__name__, f"this is a bug in tunefleet: {words}{hint}", FAILED)
+        return FAILED
+    return code

@@ -1,0 +1,41 @@
+"""What ``import`` and ``merge`` say of records that came from another store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.text import plural
+
+if TYPE_CHECKING:
+    from orchestrator.records.reports import Imported
+
+__all__ = ["imported_document", "say_imported"]
+
+
+def imported_document(report: Imported) -> dict[str, Any]:
+    """What became of the records of another store."""
+    return {
+        "source": report.source,
+        "device_classes": list(report.device_classes),
+        "dry_run": report.dry_run,
+        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
+        "workloads": report.workloads,
+        "trials": report.trials,
+        "trials_failed": report.failed,
+        "trials_stored_before": report.stored_before,
+        "trials_imported": report.imported,
+    }
+
+
+def say_imported(session: Session, report: Imported) -> None:
+    """Say what was new of it, and what was stored before."""
+    what = f"{plural(report.imported, 'new trial')} of {report.trials:,} in {report.source}"
+    on = ", ".join(report.device_classes)
+    session.write(
+        Text(f"{'would import' if report.dry_run else 'imported'} {what}{f' on {on}' if on else ''}")
+    )
+    if report.stored_before:
+        session.write(Text(f"{report.stored_before:,} of them stored before: nothing changed"))

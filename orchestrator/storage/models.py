@@ -1,0 +1,110 @@
+"""Prepared models: what a file was, under which input shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    select,
+    update,
+)
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage._database import Database
+from orchestrator.storage._ids import (
+    put_row,
+    storable,
+)
+from orchestrator.storage._tables import (
+    Model,
+)
+from orchestrator.storage.rows import (
+    ModelRow,
+)
+from workers.messages import (
+    PreparedModel,
+    TensorSpec,
+)
+
+__all__ = ["Models"]
+
+
+class Models(Database):
+    """Models, without their bytes. Written by anyone; to put one twice changes nothing."""
+
+    def put_model(self, model: PreparedModel, path: str, shapes_key: str = "") -> int:
+        """Store a prepared model (not its bytes) and return its id.
+
+        Parameters
+        ----------
+        path : str
+            Where the file was; a known model remembers the last place.
+        shapes_key : str
+            Names the input shapes that were asked for: other shapes make another model.
+        """
+        values = {
+            "sha256": model.sha256,
+            "shapes_key": shapes_key,
+            "name": storable(model.name),
+            "path": storable(path),
+            "inputs": [_tensor_json(t) for t in model.inputs],
+            "outputs": [_tensor_json(t) for t in model.outputs],
+            "changes": [storable(change) for change in model.changes],
+        }
+
+        def work(connection: Connection) -> int:
+            model_id = put_row(connection, Model, ("sha256", "shapes_key"), values)
+            connection.execute(
+                update(Model)
+                .where(Model.id == model_id, Model.path != values["path"])
+                .values(path=values["path"], name=values["name"])
+            )
+            return model_id
+
+        return self._write(work)
+
+    def find_model(self, sha256: str, shapes_key: str = "") -> ModelRow | None:
+        """Look a model up by what it is; None where it isn't stored."""
+        query = _models().where(Model.sha256 == sha256, Model.shapes_key == shapes_key)
+        row = self._read(lambda c: c.execute(query).one_or_none())
+        return None if row is None else _model_row(row)
+
+    def models_of_file(self, sha256: str) -> list[ModelRow]:
+        """Return what a file was stored as: a model for each of the input shapes that were asked for."""
+        query = _models().where(Model.sha256 == sha256).order_by(Model.id)
+        return [_model_row(row) for row in self._read(lambda c: c.execute(query).all())]
+
+    def get_model(self, model_id: int) -> ModelRow:
+        """Return a model; :class:`NotFoundError` where there is none of that id."""
+        row = self._read(lambda c: c.execute(_models().where(Model.id == model_id)).one_or_none())
+        if row is None:
+            raise NotFoundError(f"no model {model_id} is stored")
+        return _model_row(row)
+
+
+def _models() -> Select[Any]:
+    return select(*Model.__table__.c)
+
+
+def _model_row(row: Any) -> ModelRow:
+    return ModelRow(
+        id=row.id,
+        sha256=row.sha256,
+        shapes_key=row.shapes_key,
+        name=row.name,
+        path=row.path,
+        inputs=tuple(_tensor(t) for t in row.inputs),
+        outputs=tuple(_tensor(t) for t in row.outputs),
+        changes=tuple(row.changes),
+        created_at=row.created_at,
+    )
+
+
+def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
+    return {"name": storable(tensor.name), "shape": list(tensor.shape), "dtype": tensor.dtype}
+
+
+def _tensor(value: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(value["name"], tuple(value["shape"]), value["dtype"])

@@ -1,0 +1,162 @@
+"""What a search starts from: the fastest trials of its own workload and of related ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    select,
+)
+
+from orchestrator.storage._database import Database
+from orchestrator.storage._tables import (
+    DeviceClass,
+    Trial,
+    Workload,
+)
+from orchestrator.storage._trial_rows import (
+    of_pair,
+)
+from workers.messages import (
+    Candidate,
+    Record,
+)
+from workers.messages import Workload as WorkloadMessage
+
+__all__ = ["Seeds"]
+
+#: Other workloads whose trials :meth:`Trials.related` looks at.
+_RELATED_WORKLOADS = 64
+
+#: Those of them whose fastest trials :meth:`Trials.fastest_related` returns.
+_LENDERS = 8
+
+
+class Seeds(Database):
+    """Successful trials that a search or a cost model begins with.
+
+    Times are those of one device class, and never another's.
+    """
+
+    def history(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
+        """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
+        query = (
+            select(Trial.candidate, Trial.trace, Trial.times)
+            .where(of_pair(workload_hash, device_class), Trial.cost_s.is_not(None))
+            .order_by(Trial.cost_s, Trial.id)
+            .limit(limit)
+        )
+        return [
+            Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
+            for row in self._read(lambda c: c.execute(query).all())
+        ]
+
+    def fastest_related(
+        self, workload_hash: str, device_class: str, each: int
+    ) -> list[tuple[WorkloadMessage, Record]]:
+        """Return the fastest trials of other workloads of the same engine and name, `each` of every one.
+
+        Of the few that are nearest in their work, among those that were stored last. Never those of another
+        device class.
+        """
+        own = select(Workload.engine, Workload.name, Workload.flops).where(Workload.hash == workload_hash)
+
+        def work(connection: Connection) -> list[tuple[WorkloadMessage, Record]]:
+            row = connection.execute(own).one_or_none()
+            if row is None:
+                return []
+            # Not their modules, which are large: most of them are only to be compared in size.
+            alike = (
+                select(Workload.id, Workload.flops)
+                .where(
+                    Workload.engine == row.engine, Workload.name == row.name, Workload.hash != workload_hash
+                )
+                .order_by(Workload.id.desc())
+                .limit(_RELATED_WORKLOADS)
+            )
+            found = sorted(
+                connection.execute(alike).all(),
+                key=lambda other: abs(math.log(max(other.flops, 1.0) / max(row.flops, 1.0))),
+            )
+            class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
+            trials: list[Any] = []
+            for other in found:
+                fastest = (
+                    select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
+                    .where(
+                        Trial.workload_id == other.id,
+                        Trial.device_class_id == class_id,
+                        Trial.cost_s.is_not(None),
+                    )
+                    .order_by(Trial.cost_s, Trial.id)
+                    .limit(each)
+                )
+                trials += connection.execute(fastest).all()
+                if len(trials) >= each * _LENDERS:
+                    break
+            return _with_workloads(connection, trials)
+
+        return self._read(work)
+
+    def related(
+        self, workload_hash: str, device_class: str, limit: int = 512
+    ) -> list[tuple[WorkloadMessage, Record]]:
+        """Return the latest successful trials of other workloads of the same engine and name.
+
+        Of the 64 such workloads that were stored last, so that it takes as long in a large
+        store as in a small one. They are what a cost model can learn from before its own workload has a
+        trial. Never those of another device class.
+        """
+        own = select(Workload.engine, Workload.name).where(Workload.hash == workload_hash).subquery("own")
+        class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
+        succeeded = and_(Trial.device_class_id == class_id, Trial.cost_s.is_not(None))
+        alike = (
+            select(Workload.id)
+            .join(own, and_(own.c.engine == Workload.engine, own.c.name == Workload.name))
+            .where(
+                Workload.hash != workload_hash,
+                # Not EXISTS: PostgreSQL would make a join of that, over all trials there are.
+                select(Trial.id)
+                .where(Trial.workload_id == Workload.id, succeeded)
+                .limit(1)
+                .correlate(Workload)
+                .scalar_subquery()
+                .is_not(None),
+            )
+            .order_by(Workload.id.desc())
+            .limit(_RELATED_WORKLOADS)
+            .subquery("alike")
+        )
+        # First which ones, from the index alone: traces are large, and sorting would carry them along.
+        latest = (
+            select(Trial.id)
+            .join(alike, alike.c.id == Trial.workload_id)
+            .where(succeeded)
+            .order_by(Trial.id.desc())
+            .limit(limit)
+            .subquery("latest")
+        )
+        trials = (
+            select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
+            .join(latest, latest.c.id == Trial.id)
+            .order_by(Trial.id.desc())
+        )
+        return self._read(lambda c: _with_workloads(c, c.execute(trials).all()))
+
+
+def _with_workloads(connection: Connection, trials: Sequence[Any]) -> list[tuple[WorkloadMessage, Record]]:
+    """Return each trial with its workload, in their order; a workload is read once."""
+    wanted = {row.workload_id for row in trials}
+    workloads = select(*Workload.__table__.c).where(Workload.id.in_(wanted))
+    found = {
+        row.id: WorkloadMessage(row.hash, row.engine, row.name, row.flops, row.module)
+        for row in connection.execute(workloads)
+    }
+    return [
+        (found[row.workload_id], Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)))
+        for row in trials
+    ]

@@ -1,0 +1,112 @@
+"""Verifications: a built model's latencies and its distance from the reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    or_,
+    select,
+)
+
+from orchestrator.storage._database import Database
+from orchestrator.storage._ids import (
+    device_class_id,
+    insert_row,
+)
+from orchestrator.storage._tables import (
+    Campaign,
+    CampaignModel,
+    DeviceClass,
+    Task,
+    Verification,
+)
+from orchestrator.storage.rows import (
+    NewVerification,
+    VerificationRow,
+)
+
+__all__ = ["Verifications"]
+
+
+class Verifications(Database):
+    """Verifications. Anyone who built and compared a model may write one."""
+
+    def put_verification(self, verification: NewVerification) -> int:
+        """Store a verification and return its id.
+
+        Raises
+        ------
+        NotFoundError
+            Its device class isn't stored.
+        """
+        values = dict(vars(verification))
+        values["details"] = dict(verification.details)
+        device_class = values.pop("device_class")
+
+        def work(connection: Connection) -> int:
+            class_id = device_class_id(connection, device_class)
+            return insert_row(connection, Verification, {**values, "device_class_id": class_id})
+
+        return self._write(work)
+
+    def latest_verification(self, model_id: int, device_class: str) -> VerificationRow | None:
+        """Return the last verification of a model on a device class."""
+        return self._latest(model_id, device_class, None)
+
+    def verification_for(self, model_id: int, device_class: str, records_key: str) -> VerificationRow | None:
+        """Return the last verification of a model as built from exactly these records."""
+        return self._latest(model_id, device_class, records_key)
+
+    def verifications_after(self, campaign_id: int) -> list[VerificationRow]:
+        """Return the last verification of each model of a campaign on each of its device classes.
+
+        The last until the campaign ended, whoever made it: a campaign that found nothing new does not compare
+        its models again.
+        """
+        ended = select(Campaign.finished_at).where(Campaign.id == campaign_id).scalar_subquery()
+        classes = select(Task.device_class_id).where(Task.campaign_id == campaign_id).distinct().subquery()
+        last = (
+            select(Verification.id)
+            .where(
+                Verification.model_id == CampaignModel.model_id,
+                Verification.device_class_id == classes.c.device_class_id,
+                or_(ended.is_(None), Verification.created_at <= ended),
+            )
+            .order_by(Verification.id.desc())
+            .limit(1)
+            .correlate(CampaignModel, classes)
+            .scalar_subquery()
+        )
+        models = (
+            select(CampaignModel.position, classes.c.device_class_id, last.label("verification_id"))
+            .select_from(CampaignModel)
+            .join(classes, CampaignModel.model_id.is_not(None))
+            .where(CampaignModel.campaign_id == campaign_id)
+            .subquery("models")
+        )
+        columns: list[Any] = [c for c in Verification.__table__.c if c.key != "device_class_id"]
+        query = (
+            select(*columns, DeviceClass.name.label("device_class"))
+            .select_from(models)
+            .join(Verification, Verification.id == models.c.verification_id)
+            .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
+            .order_by(models.c.position, DeviceClass.name)
+        )
+        return [VerificationRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+
+    def _latest(self, model_id: int, device_class: str, records_key: str | None) -> VerificationRow | None:
+        table = Verification.__table__
+        columns: list[Any] = [c for c in table.c if c.key != "device_class_id"]
+        query = (
+            select(*columns, DeviceClass.name.label("device_class"))
+            .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
+            .where(Verification.model_id == model_id, DeviceClass.name == device_class)
+            .order_by(Verification.id.desc())
+            .limit(1)
+        )
+        if records_key is not None:
+            query = query.where(Verification.records_key == records_key)
+        row = self._read(lambda c: c.execute(query).one_or_none())
+        return None if row is None else VerificationRow(**row._mapping)
