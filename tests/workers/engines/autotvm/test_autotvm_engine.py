@@ -52,7 +52,7 @@ def test_a_real_model_has_the_tasks_that_are_known_of_it_and_any_process_finds_t
 ) -> None:
     model = prepare(str(fetch("light_squeezenet", tmp_path)), {})
     with EngineProcess("autotvm", "model") as other:
-        both = [one.extract.start(model, device.target) for one in (engine, EngineClient(other))]
+        both = [one.submit("model.extract", model, device.target) for one in (engine.process, other)]
         found, again = (future.result() for future in both)
     assert len(found.tasks) == len(set(hashes(found))) == 18
     # Each of its 26 convolutions, by how often its shape is there.
