@@ -59,7 +59,7 @@ class Reference:
         names = [spec.name for spec in model.outputs]
         return judge(model.onnx, inputs, outputs, reference, names)
 
-    def versions(self) -> dict[str, str]:
+    def reference_versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""
         import onnx
         import onnxruntime

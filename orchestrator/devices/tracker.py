@@ -103,7 +103,7 @@ class ServedTracker:
         while time.monotonic() < until:
             there: dict[str, int] = {}
             with contextlib.suppress(EngineError):  # it was just started again
-                there = DevicesClient(self._process).tracked.within(_ASK_SECONDS)(*self.address)
+                there = DevicesClient(self._process, timeout_s=_ASK_SECONDS).tracked(*self.address)
             now = [key for key in keys if not there.get(key)]
             if not now:
                 return

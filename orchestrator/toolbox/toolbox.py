@@ -11,30 +11,24 @@ from workers.process.engine_process import EngineProcess
 __all__ = ["Toolbox"]
 
 
-class Toolbox(EngineTools):
+class Toolbox(EngineTools, ReferenceClient):
     """One engine and the reference, each in its own process, started when first needed.
 
     Parameters
     ----------
     engine : str
         Name of the engine.
-
-    Attributes
-    ----------
-    prepare, random_inputs, reference_run, reference_timing, judge
-        See :class:`workers.reference.Reference`.
     """
 
     def __init__(self, engine: str) -> None:
         super().__init__(EngineProcess(engine, "model"))
         self.engine = engine
-        self._reference = ReferenceClient(EngineProcess("workers.reference", "model"))
+        self._reference = EngineProcess("workers.reference", "model")
         self._others: list[BuildActor | MeasureActor] = []
-        self.prepare = self._reference.prepare
-        self.random_inputs = self._reference.random_inputs
-        self.reference_run = self._reference.reference_run
-        self.reference_timing = self._reference.reference_timing
-        self.judge = self._reference.judge
+
+    def process_of(self, role: str) -> EngineProcess:
+        """Return the reference's process for what it is asked, and the engine's for the rest."""
+        return self._reference if role == "reference" else self.process
 
     def __enter__(self) -> Toolbox:
         return self
@@ -44,7 +38,7 @@ class Toolbox(EngineTools):
 
     def stop(self) -> None:
         """End both processes, also where something waits for them: it fails with EngineLostError."""
-        for one in (self.process, self._reference.process, *self._others):
+        for one in (self.process, self._reference, *self._others):
             one.stop()
 
     def take_along(self, *others: BuildActor | MeasureActor) -> None:
@@ -53,17 +47,17 @@ class Toolbox(EngineTools):
 
     def pause(self) -> None:
         """Have what they do stand still: something is measured on these cores. Time limits don't run."""
-        for one in (self.process, self._reference.process, *self._others):
+        for one in (self.process, self._reference, *self._others):
             one.pause()
 
     def resume(self) -> None:
         """Let them go on."""
-        for one in (self.process, self._reference.process, *self._others):
+        for one in (self.process, self._reference, *self._others):
             one.resume()
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the engine's and the reference's libraries."""
-        return {**ToolchainClient(self.process).versions(), **self._reference.versions()}
+        return {**ToolchainClient(self.process).versions(), **self.reference_versions()}
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int

@@ -70,7 +70,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     untouched = Toolbox("metaschedule")
     with pytest.raises(UsageError, match=said):
         build_model(store, untouched, request_, tmp_path / output)
-    assert untouched._engine.pid is None
+    assert untouched.process.pid is None
 
 
 def test_coverage_counts_trials_and_takes_the_fastest_of_this_device_class_alone(

@@ -69,8 +69,8 @@ class World:
         return max((task.workload for task in self.extraction.tasks), key=lambda workload: workload.flops)
 
     def search(self, name: str, options: SearchOptions | None = None) -> OpenSearch:
-        opened = OpenSearch(self.searches, name)
-        opened.open.within(SECONDS)(self.workload, self.target, options or SearchOptions())
+        opened = OpenSearch(self.searches, name, timeout_s=SECONDS)
+        opened.open(self.workload, self.target, options or SearchOptions())
         return opened
 
     def build(self, candidate: Candidate) -> Artifact:
@@ -102,7 +102,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 def candidates(world: World) -> tuple[Candidate, ...]:
     search = world.search("first")
-    found = search.propose.within(SECONDS)(4, None)
+    found = search.propose(4, None)
     search.close()
     return found
 
@@ -184,7 +184,8 @@ def test_any_process_finds_the_same_tasks(world: World) -> None:
     assert [(t.name, t.weight, t.workload.hash) for t in again.tasks] == [
         (t.name, t.weight, t.workload.hash) for t in world.extraction.tasks
     ]
-    assert len({task.workload.hash for task in again.tasks}) == len(again.tasks) == 3
+    # An engine may know several ways for one product.
+    assert len({task.workload.hash for task in again.tasks}) == len(again.tasks) >= 3
     assert all(task.workload.engine == world.name for task in again.tasks)
 
 
@@ -215,14 +216,14 @@ def test_a_search_proposes_different_candidates_and_the_same_with_the_same_seed(
 ) -> None:
     assert len({candidate.hash for candidate in candidates}) == len(candidates) == 4
     again = world.search("again")
-    assert again.propose.within(SECONDS)(4, None) == candidates
+    assert again.propose(4, None) == candidates
     again.close()
 
 
 def test_what_was_tried_before_is_not_proposed_again(world: World, candidates: tuple[Candidate, ...]) -> None:
     tried = frozenset(candidate.hash for candidate in candidates)
     search = world.search("more", SearchOptions(exclude=tried))
-    found = {candidate.hash for candidate in search.propose.within(SECONDS)(4, None)}
+    found = {candidate.hash for candidate in search.propose(4, None)}
     search.close()
     assert found
     assert not found & tried
@@ -230,14 +231,14 @@ def test_what_was_tried_before_is_not_proposed_again(world: World, candidates: t
 
 def test_results_are_learned_and_a_search_goes_on(world: World, candidates: tuple[Candidate, ...]) -> None:
     search = world.search("learns")
-    first = search.propose.within(SECONDS)(4, None)
+    first = search.propose(4, None)
     assert first == candidates
     *good, failed = first
     records = [Record(c, (1e-5 * (n + 1),)) for n, c in enumerate(good)]
     records.append(Record(failed, (), TrialState.RUN_ERROR))
-    samples = search.learn.within(SECONDS)(tuple(records))
-    model = SearchClient(world.searches).train.within(SECONDS)((samples,), 1) if samples else None
-    more = search.propose.within(SECONDS)(4, model)
+    samples = search.learn(tuple(records))
+    model = SearchClient(world.searches, timeout_s=SECONDS).train((samples,), 1) if samples else None
+    more = search.propose(4, model)
     search.close()
     assert more
     assert not set(more) & set(first)
@@ -248,10 +249,10 @@ def test_records_of_other_workloads_harm_nothing(world: World, candidates: tuple
     related = tuple((other, Record(candidate, (1e-5,))) for other in others for candidate in candidates)
     search = world.search("related")
     if world.engine.traits.transfers_with(SearchOptions()):
-        search.transfer.within(SECONDS)(related)
+        search.transfer(related)
     if world.engine.traits.lends:
-        search.lend.within(SECONDS)(related)
-    assert search.propose.within(SECONDS)(2, None)
+        search.lend(related)
+    assert search.propose(2, None)
     search.close()
 
 
@@ -313,7 +314,7 @@ def test_a_tracker_says_which_devices_it_knows(world: World) -> None:
 
 
 def _choices(world: World, candidates: tuple[Candidate, ...]) -> tuple[RecordChoice, ...]:
-    history = {world.workload.hash: (Record(candidates[0], (1e-6,)),)}
+    history: dict[str, tuple[Record, ...]] = {world.workload.hash: (Record(candidates[0], (1e-6,)),)}
     workloads = tuple(task.workload for task in world.extraction.tasks)
     return world.engine.plans(world.model, world.target, workloads, history, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,6 +17,7 @@ from orchestrator.storage import CampaignState, Storage, TaskState
 from orchestrator.toolbox import Toolbox
 from tests.kit import cli_builders as build
 from workers.messages import (
+    Array,
     Artifact,
     Candidate,
     CompiledModel,
@@ -56,7 +58,7 @@ class CannedToolbox(Toolbox):
     def stop(self) -> None:
         pass
 
-    def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
+    def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
         return build.prepared()
 
     def resolve_target(self, spec: str) -> DeviceInfo:
@@ -126,12 +128,12 @@ class CannedToolbox(Toolbox):
         return WrittenLog({"": "".join(lines).encode()})
 
     def compile(
-        self, model: PreparedModel, target: str, plan: RecordChoice, *, params_beside: bool = False
+        self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
     ) -> Future[CompiledModel]:
-        tuned = tuple(plan.records)
+        tuned = tuple(choice.records)
         untuned = tuple({build.workload(n).hash for n in range(TASKS)} - set(tuned))
         future: Future[CompiledModel] = Future()
-        if any(record.candidate.hash in self.unbuildable for record in plan.records.values()):
+        if any(record.candidate.hash in self.unbuildable for record in choice.records.values()):
             future.set_exception(refusal("compiling the model"))
             return future
         future.set_result(CompiledModel(b"library", b"params" if params_beside else None, tuned, untuned))
@@ -148,9 +150,8 @@ class CannedToolbox(Toolbox):
     def run(
         self,
         compiled: CompiledModel,
-        inputs: dict[str, Any],
+        inputs: Mapping[str, Array],
         target: str,
-        *,
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
@@ -165,19 +166,23 @@ class CannedToolbox(Toolbox):
     def tracked(self, host: str, port: int) -> dict[str, int]:
         return {"board": 1}
 
-    def random_inputs(self, inputs: tuple[TensorSpec, ...], seed: int) -> dict[str, Any]:
-        return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in inputs}
+    def random_inputs(self, specs: Sequence[TensorSpec], seed: int) -> dict[str, Array]:
+        return {spec.name: np.zeros(spec.shape, spec.dtype) for spec in specs}
 
-    def reference_run(self, model: PreparedModel, inputs: dict[str, Any], threads: int) -> list[Any]:
+    def reference_run(self, model: PreparedModel, inputs: Mapping[str, Array], threads: int) -> list[Array]:
         return [np.zeros((1, 4))]
 
     def reference_timing(
-        self, model: PreparedModel, inputs: dict[str, Any], threads: int, repeats: int
+        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
     ) -> ModelTiming:
         return ModelTiming((0.0075,) * repeats)
 
     def judge(
-        self, model: PreparedModel, inputs: dict[str, Any], outputs: Any, reference: Any
+        self,
+        model: PreparedModel,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[Array],
+        reference: Sequence[Array],
     ) -> OutputDifference:
         reason = "" if self.agree else "output 'y' is off by 2"
         return OutputDifference(2e-6, 4e-7, 0, "y", self.agree, reason)

@@ -29,8 +29,7 @@ class BuildActor(EngineActor):
         """
         started = time.monotonic()
         try:
-            build = BuildClient(self._process).build.within(timeout_s)
-            artifact = build(workload, target, candidate)
+            artifact = BuildClient(self._process, timeout_s=timeout_s).build(workload, target, candidate)
         except EngineTimeoutError as error:
             return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
         except TunefleetError as error:

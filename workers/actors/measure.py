@@ -79,7 +79,7 @@ class MeasureActor(EngineActor):
         EngineError
             It does not answer.
         """
-        return DevicesClient(self._process).tracked.within(DEVICE_WAIT_SECONDS)(host, port)
+        return DevicesClient(self._process, timeout_s=DEVICE_WAIT_SECONDS).tracked(host, port)
 
     def resolve(self, target: str) -> DeviceInfo:
         """Say which device of this machine a target means."""
@@ -141,8 +141,8 @@ class MeasureActor(EngineActor):
         limit = evaluator.timeout_s + DEVICE_WAIT_SECONDS
         try:
             with turn(parts_of(station)):
-                measure = MeasureClient(self._process).measure.within(limit)
-                timing = measure(artifact, endpoint, evaluator, best_known_s)
+                client = MeasureClient(self._process, timeout_s=limit)
+                timing = client.measure(artifact, endpoint, evaluator, best_known_s)
         except TunefleetError as error:
             state = state_of(error)
             if state is not TrialState.DEVICE_LOST:

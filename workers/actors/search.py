@@ -31,11 +31,11 @@ class SearchActor(EngineActor):
         history, related : tuple
             Records of this workload, and of others of its kind.
         """
-        search = OpenSearch(self._process, session)
-        search.open.within(timeout_s)(workload, target, options)
+        search = OpenSearch(self._process, session, timeout_s=timeout_s)
+        search.open(workload, target, options)
         if related:
-            search.transfer.within(timeout_s)(related)
-        return search.learn.within(timeout_s)(history) if history else b""
+            search.transfer(related)
+        return search.learn(history) if history else b""
 
     def propose(
         self,
@@ -52,18 +52,18 @@ class SearchActor(EngineActor):
         lent : tuple, optional
             The fastest records of other workloads of its kind.
         """
-        search = OpenSearch(self._process, session)
+        search = OpenSearch(self._process, session, timeout_s=timeout_s)
         if lent:
-            search.lend.within(timeout_s)(lent)
-        return search.propose.within(timeout_s)(count, cost_model)
+            search.lend(lent)
+        return search.propose(count, cost_model)
 
     def learn(self, session: str, records: tuple[Record, ...], timeout_s: float) -> bytes:
         """Give a search its results."""
-        return OpenSearch(self._process, session).learn.within(timeout_s)(records)
+        return OpenSearch(self._process, session, timeout_s=timeout_s).learn(records)
 
     def train(self, samples: tuple[bytes, ...], timeout_s: float) -> bytes:
         """Train the cost model of all searches."""
-        return SearchClient(self._process).train.within(timeout_s)(samples, 1)
+        return SearchClient(self._process, timeout_s=timeout_s).train(samples, 1)
 
     def close(self, session: str) -> None:
         """End a search."""

@@ -5,18 +5,18 @@
     class BuildClient(Client):
         build = ask(Build.build, seconds=60.0)
 
-    BuildClient(process).build(workload, target, candidate)               # waits
-    BuildClient(process).build.within(5.0)(workload, target, candidate)   # with another limit
-    BuildClient(process).build.start(workload, target, candidate)         # a future
+    BuildClient(process).build(workload, target, candidate)
+    BuildClient(process, timeout_s=5.0).build(workload, target, candidate)
 
 mypy takes the parameters and the result from the interface, which is all that is written of them.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
@@ -41,10 +41,17 @@ class Client:
     process : EngineProcess
     name : str, optional
         The session or the service that the calls are about, where they are about one.
+    timeout_s : float, optional
+        Seconds after which a call is killed, instead of what each of them has for a limit.
     """
 
-    def __init__(self, process: EngineProcess, name: str = "") -> None:
-        self.process, self.name = process, name
+    def __init__(self, process: EngineProcess, name: str = "", *, timeout_s: float | None = None) -> None:
+        self.process, self.name, self.timeout_s = process, name, timeout_s
+
+    def process_of(self, role: str) -> EngineProcess:
+        """Return the process that has a role: one has all of them, unless a client is of several."""
+        del role
+        return self.process
 
 
 class Way(Enum):
@@ -57,77 +64,70 @@ class Way(Enum):
 
 
 @dataclass(frozen=True)
-class _Bound(Generic[P, R]):
-    """A method of an engine, as a client calls it."""
+class _Method(Generic[P, R]):
+    """A method of an engine's role, and how it is called.
 
-    client: Client
-    method: str
+    Attributes
+    ----------
+    role, name : str
+        An engine process knows it by both: ``build.build`` is ``Build.build``.
+    """
+
+    role: str
+    name: str
     way: Way
     seconds: Seconds[P]
-    alone_on: Callable[P, Sequence[str]] | None
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call it, and wait for what it returns.
-
-        Raises
-        ------
-        EngineTimeoutError, EngineLostError, TunefleetError
-            See :meth:`workers.process.engine_process.EngineProcess.call`.
-        """
-        if self.alone_on is None:
-            return self.start(*args, **kwargs).result()
-        with turn(self.alone_on(*args, **kwargs)):
-            return self.start(*args, **kwargs).result()
-
-    def start(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Call it without waiting."""
-        seconds = self.seconds
-        limit = seconds(*args, **kwargs) if callable(seconds) else seconds
-        process, name = self.client.process, self.client.name
-        # The one place where what goes over the socket is given back its type.
+    def begin(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        limit = client.timeout_s
+        if limit is None:
+            limit = self.seconds(*args, **kwargs) if callable(self.seconds) else self.seconds
+        process, name = client.process_of(self.role), client.name
+        method = f"{self.role}.{self.name}"
+        # The one place where what comes over the socket is given its type.
         future: Future[Any]
         if self.way is Way.CALL:
-            future = process.submit(self.method, *args, timeout_s=limit, **kwargs)
+            future = process.submit(method, *args, timeout_s=limit, **kwargs)
         elif self.way is Way.OPEN:
-            future = process.submit_open(name, self.method, *args, timeout_s=limit, **kwargs)
+            future = process.submit_open(name, method, *args, timeout_s=limit, **kwargs)
         elif self.way is Way.USE:
-            future = process.submit_use(name, self.method, *args, timeout_s=limit, **kwargs)
+            future = process.submit_use(name, self.name, *args, timeout_s=limit, **kwargs)
         else:
-            future = process.submit_spawn(name, self.method, *args, timeout_s=limit, **kwargs)
+            future = process.submit_spawn(name, method, *args, timeout_s=limit, **kwargs)
         return cast("Future[R]", future)
-
-    def within(self, seconds: float) -> _Bound[P, R]:
-        """Return the same with another limit."""
-        return replace(self, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class Ask(Generic[P, R]):
-    """A method of an engine in a client class; see the top of this file."""
+    """A method in a client class: calling it waits for what the engine's returns.
 
-    method: str
-    way: Way
-    seconds: Seconds[P]
+    What a call raises is said at :meth:`workers.process.engine_process.EngineProcess.call`.
+    """
+
+    method: _Method[P, R]
     alone_on: Callable[P, Sequence[str]] | None = None
 
     @overload
     def __get__(self, client: None, owner: type[Client]) -> Ask[P, R]: ...
 
     @overload
-    def __get__(self, client: Client, owner: type[Client]) -> _Bound[P, R]: ...
+    def __get__(self, client: Client, owner: type[Client]) -> Callable[P, R]: ...
 
-    def __get__(self, client: Client | None, owner: type[Client]) -> Ask[P, R] | _Bound[P, R]:
-        if client is None:
-            return self
-        return _Bound(client, self.method, self.way, self.seconds, self.alone_on)
+    def __get__(self, client: Client | None, owner: type[Client]) -> Ask[P, R] | Callable[P, R]:
+        return self if client is None else functools.partial(self._call, client)
+
+    def _call(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> R:
+        if self.alone_on is None:
+            return self.method.begin(client, *args, **kwargs).result()
+        with turn(self.alone_on(*args, **kwargs)):
+            return self.method.begin(client, *args, **kwargs).result()
 
 
 @dataclass(frozen=True)
 class Start(Generic[P, R]):
     """The same for a method that nobody waits for at once: calling it returns a future."""
 
-    method: str
-    seconds: Seconds[P]
+    method: _Method[P, R]
 
     @overload
     def __get__(self, client: None, owner: type[Client]) -> Start[P, R]: ...
@@ -136,10 +136,7 @@ class Start(Generic[P, R]):
     def __get__(self, client: Client, owner: type[Client]) -> Callable[P, Future[R]]: ...
 
     def __get__(self, client: Client | None, owner: type[Client]) -> Start[P, R] | Callable[P, Future[R]]:
-        if client is None:
-            return self
-        bound: _Bound[P, R] = _Bound(client, self.method, Way.CALL, self.seconds, None)
-        return bound.start
+        return self if client is None else functools.partial(self.method.begin, client)
 
 
 def ask(
@@ -158,30 +155,30 @@ def ask(
     alone_on : callable, optional
         Says which parts of this machine the call must have to itself, see :func:`workers.clients.turns.turn`.
     """
-    return Ask(_wire_name(method), Way.CALL, seconds, alone_on)
+    return Ask(_Method(*_names(method), Way.CALL, seconds), alone_on)
 
 
 def start(method: Callable[Concatenate[Any, P], R], seconds: Seconds[P]) -> Start[P, R]:
     """Call a method of a role without waiting: several may be under way."""
-    return Start(_wire_name(method), seconds)
+    return Start(_Method(*_names(method), Way.CALL, seconds))
 
 
 def open_session(method: Callable[Concatenate[Any, P], object], seconds: Seconds[P]) -> Ask[P, None]:
     """Have what a method returns kept in a process, as the client's session."""
-    return Ask(_wire_name(method), Way.OPEN, seconds)
+    return Ask(_Method(*_names(method), Way.OPEN, seconds))
 
 
 def ask_session(method: Callable[Concatenate[Any, P], R], seconds: Seconds[P]) -> Ask[P, R]:
     """Call a method of what the client's session keeps."""
-    return Ask(method.__name__, Way.USE, seconds)
+    return Ask(_Method(*_names(method), Way.USE, seconds))
 
 
 def serve(method: Callable[Concatenate[Any, P], None], seconds: Seconds[P]) -> Ask[P, Address]:
     """Start a service, the client's; the call returns the address that it announces when it is ready."""
-    return Ask(_wire_name(method), Way.SERVE, seconds)
+    return Ask(_Method(*_names(method), Way.SERVE, seconds))
 
 
-def _wire_name(method: Callable[..., object]) -> str:
-    """Return what an engine process knows a role's method by: ``build.build`` for ``Build.build``."""
+def _names(method: Callable[..., object]) -> tuple[str, str]:
+    """Return the name of a method's role, and its own: ``build`` and ``build`` for ``Build.build``."""
     role, _, name = method.__qualname__.rpartition(".")
-    return f"{role.lower()}.{name}"
+    return role.lower(), name

@@ -27,4 +27,4 @@ class ReferenceClient(Client):
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
     judge = ask(Reference.judge, limits.RUN)
-    versions = ask(Reference.versions, limits.ASK)
+    reference_versions = ask(Reference.reference_versions, limits.ASK)

@@ -22,10 +22,10 @@ from tvm.rpc.server import PopenRPCServerState
 from tvm.rpc.tracker import PopenTrackerServerState
 
 from workers.enginekit.roles import WAITING, Address
+from workers.environments.lifeline import die_with_parent
 from workers.errors import EngineError
 from workers.messages import Endpoint, Station
 from workers.process.host import ready, stage
-from workers.process.lifeline import die_with_parent
 
 __all__ = ["RpcDevices", "answers", "requested"]
 
@@ -88,6 +88,8 @@ class RpcDevices:
 
     def count_devices(self, kind: str) -> int:
         """Return how many devices of a kind answer on this machine."""
+        if kind == "cpu":
+            return 1  # TVM has it under every number
         return sum(1 for _ in itertools.takewhile(lambda i: tvm.device(kind, i).exist, itertools.count()))
 
 

@@ -1,4 +1,4 @@
-"""Where the packages of engines lie. They are found by their path: nothing of an engine is imported here.
+"""Where the packages of engines lie. Found by their path: an engine is imported by :func:`load` alone.
 
 An engine is a package with a module attribute ``ENGINE``, a :class:`workers.enginekit.contract.Engine`. It is
 one of those in ``workers/engines``; or it lies in a folder that the variable ``TUNEFLEET_ENGINE_PATH`` names
@@ -11,14 +11,20 @@ one of those in ``workers/engines``; or it lies in a folder that the variable ``
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["GROUP", "OWN", "VARIABLE", "EnginePackage", "find_package", "names"]
+if TYPE_CHECKING:
+    from workers.enginekit.contract import Engine
+
+__all__ = ["GROUP", "OWN", "VARIABLE", "EnginePackage", "find_package", "load", "names"]
 
 #: The variable that names folders of engines, and the group of entry points.
 VARIABLE, GROUP = "TUNEFLEET_ENGINE_PATH", "tunefleet.engines"
@@ -60,6 +66,33 @@ def find_package(name: str) -> EnginePackage | None:
 def names() -> list[str]:
     """Return the names of the engines that are here; imports none of them."""
     return sorted({package.name for package in _packages()})
+
+
+def load(name: str, folder: str | None = None) -> Engine:
+    """Import an engine, in its own process.
+
+    Parameters
+    ----------
+    name : str
+        Of one of tunefleet's own, or the full name of a module.
+    folder : str, optional
+        Where the package of that name lies, if it isn't found by it.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Where there is no such engine, or what it needs isn't installed in this environment.
+    """
+    module = name if folder is not None or "." in name else f"workers.engines.{name}"
+    if folder is not None:
+        path = Path(folder) / "__init__.py"
+        spec = importlib.util.spec_from_file_location(module, path, submodule_search_locations=[folder])
+        if spec is None or spec.loader is None or not path.is_file():
+            raise ModuleNotFoundError(f"No module named {module!r} in {folder}")
+        sys.modules[module] = package = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(package)
+    engine: Engine = importlib.import_module(module).ENGINE
+    return engine
 
 
 def _packages() -> Iterator[EnginePackage]:

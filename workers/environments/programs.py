@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 
+from workers.environments.lifeline import die_with_parent
 from workers.errors import EngineError, UsageError
-from workers.process.lifeline import die_with_parent
 
 __all__ = ["ASK_SECONDS", "program_of", "python_version", "run_program", "text_of", "variables"]
 

@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from operator import attrgetter
 from typing import Any, get_args
 
-from workers.process.lifeline import die_with_parent
+from workers.environments.lifeline import die_with_parent
 from workers.process.protocol import (
     Answer,
     Call,

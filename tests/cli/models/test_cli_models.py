@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_best_of_a_model_on_a_device_that_is_stored(cli: Cli, model: Path, store
 
 def test_a_model_that_the_store_knows_is_not_read_again(cli: Cli, model: Path, store: Storage) -> None:
     class Reader(CannedToolbox):
-        def prepare(self, path: str, shapes: dict[str, tuple[int, ...]]) -> PreparedModel:
+        def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
             raise AssertionError(f"{path} is known")
 
         def extract(self, model: PreparedModel, target: str) -> Extraction:

@@ -1,3 +1,3 @@
 """An engine whose TVM is missing."""
 
-import a_tvm_that_is_not_installed  # noqa: F401
+import a_tvm_that_is_not_installed  # type: ignore[import-not-found]  # noqa: F401

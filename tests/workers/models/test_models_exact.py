@@ -1,15 +1,27 @@
 """The judge between float32 results: double precision."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from workers.messages import Array
 from workers.models import judge, run_reference
 from workers.models._exact import run_exact
 
+Shapes = Sequence[tuple[str, Sequence[int]]]
 
-def model(nodes, inputs, outputs, constants=()):
+
+def model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Shapes,
+    outputs: Shapes,
+    constants: Sequence[tuple[str, Array]] = (),
+) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "g",
@@ -23,7 +35,7 @@ def model(nodes, inputs, outputs, constants=()):
 
 
 @pytest.fixture(scope="module")
-def variance():
+def variance() -> onnx.ModelProto:
     """A variance as the difference of two large, nearly equal numbers."""
     nodes = [
         helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1]),
@@ -37,7 +49,7 @@ def variance():
     return data, {"x": x}
 
 
-def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance):
+def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance: onnx.ModelProto) -> None:
     data, inputs = variance
     (want,) = run_reference(data, inputs, 1)
     (true,) = run_exact(data, inputs)
@@ -55,7 +67,7 @@ def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance)
     assert "differs by" in farther.reason
 
 
-def test_a_wrong_result_of_a_well_behaved_model_stays_wrong():
+def test_a_wrong_result_of_a_well_behaved_model_stays_wrong() -> None:
     data = model(
         [helper.make_node("Relu", ["x"], ["y"])],
         [("x", [4])],
@@ -70,13 +82,13 @@ def test_a_wrong_result_of_a_well_behaved_model_stays_wrong():
         assert found.remark == ""
 
 
-def test_what_cannot_be_evaluated_exactly_keeps_its_verdict():
+def test_what_cannot_be_evaluated_exactly_keeps_its_verdict() -> None:
     data = model([helper.make_node("Gelu", ["x"], ["y"], domain="nobody")], [("x", [4])], [("y", [4])])
     ones = np.ones(4, dtype="float32")
     assert not judge(data, {"x": ones}, [ones], [2 * ones]).ok
 
 
-def test_the_reference_evaluators_global_max_pool_is_mended():
+def test_the_reference_evaluators_global_max_pool_is_mended() -> None:
     data = model([helper.make_node("GlobalMaxPool", ["x"], ["y"])], [("x", [1, 3, 5])], [("y", [1, 3, 1])])
     x = np.random.default_rng(1).normal(size=(1, 3, 5)).astype("float32")
     (true,) = run_exact(data, {"x": x})

@@ -1,25 +1,29 @@
 """What prepare does to a model, and that it computes the same afterwards."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.kit.model_builders import constant, dense_model, model_of, tensor, weight
+from tests.kit.model_builders import Save, constant, dense_model, model_of, tensor, weight
 from workers.errors import ModelError
-from workers.models import _prepare as preparation
+from workers.messages import PreparedModel
 from workers.models import compare, prepare, random_inputs, run_reference
+from workers.models._simplify import SIMPLIFIERS
 
 
-def operators(data):
+def operators(data: bytes) -> list[str]:
     return [node.op_type for node in onnx.load_from_string(data).graph.node]
 
 
-def same_as_original(model, prepared, seed=3):
+def same_as_original(model: onnx.ModelProto, prepared: PreparedModel, seed: int = 3) -> bool:
     inputs = random_inputs(prepared.inputs, seed)
     found = compare(
         run_reference(prepared.onnx, inputs, 1), run_reference(model.SerializeToString(), inputs, 1)
@@ -27,7 +31,7 @@ def same_as_original(model, prepared, seed=3):
     return found.ok
 
 
-def reshape_by_shape():
+def reshape_by_shape() -> onnx.ModelProto:
     """Flattens by a shape computed at run time, as exporters write it."""
     return model_of(
         [
@@ -44,7 +48,9 @@ def reshape_by_shape():
     )
 
 
-def branching(condition_nodes, inputs):
+def branching(
+    condition_nodes: Sequence[onnx.NodeProto], inputs: Sequence[onnx.ValueInfoProto]
+) -> onnx.ModelProto:
     then = helper.make_graph(
         [helper.make_node("MatMul", ["x", "w"], ["t"])], "then", [], [tensor("t", [2, 2])]
     )
@@ -59,7 +65,7 @@ def branching(condition_nodes, inputs):
     )
 
 
-def test_shapes_computed_at_run_time_are_folded(save):
+def test_shapes_computed_at_run_time_are_folded(save: Save) -> None:
     model = reshape_by_shape()
     prepared = prepare(save(model), {"x": (2, 3, 4)})
     assert sorted(operators(prepared.onnx)) == ["Relu", "Reshape"]
@@ -68,7 +74,7 @@ def test_shapes_computed_at_run_time_are_folded(save):
     assert same_as_original(model, prepared)
 
 
-def test_dropout_and_identity_go_even_at_an_output(save):
+def test_dropout_and_identity_go_even_at_an_output(save: Save) -> None:
     model = model_of(
         [
             helper.make_node("Identity", ["x"], ["a"]),
@@ -85,7 +91,7 @@ def test_dropout_and_identity_go_even_at_an_output(save):
     assert same_as_original(model, prepared)
 
 
-def test_a_branch_with_a_constant_condition_is_taken(save):
+def test_a_branch_with_a_constant_condition_is_taken(save: Save) -> None:
     equal = [
         helper.make_node("Equal", ["rate", "rate"], ["same"]),
         helper.make_node("Squeeze", ["same"], ["flag"]),
@@ -97,7 +103,7 @@ def test_a_branch_with_a_constant_condition_is_taken(save):
     assert same_as_original(model, prepared)
 
 
-def test_a_branch_chosen_by_an_input_stays(save):
+def test_a_branch_chosen_by_an_input_stays(save: Save) -> None:
     equal = [
         helper.make_node("Equal", ["sr", "rate"], ["same"]),
         helper.make_node("Squeeze", ["same"], ["flag"]),
@@ -108,25 +114,27 @@ def test_a_branch_chosen_by_an_input_stays(save):
     assert prepared.outputs[0].shape == (2, 2)
 
 
-def test_a_fault_in_the_branch_random_values_never_take_is_found(save, monkeypatch):
+def test_a_fault_in_the_branch_random_values_never_take_is_found(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
     equal = [
         helper.make_node("Equal", ["sr", "rate"], ["same"]),
         helper.make_node("Squeeze", ["same"], ["flag"]),
     ]
     model = branching(equal, [tensor("sr", [1], TensorProto.INT64)])
 
-    def spoil(model):
+    def spoil(model: onnx.ModelProto) -> onnx.ModelProto:
         changed = onnx.ModelProto.FromString(model.SerializeToString())
         (w,) = (t for t in changed.graph.initializer if t.name == "w")
         w.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(w), "w"))
         return changed
 
-    monkeypatch.setattr(preparation, "SIMPLIFIERS", (("spoiler", spoil),))
+    monkeypatch.setattr("workers.models._prepare.SIMPLIFIERS", (("spoiler", spoil),))
     with pytest.raises(ModelError, match="simplified by spoiler, output 'y' differs by"):
         prepare(save(model))
 
 
-def scaled(model):
+def scaled(model: onnx.ModelProto) -> onnx.ModelProto:
     changed = onnx.ModelProto.FromString(model.SerializeToString())
     changed.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(
@@ -137,12 +145,14 @@ def scaled(model):
     return changed
 
 
-def crash(model):
+def crash(model: onnx.ModelProto) -> onnx.ModelProto:
     raise RuntimeError("no such pass")
 
 
-def test_a_simplifier_that_changes_the_outputs_is_found_out(save, monkeypatch):
-    monkeypatch.setattr(preparation, "SIMPLIFIERS", (("scaler", scaled),))
+def test_a_simplifier_that_changes_the_outputs_is_found_out(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.models._prepare.SIMPLIFIERS", (("scaler", scaled),))
     with pytest.raises(
         ModelError, match=r"simplified by scaler, output 'y' differs by .* of its largest value"
     ):
@@ -150,21 +160,25 @@ def test_a_simplifier_that_changes_the_outputs_is_found_out(save, monkeypatch):
 
 
 @pytest.mark.parametrize("first", [scaled, crash])
-def test_the_next_simplifier_takes_over(save, monkeypatch, first):
-    monkeypatch.setattr(preparation, "SIMPLIFIERS", (("first", first), *preparation.SIMPLIFIERS))
+def test_the_next_simplifier_takes_over(
+    save: Save, monkeypatch: pytest.MonkeyPatch, first: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> None:
+    monkeypatch.setattr("workers.models._prepare.SIMPLIFIERS", (("first", first), *SIMPLIFIERS))
     model = reshape_by_shape() if first is crash else dense_model(2)
     prepared = prepare(save(model), {} if first is scaled else {"x": (2, 3, 4)})
     assert same_as_original(model, prepared)
 
 
-@pytest.mark.parametrize("number", range(len(preparation.SIMPLIFIERS)))
-def test_either_simplifier_alone_folds_shapes(save, monkeypatch, number):
-    monkeypatch.setattr(preparation, "SIMPLIFIERS", (preparation.SIMPLIFIERS[number],))
+@pytest.mark.parametrize("number", range(len(SIMPLIFIERS)))
+def test_either_simplifier_alone_folds_shapes(
+    save: Save, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("workers.models._prepare.SIMPLIFIERS", (SIMPLIFIERS[number],))
     prepared = prepare(save(reshape_by_shape()), {"x": (2, 3, 4)})
     assert sorted(operators(prepared.onnx)) == ["Relu", "Reshape"]
 
 
-def test_float16_stays_float16(save):
+def test_float16_stays_float16(save: Save) -> None:
     model = model_of(
         [helper.make_node("Conv", ["x", "w"], ["a"]), helper.make_node("Relu", ["a"], ["y"])],
         [tensor("x", [1, 3, 8, 8], TensorProto.FLOAT16)],
@@ -176,13 +190,13 @@ def test_float16_stays_float16(save):
     assert prepared.inputs[0].dtype == prepared.outputs[0].dtype == "float16"
 
 
-def test_only_standard_operators_are_written(save):
+def test_only_standard_operators_are_written(save: Save) -> None:
     model = onnx.load_from_string(prepare(save(reshape_by_shape()), {"x": (2, 3, 4)}).onnx)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
 
 
-def test_inputs_keep_their_order_even_when_unused(save):
+def test_inputs_keep_their_order_even_when_unused(save: Save) -> None:
     model = model_of(
         [helper.make_node("Relu", ["b"], ["y"])],
         [tensor("unused", [3]), tensor("b", [2])],
@@ -191,11 +205,11 @@ def test_inputs_keep_their_order_even_when_unused(save):
     assert [spec.name for spec in prepare(save(model)).inputs] == ["unused", "b"]
 
 
-def test_the_name_is_the_files_stem(save):
+def test_the_name_is_the_files_stem(save: Save) -> None:
     assert prepare(save(dense_model(2))).name == "model"
 
 
-def test_an_old_model_can_be_prepared(save):
+def test_an_old_model_can_be_prepared(save: Save) -> None:
     model = dense_model(2)
     model.ir_version = 3
     model.opset_import[0].version = 8
@@ -205,7 +219,7 @@ def test_an_old_model_can_be_prepared(save):
     assert prepared.outputs[0].shape == (2, 4)
 
 
-def test_the_same_file_and_shapes_give_the_same_bytes_in_every_process(save):
+def test_the_same_file_and_shapes_give_the_same_bytes_in_every_process(save: Save) -> None:
     path = save(reshape_by_shape())
     script = (
         "import hashlib, sys; from workers.models import prepare; "

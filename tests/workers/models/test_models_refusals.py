@@ -1,14 +1,16 @@
 """Operators, inputs and outputs that can't be tuned."""
 
+from __future__ import annotations
+
 import pytest
 from onnx import TensorProto, helper
 
-from tests.kit.model_builders import constant, dense_model, model_of, tensor
+from tests.kit.model_builders import Save, constant, dense_model, model_of, tensor
 from workers.errors import ModelError
 from workers.models import prepare
 
 
-def test_a_custom_operator_is_named_with_its_node_and_domain(save):
+def test_a_custom_operator_is_named_with_its_node_and_domain(save: Save) -> None:
     model = model_of(
         [helper.make_node("FancyNorm", ["x"], ["y"], name="norm_7", domain="acme.ai")],
         [tensor("x", [1, 4])],
@@ -19,7 +21,7 @@ def test_a_custom_operator_is_named_with_its_node_and_domain(save):
         prepare(save(model))
 
 
-def test_a_custom_operator_inside_a_branch_is_found(save):
+def test_a_custom_operator_inside_a_branch_is_found(save: Save) -> None:
     inner = helper.make_node("FancyNorm", ["x"], ["b"], domain="acme.ai")
     branches = {
         "then_branch": helper.make_graph([inner], "then", [], [tensor("b", [4])]),
@@ -37,7 +39,7 @@ def test_a_custom_operator_inside_a_branch_is_found(save):
         prepare(save(model))
 
 
-def test_the_models_own_functions_are_inlined(save):
+def test_the_models_own_functions_are_inlined(save: Save) -> None:
     function = helper.make_function(
         "own",
         "Double",
@@ -56,7 +58,7 @@ def test_the_models_own_functions_are_inlined(save):
     assert "inlined 1 functions that the model defines" in prepare(save(model)).changes
 
 
-def test_an_operator_that_draws_random_numbers_is_refused(save):
+def test_an_operator_that_draws_random_numbers_is_refused(save: Save) -> None:
     model = model_of(
         [
             helper.make_node("RandomNormalLike", ["x"], ["noise"]),
@@ -84,14 +86,14 @@ def test_an_operator_that_draws_random_numbers_is_refused(save):
         ),
     ],
 )
-def test_an_input_that_is_no_tensor_of_numbers_is_named(save, kind, named):
+def test_an_input_that_is_no_tensor_of_numbers_is_named(save: Save, kind: str, named: str) -> None:
     model = dense_model(2)
     model.graph.input.append(helper.make_value_info("odd", kind))
     with pytest.raises(ModelError, match=rf"input 'odd' is a {named}"):
         prepare(save(model))
 
 
-def test_an_output_whose_size_depends_on_values_is_refused(save):
+def test_an_output_whose_size_depends_on_values_is_refused(save: Save) -> None:
     model = model_of(
         [helper.make_node("NonZero", ["x"], ["y"])],
         [tensor("x", [2, 3])],
@@ -101,7 +103,7 @@ def test_an_output_whose_size_depends_on_values_is_refused(save):
         prepare(save(model))
 
 
-def test_a_model_that_onnxruntime_cant_run_says_so(save):
+def test_a_model_that_onnxruntime_cant_run_says_so(save: Save) -> None:
     model = model_of(
         [helper.make_node("Reshape", ["x", "shape"], ["y"])],
         [tensor("x", ["n", 4])],
@@ -114,7 +116,7 @@ def test_a_model_that_onnxruntime_cant_run_says_so(save):
         prepare(save(model), {"x": (2, 4)})
 
 
-def test_a_dropout_in_training_mode_is_not_quietly_dropped(save):
+def test_a_dropout_in_training_mode_is_not_quietly_dropped(save: Save) -> None:
     model = model_of(
         [helper.make_node("Dropout", ["x", "ratio", "training"], ["y"])],
         [tensor("x", [64])],

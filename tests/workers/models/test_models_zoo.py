@@ -1,5 +1,7 @@
 """Real models, from their packages to TVM."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
@@ -7,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-
-from model_zoo import ZOO, cache_folder, fetch
-
+from benchmarks.model_zoo import ZOO, cache_folder, fetch
 from workers.models import prepare
 
 # In a process of its own: TVM may crash, and this one shall not import it.
@@ -36,28 +35,28 @@ print(json.dumps([found.ok, found.max_rel, found.reason]))
 """
 
 
-def test_the_cache_folder_can_be_chosen(monkeypatch, tmp_path):
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TUNEFLEET_MODELS", str(tmp_path))
     assert cache_folder() == tmp_path
     monkeypatch.delenv("TUNEFLEET_MODELS")
     assert cache_folder().is_absolute()
 
 
-def test_a_fetched_light_model_is_kept(tmp_path):
+def test_a_fetched_light_model_is_kept(tmp_path: Path) -> None:
     path = fetch("light_squeezenet", tmp_path)
     written = path.stat().st_mtime_ns
     assert fetch("light_squeezenet", tmp_path).stat().st_mtime_ns == written
     assert [file.name for file in tmp_path.iterdir()] == ["light_squeezenet.onnx"]
 
 
-def test_every_model_names_its_package_and_license():
+def test_every_model_names_its_package_and_license() -> None:
     assert all(model.license in ("Apache-2.0", "MIT") for model in ZOO.values())
     assert all(model.package == "onnx" or "==" in model.package for model in ZOO.values())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
-def test_a_real_model_is_prepared_imported_compiled_and_right(name, tmp_path):
+def test_a_real_model_is_prepared_imported_compiled_and_right(name: str, tmp_path: Path) -> None:
     prepared = prepare(fetch(name), ZOO[name].shapes)
     path = tmp_path / "prepared.onnx"
     path.write_bytes(prepared.onnx)

@@ -454,8 +454,8 @@ def test_measuring_imports_nothing_that_its_process_has_not() -> None:
     # Each measurement is a fork of a warm process, and what it imports itself it imports every time.
     program = """
 import sys
-from workers import engines
-engines.load("metaschedule").warm("measure")
+from workers.environments.packages import load
+load("metaschedule").warm("measure")
 warm = set(sys.modules)
 from tvm.runtime.module import BenchmarkResult
 BenchmarkResult((0.1,))

@@ -18,10 +18,10 @@ from multiprocessing.connection import Client, Connection, Listener
 
 from workers.enginekit.roles import Address
 from workers.enginekit.timing import FAR_BEHIND
+from workers.environments.lifeline import die_with_parent
 from workers.errors import EngineError
 from workers.messages import Artifact, EvaluatorConfig, Station, Timing
 from workers.process.host import ready
-from workers.process.lifeline import die_with_parent
 
 from .products import Product
 

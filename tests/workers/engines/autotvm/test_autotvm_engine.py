@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[4] / "benchmarks"))
-
-from model_zoo import fetch
-
+from benchmarks.model_zoo import fetch
 from workers.actors import BuildActor, MeasureActor, SearchActor
 from workers.clients import EngineClient
 from workers.errors import UsageError
@@ -56,7 +52,7 @@ def test_a_real_model_has_the_tasks_that_are_known_of_it_and_any_process_finds_t
 ) -> None:
     model = prepare(str(fetch("light_squeezenet", tmp_path)), {})
     with EngineProcess("autotvm", "model") as other:
-        both = [one.extract.start(model, device.target) for one in (engine, EngineClient(other))]
+        both = [one.submit("model.extract", model, device.target) for one in (engine.process, other)]
         found, again = (future.result() for future in both)
     assert len(found.tasks) == len(set(hashes(found))) == 18
     # Each of its 26 convolutions, by how often its shape is there.
@@ -66,7 +62,7 @@ def test_a_real_model_has_the_tasks_that_are_known_of_it_and_any_process_finds_t
     ]
 
 
-def test_weights_of_a_model_do_not_matter_and_shapes_do(extract: Callable[..., Extraction]) -> None:
+def test_weights_of_a_model_do_not_matter_and_shapes_do(extract: Extract) -> None:
     found = hashes(extract())
     assert len(found) == 2
     assert hashes(extract(seed=9)) == found
@@ -74,6 +70,10 @@ def test_weights_of_a_model_do_not_matter_and_shapes_do(extract: Callable[..., E
 
 
 # -- searching
+
+
+Extract = Callable[..., Extraction]
+Search = Callable[..., AbstractContextManager["Searching"]]
 
 
 class Searching:
@@ -105,7 +105,7 @@ def record(candidate: Candidate) -> Record:
 
 
 @pytest.fixture(scope="module")
-def search(searcher: SearchActor, device: DeviceInfo) -> Callable[..., object]:
+def search(searcher: SearchActor, device: DeviceInfo) -> Search:
     """Opens a search for a `with`."""
 
     @contextmanager
@@ -129,7 +129,7 @@ def search(searcher: SearchActor, device: DeviceInfo) -> Callable[..., object]:
 
 
 @pytest.fixture(scope="module")
-def everything(search, workload) -> list[Candidate]:
+def everything(search: Search, workload: Workload) -> list[Candidate]:
     """All candidates of the workload, in the order of their space."""
     with search(workload, tuner="gridsearch") as searching:
         found = searching.propose(5000)
@@ -138,7 +138,7 @@ def everything(search, workload) -> list[Candidate]:
 
 
 @pytest.fixture(scope="module")
-def fallback(search, workload) -> Candidate:
+def fallback(search: Search, workload: Workload) -> Candidate:
     """What classic TVM takes where it has no record."""
     with search(workload) as searching:
         (found,) = searching.propose(1)
@@ -147,8 +147,13 @@ def fallback(search, workload) -> Candidate:
 
 @pytest.mark.parametrize(("tuner", "loss"), [*((tuner, "") for tuner in TUNERS), ("xgb", "rank-binary")])
 def test_each_tuner_proposes_the_fallback_and_then_ever_new_candidates(
-    search, workload, fallback, everything, tuner, loss
-):
+    search: Search,
+    workload: Workload,
+    fallback: Candidate,
+    everything: list[Candidate],
+    tuner: str,
+    loss: str,
+) -> None:
     # Half of what there is was tried in an earlier campaign.
     tried = frozenset(c.hash for c in everything[::2]) - {fallback.hash}
     with search(workload, tuner=tuner, loss=loss, plan_size=4, exclude=tried) as searching:
@@ -159,13 +164,15 @@ def test_each_tuner_proposes_the_fallback_and_then_ever_new_candidates(
     assert not tried & {candidate.hash for candidate in found}
 
 
-def test_a_fallback_that_was_tried_before_is_not_tried_again(search, workload, fallback):
+def test_a_fallback_that_was_tried_before_is_not_tried_again(
+    search: Search, workload: Workload, fallback: Candidate
+) -> None:
     with search(workload, exclude=frozenset({fallback.hash}), plan_size=4) as searching:
         assert fallback not in searching.propose(4)
 
 
 @pytest.mark.parametrize("tuner", ["xgb_knob", "ga", "random", "gridsearch"])
-def test_a_small_space_is_used_up_to_the_last_candidate(search, extract, tuner):
+def test_a_small_space_is_used_up_to_the_last_candidate(search: Search, extract: Extract, tuner: str) -> None:
     tiny = max(extract(channels=(1, 3, 4)).tasks, key=lambda task: task.workload.flops)
     with search(tiny.workload, tuner="gridsearch") as searching:
         everything = {candidate.hash for candidate in searching.propose(1000)}
@@ -180,7 +187,9 @@ def test_a_small_space_is_used_up_to_the_last_candidate(search, extract, tuner):
     assert {candidate.hash for candidate in found} == everything
 
 
-def test_the_genetic_tuner_waits_for_the_results_of_its_generation(search, workload):
+def test_the_genetic_tuner_waits_for_the_results_of_its_generation(
+    search: Search, workload: Workload
+) -> None:
     with search(workload, tuner="ga", plan_size=8) as searching:
         first = searching.propose(16)
         # The fallback and a generation, which is all that can be known without results.
@@ -195,13 +204,17 @@ def test_the_genetic_tuner_waits_for_the_results_of_its_generation(search, workl
 
 
 @pytest.mark.parametrize("plan_size", [1, 2])
-def test_the_genetic_tuner_takes_a_generation_of_any_size(search, workload, plan_size):
+def test_the_genetic_tuner_takes_a_generation_of_any_size(
+    search: Search, workload: Workload, plan_size: int
+) -> None:
     with search(workload, tuner="ga", plan_size=plan_size) as searching:
         found = searching.rounds(4, 4)
     assert len({candidate.hash for candidate in found}) == len(found) >= 4
 
 
-def test_a_search_with_the_same_seed_proposes_the_same_and_with_another_seed_others(search, workload):
+def test_a_search_with_the_same_seed_proposes_the_same_and_with_another_seed_others(
+    search: Search, workload: Workload
+) -> None:
     found = []
     for seed in (1, 1, 2):
         with search(workload, seed=seed, tuner="random") as searching:
@@ -209,7 +222,9 @@ def test_a_search_with_the_same_seed_proposes_the_same_and_with_another_seed_oth
     assert found[0] == found[1] != found[2]
 
 
-def test_a_cost_model_finds_what_its_results_point_at(search, workload, everything):
+def test_a_cost_model_finds_what_its_results_point_at(
+    search: Search, workload: Workload, everything: list[Candidate]
+) -> None:
     """One choice makes a candidate ten times as fast: a search that learned so proposes little else."""
     values = [json.loads(candidate.trace)["entity"] for candidate in everything]
     unrolled = {
@@ -224,7 +239,9 @@ def test_a_cost_model_finds_what_its_results_point_at(search, workload, everythi
 
 
 @pytest.mark.parametrize("kernel", [3, 1])
-def test_records_of_other_shapes_start_a_search_or_harm_nothing(search, workload, extract, kernel):
+def test_records_of_other_shapes_start_a_search_or_harm_nothing(
+    search: Search, workload: Workload, extract: Extract, kernel: int
+) -> None:
     """Those of 1x1 kernels have another schedule with fewer loops: nothing can be learned from them."""
     other = max(extract(kernel=kernel, pixels=10).tasks, key=lambda task: task.workload.flops).workload
     assert (other.name, other.hash == workload.hash) == (workload.name, False)
@@ -312,8 +329,8 @@ def test_a_candidate_that_does_not_fit_its_workload_is_a_build_error_with_a_reas
 def test_weights_beside_the_library_give_what_weights_inside_give(
     engine: EngineClient,
     prepared: Callable[..., PreparedModel],
-    extract: Callable[..., Extraction],
-    search,
+    extract: Extract,
+    search: Search,
     device: DeviceInfo,
     tuned: bool,
 ) -> None:
@@ -330,6 +347,7 @@ def test_weights_beside_the_library_give_what_weights_inside_give(
         run = engine.run(compiled, inputs, device.target, 3, 1)
         assert len(run.times) == 3
         outputs.append(run.outputs)
+    assert compiled.params is not None
     with np.load(io.BytesIO(compiled.params)) as archive:
         # Whatever layout they were put into, the weights of the model are there.
         assert sum(archive[name].size for name in archive.files) >= 9 * (3 * 8 + 8 * 16)

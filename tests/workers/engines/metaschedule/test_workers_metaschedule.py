@@ -407,6 +407,7 @@ def test_a_library_agrees_with_onnxruntime_and_says_what_is_tuned_in_it(
     assert difference.ok, difference.reason
     assert len(run.times) == 3
     if beside:
+        assert compiled.params is not None
         with np.load(io.BytesIO(compiled.params)) as archive:
             # Whatever layout they were put into, the weights of the model are there.
             assert sum(archive[name].size for name in archive.files) >= 4 * 27 + 4 * 64 * 5

@@ -39,7 +39,7 @@ def proposed(
 
 def instructions(candidate: Candidate) -> list[Any]:
     """Return those of the design space; what follows is TVM's work on a candidate."""
-    found, _ = json.loads(candidate.trace)
+    found: list[Any] = json.loads(candidate.trace)[0]
     return found[: [kind for kind, *_ in found].index("EnterPostproc")]
 
 

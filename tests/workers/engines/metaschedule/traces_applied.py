@@ -112,7 +112,7 @@ def outcome(work: Workload, candidates: Sequence[Candidate]) -> dict[str, Any]:
 
 
 def search(work: Workload, rounds: int = 1) -> tuple[Candidate, ...]:
-    opened = MetaScheduleSearch(work, TARGET, SearchOptions(population=32))
+    opened = MetaScheduleSearch(work, TARGET, SearchOptions(settings={"population": 32}))
     found = [candidate for _ in range(rounds) for candidate in opened.propose(8, None)]
     # What TVM makes of a history it reads from the database.
     opened.learn(tuple(Record(each, (1e-3 * place,)) for place, each in enumerate(found, 1)))
