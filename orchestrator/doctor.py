@@ -106,6 +106,7 @@ def examine(
     checks += [
         check_gpu(),
         check_cuda(),
+        check_jobs(),
         check_database(db),
         check_disk("free disk", _database_folder(db)),
         check_ports("tracker port", _TRACKER_PORTS),
@@ -157,15 +158,12 @@ def check_packages() -> list[Check]:
 def check_package(requirement: str) -> Check:
     """Is what a requirement asks for installed?"""
     requirement = requirement.partition(";")[0].strip()
-    name = requirement
-    for mark in "<>=!~ [":
-        name = name.partition(mark)[0]
+    name = _name(requirement)
     bounds = requirement[len(name) :].strip()
     mend = f"pip install '{requirement}'"
     why = f" ({_REASONS[name]})" if name in _REASONS else ""
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    version = _version(name)
+    if version is None:
         return Check(name, Status.FAIL, f"missing, needs {bounds}", mend)
     fits = _satisfies(version, bounds)
     if fits is None:
@@ -288,6 +286,26 @@ def check_cuda() -> Check:
     return Check(name, Status.WARN, "no compiler, so that nothing can be measured on the GPU", mend)
 
 
+def check_jobs() -> Check:
+    """Is there what Ray's jobs take, with which a cluster of `ray up` runs its coordinator?
+
+    Nothing else needs it, so that it is no fault where it isn't there.
+    """
+    name = "Ray's jobs"
+    try:
+        requirements = importlib.metadata.requires("ray") or []
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, Status.OK, "no Ray, see above")
+    # What others of Ray's extras bring too is named by several.
+    wanted = dict.fromkeys(_name(each) for each in requirements if 'extra == "default"' in each)
+    missing = [each for each in wanted if _version(each) is None]
+    if missing:
+        mend = "for `ray job` and clusters of `ray up`: pip install -c constraints.txt -e '.[cluster]'"
+        found = f"not installed (optional): {len(missing)} of the {len(wanted)} packages of ray[default]"
+        return Check(name, Status.OK, found, mend)
+    return Check(name, Status.OK, "what ray[default] brings is here")
+
+
 def check_database(db: str | None) -> Check:
     """Can the database be read and written, and is its schema this release's?"""
     from orchestrator.storage import Storage, default_path, safe_url
@@ -388,6 +406,19 @@ def check_home() -> Check:
 
 
 # -- helpers
+
+
+def _name(requirement: str) -> str:
+    for mark in "<>=!~ [;":
+        requirement = requirement.partition(mark)[0]
+    return requirement
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _metadata_text(field: str) -> str | None:
