@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,12 +178,18 @@ class Tune:
         assert self.process.returncode == 0, self.said()
         with self.cluster.store() as store:
             row = store.get_campaign(1)
-            assert (row.state, row.message) == (CampaignState.DONE, f"measured {self.trials} trials")
+            assert (row.state, row.message) == (CampaignState.DONE, said_of(store.trials(1)))
             assert {task.state for task in store.campaign_tasks(1)} == {TaskState.SATISFIED}
         found = self.trials_stored()
         assert len({(trial.workload_hash, trial.candidate) for trial in found}) == len(found) == self.trials
-        assert TrialState.DEVICE_LOST not in {trial.state for trial in found}
+        assert [trial.message for trial in found if trial.state is TrialState.DEVICE_LOST] == []
         return found
+
+
+def said_of(trials: Sequence[TrialRow]) -> str:
+    """Return what a campaign that measured these trials, and took over none, says when it is done."""
+    again = sum(bool(trial.again) for trial in trials)
+    return f"measured {len(trials)} trials" + (f", and {again} of the best again" if again else "")
 
 
 def work_of(host: Host, role: str) -> float:
