@@ -23,6 +23,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.
 _POSTGRES = os.environ.get("TUNEFLEET_TEST_POSTGRES", "")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs AutoTVM by what it asks for, so that `-m autotvm` finds all of it."""
+    for item in items:
+        if "autotvm_environment" in getattr(item, "fixturenames", ()):
+            item.add_marker("autotvm")
+
+
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., None]:
     """Waits until something holds; fails with what was waited for when it takes too long."""

@@ -19,7 +19,7 @@ from orchestrator.doctor.machine import (
     check_ports,
     check_shared_memory,
 )
-from orchestrator.doctor.packages import check_compiler, check_packages, check_python
+from orchestrator.doctor.packages import check_compiler, check_jobs, check_packages, check_python
 from orchestrator.toolbox import Toolbox
 from workers import environments
 
@@ -59,6 +59,7 @@ def examine(
     checks += [
         check_gpu(),
         check_cuda(),
+        check_jobs(),
         check_database(db),
         check_disk("free disk", database_folder(db)),
         check_ports("tracker port", _TRACKER_PORTS),

@@ -10,7 +10,7 @@ import sys
 
 from orchestrator.doctor.findings import DISTRIBUTION, Check, Status, output_of
 
-__all__ = ["check_compiler", "check_packages", "check_python"]
+__all__ = ["check_compiler", "check_jobs", "check_packages", "check_python"]
 
 #: What is worth a line of its own; the rest of the requirements is one line together.
 _TOLD = ("apache-tvm", "apache-tvm-ffi", "ray", "xgboost", "onnx", "onnxruntime", "sqlalchemy")
@@ -63,15 +63,12 @@ def check_packages() -> list[Check]:
 def check_package(requirement: str) -> Check:
     """Is what a requirement asks for installed?"""
     requirement = requirement.partition(";")[0].strip()
-    name = requirement
-    for mark in "<>=!~ [":
-        name = name.partition(mark)[0]
+    name = _name(requirement)
     bounds = requirement[len(name) :].strip()
     mend = f"pip install '{requirement}'"
     why = f" ({_REASONS[name]})" if name in _REASONS else ""
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    version = _version(name)
+    if version is None:
         return Check(name, Status.FAIL, f"missing, needs {bounds}", mend)
     fits = _satisfies(version, bounds)
     if fits is None:
@@ -119,3 +116,36 @@ def _satisfies(version: str, bounds: str) -> bool | None:
     except ImportError:
         return None
     return SpecifierSet(bounds).contains(version, prereleases=True)
+
+
+def check_jobs() -> Check:
+    """Is there what Ray's jobs take, with which a cluster of `ray up` runs its coordinator?
+
+    Nothing else needs it, so that it is no fault where it isn't there.
+    """
+    name = "Ray's jobs"
+    try:
+        requirements = importlib.metadata.requires("ray") or []
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, Status.OK, "no Ray, see above")
+    # What others of Ray's extras bring too is named by several.
+    wanted = dict.fromkeys(_name(each) for each in requirements if 'extra == "default"' in each)
+    missing = [each for each in wanted if _version(each) is None]
+    if missing:
+        mend = "for `ray job` and clusters of `ray up`: pip install -c constraints.txt -e '.[cluster]'"
+        found = f"not installed (optional): {len(missing)} of the {len(wanted)} packages of ray[default]"
+        return Check(name, Status.OK, found, mend)
+    return Check(name, Status.OK, "what ray[default] brings is here")
+
+
+def _name(requirement: str) -> str:
+    for mark in "<>=!~ [;":
+        requirement = requirement.partition(mark)[0]
+    return requirement
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,23 @@ from tests.kit.tiny_models import save
 _missing = functools.cache(missing)
 
 
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], None]:
+    """Skips a test that lacks something; fails it where TUNEFLEET_TEST_HOSTS=1 asks for these tests."""
+
+    def check(why: str) -> None:
+        if why and os.environ.get("TUNEFLEET_TEST_HOSTS") == "1":
+            pytest.fail(f"TUNEFLEET_TEST_HOSTS=1 asks for the tests on hosts, but {why}")
+        if why:
+            pytest.skip(why)
+
+    return check
+
+
 @pytest.fixture
-def network() -> Iterator[Network]:
+def network(require: Callable[[str], None]) -> Iterator[Network]:
     """A network without hosts. A test that asks for it is skipped where none can be made."""
-    if why := _missing():
-        pytest.skip(why)
+    require(_missing())
     # Not pytest's own folder, whose path is too long for the sockets that Ray makes below it.
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
     made = Network(folder)

@@ -14,8 +14,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 import orchestrator as tf
+from orchestrator.doctor.packages import check_jobs
 from orchestrator.storage import CampaignState
-from tests.kit.separate_hosts import ROOT, Host, Network
+from tests.kit.host_cluster import said_of
+from tests.kit.separate_hosts import ROOT, Host, Network, missing_tool
 from tests.kit.tiny_models import save
 
 pytestmark = pytest.mark.hosts
@@ -37,15 +39,13 @@ SetEnv TMPDIR={me}/tmp RAY_TMPDIR={me}/tmp
 
 
 @pytest.fixture
-def desk(network: Network) -> Host:
+def desk(network: Network, require: Callable[[str], None]) -> Host:
     """The machine that `ray up` is called on."""
-    for tool, package in (
-        ("/usr/sbin/sshd", "openssh-server"),
-        ("ssh", "openssh-client"),
-        ("rsync", "rsync"),
-    ):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not here (Debian's package {package})")
+    tools = {"/usr/sbin/sshd": "openssh-server", "ssh": "openssh-client", "rsync": "rsync"}
+    require(missing_tool(tools))
+    # It runs on the nodes as well: they have this environment for theirs.
+    jobs = check_jobs()
+    require(f"{jobs.name}: {jobs.found}; {jobs.mend}" if jobs.mend else "")
     desk = network.host("desk", 1)
     desk.run("bash", "-c", "mkdir -m 700 .ssh && ssh-keygen -q -t ed25519 -N '' -f .ssh/id_ed25519")
     desk.run("ray", "get-auth-token", "--generate")
@@ -112,11 +112,11 @@ def scaler(head: Host) -> Callable[[], str]:
     )
 
 
-def states(database: Path) -> list[tuple[CampaignState, str]]:
+def states(database: Path) -> list[CampaignState]:
     if not database.exists():
         return []
     with tf.Storage.open(f"sqlite:///{database}") as store:
-        return [(row.state, row.message) for row in store.list_campaigns()]
+        return [row.state for row in store.list_campaigns()]
 
 
 def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Network, desk: Host) -> None:
@@ -150,17 +150,18 @@ def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Networ
         called("job", "submit", "--working-dir", "models", "--", "tunefleet", "submit", "tiny.onnx", *budget)
         wait(lambda: states(database), "the campaign is in the database", 30)
         try:
-            wait(lambda: states(database)[0][0] is CampaignState.DONE, "the coordinator runs it", 180)
+            wait(lambda: states(database)[0] is CampaignState.DONE, "the coordinator runs it", 180)
         finally:
             print(called("job", "logs", "tunefleet-coordinator")[-3000:])
-    assert states(database) == [(CampaignState.DONE, f"measured {_TRIALS} trials")]
+    with tf.Storage.open(f"sqlite:///{database}") as store:
+        [campaign], trials = store.list_campaigns(), store.trials(1)
+    assert len(trials) == _TRIALS
+    assert (campaign.state, campaign.message) == (CampaignState.DONE, said_of(trials))
     # The same from a shell on the head: what is stored counts, so there is nothing to measure.
     called("exec", "cluster.yaml", "mkdir -p ~/models")
     called("rsync-up", "cluster.yaml", "models/tiny.onnx", "~/models/tiny.onnx")
     called("exec", "cluster.yaml", " ".join(["tunefleet", "submit", "~/models/tiny.onnx", *budget]))
-    wait(
-        lambda: [s for s, _ in states(database)] == [CampaignState.DONE] * 2, "the second campaign ends", 120
-    )
+    wait(lambda: states(database) == [CampaignState.DONE] * 2, "the second campaign ends", 120)
     attached = subprocess.run(
         desk.command("ray", "attach", "cluster.yaml"),
         input="tunefleet list --json | wc -l; exit\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,9 @@ HEALTH = {
 }
 
 TRIALS = 12
-_END_SECONDS = 240.0
+# Long enough for a machine whose cores are wanted by others: none of the tests is about how fast this is.
+JOIN_SECONDS = 240.0
+_END_SECONDS = 600.0
 
 _WATCH = """
 import json, sys, time
@@ -156,7 +158,7 @@ class Tune:
         """Say whether it runs longer than this."""
         return time.monotonic() > self.started + seconds
 
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 120.0) -> float:
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = 240.0) -> float:
         """Wait until something holds while the campaign runs; return how long (seconds) it took."""
         began = time.monotonic()
         while not condition():
@@ -177,12 +179,18 @@ class Tune:
         assert self.process.returncode == 0, self.said()
         with self.cluster.store() as store:
             row = store.get_campaign(1)
-            assert (row.state, row.message) == (CampaignState.DONE, f"measured {self.trials} trials")
+            assert (row.state, row.message) == (CampaignState.DONE, said_of(store.trials(1)))
             assert {task.state for task in store.campaign_tasks(1)} == {TaskState.SATISFIED}
         found = self.trials_stored()
         assert len({(trial.workload_hash, trial.candidate) for trial in found}) == len(found) == self.trials
-        assert TrialState.DEVICE_LOST not in {trial.state for trial in found}
+        assert [trial.message for trial in found if trial.state is TrialState.DEVICE_LOST] == []
         return found
+
+
+def said_of(trials: Sequence[TrialRow]) -> str:
+    """Return what a campaign that measured these trials, and took over none, says when it is done."""
+    again = sum(bool(trial.again) for trial in trials)
+    return f"measured {len(trials)} trials" + (f", and {again} of the best again" if again else "")
 
 
 def work_of(host: Host, role: str) -> float:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,14 +46,9 @@ def missing() -> str:
     """Say what hosts can't be made for lack of here, or nothing."""
     if os.geteuid() != 0:
         return "making network namespaces takes root"
-    for tool, package in (
-        ("ip", "iproute2"),
-        ("unshare", "util-linux"),
-        ("nsenter", "util-linux"),
-        ("setpriv", "util-linux"),
-    ):
-        if shutil.which(tool) is None:
-            return f"{tool} is not here (Debian's package {package})"
+    tools = {"ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
+    if why := missing_tool(tools):
+        return why
     tried = subprocess.run(
         [
             "unshare",
@@ -75,6 +70,14 @@ def missing() -> str:
         timeout=30,
     )
     return f"no namespaces can be made here: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+def missing_tool(packages: Mapping[str, str]) -> str:
+    """Say which of these tools, each with Debian's package, is not here, or nothing."""
+    for tool, package in packages.items():
+        if shutil.which(tool) is None:
+            return f"{tool} is not here (Debian's package {package})"
+    return ""
 
 
 @dataclass

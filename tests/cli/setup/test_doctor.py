@@ -121,6 +121,24 @@ def test_a_gpu_that_nothing_can_be_compiled_for_is_found(monkeypatch: pytest.Mon
     assert (unused.status, "libcudart" in unused.found) == (Status.WARN, True)
 
 
+def test_what_rays_jobs_take_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in ("colorful", "opencensus"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name) if name == "ray" else "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    check = doctor.check_jobs()
+    # Only clusters of `ray up` need it.
+    assert check.status is Status.OK
+    assert check.found.startswith("not installed (optional): 2 of the ")
+    assert "'.[cluster]'" in check.mend
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.0")
+    assert doctor.check_jobs().mend == ""
+
+
 def test_an_engine_that_hangs_is_given_up(
     toolbox: type[CannedToolbox], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +163,8 @@ def test_the_doctor_lists_every_check(cli: Cli, toolbox: type[CannedToolbox]) ->
         "C compiler",
         "metaschedule engine",
     } <= set(names)
-    assert {"GPU", "database", "free disk", "tracker port", "machine", "shared memory"} <= set(names)
+    assert {"GPU", "Ray's jobs", "database", "free disk"} <= set(names)
+    assert {"tracker port", "machine", "shared memory"} <= set(names)
     assert answer.document["ok"] is (answer.code == 0)
 
 
