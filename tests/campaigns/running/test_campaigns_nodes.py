@@ -38,14 +38,23 @@ HEALTH = {
 }
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH},
-    )
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
+    """A cluster of its head alone, which takes seconds to start."""
+    # Neither what scales a cluster nor what shows workers' logs is looked at here; both are processes.
+    lean = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": HEALTH, **lean})
     yield made
     made.shutdown()
+
+
+@pytest.fixture
+def cluster(head: Cluster) -> Iterator[Cluster]:
+    """The same cluster, to add nodes to."""
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node, allow_graceful=False)
+    head.wait_for_nodes()
 
 
 @pytest.fixture
