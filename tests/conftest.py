@@ -39,7 +39,7 @@ _LONG = (
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Have what tests share started once where they run side by side, and the long ones begin."""
-    if config.getoption("dist", "no") == "no":
+    if not config.getoption("loadgroup", False):  # set by xdist, in its workers alone
         return
     for item in items:
         if place := _shared(item):
