@@ -23,39 +23,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.
 _POSTGRES = os.environ.get("TUNEFLEET_TEST_POSTGRES", "")
 
 
-# Where tests run side by side, whoever is free takes the next of these; what is short fills the rest.
-_LONG = (
-    "test_autotvm_engine",
-    "test_campaigns_end_to_end",
-    "test_autotvm_end_to_end",
-    "test_campaigns_nodes",
-    "test_workers_metaschedule",
-    "test_builds_cuda",
-    "test_exchange_logs",
-    "test_exchange_metaschedule",
-)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Have what tests share started once where they run side by side, and the long ones begin."""
-    if not config.getoption("loadgroup", False):  # set by xdist, in its workers alone
-        return
-    for item in items:
-        if place := _shared(item):
-            item.add_marker(pytest.mark.xdist_group(place.replace("/", ".")))
-    rank = {name: number for number, name in enumerate(_LONG)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
-
-
-def _shared(item: pytest.Item) -> str:
-    """Say where the fixtures are that a test shares with others: in its file, or a folder above it."""
-    known = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009
-    places = {found[-1].baseid for found in known if found[-1].scope != "function"}
-    # Those of pytest and of this file are cheap, or a server for each process.
-    return min(places - {"", ".", "tests"}, key=len, default="")
-
-
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., None]:
     """Waits until something holds; fails with what was waited for when it takes too long."""
