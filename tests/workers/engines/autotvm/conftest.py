@@ -62,7 +62,7 @@ def searcher(autotvm_environment: environments.EngineEnvironment) -> Iterator[Se
     """A search actor, without Ray."""
     actor = SearchActor("autotvm")
     with pytest.MonkeyPatch.context() as patch:
-        # Where others compute too, XGBoost's threads spend more on waiting for each other than on its small models.
+        # Two threads of XGBoost's would spend more on waiting for each other than on so small a model.
         patch.setenv("OMP_NUM_THREADS", "1")
         actor.start()
     yield actor
