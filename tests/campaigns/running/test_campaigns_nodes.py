@@ -26,6 +26,7 @@ from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.fleet.work import MeasureWork, Work
 from orchestrator.storage import CampaignState, Storage, TaskState
+from tests.kit.lean_ray import LEAN
 from tests.kit.planned_campaigns import CPU, OWNER, plan
 from workers.messages import DeviceInfo
 
@@ -41,9 +42,7 @@ HEALTH = {
 @pytest.fixture(scope="module")
 def head() -> Iterator[Cluster]:
     """A cluster of its head alone, which takes seconds to start."""
-    # Neither what scales a cluster nor what shows workers' logs is looked at here; both are processes.
-    lean = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": HEALTH, **lean})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": HEALTH, **LEAN})
     yield made
     made.shutdown()
 
