@@ -32,7 +32,7 @@ _LONG = (
 _EVERYBODY_S = {"", ".", "tests"}
 
 
-class Together(LoadScopeScheduling):
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Gives out what belongs together as one."""
 
     places: dict[str, str] | None = None
