@@ -33,6 +33,7 @@ from orchestrator.fleet.work import (
     ProposeWork,
     TrainWork,
 )
+from tests.kit.lean_ray import LEAN
 from tests.kit.planned_campaigns import CPU, workload
 from workers.messages import (
     Candidate,
@@ -96,7 +97,7 @@ class RayPlace:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, **LEAN})
     yield made
     made.shutdown()
 

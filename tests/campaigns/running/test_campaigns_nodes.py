@@ -26,6 +26,7 @@ from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.fleet.work import MeasureWork, Work
 from orchestrator.storage import CampaignState, Storage, TaskState
+from tests.kit.lean_ray import LEAN
 from tests.kit.planned_campaigns import CPU, OWNER, plan
 from workers.messages import DeviceInfo
 
@@ -38,14 +39,21 @@ HEALTH = {
 }
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": HEALTH},
-    )
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
+    """A cluster of its head alone, which takes seconds to start."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": HEALTH, **LEAN})
     yield made
     made.shutdown()
+
+
+@pytest.fixture
+def cluster(head: Cluster) -> Iterator[Cluster]:
+    """The same cluster, to add nodes to."""
+    yield head
+    for node in list(head.worker_nodes):
+        head.remove_node(node, allow_graceful=False)
+    head.wait_for_nodes()
 
 
 @pytest.fixture

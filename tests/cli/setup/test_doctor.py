@@ -15,7 +15,7 @@ from orchestrator.doctor import Check, Status
 from orchestrator.doctor.database import check_database
 from orchestrator.doctor.engine import check_engine
 from orchestrator.doctor.machine import check_cuda, check_disk, check_ports, check_shared_memory
-from orchestrator.doctor.packages import check_compiler, check_package
+from orchestrator.doctor.packages import check_compiler, check_jobs, check_package
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
 from tests.kit.stand_ins import CannedToolbox
@@ -130,13 +130,13 @@ def test_what_rays_jobs_take_is_named_where_it_is_missing(monkeypatch: pytest.Mo
         return known(name) if name == "ray" else "1.0"
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    check = doctor.check_jobs()
+    check = check_jobs()
     # Only clusters of `ray up` need it.
     assert check.status is Status.OK
     assert check.found.startswith("not installed (optional): 2 of the ")
     assert "'.[cluster]'" in check.mend
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.0")
-    assert doctor.check_jobs().mend == ""
+    assert check_jobs().mend == ""
 
 
 def test_an_engine_that_hangs_is_given_up(

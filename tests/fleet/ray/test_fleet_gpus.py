@@ -19,6 +19,7 @@ from orchestrator.fleet.ray.cluster import ROLE_LABEL
 from orchestrator.fleet.ray.find import find_devices
 from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.fleet.work import MeasureWork
+from tests.kit.lean_ray import LEAN
 from workers.engines.metaschedule import ENGINE as REAL
 from workers.messages import Artifact, EvaluatorConfig
 
@@ -33,7 +34,7 @@ def cluster() -> Iterator[Cluster]:
     node: dict[str, Any] = {"num_cpus": 0, "num_gpus": 2, "labels": {ROLE_LABEL: "measure"}}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", NUMBERS)
-        made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+        made = Cluster(initialize_head=True, head_node_args={**node, **LEAN})
         patch.setenv("CUDA_VISIBLE_DEVICES", UUIDS)
         made.add_node(**node)
     yield made

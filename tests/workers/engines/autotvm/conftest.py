@@ -61,7 +61,10 @@ def workload(extract: Callable[..., Extraction]) -> Workload:
 def searcher(autotvm_environment: environments.EngineEnvironment) -> Iterator[SearchActor]:
     """A search actor, without Ray."""
     actor = SearchActor("autotvm")
-    actor.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # Two threads of XGBoost's would spend more on waiting for each other than on so small a model.
+        patch.setenv("OMP_NUM_THREADS", "1")
+        actor.start()
     yield actor
     actor.stop()
 
