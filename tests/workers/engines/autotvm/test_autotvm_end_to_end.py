@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import orchestrator as tf
-from orchestrator.builds import plans
+from orchestrator.builds import transforms
 from orchestrator.fleet.ray import fleet as ray_fleet
 from orchestrator.storage import CampaignState, TaskState
 from tests.kit.followed import RAYS_OWN, Followed, everything_is_gone, url_of
@@ -104,7 +104,7 @@ def nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something is measured")
 
     monkeypatch.setattr(ray_fleet.RayFleet, "join", refuse)
-    monkeypatch.setattr(plans, "MeasureActor", refuse)
+    monkeypatch.setattr(transforms, "MeasureActor", refuse)
 
 
 def test_a_campaign_goes_on_after_its_coordinator_was_killed_and_is_exact(
