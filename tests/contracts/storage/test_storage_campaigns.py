@@ -13,11 +13,11 @@ from tests.kit.storage_builders import campaign, model, stock
 
 S = CampaignState
 LONG_S = 60.0
-SHORT_S = 0.05
+SHORT_S = 0.2
 
 
 def let_it_run_out() -> None:
-    time.sleep(2 * SHORT_S)
+    time.sleep(1.25 * SHORT_S)
 
 
 def test_a_campaign_is_found_by_id_and_by_name(storage: Storage) -> None:
