@@ -125,14 +125,14 @@ def campaign(
 ) -> Figures:
     """Run a campaign with so many workers."""
     (device,) = plan.devices
-    name = store.create_campaign(
+    name = store.campaigns.create(
         engine="metaschedule", spec={}, models=[NewCampaignModel("model.onnx")], owner=OWNER, ttl_s=86_400
     )
     rows = [
         NewTask(p.task.workload_hash, p.task.device_class, p.task.name, p.task.weight, p.budget)
         for p in plan.tasks
     ]
-    store.set_tasks(name, rows, owner=OWNER)
+    store.tasks.put(name, rows, owner=OWNER)
     fleet: Any = None
     try:
         fleet = (RealFleet if kind == "real" else WaitingFleet)(devices, times, slots=workers, device=device)
@@ -143,8 +143,8 @@ def campaign(
     finally:
         if fleet is not None:
             fleet.stop()
-    trials = store.trials(name)
-    counts = {row.workload_hash: row.measured for row in store.campaign_tasks(name)}
+    trials = store.trials.of_campaign(name)
+    counts = {row.workload_hash: row.measured for row in store.tasks.of_campaign(name)}
     return Figures(
         kind,
         workers,

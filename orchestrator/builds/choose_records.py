@@ -55,13 +55,15 @@ def choose_records(
     if not weigh_layouts:
         return fastest_of(tools, model, (best, RecordChoice("untuned")), say, quiet, endpoint)
     workloads = tuple(task.workload for task in model.tasks)
-    history = {w.hash: tuple(store.history(w.hash, device.device_class, limit=width)) for w in workloads}
+    history = {
+        w.hash: tuple(store.seeds.fastest(w.hash, device.device_class, limit=width)) for w in workloads
+    }
     # What a task has none of, it may have been allowed to borrow.
     history |= {key: (record,) for key, record in coverage.records.items() if not history.get(key)}
     say(f"looking for layout transforms in {model.prepared.name}")
     needed = tools.transforms(model.prepared, device.target, workloads, history)
     measure_transforms(store, tools, device, needed, say, quiet, endpoint)
-    measured = {w.hash: tuple(store.history(w.hash, device.device_class, limit=1)) for w, _ in needed}
+    measured = {w.hash: tuple(store.seeds.fastest(w.hash, device.device_class, limit=1)) for w, _ in needed}
     say("choosing the records together")
     plans = tools.plans(model.prepared, device.target, workloads, history, measured)
     return fastest_of(tools, model, plans, say, quiet, endpoint)

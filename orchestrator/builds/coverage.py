@@ -96,7 +96,7 @@ def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = 
     """
     own = model.device.device_class
     _require_same_engine(store, own, allowed)
-    rows = store.best_for_model(model.id, own, model.engine_version)
+    rows = store.trials.best_for_model(model.id, own, model.engine_version)
     tasks, records, used = [], {}, []
     for row in rows:
         best = row.best or _borrowed(store, row.workload_hash, allowed)
@@ -122,14 +122,14 @@ def coverage_of(store: Storage, model: ExtractedModel, allowed: Sequence[str] = 
 
 
 def _borrowed(store: Storage, workload: str, allowed: Sequence[str]) -> TrialRow | None:
-    found = (trial for name in allowed for trial in store.best(workload, name, 1))
+    found = (trial for name in allowed for trial in store.trials.best(workload, name, 1))
     return next(found, None)
 
 
 def _require_same_engine(store: Storage, own: str, allowed: Sequence[str]) -> None:
     if not allowed:
         return
-    known = {row.name: row.engine for row in store.device_classes()}
+    known = {row.name: row.engine for row in store.device_classes.all()}
     for name in allowed:
         if name not in known:
             raise NotFoundError(f"no device class {name} is stored; there are: {', '.join(known) or 'none'}")

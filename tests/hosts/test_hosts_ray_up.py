@@ -116,7 +116,7 @@ def states(database: Path) -> list[tuple[CampaignState, str]]:
     if not database.exists():
         return []
     with tf.Storage.open(f"sqlite:///{database}") as store:
-        return [(row.state, row.message) for row in store.list_campaigns()]
+        return [(row.state, row.message) for row in store.campaigns.newest()]
 
 
 def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Network, desk: Host) -> None:

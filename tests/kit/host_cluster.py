@@ -150,7 +150,7 @@ class Tune:
         if not (self.cluster.head.home / "records.db").exists():
             return []
         with self.cluster.store() as store:
-            return [trial for row in store.list_campaigns() for trial in store.trials(row.id)]
+            return [trial for row in store.campaigns.newest() for trial in store.trials.of_campaign(row.id)]
 
     def over(self, seconds: float) -> bool:
         """Say whether it runs longer than this."""
@@ -176,9 +176,9 @@ class Tune:
             raise AssertionError(f"it does not end within {seconds:g} s: {self.said()}") from None
         assert self.process.returncode == 0, self.said()
         with self.cluster.store() as store:
-            row = store.get_campaign(1)
+            row = store.campaigns.get(1)
             assert (row.state, row.message) == (CampaignState.DONE, f"measured {self.trials} trials")
-            assert {task.state for task in store.campaign_tasks(1)} == {TaskState.SATISFIED}
+            assert {task.state for task in store.tasks.of_campaign(1)} == {TaskState.SATISFIED}
         found = self.trials_stored()
         assert len({(trial.workload_hash, trial.candidate) for trial in found}) == len(found) == self.trials
         assert TrialState.DEVICE_LOST not in {trial.state for trial in found}

@@ -16,7 +16,7 @@ from orchestrator.campaigns.scheduling.staffing import Job, Staffing
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
-from orchestrator.devices.boards import awaited, refuse_wrong_targets
+from orchestrator.devices.boards import refuse_wrong_targets, wait_for_board
 from orchestrator.devices.targets import resolve_boards, resolve_targets
 from orchestrator.errors import (
     EngineError,
@@ -133,18 +133,18 @@ class CampaignRun:
             with Toolbox(spec.engine) as tools, self._floor.beside(tools):
                 heart.start()
                 with self._long_wait(tools):
-                    store.transition(self._id, CampaignState.EXTRACTING, owner=me)
+                    store.campaigns.transition(self._id, CampaignState.EXTRACTING, owner=me)
                     self._changed()
                     plan = self._plan(tools, spec)
                 missing, already = plan.missing, plan.stored
                 if missing and not self._stopped():
-                    store.transition(self._id, CampaignState.TUNING, owner=me)
+                    store.campaigns.transition(self._id, CampaignState.TUNING, owner=me)
                     self._changed()
-                    self._tune(tools, spec, plan, store.get_campaign(self._id).active_s)
+                    self._tune(tools, spec, plan, store.campaigns.get(self._id).active_s)
                 self.may_tune = False
                 if not self._stopped():
                     with self._long_wait(tools):
-                        store.transition(self._id, CampaignState.VERIFYING, owner=me)
+                        store.campaigns.transition(self._id, CampaignState.VERIFYING, owner=me)
                         self._changed()
                         reports = self._verify(tools, spec, plan, remember=not self._measured)
         except StopError:
@@ -156,13 +156,15 @@ class CampaignRun:
             if not (self._broke_off and isinstance(error, EngineLostError)):
                 self._over.set()
                 with contextlib.suppress(StorageError):
-                    store.transition(self._id, CampaignState.FAILED, message=str(error), owner=me)
+                    store.campaigns.transition(self._id, CampaignState.FAILED, message=str(error), owner=me)
                 raise
         except BaseException:
             # A fault of this program, not of the campaign: it can be resumed.
             self._over.set()
             with contextlib.suppress(StorageError):
-                store.transition(self._id, CampaignState.PAUSED, message="the coordinator stopped", owner=me)
+                store.campaigns.transition(
+                    self._id, CampaignState.PAUSED, message="the coordinator stopped", owner=me
+                )
             raise
         finally:
             self._over.set()
@@ -179,8 +181,8 @@ class CampaignRun:
     def _plan(self, tools: Toolbox, spec: CampaignSpec) -> CampaignPlan:
         plan = make_plan(self._store, tools, spec, self._say, self._devices(tools, spec))
         for model in plan.models:
-            self._store.set_campaign_model(self._id, spec.models.index(model.request), model.id)
-        self._store.set_tasks(
+            self._store.campaigns.set_model(self._id, spec.models.index(model.request), model.id)
+        self._store.tasks.put(
             self._id,
             [
                 NewTask(
@@ -233,10 +235,10 @@ class CampaignRun:
             for planned in plan.tasks
             if planned.satisfied
         }
-        for row in self._store.campaign_tasks(self._id):
+        for row in self._store.tasks.of_campaign(self._id):
             note = enough.get((row.workload_hash, row.device_class))
             if note is not None and row.state is TaskState.OPEN:
-                self._store.update_task(row.id, state=TaskState.SATISFIED, note=note)
+                self._store.tasks.update(row.id, state=TaskState.SATISFIED, note=note)
 
     def _tune(self, tools: Toolbox, spec: CampaignSpec, plan: CampaignPlan, active_s: float) -> None:
         tuning = Tuning(
@@ -291,7 +293,7 @@ class CampaignRun:
         device, endpoint = model.device, None
         if device.model in self._boards:
             tracker = tracker_address(self._fleet.tracker)
-            endpoint = awaited(tools, device.model, tracker, device.kind, self._say)
+            endpoint = wait_for_board(tools, device.model, tracker, device.kind, self._say)
         return verify(
             self._store,
             tools,
@@ -306,14 +308,14 @@ class CampaignRun:
 
     def _rest(self, me: str, missing: int, reports: list[BenchReport]) -> CampaignRow:
         if self._request is CampaignRequest.CANCEL:
-            return self._store.transition(self._id, CampaignState.CANCELLED, owner=me)
+            return self._store.campaigns.transition(self._id, CampaignState.CANCELLED, owner=me)
         if self._request is CampaignRequest.PAUSE or self._interrupted:
             why = self._interrupted or "paused on request"
-            return self._store.transition(self._id, CampaignState.PAUSED, message=why, owner=me)
+            return self._store.campaigns.transition(self._id, CampaignState.PAUSED, message=why, owner=me)
         wrong = [report for report in reports if not report.outputs_agree]
         if wrong:
             names = "; ".join(f"{report.model}: {report.disagreement}" for report in wrong)
-            return self._store.transition(
+            return self._store.campaigns.transition(
                 self._id,
                 CampaignState.FAILED,
                 message=f"wrong outputs of the tuned library: {names}",
@@ -326,7 +328,7 @@ class CampaignRun:
             message += f", and {self._measured_again} of the best again"
         if self._uncompared:
             message += f"; not compared with onnxruntime: {'; '.join(self._uncompared)}"
-        return self._store.transition(self._id, CampaignState.DONE, message=message, owner=me)
+        return self._store.campaigns.transition(self._id, CampaignState.DONE, message=message, owner=me)
 
     # -- being stopped
 
@@ -340,12 +342,12 @@ class CampaignRun:
             # A store that does not answer now may do so next time; the lease has room for some silence.
             with contextlib.suppress(StorageError):
                 try:
-                    self._store.renew_lease(self._id, this_owner(), LEASE_SECONDS)
+                    self._store.leases.renew(self._id, this_owner(), LEASE_SECONDS)
                     now = time.monotonic()
-                    self._store.add_active_time(self._id, now - last)
+                    self._store.campaigns.add_active_time(self._id, now - last)
                     last = now
-                    self.priority = self._store.get_campaign(self._id).priority
-                    request = self._store.take_request(self._id)
+                    self.priority = self._store.campaigns.get(self._id).priority
+                    request = self._store.campaigns.take_request(self._id)
                 except LeaseLostError:
                     self._lease_lost = True
                     request = None

@@ -358,7 +358,7 @@ class Scheduler:
             )
         # It is told for people: a store that fails now is told the next time.
         with contextlib.suppress(StorageError):
-            self._store.see_devices(found)
+            self._store.devices.see(found)
 
 
 def _model(device_class: str) -> str:

@@ -123,8 +123,8 @@ class Tuning:
         self._transfers, self._lends = transfers, lends
         workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
         devices = {device.device_class: device for device in plan.devices}
-        rows = [row for row in store.campaign_tasks(campaign_id) if row.state is TaskState.OPEN]
-        standings = store.standings([(row.workload_hash, row.device_class) for row in rows])
+        rows = [row for row in store.tasks.of_campaign(campaign_id) if row.state is TaskState.OPEN]
+        standings = store.tasks.standings([(row.workload_hash, row.device_class) for row in rows])
         self._subjects = {
             row.id: _Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
         }
@@ -311,12 +311,14 @@ class Tuning:
                 options = replace(
                     self._spec.search,
                     seed=self._spec.seed,
-                    exclude=frozenset(self._patiently(lambda: self._store.known_candidates(*pair))),
+                    exclude=frozenset(self._patiently(lambda: self._store.trials.known_candidates(*pair))),
                 )
-                history = tuple(self._patiently(lambda: self._store.history(*pair, limit=HISTORY)))
+                history = tuple(self._patiently(lambda: self._store.seeds.fastest(*pair, limit=HISTORY)))
                 related: tuple[tuple[Workload, Record], ...] = ()
                 if self._transfers:
-                    related = tuple(self._patiently(lambda: self._store.related(*pair, limit=RELATED)))
+                    related = tuple(
+                        self._patiently(lambda: self._store.seeds.latest_related(*pair, limit=RELATED))
+                    )
                 subject.model_seen = 0
                 fleet.search(
                     action,
@@ -337,7 +339,9 @@ class Tuning:
                 if subject.lent < LENDING_ROUNDS and self._lends:
                     subject.lent += 1
                     pair = (subject.workload.hash, subject.device.device_class)
-                    lent = tuple(self._patiently(lambda: self._store.fastest_related(*pair, self._lends)))
+                    lent = tuple(
+                        self._patiently(lambda: self._store.seeds.fastest_related(*pair, self._lends))
+                    )
                 fleet.search(action, self._session(action.task), "propose", count, news, limit, lent)
             case Learn(_, records):
                 fleet.search(action, self._session(action.task), "learn", records, limit)
@@ -426,23 +430,23 @@ class Tuning:
                 self._flush()
                 subject = self._subjects[task]
                 pair = (subject.workload.hash, subject.device.device_class)
-                best = self._patiently(lambda: self._store.best(*pair, MOST))
+                best = self._patiently(lambda: self._store.trials.best(*pair, MOST))
                 taken = self._again.pop(task, {})
                 if comparable(best, taken):
                     self._patiently(
-                        lambda: self._store.record_again(
+                        lambda: self._store.trials.record_remeasured(
                             *pair, taken, campaign_id=self._id, owner=self._owner
                         )
                     )
                     self.measured_again |= {(task, candidate) for candidate in taken}
                     self._changed()
-                    best = self._patiently(lambda: self._store.best(*pair, MOST))
+                    best = self._patiently(lambda: self._store.trials.best(*pair, MOST))
                 self._machine.handle(Contenders(task, contenders(best)))
             case RecordAgain(task, candidate, times):
                 self._again.setdefault(task, {}).setdefault(candidate.hash, []).extend(times)
             case EndTask(task, state, note):
                 self._flush()
-                self._patiently(lambda: self._store.update_task(task, state=TaskState(state), note=note))
+                self._patiently(lambda: self._store.tasks.update(task, state=TaskState(state), note=note))
                 self._changed()
             case CloseSearch(task):
                 self._open.discard(task)
@@ -464,7 +468,7 @@ class Tuning:
         """Store what was measured. A store that fails is tried again for a while; the results wait here."""
         while self._unsaved:
             try:
-                self.recorded += self._store.record_trials(
+                self.recorded += self._store.trials.record(
                     self._unsaved, campaign_id=self._id, owner=self._owner
                 )
             except LeaseLostError:

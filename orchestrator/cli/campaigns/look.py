@@ -47,8 +47,8 @@ def list_campaigns(
     else:
         with store:
             snapshots = [
-                Snapshot(row, tuple(store.campaign_models(row.id)), tuple(store.campaign_tasks(row.id)))
-                for row in store.list_campaigns(states=states, limit=limit or None)
+                Snapshot(row, tuple(store.campaigns.models(row.id)), tuple(store.tasks.of_campaign(row.id)))
+                for row in store.campaigns.newest(states=states, limit=limit or None)
             ]
     session.emit({"campaigns": [listed_document(snapshot) for snapshot in snapshots]})
     if snapshots:
@@ -78,7 +78,7 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
 
     snapshot = read_snapshot(store, campaign)
     prepared: list[ModelRow | None] = [
-        None if model.model_id is None else store.get_model(model.model_id) for model in snapshot.models
+        None if model.model_id is None else store.models.get(model.model_id) for model in snapshot.models
     ]
     verifications = list(_verifications(store, snapshot))
     session.emit(details_document(snapshot, prepared, verifications))
@@ -95,6 +95,6 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
     classes = dict.fromkeys(task.device_class for task in snapshot.tasks)
     for model, device_class in itertools.product(snapshot.models, classes):
         if model.model_id is not None:
-            row = store.latest_verification(model.model_id, device_class)
+            row = store.verifications.latest(model.model_id, device_class)
             if row is not None:
                 yield model, row

@@ -51,14 +51,14 @@ def resume(
     from orchestrator.cli.campaigns.documents import campaign_document
 
     with session.storage(create=False) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         if row.state.value in ("done", "cancelled"):
             raise UsageError(
                 f"campaign {row.id} is {row.state.value}: nothing to resume; "
                 "`tunefleet tune` with the same models goes on from its trials"
             )
         if detach or _answers(store, row):
-            row = store.request(row.id, "resume")
+            row = store.campaigns.request(row.id, "resume")
         else:
             from orchestrator.fleet.options import FleetOptions
 
@@ -85,8 +85,8 @@ def _answers(store: Storage, row: CampaignRow) -> bool:
     if not row.held:
         return False
     until = time.monotonic() + _ANSWER_SECONDS
-    row = store.request(row.id, "resume")
+    row = store.campaigns.request(row.id, "resume")
     while row.held and row.request is not None and time.monotonic() < until:
         time.sleep(_ASK_AGAIN_SECONDS)
-        row = store.get_campaign(row.id)
+        row = store.campaigns.get(row.id)
     return row.held and row.request is None

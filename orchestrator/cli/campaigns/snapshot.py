@@ -145,8 +145,8 @@ def read_snapshot(store: Storage, campaign_id: int | str) -> Snapshot:
     ------
     NotFoundError
     """
-    row = store.get_campaign(campaign_id)
-    return Snapshot(row, tuple(store.campaign_models(row.id)), tuple(store.campaign_tasks(row.id)))
+    row = store.campaigns.get(campaign_id)
+    return Snapshot(row, tuple(store.campaigns.models(row.id)), tuple(store.tasks.of_campaign(row.id)))
 
 
 class Pace:

@@ -41,7 +41,7 @@ def priority(
     from orchestrator.cli.campaigns.documents import campaign_document
 
     with session.storage(create=False) as store:
-        row = store.set_priority(store.get_campaign(campaign).id, value)
+        row = store.campaigns.set_priority(store.campaigns.get(campaign).id, value)
     session.emit({"campaign": campaign_document(row)})
     session.show(f"campaign {row.id} has priority {row.priority}")
 
@@ -50,7 +50,7 @@ def _ask(session: Session, campaign: str, wanted: str) -> None:
     from orchestrator.cli.campaigns.documents import campaign_document
 
     with session.storage(create=False) as store:
-        row = store.request(store.get_campaign(campaign).id, wanted)
+        row = store.campaigns.request(store.campaigns.get(campaign).id, wanted)
     session.emit({"campaign": campaign_document(row)})
     if row.request is not None:
         session.show(f"{row.lease_owner}, which runs campaign {row.id}, was asked to {row.request.value} it")

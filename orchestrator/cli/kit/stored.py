@@ -58,7 +58,7 @@ def device_class_named(store: Storage, text: str, engine: str | None = None) -> 
     UsageError
         Several do.
     """
-    classes = store.device_classes(engine)
+    classes = store.device_classes.all(engine)
     exact = [row for row in classes if row.name == text] or [
         row for row in classes if device_text(row.name) == text
     ]
@@ -90,7 +90,7 @@ def device_of_workload(store: Storage, workload_hash: str, device: str | None, w
     UsageError
         Several have some, and none was named.
     """
-    there = store.workload_devices(workload_hash)
+    there = store.workloads.device_classes(workload_hash)
     if device is not None:
         name = device_class_named(store, device).name
         if name not in there:
@@ -136,7 +136,7 @@ def stored_model(
     if known is not None:
         places = [
             place
-            for place in store.model_devices(known.id)
+            for place in store.extractions.device_classes(known.id)
             if (wanted is None or place.device_class == wanted.name)
             and (engine is None or place.engine == engine)
         ]
@@ -153,7 +153,7 @@ def stored_model(
 
 def _known(store: Storage, model: Path, request: ModelRequest) -> ModelRow | None:
     """Find a file in the store; where no input shapes are asked for, those it was stored with will do."""
-    stored = store.models_of_file(_sha256(model))
+    stored = store.models.of_file(_sha256(model))
     exact = [row for row in stored if row.shapes_key == request.shapes_key]
     if exact or request.shapes or not stored:
         return exact[0] if exact else None

@@ -144,7 +144,7 @@ def _hashes(
         raise UsageError("name a MODEL.onnx or a --workload, one of them")
     if workload is not None:
         with session.storage(create=False) as store:
-            return [store.find_workload(workload).hash]
+            return [store.workloads.resolve(workload).hash]
     assert model is not None
     engine = engine or "metaschedule"
     require_engine(engine)

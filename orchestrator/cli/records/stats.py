@@ -14,7 +14,7 @@ def stats(session: Session) -> None:
     from orchestrator.cli.kit.text import age, amount, instant
 
     with session.storage(create=False) as store:
-        found = store.statistics()
+        found = store.upkeep.statistics()
     session.emit(
         {
             "database": session.database,

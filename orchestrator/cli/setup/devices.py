@@ -51,7 +51,7 @@ def devices(session: Session) -> None:
     from orchestrator.cli.kit.text import age, amount, device_text, instant
 
     with session.storage(create=False) as store:
-        found = store.devices()
+        found = store.devices.all()
     session.emit(
         {
             "devices": [
