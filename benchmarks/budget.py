@@ -256,10 +256,10 @@ def _size(path: pathlib.Path) -> int:
 
 def _ours(folder: pathlib.Path, started_at: float) -> list[tuple[float, bool]]:
     with Storage.open(f"{folder}/store.db", create=False) as store:
-        (campaign,) = store.list_campaigns()
+        (campaign,) = store.campaigns.newest()
         return [
             (trial.created_at.timestamp() - started_at, trial.state == "ok")
-            for trial in store.trials(campaign.id)
+            for trial in store.trials.of_campaign(campaign.id)
         ]
 
 

@@ -55,7 +55,7 @@ from workers.messages import Extraction, PreparedModel, TaskSpec, TensorSpec
 #: Of all trials, those before and after which nothing is reported.
 EDGE = 0.1
 # What the loop asks the store for besides recording.
-_ASKED = ("known_candidates", "history", "update_task")
+_ASKED = (("trials", "known_candidates"), ("seeds", "fastest"), ("tasks", "update"))
 FLEETS: dict[str, Callable[[int, Times], MeteredFleet]] = {"simulated": simulated, "ray": on_ray}
 
 
@@ -111,21 +111,27 @@ class Run:
         self.campaign, made = planned_campaign(store, spec, f"{devices} devices, {time.time_ns()}")
         self._tuning = Tuning(store, self.campaign, OWNER, spec, made, lambda _: None, self._changed)
         # What the loop asks the store for is metered from here on.
-        self._metered = store
-        setattr(store, "record_trials", self._commits.around(store.record_trials))  # noqa: B010
-        for name in _ASKED:
-            setattr(store, name, self._store.around(getattr(store, name)))
+        self._of_store = store
+        self._metered: list[tuple[object, str]] = []
+        self._meter(store.trials, "record", self._commits)
+        for group, name in _ASKED:
+            self._meter(getattr(store, group), name, self._store)
         self._begun: _Moment | None = None
         self._ended: _Moment | None = None
+
+    def _meter(self, group: object, name: str, meter: Meter) -> None:
+        """Time a method of one of the store's groups until the run is over."""
+        setattr(group, name, meter.around(getattr(group, name)))
+        self._metered.append((group, name))
 
     def run(self) -> Figures:
         """Tune, and say what it took."""
         started = time.monotonic()
         try:
-            tune_alone(self._metered, self.fleet, self._tuning)
+            tune_alone(self._of_store, self.fleet, self._tuning)
         finally:
-            for name in ("record_trials", *_ASKED):
-                delattr(self._metered, name)
+            for group, name in self._metered:
+                delattr(group, name)
         seconds = time.monotonic() - started
         before, after = self._begun, self._ended
         assert before is not None, "a campaign too short to be measured"
@@ -179,27 +185,27 @@ def planned_campaign(store: Storage, spec: CampaignSpec, name: str) -> tuple[int
     tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
     prepared = PreparedModel(hashlib.sha256(name.encode()).hexdigest(), name, b"onnx", (tensor,), (tensor,))
     path = "/models/model.onnx"
-    model_id = store.put_model(prepared, path)
-    store.put_device_class("metaschedule", DEVICE)
-    store.put_extraction(model_id, "metaschedule", DEVICE.target, Extraction(tasks, VERSION))
+    model_id = store.models.put(prepared, path)
+    store.device_classes.put("metaschedule", DEVICE)
+    store.extractions.put(model_id, "metaschedule", DEVICE.target, Extraction(tasks, VERSION))
     wanted = [
         WantedTask(t.workload.hash, DEVICE.device_class, t.name, t.weight, t.workload.flops) for t in tasks
     ]
     planned = plan_tasks(
         wanted,
-        store.standings([(task.workload_hash, task.device_class) for task in wanted]),
+        store.tasks.standings([(task.workload_hash, task.device_class) for task in wanted]),
         trials=spec.trials,
         trials_per_task=None,
         plateau=None,
     )
-    campaign = store.create_campaign(
+    campaign = store.campaigns.create(
         engine="metaschedule", spec={}, models=[NewCampaignModel(path)], owner=OWNER, ttl_s=3600
     )
     rows = [
         NewTask(p.task.workload_hash, p.task.device_class, p.task.name, p.task.weight, p.budget)
         for p in planned
     ]
-    store.set_tasks(campaign, rows, owner=OWNER)
+    store.tasks.put(campaign, rows, owner=OWNER)
     model = ExtractedModel(model_id, ModelRequest(path=path), prepared, DEVICE, tasks, VERSION, False)
     return campaign, CampaignPlan((model,), (DEVICE,), tuple(planned))
 

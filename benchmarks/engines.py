@@ -145,7 +145,7 @@ def stock(name: str, trials: int, count: int) -> tuple[float, float]:
         phases = Phases()
         row = submit(store, spec, hold=True)
         follow(store, row.id, listener=phases)
-        good = sum(task.measured - task.measured_failures for task in store.campaign_tasks(row.id))
+        good = sum(task.measured - task.measured_failures for task in store.tasks.of_campaign(row.id))
     return theirs["good"] / theirs["seconds"] * 3600, good / phases.tuning_s * 3600
 
 

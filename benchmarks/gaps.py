@@ -357,7 +357,8 @@ def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
     inputs = tools.random_inputs(prepared.inputs, 1)
     with tempfile.TemporaryDirectory() as folder:
         report = build_model(store, tools, wanted, f"{folder}/model.so")
-        np.savez(f"{folder}/inputs.npz", **inputs)
+        arrays: dict[str, Any] = dict(inputs)
+        np.savez(f"{folder}/inputs.npz", **arrays)
         pathlib.Path(folder, "prepared.onnx").write_bytes(prepared.onnx)
         request = {
             "library": f"{folder}/model.so",

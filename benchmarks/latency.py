@@ -28,7 +28,7 @@ class _Progress:
     def changed(self, campaign_id: int) -> None:
         self._count += 1
         if self._count % 50 == 0:
-            done = sum(task.stored for task in self._store.campaign_tasks(campaign_id))
+            done = sum(task.stored for task in self._store.tasks.of_campaign(campaign_id))
             print(f"{self._name}: {done} trials", file=sys.stderr, flush=True)
 
 
@@ -50,7 +50,7 @@ def main() -> None:
                 }
             )
             outcome = follow(store, submit(store, spec, hold=True).id, listener=_Progress(store, name))
-            tasks = store.campaign_tasks(outcome.campaign.id)
+            tasks = store.tasks.of_campaign(outcome.campaign.id)
             report = outcome.reports[0]
             rows.append(
                 {

@@ -123,15 +123,15 @@ def main() -> None:
     with Toolbox("metaschedule") as tools:
         info = tools.resolve_target("auto")
     with Storage.open(options.db) as store, bench(info) as device:
-        hashes = [row.hash for row in store.find_workloads(limit=1000)]
+        hashes = [row.hash for row in store.workloads.search(limit=1000)]
         random.Random(options.seed).shuffle(hashes)
         taken = 0
         for name in hashes:
-            trials = store.trials_of(name, info.device_class)
+            trials = store.trials.of_workload(name, info.device_class)
             if len(trials) < options.least or taken == options.tasks:
                 continue
             taken += 1
-            found += samples(trials[: options.trials], store.get_workload(name), device)
+            found += samples(trials[: options.trials], store.workloads.get(name), device)
     if options.output:
         options.output.write_text(json.dumps([asdict(sample) for sample in found]))
     print(report(found))

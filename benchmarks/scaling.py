@@ -95,14 +95,14 @@ def campaign(
 ) -> Figures:
     """Run a campaign with so many workers."""
     (device,) = plan.devices
-    name = store.create_campaign(
+    name = store.campaigns.create(
         engine="metaschedule", spec={}, models=[NewCampaignModel("model.onnx")], owner=OWNER, ttl_s=86_400
     )
     rows = [
         NewTask(p.task.workload_hash, p.task.device_class, p.task.name, p.task.weight, p.budget)
         for p in plan.tasks
     ]
-    store.set_tasks(name, rows, owner=OWNER)
+    store.tasks.put(name, rows, owner=OWNER)
     fleet = (really if kind == "real" else on_ray)(devices, times, slots=workers, device=device)
     try:
         assert fleet.start()
@@ -112,8 +112,8 @@ def campaign(
         seconds = time.monotonic() - start
     finally:
         fleet.stop()
-    trials = store.trials(name)
-    counts = {row.workload_hash: row.measured for row in store.campaign_tasks(name)}
+    trials = store.trials.of_campaign(name)
+    counts = {row.workload_hash: row.measured for row in store.tasks.of_campaign(name)}
     return Figures(
         kind,
         workers,

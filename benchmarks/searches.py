@@ -124,9 +124,9 @@ def main() -> None:
         info = tools.resolve_target("auto")
     with Storage.open(options.db) as store:
         known = {}
-        for row in store.find_workloads(limit=1000):
-            records = first_records(store.trials_of(row.hash, info.device_class), options.known)
-            workload = store.get_workload(row.hash)
+        for row in store.workloads.search(limit=1000):
+            records = first_records(store.trials.of_workload(row.hash, info.device_class), options.known)
+            workload = store.workloads.get(row.hash)
             if len(records) == options.known and workload.flops >= options.least_flops:
                 known[workload] = records
     model = cost_model(known, info.target)

@@ -130,21 +130,21 @@ class Filler:
         """Store workloads, device classes and the model; return the model's id."""
         storage = self._storage
         for n in range(CLASSES):
-            storage.put_device_class("metaschedule", device(n))
+            storage.device_classes.put("metaschedule", device(n))
         for start in range(0, WORKLOADS, 1000):
-            storage.put_workloads([workload(n) for n in range(start, start + 1000)])
+            storage.workloads.put([workload(n) for n in range(start, start + 1000)])
         tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
         prepared = PreparedModel("ab" * 32, "model", b"onnx", (tensor,), (tensor,))
-        model_id = storage.put_model(prepared, "/models/model.onnx")
+        model_id = storage.models.put(prepared, "/models/model.onnx")
         tasks = tuple(TaskSpec(f"task{n}", 1 + n % 4, workload(n)) for n in range(TASKS))
-        storage.put_extraction(model_id, "metaschedule", device(0).target, Extraction(tasks, VERSION))
+        storage.extractions.put(model_id, "metaschedule", device(0).target, Extraction(tasks, VERSION))
         return model_id
 
     def fill(self, count: int) -> None:
         """Add trials until there are `count`."""
         classes = [device(n).device_class for n in range(CLASSES)]
-        ids = self._storage._read(lambda c: workload_ids(c, self.hashes))
-        ids_of_classes = self._storage._read(lambda c: device_class_ids(c, classes))
+        ids = self._storage.database.read(lambda c: workload_ids(c, self.hashes))
+        ids_of_classes = self._storage.database.read(lambda c: device_class_ids(c, classes))
         statement = insert(Trial).values(trace=bindparam("packed", type_=LargeBinary))
         while self.count < count:
             rows = []
@@ -153,7 +153,7 @@ class Filler:
                     self._seen.add(pair)
                     self.filled.append(pair)
                 rows.append(self._row(ids[self.hashes[pair[0]]], ids_of_classes[classes[pair[1]]]))
-            self._storage._write(lambda c, rows=rows: c.execute(statement, rows))  # type: ignore[misc]
+            self._storage.database.write(lambda c, rows=rows: c.execute(statement, rows))  # type: ignore[misc]
             self.count += len(rows)
 
     def _row(self, workload_id: int, class_id: int) -> dict[str, Any]:
@@ -199,7 +199,7 @@ def timed(calls: Sequence[Callable[[], object]]) -> dict[str, float]:
 
 def recording(storage: Storage, filler: Filler, rng: random.Random, batch: int) -> dict[str, float]:
     """Record as a coordinator does: flush by flush, tasks of one campaign, under its lease."""
-    campaign = storage.create_campaign(engine="metaschedule", spec={}, models=[], owner=OWNER, ttl_s=3600)
+    campaign = storage.campaigns.create(engine="metaschedule", spec={}, models=[], owner=OWNER, ttl_s=3600)
     tasks = rng.sample(filler.filled, TASKS)
     wanted = 2048 // batch
     flushes = []
@@ -225,25 +225,25 @@ def recording(storage: Storage, filler: Filler, rng: random.Random, batch: int) 
     seconds, new = [], 0
     for trials in flushes:
         start = time.perf_counter()
-        new += storage.record_trials(trials, campaign_id=campaign, owner=OWNER)
+        new += storage.trials.record(trials, campaign_id=campaign, owner=OWNER)
         seconds.append(time.perf_counter() - start)
     assert new == wanted * batch
-    storage.release_lease(campaign, OWNER)
+    storage.leases.release(campaign, OWNER)
     return {"trials_per_s": new / sum(seconds), **milliseconds(seconds)}
 
 
 def plan(storage: Storage, model_id: int, campaign: int) -> None:
     """Ask what :func:`orchestrator.campaigns.planning.plan.make_plan` asks of a model it knows."""
-    known = storage.get_extraction(model_id, "metaschedule", device(0).target, VERSION)
+    known = storage.extractions.find(model_id, "metaschedule", device(0).target, VERSION)
     assert known is not None
     name = device(0).device_class
     hashes = [task.workload.hash for task in known.tasks]
-    standings = storage.standings([(digest, name) for digest in hashes])
+    standings = storage.tasks.standings([(digest, name) for digest in hashes])
     tasks = [
         NewTask(digest, name, f"task{n}", 1, 128, standing.stored)
         for n, (digest, standing) in enumerate(zip(hashes, standings, strict=True))
     ]
-    assert storage.set_tasks(campaign, tasks, owner=OWNER) == TASKS
+    assert storage.tasks.put(campaign, tasks, owner=OWNER) == TASKS
 
 
 def figures(storage: Storage, filler: Filler, model_id: int) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def figures(storage: Storage, filler: Filler, model_id: int) -> dict[str, Any]:
         )
 
     campaigns = [
-        storage.create_campaign(
+        storage.campaigns.create(
             engine="metaschedule",
             spec={},
             models=[NewCampaignModel("/models/model.onnx")],
@@ -273,21 +273,21 @@ def figures(storage: Storage, filler: Filler, model_id: int) -> dict[str, Any]:
         for _ in range(30)
     ]
     name = device(0).device_class
-    found["best of one workload"] = each(1000, storage.best)
+    found["best of one workload"] = each(1000, storage.trials.best)
     found["best of a model of 60 tasks"] = timed(
-        [lambda: storage.best_for_model(model_id, name, VERSION)] * 50
+        [lambda: storage.trials.best_for_model(model_id, name, VERSION)] * 50
     )
     found["plan of a campaign of 60 tasks"] = timed(
         [lambda c=c: plan(storage, model_id, c) for c in campaigns]  # type: ignore[misc]
     )
     found["progress of a campaign of 60 tasks"] = timed(
-        [lambda c=c: storage.campaign_tasks(c) for c in campaigns]  # type: ignore[misc]
+        [lambda c=c: storage.tasks.of_campaign(c) for c in campaigns]  # type: ignore[misc]
     )
-    found["history of a search"] = each(300, lambda w, c: storage.history(w, c, HISTORY))
-    found["known candidates of a search"] = each(300, storage.known_candidates)
-    found["related records of a search"] = each(50, lambda w, c: storage.related(w, c, RELATED))
+    found["history of a search"] = each(300, lambda w, c: storage.seeds.fastest(w, c, HISTORY))
+    found["known candidates of a search"] = each(300, storage.trials.known_candidates)
+    found["related records of a search"] = each(50, lambda w, c: storage.seeds.latest_related(w, c, RELATED))
     for campaign in campaigns:
-        storage.release_lease(campaign, OWNER)
+        storage.leases.release(campaign, OWNER)
     return found
 
 
@@ -318,14 +318,17 @@ def size_gb(storage: Storage) -> float:
     """Size of the database, in GB."""
     if storage.path is not None:
         return sum(p.stat().st_size for p in storage.path.parent.glob(storage.path.name + "*")) / 1e9
-    return int(storage._read(lambda c: c.scalar(text("SELECT pg_database_size(current_database())")))) / 1e9
+    return (
+        int(storage.database.read(lambda c: c.scalar(text("SELECT pg_database_size(current_database())"))))
+        / 1e9
+    )
 
 
 def settle(storage: Storage) -> None:
     """Do at once what PostgreSQL's autovacuum does in time to a database that fills slowly."""
     if storage.path is None:
-        assert storage._engine is not None
-        with storage._engine.connect() as connection:
+        assert storage.database.engine is not None
+        with storage.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 

@@ -78,7 +78,7 @@ def tasks_of(runs: list[Run]) -> int:
     from orchestrator import Storage
 
     with Storage.open(f"{next(r for r in runs if r.side == 'ours').folder}/store.db", create=False) as store:
-        return len(store.campaign_tasks(store.list_campaigns()[0].id))
+        return len(store.tasks.of_campaign(store.campaigns.newest()[0].id))
 
 
 def table(found: dict[str, list[Run]], text: str) -> str:

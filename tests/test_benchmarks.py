@@ -114,15 +114,15 @@ def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathli
                 0.1,
                 f"{seconds}",
             )
-            store.record_trials([trial])
-        first, _ = store.trials(campaign)
+            store.trials.record([trial])
+        first, _ = store.trials.of_campaign(campaign)
     with sqlite3.connect(tmp_path / "whole.db") as connection:
         connection.execute(
             "UPDATE trials SET created_at = datetime(created_at, '+60 seconds') WHERE id > ?", (first.id,)
         )
 
     with Storage.open(f"{tmp_path}/whole.db") as store:
-        store.record_again(key, DEVICE.device_class, {"0.5": [0.6, 0.7, 0.8]})
+        store.trials.record_remeasured(key, DEVICE.device_class, {"0.5": [0.6, 0.7, 0.8]})
     moment = first.created_at.timestamp() + 1.0
 
     store_until(tmp_path / "whole.db", tmp_path / "before.db", moment, again=False)
@@ -130,9 +130,9 @@ def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathli
 
     for name, cost in (("before", 0.5), ("after", 0.7)):
         with Storage.open(f"{tmp_path}/{name}.db") as store:
-            assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [cost]
+            assert [trial.cost_s for trial in store.trials.best(key, DEVICE.device_class)] == [cost]
     with Storage.open(f"{tmp_path}/whole.db") as store:
-        assert [trial.cost_s for trial in store.best(key, DEVICE.device_class)] == [0.25]
+        assert [trial.cost_s for trial in store.trials.best(key, DEVICE.device_class)] == [0.25]
 
 
 def test_ours_passes_stock_at_the_first_point_that_is_as_fast_as_its_end() -> None:

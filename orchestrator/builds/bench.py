@@ -12,7 +12,7 @@ from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.sound import with_sound_records
-from orchestrator.devices.boards import awaited
+from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import TargetError
 from orchestrator.models.extraction import ExtractedModel, extract_model
@@ -117,7 +117,7 @@ def bench_model(
     else:
         device = resolve_boards(tools, {board: target})[board]
         # Before the model is imported, which may take minutes.
-        endpoint = awaited(tools, board, tracker, device.kind, say)
+        endpoint = wait_for_board(tools, board, tracker, device.kind, say)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
     return verify(
         store,
@@ -166,7 +166,7 @@ def verify(
     device, prepared = model.device, model.prepared
     if remember:
         key = coverage_of(store, model, allowed).key
-        known = store.verification_for(model.id, device.device_class, key)
+        known = store.verifications.of_records(model.id, device.device_class, key)
         if known is not None:
             return _report(model, known, remembered=True)
     if device.unfit and endpoint is None:
@@ -217,7 +217,7 @@ def verify(
                 times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
             times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2, endpoint=endpoint).times
     middle = {name: statistics.median(values) for name, values in times.items() if values}
-    store.put_verification(
+    store.verifications.put(
         NewVerification(
             model_id=model.id,
             device_class=device.device_class,
@@ -243,7 +243,7 @@ def verify(
             },
         )
     )
-    stored = store.verification_for(model.id, device.device_class, coverage.key)
+    stored = store.verifications.of_records(model.id, device.device_class, coverage.key)
     assert stored is not None
     return _report(model, stored)
 

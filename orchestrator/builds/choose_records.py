@@ -59,7 +59,7 @@ def choose_records(
     history = {
         w.hash: tuple(
             record
-            for record in store.history(w.hash, device.device_class, limit=width)
+            for record in store.seeds.fastest(w.hash, device.device_class, limit=width)
             if (w.hash, record.candidate.hash) not in aside
         )
         for w in workloads
@@ -69,7 +69,7 @@ def choose_records(
     say(f"looking for layout transforms in {model.prepared.name}")
     needed = tools.transforms(model.prepared, device.target, workloads, history)
     measure_transforms(store, tools, device, needed, say, quiet, endpoint)
-    measured = {w.hash: tuple(store.history(w.hash, device.device_class, limit=1)) for w, _ in needed}
+    measured = {w.hash: tuple(store.seeds.fastest(w.hash, device.device_class, limit=1)) for w, _ in needed}
     say("choosing the records together")
     plans = tools.plans(model.prepared, device.target, workloads, history, measured)
     return fastest_of(tools, model, plans, say, quiet, endpoint)

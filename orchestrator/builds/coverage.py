@@ -136,7 +136,7 @@ def coverage_of(
     """
     own = model.device.device_class
     _require_same_engine(store, own, allowed)
-    rows = store.best_for_model(model.id, own, model.engine_version)
+    rows = store.trials.best_for_model(model.id, own, model.engine_version)
     tasks, records, used = [], {}, []
     for row in rows:
         aside: list[SetAside] = []
@@ -175,15 +175,15 @@ def _fastest_first(store: Storage, row: ModelTaskRow, own: str, allowed: Sequenc
     if row.best is not None:
         yield row.best
         # Asked for only where that one can't be used.
-        yield from store.best(row.workload_hash, own, _TRIED)[1:]
+        yield from store.trials.best(row.workload_hash, own, _TRIED)[1:]
     for name in allowed:
-        yield from store.best(row.workload_hash, name, _TRIED)
+        yield from store.trials.best(row.workload_hash, name, _TRIED)
 
 
 def _require_same_engine(store: Storage, own: str, allowed: Sequence[str]) -> None:
     if not allowed:
         return
-    known = {row.name: row.engine for row in store.device_classes()}
+    known = {row.name: row.engine for row in store.device_classes.all()}
     for name in allowed:
         if name not in known:
             raise NotFoundError(f"no device class {name} is stored; there are: {', '.join(known) or 'none'}")

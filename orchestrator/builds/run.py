@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.arrays import OutputFacts, archive_of, bytes_of, facts_of, given_inputs, listed
 from orchestrator.builds.label import Label, read_label
-from orchestrator.devices.boards import reachable
+from orchestrator.devices.boards import find_board
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
 from orchestrator.toolbox import Toolbox
@@ -139,7 +139,7 @@ def run_library(
     info = tools.resolve_target(label.target)
     endpoint = None
     if device is not None:
-        endpoint = reachable(tools, device, tracker, info.kind)
+        endpoint = find_board(tools, device, tracker, info.kind)
     elif info.unfit:
         raise TargetError(f"{path.name} was built for {label.target}, which can't run here: {info.unfit}")
     drawn = tools.random_inputs(label.inputs, seed)

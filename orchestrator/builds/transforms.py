@@ -54,11 +54,11 @@ def measure_transforms(
     EngineError
         This machine has no such device any more.
     """
-    known = store.trial_counts([(workload.hash, device.device_class) for workload, _ in needed])
+    known = store.trials.counts([(workload.hash, device.device_class) for workload, _ in needed])
     missing = [item for item in needed if not known.get((item[0].hash, device.device_class))]
     if not missing:
         return
-    store.put_workloads([workload for workload, _ in missing])
+    store.workloads.put([workload for workload, _ in missing])
     builder, measurer = BuildActor(tools.engine), MeasureActor(tools.engine)
     tools.take_along(builder, measurer)
     try:
@@ -88,7 +88,7 @@ def measure_transforms(
                     measurement = measurer.measure(artifact, station, _EVALUATOR)
                 if measurement.state is TrialState.DEVICE_LOST:
                     continue  # it says nothing about the candidate: the next build asks again
-                store.record_trials(
+                store.trials.record(
                     [
                         NewTrial(
                             workload_hash=workload.hash,

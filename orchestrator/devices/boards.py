@@ -11,7 +11,7 @@ from orchestrator.toolbox import Toolbox
 from workers.actors import state_of
 from workers.messages import DeviceInfo, Endpoint, EvaluatorConfig, TrialState
 
-__all__ = ["awaited", "reachable", "refuse_wrong_targets"]
+__all__ = ["find_board", "refuse_wrong_targets", "wait_for_board"]
 
 #: Seconds that a device may be away from its tracker, or in use; a server that was started again takes five.
 BOARD_SECONDS = 20.0
@@ -20,7 +20,7 @@ _LOOK_SECONDS = 1.0
 _ONCE = EvaluatorConfig(number=1, repeat=1, min_repeat_ms=0)
 
 
-def reachable(
+def find_board(
     tools: Toolbox,
     key: str,
     tracker: tuple[str, int] | None,
@@ -57,15 +57,15 @@ def reachable(
     return Endpoint(*tracker, key, kind)
 
 
-def awaited(
+def wait_for_board(
     tools: Toolbox,
     key: str,
     tracker: tuple[str, int] | None,
     kind: str,
     say: Callable[[str], None] = lambda _: None,
 ) -> Endpoint:
-    """Return the address of a board, and wait up to `BOARD_SECONDS` for it; see :func:`reachable`."""
-    return reachable(tools, key, tracker, kind, wait_s=BOARD_SECONDS, say=say)
+    """Return the address of a board, and wait up to `BOARD_SECONDS` for it; see :func:`find_board`."""
+    return find_board(tools, key, tracker, kind, wait_s=BOARD_SECONDS, say=say)
 
 
 def refuse_wrong_targets(
@@ -86,7 +86,7 @@ def refuse_wrong_targets(
     """
     for key, device in boards.items():
         try:
-            endpoint = awaited(tools, key, tracker, device.kind, say)
+            endpoint = wait_for_board(tools, key, tracker, device.kind, say)
             say(f"asking device {key} what it is")
             _run_known_kernel(tools, key, device, replace(endpoint, wait_s=BOARD_SECONDS), say)
         except TargetError:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from orchestrator.devices.boards import reachable
+from orchestrator.devices.boards import find_board
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, TargetError
 from orchestrator.storage import NewTrial, Sighting, Storage
@@ -91,18 +91,18 @@ def check_device(
         builder.stop()
         measurer.stop()
     device = station.device
-    store.put_device_class(tools.engine, device)
-    store.put_workloads([workload])
+    store.device_classes.put(tools.engine, device)
+    store.workloads.put([workload])
     before = [
         trial.cost_s
-        for trial in store.trials_of(workload.hash, device.device_class)
+        for trial in store.trials.of_workload(workload.hash, device.device_class)
         if trial.cost_s is not None and trial.device == station.key and trial.host == measured.host
     ]
     if measured.state is not TrialState.DEVICE_LOST:
         # A candidate is stored once; here the same one is measured again and again, so it gets a name of its
         # own each time.
         again = replace(candidate, hash=f"{candidate.hash[:16]}{time.time_ns():016x}")
-        store.record_trials(
+        store.trials.record(
             [
                 NewTrial(
                     workload.hash,
@@ -117,7 +117,7 @@ def check_device(
         )
     ok = measured.state is TrialState.OK
     state = "seen" if ok else "lost"
-    store.see_devices([Sighting(station.key, measured.host, device, state, measured.message)])
+    store.devices.see([Sighting(station.key, measured.host, device, state, measured.message)])
     if not ok:
         raise EngineError(
             f"device {station.key} failed the check, {measured.state.value}: {measured.message}"
@@ -148,5 +148,5 @@ def _station(
             raise TargetError(f"target {device.target} can't be measured here: {device.unfit}")
         return measurer.offer((device,))[0]
     device = resolve_boards(tools, {key: target})[key]
-    reachable(tools, key, tracker, device.kind)
+    find_board(tools, key, tracker, device.kind)
     return Station(key, device, 0, tracker)

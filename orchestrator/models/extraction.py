@@ -73,21 +73,21 @@ def extract_model(
     if prepared is None:
         say(f"preparing {name}")
         prepared = tools.prepare(request.path, request.shapes)
-    model_id = store.put_model(prepared, request.path, request.shapes_key)
-    store.put_device_class(tools.engine, device)
+    model_id = store.models.put(prepared, request.path, request.shapes_key)
+    store.device_classes.put(tools.engine, device)
     engine = tools.engine_version()
     if layout is None:
         layout = tuned_layout(store, model_id, tools.engine, device, engine)
     prepared = replace(prepared, layout=layout)
     version = _version(engine, layout)
-    known = store.get_extraction(model_id, tools.engine, device.target, version)
+    known = store.extractions.find(model_id, tools.engine, device.target, version)
     extraction: Extraction
     if known is not None:
         extraction = known
     else:
         say(f"importing {name} into TVM and looking for its tasks")
         extraction = replace(tools.extract(prepared, device.target), engine_version=version)
-        store.put_extraction(model_id, tools.engine, device.target, extraction)
+        store.extractions.put(model_id, tools.engine, device.target, extraction)
     return ExtractedModel(model_id, request, prepared, device, extraction.tasks, version, known is not None)
 
 
@@ -97,10 +97,10 @@ def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo,
     Of those that are tuned alike, the one whose tasks take the least time together.
     """
     found = []
-    for stored in store.extraction_versions(model_id, engine, device.target):
+    for stored in store.extractions.versions(model_id, engine, device.target):
         base, layout = split_version(stored)
         if base == version:
-            rows = store.best_for_model(model_id, device.device_class, stored)
+            rows = store.trials.best_for_model(model_id, device.device_class, stored)
             timed = [row.weight * row.best.cost_s for row in rows if row.best and row.best.cost_s is not None]
             if timed:
                 found.append((-len(timed) / len(rows), sum(timed), layout))

@@ -106,10 +106,10 @@ def find_model(
     """
     known = known_model(store, request)
     if known is not None:
-        stored = store.extraction_versions(known.id, tools.engine, device.target)
+        stored = store.extractions.versions(known.id, tools.engine, device.target)
         if version is None and stored:
             version = split_version(stored[-1])[0]
-        store.put_device_class(tools.engine, device)
+        store.device_classes.put(tools.engine, device)
         if version is not None:
             of_layout = tuned_version(store, known.id, tools.engine, device, version)
             if of_layout in stored:
@@ -155,7 +155,7 @@ def find_timed_model(
     if known is not None:
         place = _timed_place(store, known, device, engine, any_device)
         if place is not None:
-            classes = store.device_classes(place.engine)
+            classes = store.device_classes.all(place.engine)
             (info,) = (device_info(row) for row in classes if row.name == place.device_class)
             return StoredModel(known.id, known.name, known.changes, info, place.engine, place.engine_version)
     with open_tools(device.engine if device else engine) as tools:
@@ -167,7 +167,7 @@ def find_timed_model(
 
 def _of_file(store: Storage, request: ModelRequest) -> list[ModelRow]:
     with pathlib.Path(request.path).open("rb") as file:
-        return store.models_of_file(hashlib.file_digest(file, "sha256").hexdigest())
+        return store.models.of_file(hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _timed_place(
@@ -176,7 +176,7 @@ def _timed_place(
     """Choose among the devices that a model was extracted for: the one that has times, or the first."""
     places = [
         place
-        for place in store.model_devices(model.id)
+        for place in store.extractions.device_classes(model.id)
         if (device is None or place.device_class == device.name)
         and (engine is None or place.engine == engine)
     ]

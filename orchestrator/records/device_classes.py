@@ -9,7 +9,7 @@ __all__ = ["classes_of", "difference_of"]
 
 def classes_of(store: Storage) -> dict[str, DeviceClassRow]:
     """Return the device classes of a store by their names."""
-    return {row.name: row for row in store.device_classes()}
+    return {row.name: row for row in store.device_classes.all()}
 
 
 def difference_of(stored: DeviceClassRow, given: DeviceClassRow) -> str:

@@ -124,7 +124,7 @@ class _Reader:
         if entry.device_class is not None:
             line = entry.device_class
             row = DeviceClassRow(0, line.name, line.engine, line.target, line.model, line.cores, line.kind)
-            stored = self.store.find_device_class(line.name)
+            stored = self.store.device_classes.find(line.name)
             if problem := stored is not None and difference_of(stored, row):
                 raise ValueError(problem)
             self._classes[line.name] = row

@@ -65,7 +65,7 @@ def export_records(
     seen: set[str] = set()
     named: set[str] = set()
     trials = failed = 0
-    pages = store.all_trials(engine=engine, device_class=device_class, workloads=workloads)
+    pages = store.trials.pages(engine=engine, device_class=device_class, workloads=workloads)
     first = next(pages, None)
     if first is None:
         raise NotFoundError("no such trial is stored; nothing was written")
@@ -77,7 +77,7 @@ def export_records(
                     named.add(name)
                     put_line(file, {"device_class": class_line(classes.get(name) or classes_of(store)[name])})
             missing = [h for h in dict.fromkeys(trial.workload_hash for trial in page) if h not in seen]
-            for workload in store.get_workloads(missing):
+            for workload in store.workloads.get_many(missing):
                 put_line(file, {"workload": workload_line(workload)})
             seen.update(missing)
             for trial in page:

@@ -80,12 +80,12 @@ def export_log(
     tasks: list[tuple[str, Workload]]
     prepared: PreparedModel | None = None
     if workload is not None:
-        row = store.find_workload(workload)
+        row = store.workloads.resolve(workload)
         if row.engine != tools.engine:
             raise UsageError(
                 f"workload {row.hash[:12]} is one of the {row.engine} engine, not of {tools.engine}"
             )
-        what, tasks = f"workload {row.hash[:12]}", [(row.name, store.get_workload(row.hash))]
+        what, tasks = f"workload {row.hash[:12]}", [(row.name, store.workloads.get(row.hash))]
     say("looking for the target")
     device = tools.resolve_target(target)
     if request is not None:
@@ -121,8 +121,8 @@ def export_log(
 
 def _stored(store: Storage, workload: Workload, device: DeviceInfo, best: bool) -> list[TrialRow]:
     if best:
-        return store.best(workload.hash, device.device_class, 1)
-    return store.trials_of(workload.hash, device.device_class)
+        return store.trials.best(workload.hash, device.device_class, 1)
+    return store.trials.of_workload(workload.hash, device.device_class)
 
 
 def _exported(trial: TrialRow) -> tuple[Record, str]:

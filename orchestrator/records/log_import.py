@@ -116,9 +116,9 @@ def import_log(
     new = _unknown(store, chosen, device)
     if not dry_run and new:
         say(f"storing {len(new)} trials")
-        store.put_device_class(tools.engine, device)
-        store.put_workloads([_workload(line) for line in new])
-        store.record_trials([_trial(line, device, file.name) for line in new])
+        store.device_classes.put(tools.engine, device)
+        store.workloads.put([_workload(line) for line in new])
+        store.trials.record([_trial(line, device, file.name) for line in new])
     return ImportReport(
         path=file,
         device_class=device.device_class,
@@ -186,7 +186,7 @@ def _distinct(lines: Sequence[LogLine]) -> list[LogLine]:
 
 def _unknown(store: Storage, lines: Sequence[LogLine], device: DeviceInfo) -> list[LogLine]:
     hashes = dict.fromkeys(_workload(line).hash for line in lines)
-    known = {key: store.known_candidates(key, device.device_class) for key in hashes}
+    known = {key: store.trials.known_candidates(key, device.device_class) for key in hashes}
     return [line for line in lines if _record(line).candidate.hash not in known[_workload(line).hash]]
 
 

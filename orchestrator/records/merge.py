@@ -35,10 +35,10 @@ def merge_store(
     """
     known = classes_of(source)
     for name, row in known.items():
-        here = store.find_device_class(name)
+        here = store.device_classes.find(name)
         if here is not None and (problem := difference_of(here, row)):
             raise StorageError(f"the stores can't be merged: {problem}")
-    pages = source.all_trials(engine=engine, device_class=device_class)
+    pages = source.trials.pages(engine=engine, device_class=device_class)
 
     def trials() -> Iterator[TrialRow]:
         for page in pages:
@@ -60,4 +60,4 @@ class _OtherStore:
         return self.classes[name]
 
     def workloads(self, hashes: Sequence[str]) -> list[Workload]:
-        return self.store.get_workloads(hashes)
+        return self.store.workloads.get_many(hashes)

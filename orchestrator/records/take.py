@@ -62,9 +62,9 @@ def take_trials(
         else:
             for row in sorted((source.device_class(n) for n in names), key=lambda row: row.name):
                 info = DeviceInfo(row.target, row.name, row.model, row.cores, row.kind)
-                store.put_device_class(row.engine, info)
-            store.put_workloads(source.workloads(new))
-            imported += store.import_trials(batch)
+                store.device_classes.put(row.engine, info)
+            store.workloads.put(source.workloads(new))
+            imported += store.trials.record_copies(batch)
         say(f"{'checked' if dry_run else 'took'} {count:,} trials")
     return Imported(
         source=name,
@@ -83,7 +83,7 @@ def _would_import(store: Storage, batch: Sequence[TrialRow], fresh: set[tuple[st
     """Count the trials of a batch that are not stored, nor among those counted before; add them to these."""
     before = len(fresh)
     pairs = dict.fromkeys((trial.workload_hash, trial.device_class) for trial in batch)
-    known = {pair: store.known_candidates(*pair) for pair in pairs}
+    known = {pair: store.trials.known_candidates(*pair) for pair in pairs}
     for trial in batch:
         pair = (trial.workload_hash, trial.device_class)
         if trial.candidate not in known[pair]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from orchestrator.errors import StorageError
-from orchestrator.storage._engine import WRITES, FileWatch, make_engine, use_wal
+from orchestrator.storage._engine import WRITES, FileWatch, make_engine, use_wal, vacuum
 from orchestrator.storage._faults import explain, is_transient
 from orchestrator.storage._schema import (
     is_empty,
@@ -52,6 +52,11 @@ class Database:
         See :func:`orchestrator.storage._url.parse_url`.
     patience_s : float
         How long a call waits and retries, in seconds, while another process holds the database.
+
+    Attributes
+    ----------
+    engine : Engine or None
+        SQLAlchemy's, for reading; None before :meth:`connect` and after :meth:`dispose`.
     """
 
     def __init__(self, url: str | None, *, patience_s: float = 30.0) -> None:
@@ -60,7 +65,7 @@ class Database:
         self._path = sqlite_path(parsed)
         self._secrets = secrets_of(parsed)
         self._patience_s = patience_s
-        self._engine: Engine | None = None
+        self.engine: Engine | None = None
         self._writer: Engine | None = None
         self._watch: FileWatch | None = None
 
@@ -87,46 +92,46 @@ class Database:
     def _dialect(self) -> str:
         return self._url.get_backend_name()
 
-    def _connect(self, *, create: bool) -> None:
+    def connect(self, *, create: bool) -> None:
         """Open; a new or empty database gets its tables where ``create`` allows it."""
         create_file = self._prepare_file(create)
         self._use(make_engine(self._url, busy_s=self._busy_s, create=create_file))
         try:
-            if self._read(is_empty):
+            if self.read(is_empty):
                 if not create:
                     raise StorageError(f"the database {self._where} is empty: nothing was ever stored there")
-                self._write(_migrate_if_empty)
-            self._read(lambda connection: require_current(connection, self.url))
+                self.write(_migrate_if_empty)
+            self.read(lambda connection: require_current(connection, self.url))
             self._settle()
         except BaseException:
-            self._dispose()
+            self.dispose()
             raise
 
-    def _check(self) -> str:
+    def check(self) -> str:
         """Return the revision of the database; raise unless it is the current one and the file is sound."""
         self._open_existing()
         try:
-            revision = self._read(lambda connection: require_current(connection, self.url))
+            revision = self.read(lambda connection: require_current(connection, self.url))
             if self._dialect == "sqlite":
-                found = self._read(lambda c: c.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+                found = self.read(lambda c: c.exec_driver_sql("PRAGMA quick_check(1)").scalar())
                 if found != "ok":
                     raise self._damaged(str(found))
-                orphan = self._read(lambda c: c.exec_driver_sql("PRAGMA foreign_key_check").first())
+                orphan = self.read(lambda c: c.exec_driver_sql("PRAGMA foreign_key_check").first())
                 if orphan is not None:
                     raise self._damaged(
                         f"a row of {orphan[0]} belongs to one of {orphan[2]} that isn't there"
                     )
-            missing = self._read(missing_of)
+            missing = self.read(missing_of)
             if missing:
                 raise self._damaged(f"it lacks {', '.join(missing)}")
             return revision
         finally:
-            self._dispose()
+            self.dispose()
 
     def _damaged(self, how: str) -> StorageError:
         return StorageError(f"the database {self._where} is damaged: {how}; restore a copy")
 
-    def _upgrade(self) -> tuple[str, str]:
+    def upgrade(self) -> tuple[str, str]:
         """Migrate to the current revision; return the one before and the one after."""
         self._open_existing()
         try:
@@ -136,12 +141,12 @@ class Database:
                 run_migrations(connection)
                 return before
 
-            before = self._write(migrate)
-            after = self._read(lambda connection: require_current(connection, self.url))
+            before = self.write(migrate)
+            after = self.read(lambda connection: require_current(connection, self.url))
             self._settle()
             return before, after
         finally:
-            self._dispose()
+            self.dispose()
 
     def _open_existing(self) -> None:
         self._prepare_file(create=False)
@@ -174,28 +179,34 @@ class Database:
         with contextlib.suppress(sqlite3.OperationalError):
             use_wal(self._path, self._busy_s)
         # The engine so far may have been allowed to make the file; from now on it must be there.
-        self._dispose()
+        self.dispose()
         self._use(make_engine(self._url, busy_s=self._busy_s))
         self._watch = FileWatch(self._path)
 
     def _use(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._writer = engine.execution_options(**{WRITES: True})
 
-    def _dispose(self) -> None:
-        engine, self._engine, self._writer = self._engine, None, None
+    def dispose(self) -> None:
+        """Close every connection; calls after this raise."""
+        engine, self.engine, self._writer = self.engine, None, None
         if engine is not None:
             engine.dispose()
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction that sees one state of the database throughout."""
         # A lost connection to a server costs a read nothing but a second attempt.
-        return self._attempt(self._engine, work, again_when_disconnected=True)
+        return self._attempt(self.engine, work, again_when_disconnected=True)
 
-    def _write(self, work: Callable[[Connection], T]) -> T:
+    def write(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction that is committed whole, or not at all where an error is raised."""
         # A connection lost during the commit leaves open whether it happened, so that is not repeated here.
         return self._attempt(self._writer, work, again_when_disconnected=False)
+
+    def vacuum(self) -> None:
+        """Write a SQLite file anew without its gaps; see :func:`orchestrator.storage._engine.vacuum`."""
+        if self._path is not None:
+            vacuum(self._path, self._patience_s)
 
     def _attempt(
         self, engine: Engine | None, work: Callable[[Connection], T], *, again_when_disconnected: bool

@@ -25,7 +25,7 @@ from orchestrator.storage._campaign_rows import (
     require_owner,
     set_campaign,
 )
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     insert_row,
     storable,
@@ -48,14 +48,14 @@ from orchestrator.storage.rows import (
 __all__ = ["Campaigns"]
 
 
-class Campaigns(Database):
+class Campaigns(Group):
     """Campaigns, their model files, and what people ask of them.
 
     Whoever holds a campaign's lease (:class:`~orchestrator.storage.leases.Leases`) is its owner, and the only
     one to write its state, tasks and trials. Everyone else leaves a request.
     """
 
-    def create_campaign(
+    def create(
         self,
         *,
         engine: str,
@@ -125,22 +125,22 @@ class Campaigns(Database):
                 connection.execute(insert(CampaignModel), rows)
             return campaign_id
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def get_campaign(self, which: int | str) -> CampaignRow:
+    def get(self, which: int | str) -> CampaignRow:
         """Return a campaign by its id or name; :class:`NotFoundError` where there is none."""
-        return self._read(lambda c: find_campaign(c, which))
+        return self._database.read(lambda c: find_campaign(c, which))
 
-    def list_campaigns(
+    def newest(
         self, *, states: Sequence[CampaignState] | None = None, limit: int | None = None
     ) -> list[CampaignRow]:
         """Return campaigns, the newest first."""
         query = campaigns_held().order_by(Campaign.id.desc()).limit(limit)
         if states is not None:
             query = query.where(Campaign.state.in_([s.value for s in states]))
-        return [campaign_row(row) for row in self._read(lambda c: c.execute(query).all())]
+        return [campaign_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def campaign_models(self, campaign_id: int) -> list[CampaignModelRow]:
+    def models(self, campaign_id: int) -> list[CampaignModelRow]:
         """Return a campaign's model files in their order."""
         query = (
             select(
@@ -162,10 +162,10 @@ class Campaigns(Database):
                 row.model_id,
                 row.name,
             )
-            for row in self._read(lambda c: c.execute(query).all())
+            for row in self._database.read(lambda c: c.execute(query).all())
         ]
 
-    def set_campaign_model(self, campaign_id: int, position: int, model_id: int) -> None:
+    def set_model(self, campaign_id: int, position: int, model_id: int) -> None:
         """Note which stored model a campaign's file turned out to be."""
         change = (
             update(CampaignModel)
@@ -177,7 +177,7 @@ class Campaigns(Database):
             if connection.execute(change).rowcount == 0:
                 raise NotFoundError(f"campaign {campaign_id} has no model at position {position}")
 
-        self._write(work)
+        self._database.write(work)
 
     def transition(
         self, campaign_id: int, to_state: CampaignState, *, message: str = "", owner: str | None = None
@@ -216,7 +216,7 @@ class Campaigns(Database):
                 apply_request(connection, lock_campaign(connection, campaign_id), campaign.request)
             return lock_campaign(connection, campaign_id)
 
-        return self._write(work)
+        return self._database.write(work)
 
     def request(self, campaign_id: int, request: CampaignRequest | str) -> CampaignRow:
         """Ask for a campaign to be paused, resumed or cancelled, and return it as it then is.
@@ -245,14 +245,14 @@ class Campaigns(Database):
                 apply_request(connection, campaign, wanted)
             return lock_campaign(connection, campaign_id)
 
-        return self._write(work)
+        return self._database.write(work)
 
     def take_request(self, campaign_id: int) -> CampaignRequest | None:
         """Return what was asked of a campaign since the last call, and forget it. For the owner of the
         lease."""
         pending = select(Campaign.request).where(Campaign.id == campaign_id)
         # Asked about once a second: only a request that is there is worth a write lock.
-        if self._read(lambda c: c.execute(pending).scalar_one_or_none()) is None:
+        if self._database.read(lambda c: c.execute(pending).scalar_one_or_none()) is None:
             return None
 
         def work(connection: Connection) -> CampaignRequest | None:
@@ -260,7 +260,7 @@ class Campaigns(Database):
             set_campaign(connection, campaign_id, request=None)
             return campaign.request
 
-        return self._write(work)
+        return self._database.write(work)
 
     def set_priority(self, campaign_id: int, priority: int) -> CampaignRow:
         """Give a campaign another priority, whoever runs it, and return it as it then is."""
@@ -269,8 +269,8 @@ class Campaigns(Database):
             set_campaign(connection, campaign_id, priority=priority)
             return lock_campaign(connection, campaign_id)
 
-        return self._write(work)
+        return self._database.write(work)
 
     def add_active_time(self, campaign_id: int, seconds: float) -> None:
         """Add wall-clock seconds that were spent on a campaign."""
-        self._write(lambda c: set_campaign(c, campaign_id, active_s=Campaign.active_s + seconds))
+        self._database.write(lambda c: set_campaign(c, campaign_id, active_s=Campaign.active_s + seconds))

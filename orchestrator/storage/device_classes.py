@@ -10,7 +10,7 @@ from sqlalchemy import (
 )
 
 from orchestrator.errors import StorageError
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     put_row,
     put_target,
@@ -29,10 +29,10 @@ from workers.messages import (
 __all__ = ["DeviceClasses"]
 
 
-class DeviceClasses(Database):
+class DeviceClasses(Group):
     """Device classes. Written by anyone; to put one twice changes nothing."""
 
-    def put_device_class(self, engine: str, info: DeviceInfo) -> int:
+    def put(self, engine: str, info: DeviceInfo) -> int:
         """Store what makes run times on a device comparable, and return its id.
 
         Raises
@@ -61,19 +61,21 @@ class DeviceClasses(Database):
                 )
             return class_id
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def find_device_class(self, name: str) -> DeviceClassRow | None:
+    def find(self, name: str) -> DeviceClassRow | None:
         """Look a device class up; None where it isn't stored."""
-        row = self._read(lambda c: c.execute(_device_classes().where(DeviceClass.name == name)).one_or_none())
+        row = self._database.read(
+            lambda c: c.execute(_device_classes().where(DeviceClass.name == name)).one_or_none()
+        )
         return None if row is None else _device_class_row(row)
 
-    def device_classes(self, engine: str | None = None) -> list[DeviceClassRow]:
+    def all(self, engine: str | None = None) -> list[DeviceClassRow]:
         """Return all device classes, of one engine where given, by name."""
         query = _device_classes().order_by(DeviceClass.name)
         if engine is not None:
             query = query.where(Target.engine == engine)
-        return [_device_class_row(row) for row in self._read(lambda c: c.execute(query).all())]
+        return [_device_class_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
 
 def _device_classes() -> Any:

@@ -11,7 +11,7 @@ from sqlalchemy import (
     update,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
     put_row,
@@ -30,10 +30,10 @@ from orchestrator.storage.rows import (
 __all__ = ["Devices"]
 
 
-class Devices(Database):
+class Devices(Group):
     """Devices that were ever seen. Written by whoever measures on them."""
 
-    def see_devices(self, sightings: Sequence[Sighting]) -> None:
+    def see(self, sightings: Sequence[Sighting]) -> None:
         """Note how devices stand now, all in one transaction, by whoever measures on them.
 
         Raises
@@ -61,9 +61,9 @@ class Devices(Database):
                 )
 
         if sightings:
-            self._write(work)
+            self._database.write(work)
 
-    def devices(self) -> list[DeviceRow]:
+    def all(self) -> list[DeviceRow]:
         """Return every device ever seen, the latest first."""
         query = (
             select(
@@ -81,4 +81,4 @@ class Devices(Database):
             .join(DeviceClass, DeviceClass.id == Device.device_class_id)
             .order_by(Device.last_seen_at.desc(), Device.id)
         )
-        return [DeviceRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+        return [DeviceRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())]

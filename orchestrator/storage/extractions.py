@@ -12,7 +12,7 @@ from sqlalchemy import (
 )
 
 from orchestrator.errors import NotFoundError
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     insert_row,
     put_target,
@@ -41,10 +41,10 @@ from workers.messages import (
 __all__ = ["Extractions"]
 
 
-class Extractions(Database):
+class Extractions(Group):
     """Tasks of models. Written by anyone; to put an extraction twice changes nothing."""
 
-    def put_extraction(self, model_id: int, engine: str, target: str, extraction: Extraction) -> int:
+    def put(self, model_id: int, engine: str, target: str, extraction: Extraction) -> int:
         """Store the tasks of a model for a target, and their workloads; return the extraction's id.
 
         An extraction that is there already is left as it is. One without tasks is stored too.
@@ -82,11 +82,9 @@ class Extractions(Database):
             _put_tasks(connection, extraction_id, extraction.tasks)
             return extraction_id
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def get_extraction(
-        self, model_id: int, engine: str, target: str, engine_version: str
-    ) -> Extraction | None:
+    def find(self, model_id: int, engine: str, target: str, engine_version: str) -> Extraction | None:
         """Return the stored tasks of a model for a target, modules included; None where never extracted."""
         query = (
             select(
@@ -111,7 +109,7 @@ class Extractions(Database):
             )
             .order_by(ModelTask.position)
         )
-        rows = self._read(lambda c: c.execute(query).all())
+        rows = self._database.read(lambda c: c.execute(query).all())
         if not rows:
             return None
         tasks = tuple(
@@ -119,7 +117,7 @@ class Extractions(Database):
         )
         return Extraction(tasks=tasks, engine_version=engine_version)
 
-    def extraction_versions(self, model_id: int, engine: str, target: str) -> list[str]:
+    def versions(self, model_id: int, engine: str, target: str) -> list[str]:
         """Return what the stored extractions of a model for a target are bound to, the first one first."""
         query = (
             select(ExtractionTable.engine_version)
@@ -127,9 +125,9 @@ class Extractions(Database):
             .where(ExtractionTable.model_id == model_id, Target.engine == engine, Target.spec == target)
             .order_by(ExtractionTable.id)
         )
-        return list(self._read(lambda c: c.scalars(query).all()))
+        return list(self._database.read(lambda c: c.scalars(query).all()))
 
-    def model_devices(self, model_id: int) -> list[ModelDeviceRow]:
+    def device_classes(self, model_id: int) -> list[ModelDeviceRow]:
         """Return the device classes a model was extracted for, as it was last, by name."""
         timed = select(Trial.id).where(
             Trial.workload_id == ModelTask.workload_id,
@@ -158,7 +156,9 @@ class Extractions(Database):
             .group_by(DeviceClass.name, Target.engine, ExtractionTable.engine_version)
             .order_by(DeviceClass.name)
         )
-        return [ModelDeviceRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+        return [
+            ModelDeviceRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())
+        ]
 
 
 def _put_tasks(connection: Connection, extraction_id: int, tasks: tuple[TaskSpec, ...]) -> None:

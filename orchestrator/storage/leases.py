@@ -17,7 +17,7 @@ from orchestrator.storage._campaign_rows import (
     set_campaign,
     waits,
 )
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     Campaign,
 )
@@ -29,14 +29,14 @@ from orchestrator.storage.rows import (
 __all__ = ["Leases"]
 
 
-class Leases(Database):
+class Leases(Group):
     """Who runs a campaign, by the database's clock.
 
     A lease is lost when its time ran out *and* somebody else did something with the campaign; an owner that
     was merely slow may renew.
     """
 
-    def acquire_lease(self, campaign_id: int, owner: str, ttl_s: float) -> bool:
+    def acquire(self, campaign_id: int, owner: str, ttl_s: float) -> bool:
         """Take a campaign's lease for ``ttl_s`` seconds of the database's clock.
 
         Returns whether it was free, run out, or this owner's own.
@@ -49,9 +49,9 @@ class Leases(Database):
             set_campaign(connection, campaign_id, lease_owner=owner, lease_until=db_now(ttl_s))
             return True
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def renew_lease(self, campaign_id: int, owner: str, ttl_s: float) -> None:
+    def renew(self, campaign_id: int, owner: str, ttl_s: float) -> None:
         """Keep a lease for ``ttl_s`` seconds from now; also one that ran out but that nobody took.
 
         Raises
@@ -64,9 +64,9 @@ class Leases(Database):
             require_owner(lock_campaign(connection, campaign_id), owner)
             set_campaign(connection, campaign_id, lease_until=db_now(ttl_s))
 
-        self._write(work)
+        self._database.write(work)
 
-    def release_lease(self, campaign_id: int, owner: str) -> None:
+    def release(self, campaign_id: int, owner: str) -> None:
         """Give a lease back; does nothing where it isn't this owner's. A waiting request then happens."""
 
         def work(connection: Connection) -> None:
@@ -77,9 +77,9 @@ class Leases(Database):
             if campaign.request is not None:
                 apply_request(connection, campaign, campaign.request)
 
-        self._write(work)
+        self._database.write(work)
 
-    def take_over_lease(self, campaign_id: int, owner: str, from_owner: str, ttl_s: float) -> bool:
+    def take_over(self, campaign_id: int, owner: str, from_owner: str, ttl_s: float) -> bool:
         """Take the lease of a holder that is known to be dead, without waiting for it to run out.
 
         Returns False where the lease is somebody else's by now.
@@ -91,17 +91,17 @@ class Leases(Database):
             set_campaign(connection, campaign_id, lease_owner=owner, lease_until=db_now(ttl_s))
             return True
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def peek_queued(self) -> CampaignRow | None:
-        """Return the campaign that has waited for a coordinator first, as :meth:`next_queued` would claim it,
+    def peek_next(self) -> CampaignRow | None:
+        """Return the campaign that has waited for a coordinator first, as :meth:`claim_next` would claim it,
         and leave it there."""
-        row = self._read(
+        row = self._database.read(
             lambda c: c.execute(campaigns_held().where(waits()).order_by(*TURN).limit(1)).first()
         )
         return None if row is None else campaign_row(row)
 
-    def next_queued(self, owner: str, ttl_s: float, *, engine: str | None = None) -> CampaignRow | None:
+    def claim_next(self, owner: str, ttl_s: float, *, engine: str | None = None) -> CampaignRow | None:
         """Claim a campaign that waits for a coordinator, its lease included; None where none waits.
 
         Those are the queued ones, and those that a coordinator began and whose lease ran out. The highest
@@ -116,7 +116,7 @@ class Leases(Database):
         if engine is not None:
             first = first.where(Campaign.engine == engine)
         # Coordinators poll this: don't take the write lock only to find the queue empty.
-        if self._read(lambda c: c.execute(first).first()) is None:
+        if self._database.read(lambda c: c.execute(first).first()) is None:
             return None
 
         def work(connection: Connection) -> CampaignRow | None:
@@ -126,4 +126,4 @@ class Leases(Database):
             set_campaign(connection, campaign_id, lease_owner=owner, lease_until=db_now(ttl_s))
             return lock_campaign(connection, campaign_id)
 
-        return self._write(work)
+        return self._database.write(work)

@@ -12,7 +12,7 @@ from sqlalchemy import (
 )
 
 from orchestrator.errors import NotFoundError
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     put_row,
     storable,
@@ -31,10 +31,10 @@ from workers.messages import (
 __all__ = ["Models"]
 
 
-class Models(Database):
+class Models(Group):
     """Models, without their bytes. Written by anyone; to put one twice changes nothing."""
 
-    def put_model(self, model: PreparedModel, path: str, shapes_key: str = "") -> int:
+    def put(self, model: PreparedModel, path: str, shapes_key: str = "") -> int:
         """Store a prepared model (not its bytes) and return its id.
 
         Parameters
@@ -63,22 +63,22 @@ class Models(Database):
             )
             return model_id
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def find_model(self, sha256: str, shapes_key: str = "") -> ModelRow | None:
+    def find(self, sha256: str, shapes_key: str = "") -> ModelRow | None:
         """Look a model up by what it is; None where it isn't stored."""
         query = _models().where(Model.sha256 == sha256, Model.shapes_key == shapes_key)
-        row = self._read(lambda c: c.execute(query).one_or_none())
+        row = self._database.read(lambda c: c.execute(query).one_or_none())
         return None if row is None else _model_row(row)
 
-    def models_of_file(self, sha256: str) -> list[ModelRow]:
+    def of_file(self, sha256: str) -> list[ModelRow]:
         """Return what a file was stored as: a model for each of the input shapes that were asked for."""
         query = _models().where(Model.sha256 == sha256).order_by(Model.id)
-        return [_model_row(row) for row in self._read(lambda c: c.execute(query).all())]
+        return [_model_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def get_model(self, model_id: int) -> ModelRow:
+    def get(self, model_id: int) -> ModelRow:
         """Return a model; :class:`NotFoundError` where there is none of that id."""
-        row = self._read(lambda c: c.execute(_models().where(Model.id == model_id)).one_or_none())
+        row = self._database.read(lambda c: c.execute(_models().where(Model.id == model_id)).one_or_none())
         if row is None:
             raise NotFoundError(f"no model {model_id} is stored")
         return _model_row(row)

@@ -12,7 +12,7 @@ from sqlalchemy import (
     select,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     DeviceClass,
     Trial,
@@ -29,20 +29,20 @@ from workers.messages import Workload as WorkloadMessage
 
 __all__ = ["Seeds"]
 
-#: Other workloads whose trials :meth:`Trials.related` looks at.
+#: Other workloads whose trials :meth:`latest_related` looks at.
 _RELATED_WORKLOADS = 64
 
-#: Those of them whose fastest trials :meth:`Trials.fastest_related` returns.
+#: Those of them whose fastest trials :meth:`fastest_related` returns.
 _LENDERS = 8
 
 
-class Seeds(Database):
+class Seeds(Group):
     """Successful trials that a search or a cost model begins with.
 
     Times are those of one device class, and never another's.
     """
 
-    def history(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
+    def fastest(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
         """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
         query = (
             select(Trial.candidate, Trial.trace, Trial.times)
@@ -52,7 +52,7 @@ class Seeds(Database):
         )
         return [
             Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
-            for row in self._read(lambda c: c.execute(query).all())
+            for row in self._database.read(lambda c: c.execute(query).all())
         ]
 
     def fastest_related(
@@ -100,9 +100,9 @@ class Seeds(Database):
                     break
             return _with_workloads(connection, trials)
 
-        return self._read(work)
+        return self._database.read(work)
 
-    def related(
+    def latest_related(
         self, workload_hash: str, device_class: str, limit: int = 512
     ) -> list[tuple[WorkloadMessage, Record]]:
         """Return the latest successful trials of other workloads of the same engine and name.
@@ -145,7 +145,7 @@ class Seeds(Database):
             .join(latest, latest.c.id == Trial.id)
             .order_by(Trial.id.desc())
         )
-        return self._read(lambda c: _with_workloads(c, c.execute(trials).all()))
+        return self._database.read(lambda c: _with_workloads(c, c.execute(trials).all()))
 
 
 def _with_workloads(connection: Connection, trials: Sequence[Any]) -> list[tuple[WorkloadMessage, Record]]:

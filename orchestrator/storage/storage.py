@@ -1,16 +1,13 @@
-"""The storage, whole: every part of it on one database."""
+"""The storage: groups of methods, one for each noun, on one database."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from orchestrator.storage._database import Database
-from orchestrator.storage.answers.best import BestAnswer
-from orchestrator.storage.answers.compare import CompareAnswer
-from orchestrator.storage.answers.failures import FailuresAnswer
-from orchestrator.storage.answers.history import HistoryAnswer
-from orchestrator.storage.answers.slowest import SlowestAnswer
+from orchestrator.storage.answers.answers import Answers
 from orchestrator.storage.campaigns import Campaigns
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
@@ -27,45 +24,66 @@ from orchestrator.storage.workloads import Workloads
 __all__ = ["Storage"]
 
 
-class Storage(
-    Models,
-    Extractions,
-    Workloads,
-    DeviceClasses,
-    Devices,
-    Campaigns,
-    Leases,
-    Tasks,
-    Trials,
-    Seeds,
-    Verifications,
-    BestAnswer,
-    HistoryAnswer,
-    SlowestAnswer,
-    FailuresAnswer,
-    CompareAnswer,
-    Upkeep,
-):
+class Storage:
     """Tuning campaigns and their trials in a SQL database. Made by :meth:`open`.
 
     The contract:
 
     - Any number of threads may share one storage, and any number of processes one database. A process that
-    was
-      forked must open its own.
+      was forked must open its own.
     - Every method is one transaction: it happened whole when it returns, not at all when it raises. What is
       returned is plain data as of that transaction and never changes.
     - What was recorded is there after ``kill -9`` and after a power cut.
     - Instants are UTC, by the database's clock.
     - Only the owner of a campaign's lease writes its state, tasks and trials. The catalogue (models,
-    workloads,
-      device classes, devices) and verifications may be written by anyone. Requests are for everyone.
+      extractions, workloads, device classes, devices) and verifications may be written by anyone. Requests
+      are for everyone.
     - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
       locked (after ``patience_s`` of waiting and retrying), read-only, full, damaged, gone or closed. The
       text says which. Any call may be repeated after it; but where a connection to a server broke during a
-      commit, :meth:`create_campaign`, :meth:`add_active_time` and :meth:`put_verification` may then happen
-      twice.
+      commit, :meth:`.Campaigns.create`, :meth:`.Campaigns.add_active_time` and :meth:`.Verifications.put`
+      may then happen twice.
+
+    Parameters
+    ----------
+    url, patience_s : str or None, float
+        As for :meth:`open`. Nothing is connected to yet.
+
+    Attributes
+    ----------
+    models, extractions, workloads : Models, Extractions, Workloads
+        What is tuned.
+    device_classes, devices : DeviceClasses, Devices
+        What it is tuned on.
+    campaigns, leases, tasks : Campaigns, Leases, Tasks
+        Campaigns, who runs them, and what they consist of.
+    trials, seeds : Trials, Seeds
+        What was measured, and what of it a new search starts from.
+    verifications : Verifications
+        Built models, compared with the reference.
+    answers : Answers
+        What people ask.
+    upkeep : Upkeep
+        How much there is, and what may go.
+    database : Database
+        What all of them read and write; for those who look at SQL itself.
     """
+
+    def __init__(self, url: str | None = None, *, patience_s: float = 30.0) -> None:
+        self.database = database = Database(url, patience_s=patience_s)
+        self.models = Models(database)
+        self.extractions = Extractions(database)
+        self.workloads = Workloads(database)
+        self.device_classes = DeviceClasses(database)
+        self.devices = Devices(database)
+        self.campaigns = Campaigns(database)
+        self.leases = Leases(database)
+        self.tasks = Tasks(database)
+        self.trials = Trials(database)
+        self.seeds = Seeds(database)
+        self.verifications = Verifications(database)
+        self.answers = Answers(database)
+        self.upkeep = Upkeep(database)
 
     @classmethod
     def open(cls, url: str | None = None, *, create: bool = True, patience_s: float = 30.0) -> Self:
@@ -89,7 +107,7 @@ class Storage(
             The URL can't be read.
         """
         storage = cls(url, patience_s=patience_s)
-        storage._connect(create=create)
+        storage.database.connect(create=create)
         return storage
 
     @staticmethod
@@ -101,16 +119,26 @@ class Storage(
         tuple of str
             The revision before (empty where the database had no tables) and the one after.
         """
-        return Database(url, patience_s=patience_s)._upgrade()
+        return Database(url, patience_s=patience_s).upgrade()
 
     @staticmethod
     def check(url: str | None = None, *, patience_s: float = 30.0) -> str:
         """Return the revision of a database that is sound and of this release's schema; raise otherwise."""
-        return Database(url, patience_s=patience_s)._check()
+        return Database(url, patience_s=patience_s).check()
+
+    @property
+    def url(self) -> str:
+        """The URL, for people: a password in it is hidden."""
+        return self.database.url
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None where the database is on a server."""
+        return self.database.path
 
     def close(self) -> None:
         """Close every connection; calls after this raise. May be called twice."""
-        self._dispose()
+        self.database.dispose()
 
     def __enter__(self) -> Self:
         return self

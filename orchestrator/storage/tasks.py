@@ -18,7 +18,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
     require_lease,
 )
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
     storable,
@@ -44,10 +44,10 @@ __all__ = ["Tasks"]
 IN_CLAUSE = 500
 
 
-class Tasks(Database):
+class Tasks(Group):
     """Tasks of campaigns. Written by the campaign's owner; read by anyone."""
 
-    def set_tasks(self, campaign_id: int, tasks: Sequence[NewTask], *, owner: str | None = None) -> int:
+    def put(self, campaign_id: int, tasks: Sequence[NewTask], *, owner: str | None = None) -> int:
         """Store a campaign's plan and return how many of its tasks are new.
 
         A task that is there already stays as it is, so that planning again after a restart keeps
@@ -88,9 +88,9 @@ class Tasks(Database):
             ]
             return len(connection.execute(statement, rows).all())
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def update_task(
+    def update(
         self,
         task_id: int,
         *,
@@ -113,9 +113,9 @@ class Tasks(Database):
             if connection.execute(update(Task).where(Task.id == task_id).values(**values)).rowcount == 0:
                 raise NotFoundError(f"there is no task {task_id}")
 
-        self._write(work)
+        self._database.write(work)
 
-    def campaign_tasks(self, campaign_id: int) -> list[CampaignTaskRow]:
+    def of_campaign(self, campaign_id: int) -> list[CampaignTaskRow]:
         """Return a campaign's tasks with their progress, in the order they were planned."""
         # Trials that were measured without any campaign have none to compare: not NULL but no.
         ours = case((Trial.campaign_id == Task.campaign_id, 1), else_=0)
@@ -181,7 +181,7 @@ class Tasks(Database):
             .where(Task.campaign_id == campaign_id)
             .order_by(Task.id)
         )
-        return [_task_row(row) for row in self._read(lambda c: c.execute(query).all())]
+        return [_task_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
     def standings(self, pairs: Sequence[tuple[str, str]]) -> list[TaskStanding]:
         """Return what is stored for each pair of workload hash and device class, in their order."""
@@ -189,7 +189,7 @@ class Tasks(Database):
         wanted = sorted({workload for workload, _ in pairs})
         for start in range(0, len(wanted), IN_CLAUSE):
             query = _standings(wanted[start : start + IN_CLAUSE], sorted({name for _, name in pairs}))
-            for row in self._read(functools.partial(_rows, query)):
+            for row in self._database.read(functools.partial(_rows, query)):
                 found[row.hash, row.name] = TaskStanding(row.stored, row.since_best, bool(row.exhausted))
         return [found.get(pair, TaskStanding()) for pair in pairs]
 

@@ -21,7 +21,8 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
     require_lease,
 )
-from orchestrator.storage._database import Database, chunks
+from orchestrator.storage._database import chunks
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
 )
@@ -56,13 +57,13 @@ __all__ = ["Trials"]
 _PAGE = 500
 
 
-class Trials(Database):
+class Trials(Group):
     """Trials. Written by the owner of the campaign that measured them; read by anyone.
 
     A lookup of run times names a device class, and never answers with another's.
     """
 
-    def record_trials(
+    def record(
         self, trials: Sequence[NewTrial], *, campaign_id: int | None = None, owner: str | None = None
     ) -> int:
         """Store trials, all in one transaction, and return how many of them were new.
@@ -91,9 +92,9 @@ class Trials(Database):
                 require_lease(connection, campaign_id, owner)
             return insert_trials(connection, trials, rows)
 
-        return self._write(work) if rows else 0
+        return self._database.write(work) if rows else 0
 
-    def record_again(
+    def record_remeasured(
         self,
         workload_hash: str,
         device_class: str,
@@ -110,12 +111,12 @@ class Trials(Database):
         Parameters
         ----------
         campaign_id, owner : int, str or None
-            As for :meth:`record_trials`.
+            As for :meth:`record`.
 
         Raises
         ------
         LeaseLostError
-            As for :meth:`record_trials`.
+            As for :meth:`record`.
         ValueError
             A time is no number.
         """
@@ -134,9 +135,9 @@ class Trials(Database):
                     values = {"again": again, "cost_s": statistics.median(again)}
                     connection.execute(update(Trial).where(Trial.id == row.id).values(values))
 
-        self._write(work)
+        self._database.write(work)
 
-    def import_trials(self, trials: Sequence[TrialRow]) -> int:
+    def record_copies(self, trials: Sequence[TrialRow]) -> int:
         """Store trials of another store as they were recorded there, and return how many were new.
 
         Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
@@ -154,9 +155,9 @@ class Trials(Database):
         def work(connection: Connection) -> int:
             return insert_trials(connection, trials, rows)
 
-        return self._write(work) if rows else 0
+        return self._database.write(work) if rows else 0
 
-    def trial_counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    def counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""
         wanted = list(dict.fromkeys(pairs))
         counts = dict.fromkeys(wanted, 0)
@@ -178,24 +179,24 @@ class Trials(Database):
                     for row in connection.execute(query):
                         counts[row.hash, device_class] = row.trials
 
-        self._read(work)
+        self._database.read(work)
         return counts
 
     def known_candidates(self, workload_hash: str, device_class: str) -> set[str]:
         """Return the hashes of all stored candidates, failed ones too: what a search need not propose
         again."""
         query = select(Trial.candidate).where(of_pair(workload_hash, device_class))
-        return set(self._read(lambda c: c.scalars(query).all()))
+        return set(self._database.read(lambda c: c.scalars(query).all()))
 
-    def get_trial(self, trial_id: int) -> TrialRow:
+    def get(self, trial_id: int) -> TrialRow:
         """Return a trial with its trace; :class:`NotFoundError` where there is none of that id."""
         query = trials_joined(trace=True).where(Trial.id == trial_id)
-        row = self._read(lambda c: c.execute(query).one_or_none())
+        row = self._database.read(lambda c: c.execute(query).one_or_none())
         if row is None:
             raise NotFoundError(f"there is no trial {trial_id}")
         return trial_row(row, trace=True)
 
-    def trials(
+    def of_campaign(
         self,
         campaign_id: int,
         *,
@@ -217,17 +218,17 @@ class Trials(Database):
         )
         if state is not None:
             query = query.where(Trial.state == state.value)
-        return [trial_row(row, trace=False) for row in self._read(lambda c: c.execute(query).all())]
+        return [trial_row(row, trace=False) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def trials_of(self, workload_hash: str, device_class: str) -> list[TrialRow]:
+    def of_workload(self, workload_hash: str, device_class: str) -> list[TrialRow]:
         """Return all trials of a workload on a device class, failures too, with their traces.
 
         In the order they were recorded, whoever measured them.
         """
         query = trials_joined(trace=True).where(of_pair(workload_hash, device_class)).order_by(Trial.id)
-        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
+        return [trial_row(row, trace=True) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def all_trials(
+    def pages(
         self,
         *,
         engine: str | None = None,
@@ -285,7 +286,7 @@ class Trials(Database):
                 .where(ranked.c.place <= k)
                 .order_by(DeviceClass.name, Trial.cost_s, Trial.id)
             )
-        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
+        return [trial_row(row, trace=True) for row in self._database.read(lambda c: c.execute(query).all())]
 
     def best_for_model(self, model_id: int, device_class: str, engine_version: str) -> list[ModelTaskRow]:
         """Return every task of an extracted model, in the model's order, with its best trial on a device
@@ -369,13 +370,13 @@ class Trials(Database):
                 failures=row.failures,
                 best=None if row.trial_id is None else trial_row(row, trace=True),
             )
-            for row in self._read(work)
+            for row in self._database.read(work)
             # An extraction without tasks is one row of nothing.
             if row.workload_hash is not None
         ]
 
     def _page(self, query: Select[Any]) -> list[TrialRow]:
-        return [trial_row(row, trace=True) for row in self._read(lambda c: c.execute(query).all())]
+        return [trial_row(row, trace=True) for row in self._database.read(lambda c: c.execute(query).all())]
 
 
 def _values(trial: TrialRow) -> dict[str, Any]:

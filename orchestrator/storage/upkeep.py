@@ -16,8 +16,7 @@ from sqlalchemy import (
 )
 
 from orchestrator.errors import UsageError
-from orchestrator.storage._database import Database
-from orchestrator.storage._engine import vacuum
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
 )
@@ -42,7 +41,7 @@ from orchestrator.storage.rows import (
 __all__ = ["Upkeep"]
 
 
-class Upkeep(Database):
+class Upkeep(Group):
     """What is counted and deleted, whatever campaign it came from."""
 
     def statistics(self) -> StoreStatistics:
@@ -104,7 +103,7 @@ class Upkeep(Database):
                 size_bytes=_size(connection),
             )
 
-        return self._read(work)
+        return self._database.read(work)
 
     def prune(
         self,
@@ -195,7 +194,7 @@ class Upkeep(Database):
             workloads = connection.execute(delete(Workload).where(orphan)).rowcount
             return PruneCounts(before, trials, failures, workloads)
 
-        return self._read(work) if dry_run else self._write(work)
+        return self._database.read(work) if dry_run else self._database.write(work)
 
     def shrink(self) -> None:
         """Give the space of deleted rows back to the disk, where the database doesn't by itself.
@@ -203,8 +202,7 @@ class Upkeep(Database):
         SQLite writes its file anew, which takes as much space again for the moment; where another process
         holds the database, or there is no room, nothing is done: the space is used by what comes next.
         """
-        if self._path is not None:
-            vacuum(self._path, self._patience_s)
+        self._database.vacuum()
 
 
 def _count(connection: Connection, model: Any) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import (
     select,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_id,
     insert_row,
@@ -30,10 +30,10 @@ from orchestrator.storage.rows import (
 __all__ = ["Verifications"]
 
 
-class Verifications(Database):
+class Verifications(Group):
     """Verifications. Anyone who built and compared a model may write one."""
 
-    def put_verification(self, verification: NewVerification) -> int:
+    def put(self, verification: NewVerification) -> int:
         """Store a verification and return its id.
 
         Raises
@@ -49,17 +49,17 @@ class Verifications(Database):
             class_id = device_class_id(connection, device_class)
             return insert_row(connection, Verification, {**values, "device_class_id": class_id})
 
-        return self._write(work)
+        return self._database.write(work)
 
-    def latest_verification(self, model_id: int, device_class: str) -> VerificationRow | None:
+    def latest(self, model_id: int, device_class: str) -> VerificationRow | None:
         """Return the last verification of a model on a device class."""
         return self._latest(model_id, device_class, None)
 
-    def verification_for(self, model_id: int, device_class: str, records_key: str) -> VerificationRow | None:
+    def of_records(self, model_id: int, device_class: str, records_key: str) -> VerificationRow | None:
         """Return the last verification of a model as built from exactly these records."""
         return self._latest(model_id, device_class, records_key)
 
-    def verifications_after(self, campaign_id: int) -> list[VerificationRow]:
+    def after_campaign(self, campaign_id: int) -> list[VerificationRow]:
         """Return the last verification of each model of a campaign on each of its device classes.
 
         The last until the campaign ended, whoever made it: a campaign that found nothing new does not compare
@@ -94,7 +94,9 @@ class Verifications(Database):
             .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
             .order_by(models.c.position, DeviceClass.name)
         )
-        return [VerificationRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+        return [
+            VerificationRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())
+        ]
 
     def _latest(self, model_id: int, device_class: str, records_key: str | None) -> VerificationRow | None:
         table = Verification.__table__
@@ -108,5 +110,5 @@ class Verifications(Database):
         )
         if records_key is not None:
             query = query.where(Verification.records_key == records_key)
-        row = self._read(lambda c: c.execute(query).one_or_none())
+        row = self._database.read(lambda c: c.execute(query).one_or_none())
         return None if row is None else VerificationRow(**row._mapping)

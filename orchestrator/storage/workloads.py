@@ -10,7 +10,8 @@ from sqlalchemy import (
 )
 
 from orchestrator.errors import NotFoundError
-from orchestrator.storage._database import Database, chunks
+from orchestrator.storage._database import chunks
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     DeviceClass,
     Trial,
@@ -25,25 +26,25 @@ from workers.messages import Workload as WorkloadMessage
 __all__ = ["Workloads"]
 
 
-class Workloads(Database):
+class Workloads(Group):
     """Workloads. Written by anyone; to put one twice changes nothing."""
 
-    def put_workloads(self, workloads: Sequence[WorkloadMessage]) -> None:
+    def put(self, workloads: Sequence[WorkloadMessage]) -> None:
         """Store workloads that belong to no model's tasks."""
         if workloads:
-            self._write(lambda connection: insert_workloads(connection, workloads))
+            self._database.write(lambda connection: insert_workloads(connection, workloads))
 
-    def get_workload(self, workload_hash: str) -> WorkloadMessage:
+    def get(self, workload_hash: str) -> WorkloadMessage:
         """Return a workload with its module; :class:`NotFoundError` where it isn't stored."""
         query = select(Workload.hash, Workload.engine, Workload.name, Workload.flops, Workload.module).where(
             Workload.hash == workload_hash
         )
-        row = self._read(lambda c: c.execute(query).one_or_none())
+        row = self._database.read(lambda c: c.execute(query).one_or_none())
         if row is None:
             raise NotFoundError(f"no workload {workload_hash} is stored")
         return workload_message(row)
 
-    def get_workloads(self, hashes: Sequence[str]) -> list[WorkloadMessage]:
+    def get_many(self, hashes: Sequence[str]) -> list[WorkloadMessage]:
         """Return workloads with their modules; those that are not stored are left out."""
 
         def work(connection: Connection) -> list[WorkloadMessage]:
@@ -55,9 +56,9 @@ class Workloads(Database):
                 found += [WorkloadMessage(*row) for row in connection.execute(query)]
             return found
 
-        return self._read(work)
+        return self._database.read(work)
 
-    def find_workloads(self, prefix: str = "", *, limit: int = 100) -> list[WorkloadRow]:
+    def search(self, prefix: str = "", *, limit: int = 100) -> list[WorkloadRow]:
         """Return the workloads whose hash starts with ``prefix``, by hash."""
         query = (
             select(
@@ -72,9 +73,9 @@ class Workloads(Database):
             .order_by(Workload.hash)
             .limit(limit)
         )
-        return [WorkloadRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+        return [WorkloadRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def find_workload(self, prefix: str) -> WorkloadRow:
+    def resolve(self, prefix: str) -> WorkloadRow:
         """Return the one workload whose hash is, or starts with, ``prefix``.
 
         Raises
@@ -82,7 +83,7 @@ class Workloads(Database):
         NotFoundError
             None does, or several do; the text lists some.
         """
-        found = self.find_workloads(prefix, limit=6) if prefix else []
+        found = self.search(prefix, limit=6) if prefix else []
         exact = [row for row in found if row.hash == prefix]
         if exact or len(found) == 1:
             return (exact or found)[0]
@@ -91,7 +92,7 @@ class Workloads(Database):
         several = ", ".join(f"{row.hash[: len(prefix) + 6]} ({row.name})" for row in found[:5])
         raise NotFoundError(f"{prefix!r} starts the hash of several workloads: {several}; give more of it")
 
-    def workload_devices(self, workload_hash: str) -> list[str]:
+    def device_classes(self, workload_hash: str) -> list[str]:
         """Return the names of the device classes that a workload has trials on, failed ones too."""
         there = select(Trial.id).where(
             Trial.workload_id == Workload.id, Trial.device_class_id == DeviceClass.id
@@ -102,4 +103,4 @@ class Workloads(Database):
             .where(there.exists())
             .order_by(DeviceClass.name)
         )
-        return list(self._read(lambda c: c.scalars(query).all()))
+        return list(self._database.read(lambda c: c.scalars(query).all()))

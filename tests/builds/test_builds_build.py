@@ -38,7 +38,7 @@ def request_(tmp_path: Path) -> ModelRequest:
 def record(store: Storage, workload: str, device_class: str, name: str, *times: float) -> None:
     state = TrialState.OK if times else TrialState.RUN_ERROR
     measured = Measurement(state, times, "" if times else "it crashed")
-    store.record_trials([NewTrial(workload, device_class, Candidate(name, "[[],[]]"), measured)])
+    store.trials.record([NewTrial(workload, device_class, Candidate(name, "[[],[]]"), measured)])
 
 
 def test_a_build_without_records_is_whole_and_says_what_is_untuned(
@@ -79,7 +79,7 @@ def test_coverage_counts_trials_and_takes_the_fastest_of_this_device_class_alone
     device = tools.resolve_target("auto")
     model = extract_model(store, tools, request_, device)
     workload = model.tasks[0].workload.hash
-    store.put_device_class("metaschedule", type(device)(device.target, "another-class", "Other", 2, "cpu"))
+    store.device_classes.put("metaschedule", type(device)(device.target, "another-class", "Other", 2, "cpu"))
     record(store, workload, device.device_class, "slow", 3.0, 3.0)
     record(store, workload, device.device_class, "fast", 1.0, 2.0)
     record(store, workload, device.device_class, "crashing")
@@ -143,7 +143,7 @@ def test_a_record_that_cannot_be_applied_is_set_aside_with_its_reason(
         Candidate("broken", trace),
         Measurement(TrialState.OK, (1.0,)),
     )
-    store.record_trials([trial])
+    store.trials.record([trial])
     coverage = build_model(store, tools, request_, tmp_path / "lib.so").coverage
     (aside,) = (aside for task in coverage.tasks for aside in task.set_aside)
     assert aside.candidate == "broken"
@@ -157,7 +157,7 @@ def test_a_faster_record_of_another_device_class_is_taken_only_where_that_is_all
     device = tools.resolve_target("auto")
     model = extract_model(store, tools, request_, device)
     own, lent = (task.workload.hash for task in model.tasks[:2])
-    store.put_device_class("metaschedule", DeviceInfo(device.target, "another-class", "Other", 2, "cpu"))
+    store.device_classes.put("metaschedule", DeviceInfo(device.target, "another-class", "Other", 2, "cpu"))
     record(store, own, device.device_class, "ours", 3.0)
     record(store, own, "another-class", "faster", 0.1)
     record(store, lent, "another-class", "theirs", 0.1)
@@ -187,7 +187,7 @@ def test_what_can_be_borrowed_from_is_a_known_class_of_the_same_engine(
         NotFoundError, match=rf"no device class tpu is stored; there are: {device.device_class}"
     ):
         build_model(store, tools, request_, tmp_path / "lib.so", allowed=("tpu",))
-    store.put_device_class("another", DeviceInfo("llvm", "classic-class", "Some CPU", 2, "cpu"))
+    store.device_classes.put("another", DeviceInfo("llvm", "classic-class", "Some CPU", 2, "cpu"))
     with pytest.raises(UsageError, match="one of the another engine"):
         build_model(store, tools, request_, tmp_path / "lib.so", allowed=("classic-class",))
     assert not (tmp_path / "lib.so").exists()

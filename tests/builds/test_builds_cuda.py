@@ -56,12 +56,12 @@ def test_records_of_a_gpu_elsewhere_are_applied_and_the_rest_gets_default_schedu
         searcher.open("s", workload, device.target, SearchOptions(), (), (), 120)
         (candidate,) = searcher.propose("s", 1, None, 120)
         searcher.stop()
-        store.put_device_class(
+        store.device_classes.put(
             "metaschedule", replace(device, device_class=THERE, model="Some GPU", unfit="")
         )
         # In place of a measurement, which takes a GPU: the time is made up.
         trial = NewTrial(workload.hash, THERE, candidate, Measurement(TrialState.OK, (1e-6,)))
-        assert store.record_trials([trial]) == 1
+        assert store.trials.record([trial]) == 1
 
     partly = build(tmp_path, "--allow-device", THERE)
     assert (partly["tasks_tuned"], partly["tasks_total"]) == (1, 3)

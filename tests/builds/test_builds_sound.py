@@ -72,7 +72,7 @@ def model(store: Storage, tools: Toolbox, request_: ModelRequest) -> ExtractedMo
 def record(store: Storage, model: ExtractedModel, name: str, trace: list[object], seconds: float) -> None:
     candidate = Candidate(name, json.dumps([trace, []]))
     measured = Measurement(TrialState.OK, (seconds,))
-    store.record_trials(
+    store.trials.record(
         [NewTrial(model.tasks[0].workload.hash, model.device.device_class, candidate, measured)]
     )
 

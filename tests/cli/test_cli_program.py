@@ -168,7 +168,7 @@ def _break(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(Storage, "list_campaigns", broken)
+    monkeypatch.setattr("orchestrator.storage.campaigns.Campaigns.newest", broken)
 
 
 def test_a_bug_is_one_line(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

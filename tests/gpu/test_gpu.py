@@ -125,7 +125,7 @@ def test_a_campaign_measures_on_the_gpu_and_its_library_agrees_with_onnxruntime(
     campaign: tf.Outcome, place: tuple[tf.Storage, Path], gpu: DeviceInfo
 ) -> None:
     store, _ = place
-    trials = store.trials(campaign.campaign.id)
+    trials = store.trials.of_campaign(campaign.campaign.id)
     assert len(trials) == 2 * TRIALS
     assert {trial.device_class for trial in trials} == {gpu.device_class}
     assert any(trial.state is TrialState.OK for trial in trials)

@@ -83,13 +83,15 @@ def test_a_board_with_nothing_but_an_rpc_server_is_measured_on(cluster: Cluster)
     board = cluster.network.host("board", 20)
     # At their own addresses: where TVM isn't told one, both listen on all.
     head.start(
-        *[PYTHON, "-m", "tvm.exec.rpc_tracker", "--host", head.address],
+        PYTHON,
+        *["-m", "tvm.exec.rpc_tracker", "--host", head.address],
         *["--port", "9190", "--port-end", "9191"],
         log="tracker.log",
     )
     tracker = f"{head.address}:9190"
     board.start(
-        *[PYTHON, "-m", "tvm.exec.rpc_server", "--host", board.address],
+        PYTHON,
+        *["-m", "tvm.exec.rpc_server", "--host", board.address],
         *["--tracker", tracker, "--key", "board"],
         log="server.log",
     )
@@ -98,7 +100,8 @@ def test_a_board_with_nothing_but_an_rpc_server_is_measured_on(cluster: Cluster)
     ).stdout
     target = f"llvm -mcpu={cpu.strip()} -num-cores=1"
     tune = Tune(
-        *[cluster, "--ray-address", cluster.address],
+        cluster,
+        *["--ray-address", cluster.address],
         *["--device", "board", "--tracker", tracker, "--target", target],
     )
     tune.ended_well()

@@ -116,7 +116,7 @@ def states(database: Path) -> list[CampaignState]:
     if not database.exists():
         return []
     with tf.Storage.open(f"sqlite:///{database}") as store:
-        return [row.state for row in store.list_campaigns()]
+        return [row.state for row in store.campaigns.newest()]
 
 
 def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Network, desk: Host) -> None:
@@ -154,7 +154,7 @@ def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Networ
         finally:
             print(called("job", "logs", "tunefleet-coordinator")[-3000:])
     with tf.Storage.open(f"sqlite:///{database}") as store:
-        [campaign], trials = store.list_campaigns(), store.trials(1)
+        [campaign], trials = store.campaigns.newest(), store.trials.of_campaign(1)
     assert len(trials) == _TRIALS
     assert (campaign.state, campaign.message) == (CampaignState.DONE, said_of(trials))
     # The same from a shell on the head: what is stored counts, so there is nothing to measure.

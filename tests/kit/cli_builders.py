@@ -96,24 +96,24 @@ def trial(number: int, campaign_id: int, *, of: int) -> NewTrial:
 
 
 def put_model(store: Storage, *, tasks: int = 3, path: str = "/models/squeezenet.onnx") -> int:
-    store.put_device_class("metaschedule", CPU)
-    model_id = store.put_model(prepared(tasks), path)
-    store.put_extraction(model_id, "metaschedule", CPU.target, extraction(tasks))
+    store.device_classes.put("metaschedule", CPU)
+    model_id = store.models.put(prepared(tasks), path)
+    store.extractions.put(model_id, "metaschedule", CPU.target, extraction(tasks))
     return model_id
 
 
 def put_known_model(store: Storage, file: Path, *, device: DeviceInfo = CPU, shapes_key: str = "") -> int:
     """A model that is stored as what it is: its file need not be read to find it."""
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    store.put_device_class("metaschedule", device)
-    model_id = store.put_model(dataclasses.replace(prepared(), sha256=digest), str(file), shapes_key)
-    store.put_extraction(model_id, "metaschedule", device.target, extraction(3))
+    store.device_classes.put("metaschedule", device)
+    model_id = store.models.put(dataclasses.replace(prepared(), sha256=digest), str(file), shapes_key)
+    store.extractions.put(model_id, "metaschedule", device.target, extraction(3))
     return model_id
 
 
 def put_campaign(store: Storage, *, name: str | None = None, **spec: Any) -> int:
     """A campaign that waits for a coordinator, and no more."""
-    return store.create_campaign(
+    return store.campaigns.create(
         engine="metaschedule",
         spec={"targets": ["auto"], **spec},
         models=[NewCampaignModel("/models/squeezenet.onnx", {"x": (1, 3, 224, 224)})],
@@ -125,33 +125,35 @@ def put_campaign(store: Storage, *, name: str | None = None, **spec: Any) -> int
 def begin(store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET) -> None:
     """Hold a campaign and plan its tasks, as a coordinator does."""
     model_id = put_model(store, tasks=tasks)
-    assert store.acquire_lease(campaign_id, OWNER, 60.0)
-    store.transition(campaign_id, CampaignState.EXTRACTING, owner=OWNER)
-    store.set_campaign_model(campaign_id, 0, model_id)
+    assert store.leases.acquire(campaign_id, OWNER, 60.0)
+    store.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner=OWNER)
+    store.campaigns.set_model(campaign_id, 0, model_id)
     plan(store, campaign_id, tasks=tasks, budget=budget)
-    store.transition(campaign_id, CampaignState.TUNING, owner=OWNER)
+    store.campaigns.transition(campaign_id, CampaignState.TUNING, owner=OWNER)
 
 
 def plan(
     store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET, owner: str = OWNER
 ) -> None:
-    stored = [s.stored for s in store.standings([(workload(n).hash, CPU.device_class) for n in range(tasks)])]
+    stored = [
+        s.stored for s in store.tasks.standings([(workload(n).hash, CPU.device_class) for n in range(tasks)])
+    ]
     planned = [
         NewTask(workload(n).hash, CPU.device_class, task_name(n), 1 + n % 4, budget, stored[n])
         for n in range(tasks)
     ]
-    store.set_tasks(campaign_id, planned, owner=owner)
+    store.tasks.put(campaign_id, planned, owner=owner)
 
 
 def measure(store: Storage, campaign_id: int, *, of: int, trials: range, owner: str = OWNER) -> int:
     found = [trial(number, campaign_id, of=of) for number in trials]
-    return store.record_trials(found, campaign_id=campaign_id, owner=owner)
+    return store.trials.record(found, campaign_id=campaign_id, owner=owner)
 
 
 def verify(store: Storage, campaign_id: int, *, agree: bool = True) -> None:
-    model_id = store.campaign_models(campaign_id)[0].model_id
+    model_id = store.campaigns.models(campaign_id)[0].model_id
     assert model_id is not None
-    store.put_verification(
+    store.verifications.put(
         NewVerification(
             model_id,
             CPU.device_class,
@@ -173,13 +175,15 @@ def tuned(store: Storage, *, name: str | None = None, budget: int = BUDGET) -> i
     """A campaign that is done: three tasks, all trials of their budgets, a verification."""
     campaign_id = put_campaign(store, name=name, trials_per_task=budget)
     begin(store, campaign_id, budget=budget)
-    for row in store.campaign_tasks(campaign_id):
+    for row in store.tasks.of_campaign(campaign_id):
         measure(store, campaign_id, of=int(row.workload_hash[:4], 16), trials=range(row.stored, budget))
-        store.update_task(row.id, state=TaskState.SATISFIED, note=f"{budget} trials")
+        store.tasks.update(row.id, state=TaskState.SATISFIED, note=f"{budget} trials")
     verify(store, campaign_id)
-    store.add_active_time(campaign_id, 192.0)
-    measured = sum(row.measured for row in store.campaign_tasks(campaign_id))
-    store.transition(campaign_id, CampaignState.DONE, message=f"measured {measured} trials", owner=OWNER)
+    store.campaigns.add_active_time(campaign_id, 192.0)
+    measured = sum(row.measured for row in store.tasks.of_campaign(campaign_id))
+    store.campaigns.transition(
+        campaign_id, CampaignState.DONE, message=f"measured {measured} trials", owner=OWNER
+    )
     # An instant has milliseconds: what comes next is later.
     time.sleep(0.002)
     return campaign_id

@@ -169,7 +169,7 @@ class Followed:
 
 def trials(store: Storage, campaign: int) -> int:
     """Count the stored trials of a campaign's tasks."""
-    return sum(row.stored for row in store.campaign_tasks(campaign))
+    return sum(row.stored for row in store.tasks.of_campaign(campaign))
 
 
 #: A node's helpers: where Ray was killed, they try for a minute to tell its head, which is gone too.

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import orchestrator as tf
@@ -138,7 +139,13 @@ class Tune:
         self.cluster, self.trials = cluster, trials
         head = cluster.head
         self._log = head.folder / "tune.log"
-        command = [PYTHON.parent / "tunefleet", "tune", "tiny.onnx", "--db", cluster.database]
+        command: list[str | Path] = [
+            PYTHON.parent / "tunefleet",
+            "tune",
+            "tiny.onnx",
+            "--db",
+            cluster.database,
+        ]
         budget = ["--trials", str(trials), "--tasks", "conv2d|matmul", "--min-repeat-ms", "40"]
         self.started = time.monotonic()
         self.process = head.start(*command, *budget, *options, log="tune.log")
@@ -152,7 +159,7 @@ class Tune:
         if not (self.cluster.head.home / "records.db").exists():
             return []
         with self.cluster.store() as store:
-            return [trial for row in store.list_campaigns() for trial in store.trials(row.id)]
+            return [trial for row in store.campaigns.newest() for trial in store.trials.of_campaign(row.id)]
 
     def over(self, seconds: float) -> bool:
         """Say whether it runs longer than this."""
@@ -178,9 +185,9 @@ class Tune:
             raise AssertionError(f"it does not end within {seconds:g} s: {self.said()}") from None
         assert self.process.returncode == 0, self.said()
         with self.cluster.store() as store:
-            row = store.get_campaign(1)
-            assert (row.state, row.message) == (CampaignState.DONE, said_of(store.trials(1)))
-            assert {task.state for task in store.campaign_tasks(1)} == {TaskState.SATISFIED}
+            row = store.campaigns.get(1)
+            assert (row.state, row.message) == (CampaignState.DONE, said_of(store.trials.of_campaign(1)))
+            assert {task.state for task in store.tasks.of_campaign(1)} == {TaskState.SATISFIED}
         found = self.trials_stored()
         assert len({(trial.workload_hash, trial.candidate) for trial in found}) == len(found) == self.trials
         assert [trial.message for trial in found if trial.state is TrialState.DEVICE_LOST] == []

@@ -25,24 +25,24 @@ def plan(store: Storage, spec: CampaignSpec, numbers: tuple[int, ...]) -> tuple[
     tensor = TensorSpec("x", (1, 3, 8, 8), "float32")
     prepared = PreparedModel(f"{hash(numbers) % 2**64:064x}", "model", b"onnx", (tensor,), (tensor,))
     tasks = tuple(TaskSpec(f"task{n}", n, workload(n)) for n in numbers)
-    model_id = store.put_model(prepared, "/model.onnx")
-    store.put_device_class("plain", CPU)
-    store.put_extraction(model_id, "plain", CPU.target, Extraction(tasks, "1"))
+    model_id = store.models.put(prepared, "/model.onnx")
+    store.device_classes.put("plain", CPU)
+    store.extractions.put(model_id, "plain", CPU.target, Extraction(tasks, "1"))
     extracted = ExtractedModel(model_id, ModelRequest(path="/model.onnx"), prepared, CPU, tasks, "1", False)
     wanted = [
         WantedTask(t.workload.hash, CPU.device_class, t.name, t.weight, t.workload.flops) for t in tasks
     ]
     planned = plan_tasks(
         wanted,
-        store.standings([(task.workload_hash, task.device_class) for task in wanted]),
+        store.tasks.standings([(task.workload_hash, task.device_class) for task in wanted]),
         trials=spec.trials,
         trials_per_task=spec.trials_per_task,
         plateau=spec.plateau,
     )
-    campaign = store.create_campaign(
+    campaign = store.campaigns.create(
         engine="plain", spec={}, models=[NewCampaignModel("/model.onnx")], owner=OWNER, ttl_s=600
     )
-    store.set_tasks(
+    store.tasks.put(
         campaign,
         [
             NewTask(p.task.workload_hash, p.task.device_class, p.task.name, p.task.weight, p.budget)

@@ -111,7 +111,7 @@ class Host:
     @property
     def init(self) -> int:
         """Id, out here, of the host's first process."""
-        return next(iter(psutil.Process(self.keeper.pid).children())).pid
+        return int(next(iter(psutil.Process(self.keeper.pid).children())).pid)
 
     def environment(self) -> dict[str, str]:
         """Return what a login there would set: nothing of the tests' own but the path to this repository."""

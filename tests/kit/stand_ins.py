@@ -223,25 +223,25 @@ def run_campaign(
     agree: bool = True,
 ) -> Outcome:
     """Measure what is missing of each task's 32 trials, and rest in a state."""
-    owner = store.get_campaign(campaign_id).lease_owner or build.OWNER
-    assert store.acquire_lease(campaign_id, owner, 60.0)
-    store.transition(campaign_id, CampaignState.EXTRACTING, owner=owner)
-    model_id = build.put_model(store, path=store.campaign_models(campaign_id)[0].path)
-    store.set_campaign_model(campaign_id, 0, model_id)
+    owner = store.campaigns.get(campaign_id).lease_owner or build.OWNER
+    assert store.leases.acquire(campaign_id, owner, 60.0)
+    store.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner=owner)
+    model_id = build.put_model(store, path=store.campaigns.models(campaign_id)[0].path)
+    store.campaigns.set_model(campaign_id, 0, model_id)
     build.plan(store, campaign_id, owner=owner)
-    store.transition(campaign_id, CampaignState.TUNING, owner=owner)
-    stored = sum(row.stored for row in store.campaign_tasks(campaign_id))
+    store.campaigns.transition(campaign_id, CampaignState.TUNING, owner=owner)
+    stored = sum(row.stored for row in store.tasks.of_campaign(campaign_id))
     measured = 0
-    for row in store.campaign_tasks(campaign_id):
+    for row in store.tasks.of_campaign(campaign_id):
         measured += build.measure(
             store, campaign_id, of=int(row.workload_hash[:4], 16), trials=range(build.BUDGET), owner=owner
         )
-        store.update_task(row.id, state=TaskState.SATISFIED, note="32 trials")
+        store.tasks.update(row.id, state=TaskState.SATISFIED, note="32 trials")
         if listener is not None:
             listener.activity(f"measuring {row.name}")
             listener.changed(campaign_id)
     message = "" if state is CampaignState.DONE else "interrupted"
-    final = store.transition(campaign_id, state, message=message, owner=owner)
-    path = store.campaign_models(campaign_id)[0].path
+    final = store.campaigns.transition(campaign_id, state, message=message, owner=owner)
+    path = store.campaigns.models(campaign_id)[0].path
     reports = () if interrupted else (report(path, agree=agree),)
     return Outcome(final, reports, measured, stored, measured, interrupted)

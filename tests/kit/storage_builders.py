@@ -56,11 +56,11 @@ def failed(
 
 def stock(storage: Storage, *numbers: int) -> int:
     """Store both device classes and a model with these workloads, for the CPU and the GPU; return its id."""
-    storage.put_device_class("metaschedule", CPU)
-    storage.put_device_class("metaschedule", GPU)
-    model_id = storage.put_model(model(), "/models/model0.onnx")
+    storage.device_classes.put("metaschedule", CPU)
+    storage.device_classes.put("metaschedule", GPU)
+    model_id = storage.models.put(model(), "/models/model0.onnx")
     for device in (CPU, GPU):
-        storage.put_extraction(model_id, "metaschedule", device.target, extraction(*(numbers or (0,))))
+        storage.extractions.put(model_id, "metaschedule", device.target, extraction(*(numbers or (0,))))
     return model_id
 
 
@@ -70,7 +70,7 @@ def campaign(storage: Storage, **changes: object) -> int:
         "spec": {"trials": 64},
         "models": [NewCampaignModel("/models/model0.onnx", {"x": (1, 3, 8, 8)})],
     }
-    return storage.create_campaign(**{**values, **changes})  # type: ignore[arg-type]
+    return storage.campaigns.create(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def task(of: int = 0, *, on: DeviceInfo = CPU, budget: int = 32, stored: int = 0) -> NewTask:

@@ -29,7 +29,7 @@ def main(url: str, path: str) -> None:
         own = tvm.target.Target(json.loads(device.target))
         other = tvm.target.Target({**json.loads(device.target), "num-cores": device.cores + 1})
         host = tvm.target.Target(json.loads(device.target), host="llvm")
-        database = RecordDatabase(store.history, device.target, device.device_class, tasks)
+        database = RecordDatabase(store.seeds.fastest, device.target, device.device_class, tasks)
         said: dict[str, Any] = {
             "kernels": [],
             "len": len(database),

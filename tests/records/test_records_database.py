@@ -49,10 +49,10 @@ def url(tools: Toolbox, path: Path, tmp_path_factory: pytest.TempPathFactory) ->
             NewTrial(key, device.device_class, UNTOUCHED, Measurement(TrialState.OK, OWN)) for key in keys[1:]
         ]
         for other in others:
-            store.put_device_class("metaschedule", other)
+            store.device_classes.put("metaschedule", other)
             faster = Measurement(TrialState.OK, FASTER)
             trials += [NewTrial(key, other.device_class, UNTOUCHED, faster) for key in keys]
-        store.record_trials(trials)
+        store.trials.record(trials)
     return url
 
 

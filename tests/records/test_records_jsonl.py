@@ -39,17 +39,17 @@ def trial(number: int, of: int, on: DeviceInfo, seconds: float | None) -> NewTri
 
 
 def fill(store: Storage, *numbers: int) -> None:
-    store.put_device_class("metaschedule", CPU)
-    store.put_device_class("metaschedule", GPU)
-    store.put_workloads([workload(n) for n in range(3)])
-    store.record_trials(
+    store.device_classes.put("metaschedule", CPU)
+    store.device_classes.put("metaschedule", GPU)
+    store.workloads.put([workload(n) for n in range(3)])
+    store.trials.record(
         [trial(n, n % 3, GPU if n % 5 == 4 else CPU, None if n % 4 == 3 else 1e-3 / (n + 1)) for n in numbers]
     )
 
 
 def content(store: Storage) -> list[TrialRow]:
     """All trials without what is a store's own: their numbers, their order, their campaigns."""
-    rows = [replace(row, id=0, campaign_id=None) for page in store.all_trials(page=7) for row in page]
+    rows = [replace(row, id=0, campaign_id=None) for page in store.trials.pages(page=7) for row in page]
     return sorted(rows, key=lambda row: (row.workload_hash, row.device_class, row.candidate))
 
 
@@ -102,9 +102,9 @@ def test_what_is_exported_and_imported_is_the_same_to_the_last_field(
     assert (took.trials, took.imported, took.failed, took.workloads) == (20, 20, 5, 3)
     assert content(other) == content(store)
     hashes = [workload(n).hash for n in range(3)]
-    assert other.get_workloads(hashes) == store.get_workloads(hashes)
-    assert [replace(row, id=0) for row in other.device_classes()] == [
-        replace(row, id=0) for row in store.device_classes()
+    assert other.workloads.get_many(hashes) == store.workloads.get_many(hashes)
+    assert [replace(row, id=0) for row in other.device_classes.all()] == [
+        replace(row, id=0) for row in store.device_classes.all()
     ]
 
 
@@ -213,7 +213,7 @@ def test_a_device_class_that_is_another_here_is_a_bad_line(
     store: Storage, other: Storage, tmp_path: Path
 ) -> None:
     path = export_records(store, tmp_path / "all.jsonl").path
-    other.put_device_class("metaschedule", replace(CPU, cores=4))
+    other.device_classes.put("metaschedule", replace(CPU, cores=4))
     with pytest.raises(UsageError, match="stored with cores 4, and this has 2"):
         import_records(other, path)
     # Its trials have no device class then, and the others' have.
@@ -242,7 +242,7 @@ def test_merging_twice_changes_nothing_the_second_time(store: Storage, other: St
 
 
 def test_stores_with_one_name_for_two_devices_are_not_merged(store: Storage, other: Storage) -> None:
-    other.put_device_class("metaschedule", replace(GPU, model="Another GPU"))
+    other.device_classes.put("metaschedule", replace(GPU, model="Another GPU"))
     with pytest.raises(StorageError, match=r"can't be merged: device class gpu-b .* 'Another GPU'"):
         merge_store(other, store)
     assert content(other) == []

@@ -110,8 +110,8 @@ def stored(store: Storage, device: DeviceInfo) -> dict[str, TrialRow]:
     """All trials, by their configuration."""
     return {
         json.dumps(json.loads(trial.trace or "")): trial
-        for row in store.find_workloads()
-        for trial in store.trials_of(row.hash, device.device_class)
+        for row in store.workloads.search()
+        for trial in store.trials.of_workload(row.hash, device.device_class)
     }
 
 
@@ -137,7 +137,7 @@ def test_what_stock_wrote_is_imported_line_by_line(
     assert (trials[4].state, trials[4].times) == (TrialState.RUN_TIMEOUT, ())
     assert trials[4].message == "AutoTVM error 7 (RUN_TIMEOUT)"
     assert len({trial.token for trial in trials}) == 5
-    assert store.get_workload(task.workload.hash) == task.workload
+    assert store.workloads.get(task.workload.hash) == task.workload
 
 
 def test_a_second_import_adds_nothing(store: Storage, tools: Toolbox, device: DeviceInfo, log: Path) -> None:
@@ -162,8 +162,8 @@ def test_of_two_lines_of_a_candidate_the_one_that_succeeded_counts(
 def test_a_dry_run_stores_nothing(store: Storage, tools: Toolbox, device: DeviceInfo, log: Path) -> None:
     report = import_log(store, tools, log, dry_run=True)
     assert (report.imported, report.dry_run) == (5, True)
-    assert store.find_workloads() == []
-    assert store.find_device_class(device.device_class) is None
+    assert store.workloads.search() == []
+    assert store.device_classes.find(device.device_class) is None
 
 
 def test_broken_lines_are_named_by_number_and_reason(
@@ -205,7 +205,7 @@ def test_broken_lines_are_named_by_number_and_reason(
     for number, (text, (_, reason)) in enumerate(zip(said, broken, strict=True), 3):
         assert text.startswith(f"  line {number}: ")
         assert reason in text
-    assert store.find_workloads() == []
+    assert store.workloads.search() == []
     report = import_log(store, tools, log, skip_bad=True)
     assert [line.number for line in report.bad] == list(range(3, 3 + len(broken)))
     assert (report.imported, len(stored(store, device))) == (1, 1)
@@ -276,7 +276,7 @@ def test_an_export_is_what_stock_had_written(
     store: Storage, tools: Toolbox, log: Path, tmp_path: Path
 ) -> None:
     import_log(store, tools, log)
-    (workload,) = store.find_workloads()
+    (workload,) = store.workloads.search()
     path = tmp_path / "out.log"
     export_log(store, tools, path, workload=workload.hash[:8])
     for old, new in zip(*(sorted(lines_of(file), key=config_of) for file in (log, path)), strict=True):
@@ -309,7 +309,7 @@ def test_failures_keep_number_and_message_both_ways(
     for line, (_, state, message) in zip(records, own, strict=True):
         assert line.record is not None
         failed = Measurement(state, (), message)
-        store.record_trials(
+        store.trials.record(
             [NewTrial(first.workload_hash, device.device_class, line.record.candidate, failed)]
         )
     path = tmp_path / "out.log"

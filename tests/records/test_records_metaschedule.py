@@ -127,7 +127,7 @@ def model(
     for key, (good, *others) in candidates.items():
         measured = [(good, Measurement(TrialState.OK, (2e-4, 3e-4)))]
         measured += [(other, Measurement(TrialState.BUILD_TIMEOUT, (), "killed")) for other in others]
-        store.record_trials([NewTrial(key, device.device_class, c, m) for c, m in measured])
+        store.trials.record([NewTrial(key, device.device_class, c, m) for c, m in measured])
     return extracted
 
 
@@ -135,8 +135,8 @@ def stored(store: Storage, device: DeviceInfo) -> dict[tuple[str, str], TrialRow
     """All trials, by workload and candidate."""
     return {
         (row.hash, trial.candidate): trial
-        for row in store.find_workloads()
-        for trial in store.trials_of(row.hash, device.device_class)
+        for row in store.workloads.search()
+        for trial in store.trials.of_workload(row.hash, device.device_class)
     }
 
 
@@ -234,7 +234,7 @@ def test_a_record_of_another_target_is_refused_with_the_target_that_takes_it(
     assert f"  {RECORDS} line 1: it was measured for another target; --target '" in said
     taking = said.rpartition("--target '")[2].partition("'")[0]
     assert import_log(store, tools, log, target=taking, skip_bad=True).imported == 1
-    (device_class,) = {c.name for c in store.device_classes("metaschedule")}
+    (device_class,) = {c.name for c in store.device_classes.all("metaschedule")}
     assert device_class != device.device_class
     assert import_log(store, tools, log, skip_bad=True).imported == len(others)
 
@@ -282,7 +282,7 @@ def test_broken_lines_are_named_by_file_number_and_reason(
     for number, (text, (_, reason)) in enumerate(zip(said[2:], broken, strict=True), 2):
         assert text.startswith(f"  {RECORDS} line {number}: ")
         assert reason in text
-    assert store.find_workloads() == []
+    assert store.workloads.search() == []
     report = import_log(store, tools, log, skip_bad=True)
     assert (report.imported, len(stored(store, device))) == (1, 1)
 
@@ -382,7 +382,7 @@ def test_a_trial_that_does_not_apply_any_more_is_left_out_and_named(
 ) -> None:
     key = model.tasks[0].workload.hash
     stale = Candidate("stale", '[[["NoSuchInstruction",[],[],[]]],[]]')
-    store.record_trials([NewTrial(key, device.device_class, stale, Measurement(TrialState.OK, (1e-6,)))])
+    store.trials.record([NewTrial(key, device.device_class, stale, Measurement(TrialState.OK, (1e-6,)))])
     report = export_log(store, tools, tmp_path / "database", request=model.request)
     assert len(report.left_out) == 1
     assert report.left_out[0].startswith("candidate stale: its trace does not apply")

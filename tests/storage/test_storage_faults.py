@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     file = tmp_path / "records.db"
     with Storage.open(str(file)) as storage:
         stock(storage)
-        storage.record_trials([ok(1, 1.0)])
+        storage.trials.record([ok(1, 1.0)])
     return file
 
 
@@ -56,7 +56,7 @@ def public() -> Iterator[Path]:
 
 def stored(path: Path) -> set[str]:
     with Storage.open(str(path)) as storage:
-        return storage.known_candidates(workload().hash, CPU.device_class)
+        return storage.trials.known_candidates(workload().hash, CPU.device_class)
 
 
 def test_a_lock_that_goes_away_is_waited_for(path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_lock_that_goes_away_is_waited_for(path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         timer = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
         timer.start()
-        assert storage.record_trials([ok(2, 1.0)]) == 1
+        assert storage.trials.record([ok(2, 1.0)]) == 1
         timer.join()
     other.close()
 
@@ -76,21 +76,21 @@ def test_a_lock_that_stays_is_an_error_after_a_bounded_wait(path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with pytest.raises(StorageError, match="is locked by another process"):
-            storage.record_trials([ok(2, 1.0)])
+            storage.trials.record([ok(2, 1.0)])
         assert time.monotonic() - began < 5.0
         # Reading goes on beside a writer.
-        assert storage.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
+        assert storage.trials.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
         other.execute("ROLLBACK")
-        assert storage.record_trials([ok(2, 1.0)]) == 1
+        assert storage.trials.record([ok(2, 1.0)]) == 1
     other.close()
 
 
 def test_a_full_disk_keeps_all_there_was_and_the_write_can_be_repeated(path: Path) -> None:
     with Storage.open(str(path)) as storage:
-        assert storage._engine is not None
+        assert storage.database.engine is not None
         limit = [1]
 
-        @event.listens_for(storage._engine, "checkout")
+        @event.listens_for(storage.database.engine, "checkout")
         def _limit(connection: sqlite3.Connection, *_: object) -> None:
             connection.execute(f"PRAGMA max_page_count = {limit[0]}")
 
@@ -98,10 +98,10 @@ def test_a_full_disk_keeps_all_there_was_and_the_write_can_be_repeated(path: Pat
         big = ok(2, 1.0)
         big = type(big)(**{**vars(big), "candidate": Candidate("candidate-2", noise)})
         with pytest.raises(StorageError, match="is full"):
-            storage.record_trials([ok(3, 1.0), big])
-        assert storage.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
+            storage.trials.record([ok(3, 1.0), big])
+        assert storage.trials.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
         limit[0] = 1_000_000
-        assert storage.record_trials([ok(3, 1.0), big]) == 2
+        assert storage.trials.record([ok(3, 1.0), big]) == 2
     assert stored(path) == {"candidate-1", "candidate-2", "candidate-3"}
 
 
@@ -111,9 +111,9 @@ def test_a_read_only_file_can_be_read_and_says_so_when_written(path: Path, publi
     file.chmod(0o444)
     public.chmod(0o777)
     with ordinary_user(), Storage.open(str(file), patience_s=0.3) as storage:
-        assert storage.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
+        assert storage.trials.known_candidates(workload().hash, CPU.device_class) == {"candidate-1"}
         with pytest.raises(StorageError, match="is read-only"):
-            storage.record_trials([ok(2, 1.0)])
+            storage.trials.record([ok(2, 1.0)])
     assert stored(path) == {"candidate-1"}
 
 
@@ -145,15 +145,15 @@ def test_a_damaged_database_is_a_clear_error(path: Path) -> None:
 
 def test_a_database_that_disappears_is_noticed_and_comes_back(path: Path) -> None:
     with Storage.open(str(path)) as storage:
-        storage.record_trials([ok(2, 1.0)])
+        storage.trials.record([ok(2, 1.0)])
         hidden = path.with_suffix(".hidden")
         path.rename(hidden)
         for _ in range(2):
             with pytest.raises(StorageError, match="is gone"):
-                storage.record_trials([ok(3, 1.0)])
+                storage.trials.record([ok(3, 1.0)])
         assert not path.exists()
         hidden.rename(path)
-        assert storage.record_trials([ok(3, 1.0)]) == 1
+        assert storage.trials.record([ok(3, 1.0)]) == 1
     assert stored(path) == {"candidate-1", "candidate-2", "candidate-3"}
 
 
@@ -163,7 +163,7 @@ def test_a_database_that_was_replaced_is_noticed(path: Path) -> None:
     with Storage.open(str(path)) as storage:
         copy.replace(path)
         with pytest.raises(StorageError, match="was replaced"):
-            storage.record_trials([ok(2, 1.0)])
+            storage.trials.record([ok(2, 1.0)])
 
 
 def test_what_isnt_there_isnt_made_unless_asked(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_closed_storage_says_so(path: Path) -> None:
     storage.close()
     storage.close()
     with pytest.raises(StorageError, match="was closed"):
-        storage.list_campaigns()
+        storage.campaigns.newest()
 
 
 def test_threads_share_a_storage(path: Path) -> None:
@@ -192,8 +192,8 @@ def test_threads_share_a_storage(path: Path) -> None:
         def work(first: int) -> None:
             try:
                 for n in range(first, first + 20):
-                    storage.record_trials([ok(n, 1.0)])
-                    storage.best(workload().hash, CPU.device_class)
+                    storage.trials.record([ok(n, 1.0)])
+                    storage.trials.best(workload().hash, CPU.device_class)
             except BaseException as exc:
                 errors.append(exc)
 

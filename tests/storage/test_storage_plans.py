@@ -23,7 +23,7 @@ Call = Callable[[Storage], object]
 def statements_of(storage: Storage, call: Callable[[], object]) -> list[tuple[str, Any]]:
     """Note the statements of a call, with their parameters."""
     seen: list[tuple[str, Any]] = []
-    engine = storage._engine
+    engine = storage.database.engine
     assert engine is not None
 
     def note(_c: object, _cur: object, statement: str, parameters: Any, _ctx: object, _many: bool) -> None:
@@ -42,8 +42,8 @@ def explained(storage: Storage, how: str, call: Callable[[], object]) -> list[An
     """Ask the database how it answers the statements of a call."""
     statements = statements_of(storage, call)
     assert statements
-    assert storage._engine is not None
-    with storage._engine.connect() as connection:
+    assert storage.database.engine is not None
+    with storage.database.engine.connect() as connection:
         return [
             row
             for statement, parameters in statements
@@ -59,8 +59,8 @@ def plan_of(storage: Storage, call: Callable[[], object]) -> list[str]:
 def fill(storage: Storage) -> None:
     stock(storage, 0, 1)
     campaign_id = campaign(storage)
-    storage.set_tasks(campaign_id, [task(0), task(1), task(0, on=GPU)])
-    storage.record_trials([ok(n, 1.0 + n, of=n % 2, campaign=campaign_id) for n in range(40)])
+    storage.tasks.put(campaign_id, [task(0), task(1), task(0, on=GPU)])
+    storage.trials.record([ok(n, 1.0 + n, of=n % 2, campaign=campaign_id) for n in range(40)])
 
 
 @pytest.fixture
@@ -72,40 +72,40 @@ def filled(tmp_path: Path) -> Iterator[Storage]:
 
 
 HOT: dict[str, tuple[Call, str]] = {
-    "best": (lambda s: s.best(workload().hash, CPU.device_class), BEST),
-    "all-classes": (lambda s: s.best(workload().hash), BEST),
-    "history": (lambda s: s.history(workload().hash, CPU.device_class, limit=4), BEST),
+    "best": (lambda s: s.trials.best(workload().hash, CPU.device_class), BEST),
+    "all-classes": (lambda s: s.trials.best(workload().hash), BEST),
+    "history": (lambda s: s.seeds.fastest(workload().hash, CPU.device_class, limit=4), BEST),
     "counts": (
-        lambda s: s.trial_counts([(workload().hash, CPU.device_class)]),
+        lambda s: s.trials.counts([(workload().hash, CPU.device_class)]),
         "trials USING COVERING INDEX",
     ),
-    "standings": (lambda s: s.standings([(workload().hash, CPU.device_class)]), BEST),
-    "model": (lambda s: s.best_for_model(1, CPU.device_class, "0.27.0"), BEST),
-    "progress": (lambda s: s.campaign_tasks(1), BEST),
+    "standings": (lambda s: s.tasks.standings([(workload().hash, CPU.device_class)]), BEST),
+    "model": (lambda s: s.trials.best_for_model(1, CPU.device_class, "0.27.0"), BEST),
+    "progress": (lambda s: s.tasks.of_campaign(1), BEST),
     "known": (
-        lambda s: s.known_candidates(workload().hash, CPU.device_class),
+        lambda s: s.trials.known_candidates(workload().hash, CPU.device_class),
         "trials USING COVERING INDEX",
     ),
-    "campaign": (lambda s: s.trials(1, limit=10), "ix_trials_campaign_id_id"),
-    "related": (lambda s: s.related(workload().hash, CPU.device_class), NAMED),
-    "fastest-related": (lambda s: s.fastest_related(workload().hash, CPU.device_class, 2), NAMED),
+    "campaign": (lambda s: s.trials.of_campaign(1, limit=10), "ix_trials_campaign_id_id"),
+    "related": (lambda s: s.seeds.latest_related(workload().hash, CPU.device_class), NAMED),
+    "fastest-related": (lambda s: s.seeds.fastest_related(workload().hash, CPU.device_class, 2), NAMED),
     "improvements": (
-        lambda s: s.improvements(workload().hash, CPU.device_class),
+        lambda s: s.answers.history(workload().hash, CPU.device_class),
         "trials USING COVERING INDEX",
     ),
     "model-improvements": (
-        lambda s: s.model_improvements(1, CPU.device_class, "0.27.0"),
+        lambda s: s.answers.model_history(1, CPU.device_class, "0.27.0"),
         "trials USING COVERING INDEX",
     ),
-    "slowest": (lambda s: s.slowest_tasks(1, CPU.device_class, "0.27.0"), BEST),
-    "failures": (lambda s: s.failures(workload_hash=workload().hash), BEST),
-    "campaign-failures": (lambda s: s.failures(campaign_id=1), "ix_trials_campaign_id_id"),
-    "compare": (lambda s: s.compare_tasks(1, 2), BEST),
+    "slowest": (lambda s: s.answers.slowest(1, CPU.device_class, "0.27.0"), BEST),
+    "failures": (lambda s: s.answers.failures(workload_hash=workload().hash), BEST),
+    "campaign-failures": (lambda s: s.answers.failures(campaign_id=1), "ix_trials_campaign_id_id"),
+    "compare": (lambda s: s.answers.compare(1, 2), BEST),
     "workload-devices": (
-        lambda s: s.workload_devices(workload().hash),
+        lambda s: s.workloads.device_classes(workload().hash),
         "trials USING COVERING INDEX",
     ),
-    "model-devices": (lambda s: s.model_devices(1), BEST),
+    "model-devices": (lambda s: s.extractions.device_classes(1), BEST),
 }
 
 
@@ -119,18 +119,24 @@ def test_a_hot_query_uses_its_index_and_scans_nothing(filled: Storage, call: Cal
 
 
 def test_the_best_is_read_off_the_index_without_sorting(filled: Storage) -> None:
-    plan = plan_of(filled, lambda: filled.best(workload().hash, CPU.device_class))
+    plan = plan_of(filled, lambda: filled.trials.best(workload().hash, CPU.device_class))
     assert not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
 def test_a_models_best_is_one_statement(filled: Storage) -> None:
-    assert len(statements_of(filled, lambda: filled.best_for_model(1, CPU.device_class, "0.27.0"))) == 1
-    assert len(statements_of(filled, lambda: filled.campaign_tasks(1))) == 1
+    assert (
+        len(statements_of(filled, lambda: filled.trials.best_for_model(1, CPU.device_class, "0.27.0"))) == 1
+    )
+    assert len(statements_of(filled, lambda: filled.tasks.of_campaign(1))) == 1
 
 
 @pytest.mark.parametrize(
     "call",
-    [lambda s: s.stored_best(), lambda s: s.failures(), lambda s: s.failures(device_class=CPU.device_class)],
+    [
+        lambda s: s.answers.best(),
+        lambda s: s.answers.failures(),
+        lambda s: s.answers.failures(device_class=CPU.device_class),
+    ],
     ids=["stored-best", "failures", "failures-of-a-class"],
 )
 def test_a_question_to_all_workloads_looks_each_of_them_up(
@@ -166,9 +172,9 @@ def crowded(postgres: Any) -> Iterator[Storage]:
         fill(storage)
         for statement in _MANY.split(";"):
             deflated = {"deflated": zlib.compress(os.urandom(600).hex().encode(), 0)}
-            storage._write(lambda c, s=statement, d=deflated: c.execute(text(s), d))  # type: ignore[misc]
-        assert storage._engine is not None
-        with storage._engine.connect() as connection:
+            storage.database.write(lambda c, s=statement, d=deflated: c.execute(text(s), d))  # type: ignore[misc]
+        assert storage.database.engine is not None
+        with storage.database.engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
         yield storage
 

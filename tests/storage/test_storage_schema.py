@@ -22,11 +22,13 @@ from tests.kit.storage_builders import model, stock
 
 def set_revision(url: str, revision: str) -> None:
     with Storage.open(url) as storage:
-        storage._write(lambda c: c.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'")))
+        storage.database.write(
+            lambda c: c.execute(text(f"UPDATE alembic_version SET version_num = '{revision}'"))
+        )
 
 
 def test_the_tables_of_the_migrations_are_those_of_the_models(storage: Storage) -> None:
-    engine = storage._engine
+    engine = storage.database.engine
     assert engine is not None
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -43,9 +45,9 @@ def test_the_revisions_written_out_are_the_files_there() -> None:
 
 def test_a_new_database_is_made_and_found_again(url: str) -> None:
     with Storage.open(url) as storage:
-        model_id = storage.put_model(model(), "/a.onnx")
+        model_id = storage.models.put(model(), "/a.onnx")
     with Storage.open(url, create=False) as storage:
-        assert storage.get_model(model_id).name == "model0"
+        assert storage.models.get(model_id).name == "model0"
     assert Storage.check(url) == _schema.HEAD
     assert Storage.upgrade(url) == (_schema.HEAD, _schema.HEAD)
 
@@ -53,7 +55,7 @@ def test_a_new_database_is_made_and_found_again(url: str) -> None:
 def _open(url: str, start: object) -> None:
     start.wait()  # type: ignore[attr-defined]
     with Storage.open(url) as storage:
-        storage.put_model(model(), "/a.onnx")
+        storage.models.put(model(), "/a.onnx")
 
 
 def test_processes_that_make_the_database_at_once_make_one(url: str) -> None:
@@ -71,7 +73,7 @@ def test_processes_that_make_the_database_at_once_make_one(url: str) -> None:
 def test_a_check_names_what_a_database_lacks(url: str) -> None:
     with Storage.open(url) as storage:
         for statement in ("DROP INDEX ix_trials_campaign_id_id", "ALTER TABLE devices DROP COLUMN versions"):
-            storage._write(lambda c, s=statement: c.execute(text(s)))  # type: ignore[misc]
+            storage.database.write(lambda c, s=statement: c.execute(text(s)))  # type: ignore[misc]
     with pytest.raises(StorageError, match=r"is damaged: it lacks .*; restore a copy") as refused:
         Storage.check(url)
     assert "the column devices.versions" in str(refused.value)
@@ -80,7 +82,7 @@ def test_a_check_names_what_a_database_lacks(url: str) -> None:
 
 def test_tables_of_others_beside_ours_are_no_damage(url: str) -> None:
     with Storage.open(url) as storage:
-        storage._write(lambda c: c.execute(text("CREATE TABLE notes (id INTEGER)")))
+        storage.database.write(lambda c: c.execute(text("CREATE TABLE notes (id INTEGER)")))
     assert Storage.check(url) == _schema.HEAD
 
 
@@ -98,7 +100,7 @@ def test_a_check_finds_rows_that_belong_nowhere(tmp_path: Path) -> None:
 
 def test_a_database_that_lost_its_revision_is_refused(url: str) -> None:
     with Storage.open(url) as storage:
-        storage._write(lambda c: c.execute(text("DELETE FROM alembic_version")))
+        storage.database.write(lambda c: c.execute(text("DELETE FROM alembic_version")))
     for refuse in (Storage.open, Storage.check, Storage.upgrade):
         with pytest.raises(SchemaError, match=r"has 0 schema revisions, not one; restore a copy"):
             refuse(url)
@@ -144,10 +146,14 @@ def test_a_migration_happens_whole_or_not_at_all(url: str, monkeypatch: pytest.M
     assert Storage.check(url) == _schema.HEAD
 
 
+def pragma(storage: Storage, name: str) -> object:
+    return storage.database.read(lambda c: c.exec_driver_sql(f"PRAGMA {name}").scalar())
+
+
 def test_sqlite_is_set_to_survive_a_power_cut(tmp_path: Path) -> None:
     with Storage.open(str(tmp_path / "a.db")) as storage:
         pragmas = ("journal_mode", "synchronous", "foreign_keys")
-        values = [storage._read(lambda c, p=p: c.exec_driver_sql(f"PRAGMA {p}").scalar()) for p in pragmas]  # type: ignore[misc]
+        values = [pragma(storage, name) for name in pragmas]
         assert values == ["wal", 2, 1]
 
 

@@ -88,10 +88,10 @@ def test_a_password_is_nowhere_in_the_logs_of_a_session_that_works(
     log_everything(caplog)
     with Storage.open(plain(database)) as storage:
         stock(storage)
-        storage.record_trials([ok(1, 1.0)])
+        storage.trials.record([ok(1, 1.0)])
         assert storage.url.count("***") == 1
     assert {"psycopg", "sqlalchemy"} <= {record.name.split(".")[0] for record in caplog.records}
-    assert not SECRET.search(caplog.text + repr(vars(storage)["_engine"]))
+    assert not SECRET.search(caplog.text + repr(storage.database.engine))
 
 
 def test_a_server_without_a_connection_left_is_waited_for_and_then_named(database: URL) -> None:
@@ -110,7 +110,7 @@ def test_a_server_without_a_connection_left_is_waited_for_and_then_named(databas
         engine_free = threading.Timer(0.3, give_back)
         engine_free.start()
         with Storage.open(plain(database), patience_s=20.0) as storage:
-            assert storage.list_campaigns() == []
+            assert storage.campaigns.newest() == []
         engine_free.join()
 
 
@@ -124,7 +124,7 @@ def test_a_user_without_permission_is_told(database: URL) -> None:
     with Storage.open(plain(database.set(username="reader", password="hunter2"))) as storage:
         with pytest.raises(StorageError, match="refuses this user: permission is missing"):
             campaign(storage)
-        assert storage.list_campaigns() == []
+        assert storage.campaigns.newest() == []
     with engine.begin() as connection:
         connection.execute(text("DROP OWNED BY reader"))
     engine.dispose()
@@ -138,21 +138,21 @@ def test_a_server_that_stops_and_starts_costs_errors_and_no_trial(
         stock(storage)
         campaign_id = campaign(storage, owner="me", ttl_s=600.0)
         batch = [ok(n, 1.0 + n, campaign=campaign_id) for n in range(4)]
-        assert storage.record_trials(batch[:2], campaign_id=campaign_id, owner="me") == 2
+        assert storage.trials.record(batch[:2], campaign_id=campaign_id, owner="me") == 2
         server.stop(mode)
         try:
             for call in (
-                lambda: storage.record_trials(batch, campaign_id=campaign_id, owner="me"),
-                lambda: storage.renew_lease(campaign_id, "me", 600.0),
-                lambda: storage.best(workload().hash, CPU.device_class),
+                lambda: storage.trials.record(batch, campaign_id=campaign_id, owner="me"),
+                lambda: storage.leases.renew(campaign_id, "me", 600.0),
+                lambda: storage.trials.best(workload().hash, CPU.device_class),
             ):
                 with pytest.raises(StorageError, match=r"can't be reached|was lost") as lost:
                     call()
                 assert not SECRET.search(str(lost.value))
         finally:
             server.start()
-        assert storage.record_trials(batch, campaign_id=campaign_id, owner="me") == 2
-        assert len(storage.trials(campaign_id)) == 4
+        assert storage.trials.record(batch, campaign_id=campaign_id, owner="me") == 2
+        assert len(storage.trials.of_campaign(campaign_id)) == 4
 
 
 def test_a_coordinator_that_writes_through_restarts_records_everything_once(
@@ -172,7 +172,7 @@ def test_a_coordinator_that_writes_through_restarts_records_everything_once(
                 until = time.monotonic() + 60
                 while True:
                     try:
-                        new.append(storage.record_trials(batch, campaign_id=campaign_id, owner="me"))
+                        new.append(storage.trials.record(batch, campaign_id=campaign_id, owner="me"))
                         break
                     except StorageError as error:
                         errors.append(str(error))
@@ -191,7 +191,7 @@ def test_a_coordinator_that_writes_through_restarts_records_everything_once(
             server.start()
             time.sleep(0.2)
         writer.join(120)
-        rows = storage.trials(campaign_id)
+        rows = storage.trials.of_campaign(campaign_id)
     assert errors
     assert len(new) == batches
     assert len(rows) == len({row.candidate for row in rows}) == batches * per_batch

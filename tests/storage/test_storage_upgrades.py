@@ -66,7 +66,7 @@ def test_an_older_database_is_refused_until_it_is_upgraded(url: str, revision: s
 def test_campaigns_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:
-        begun, weekly, nightly = storage.list_campaigns()
+        begun, weekly, nightly = storage.campaigns.newest()
         assert (nightly.name, nightly.state, nightly.message, nightly.seed, nightly.active_s) == (
             "nightly",
             CampaignState.DONE,
@@ -81,9 +81,9 @@ def test_campaigns_are_as_they_were(older: str) -> None:
             "paused on request",
             None,
         )
-        (file,) = storage.campaign_models(nightly.id)
+        (file,) = storage.campaigns.models(nightly.id)
         assert (file.model_name, file.shapes) == ("squeezenet", {"input": (1, 3, 224, 224)})
-        conv, dense = storage.campaign_tasks(nightly.id)
+        conv, dense = storage.tasks.of_campaign(nightly.id)
         assert (conv.state, conv.weight, conv.budget, conv.stored, conv.measured, conv.best_s) == (
             TaskState.PLATEAUED,
             3,
@@ -95,7 +95,7 @@ def test_campaigns_are_as_they_were(older: str) -> None:
         assert (dense.state, dense.stored_failures) == (TaskState.EXHAUSTED, 6)
         # The one whose coordinator died is taken up where it stood.
         assert (begun.name, begun.state, begun.held) == ("campaign-3", CampaignState.EXTRACTING, False)
-        taken = storage.next_queued("me", 60.0)
+        taken = storage.leases.claim_next("me", 60.0)
         assert taken is not None
         assert taken.id == begun.id
 
@@ -103,13 +103,13 @@ def test_campaigns_are_as_they_were(older: str) -> None:
 def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:
-        rows = storage.trials(storage.get_campaign("nightly").id)
+        rows = storage.trials.of_campaign(storage.campaigns.get("nightly").id)
         assert [row.state for row in rows[8:]] == list(TrialState)
         assert [(row.message, row.cost_s) for row in rows[9:11]] == [
             ("it failed: 1\n  at line 1", None),
             ("it failed: 2\n  at line 1", None),
         ]
-        (best,) = storage.best(CONV, CPU)
+        (best,) = storage.trials.best(CONV, CPU)
         assert (best.candidate, best.token, best.host, best.device, best.versions, best.build_s) == (
             f"{7:064x}",
             "token-7",
@@ -120,9 +120,9 @@ def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
         )
         assert best.times == about((0.002, 0.004, 0.006))
         assert best.trace == '[[["SampleCategorical", [], [7, 64], []]], [[0, 7]]]'
-        assert [row.campaign_id for row in storage.best(CONV, GPU)] == [None]
-        assert len(storage.history(CONV, CPU)) == 8
-        assert storage.trial_counts([(CONV, CPU), (CONV, GPU), (DENSE, CPU)]) == {
+        assert [row.campaign_id for row in storage.trials.best(CONV, GPU)] == [None]
+        assert len(storage.seeds.fastest(CONV, CPU)) == 8
+        assert storage.trials.counts([(CONV, CPU), (CONV, GPU), (DENSE, CPU)]) == {
             (CONV, CPU): 8,
             (CONV, GPU): 1,
             (DENSE, CPU): 7,
@@ -132,7 +132,7 @@ def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
 def test_models_and_verifications_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:
-        model = storage.find_model("ab" * 32, "input=1,3,224,224")
+        model = storage.models.find("ab" * 32, "input=1,3,224,224")
         assert model is not None
         assert (model.name, model.path, model.changes) == (
             "squeezenet",
@@ -140,21 +140,21 @@ def test_models_and_verifications_are_as_they_were(older: str) -> None:
             ("opset raised to 17",),
         )
         assert [(t.name, t.shape, t.dtype) for t in model.inputs] == [("input", (1, 3, 224, 224), "float32")]
-        known = storage.get_extraction(model.id, "metaschedule", "llvm -num-cores 2", "0.27.0-1")
+        known = storage.extractions.find(model.id, "metaschedule", "llvm -num-cores 2", "0.27.0-1")
         assert known is not None
         assert [(t.name, t.weight, t.workload.module) for t in known.tasks] == [
             ("conv", 3, b"conv" * 100),
             ("dense", 1, b"dense" * 100),
         ]
-        rows = storage.best_for_model(model.id, CPU, "0.27.0-1")
+        rows = storage.trials.best_for_model(model.id, CPU, "0.27.0-1")
         assert [(row.trials, row.failures, row.best and row.best.cost_s) for row in rows] == [
             (8, 0, about(0.004)),
             (7, 6, about(0.018)),
         ]
-        verified = storage.latest_verification(model.id, CPU)
+        verified = storage.verifications.latest(model.id, CPU)
         assert verified is not None
         assert (verified.tuned_s, verified.max_rel, verified.details) == (0.02, 2e-6, {"runs": 5})
-        assert [(row.key, row.host, row.versions) for row in storage.devices()] == [
+        assert [(row.key, row.host, row.versions) for row in storage.devices.all()] == [
             ("cuda-key", "host-a", {"tvm": "0.27.0"}),
             ("cpu-key", "host-a", {"tvm": "0.27.0"}),
         ]

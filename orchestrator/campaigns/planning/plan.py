@@ -81,7 +81,7 @@ def make_plan(
         if spec.tasks is not None:
             raise UsageError(f"no task of {names} has a name that --tasks {spec.tasks!r} is found in")
         raise ModelError(f"{names} has no task to tune")
-    standings = store.standings([(task.workload_hash, task.device_class) for task in tasks])
+    standings = store.tasks.standings([(task.workload_hash, task.device_class) for task in tasks])
     planned = plan_tasks(
         tasks,
         standings,

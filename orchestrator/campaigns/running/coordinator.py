@@ -47,7 +47,7 @@ def submit(
     for request in spec.models:
         if not pathlib.Path(request.path).is_file():
             raise UsageError(f"there is no model file {request.path}")
-    campaign_id = store.create_campaign(
+    campaign_id = store.campaigns.create(
         engine=spec.engine,
         spec=spec.model_dump(mode="json"),
         models=[NewCampaignModel(request.path, request.shapes) for request in spec.models],
@@ -57,7 +57,7 @@ def submit(
         owner=this_owner() if hold else None,
         ttl_s=LEASE_SECONDS,
     )
-    return store.get_campaign(campaign_id)
+    return store.campaigns.get(campaign_id)
 
 
 def follow(
@@ -125,7 +125,7 @@ class _Coordinator:
     def follow(self, campaign_id: int) -> Outcome:
         """Run one campaign."""
         with self._signals.taken():
-            run = self._take_on(self._store.get_campaign(campaign_id))
+            run = self._take_on(self._store.campaigns.get(campaign_id))
             try:
                 while run.alive:
                     self._step()
@@ -195,13 +195,13 @@ class _Coordinator:
         engine = None
         if self._runs:
             engine = self._runs[0].row.engine
-            first = self._store.peek_queued()
+            first = self._store.leases.peek_next()
             if first is None or self._gives_way_to(first, engine, now):
                 return None
             if len(self._runs) >= at_once:
                 self._make_room(first)
                 return None
-        return self._store.next_queued(this_owner(), LEASE_SECONDS, engine=engine)
+        return self._store.leases.claim_next(this_owner(), LEASE_SECONDS, engine=engine)
 
     def _gives_way_to(self, first: CampaignRow, engine: str, now: float) -> bool:
         """Say whether none is to be begun, so that a campaign of another engine has its turn."""
@@ -227,7 +227,7 @@ class _Coordinator:
             self._runs.remove(run)
             error, name = run.error, f"campaign {run.row.id} ({run.row.name})"
             if run.to_go_on:
-                self._store.request(run.row.id, CampaignRequest.RESUME)
+                self._store.campaigns.request(run.row.id, CampaignRequest.RESUME)
             elif isinstance(error, LeaseLostError):
                 pass
             elif isinstance(error, TunefleetError):

@@ -44,12 +44,12 @@ class Heartbeat:
             # A store that does not answer now may do so next time; the lease has room for some silence.
             with contextlib.suppress(StorageError):
                 try:
-                    self._store.renew_lease(self._id, this_owner(), LEASE_SECONDS)
+                    self._store.leases.renew(self._id, this_owner(), LEASE_SECONDS)
                     now = time.monotonic()
-                    self._store.add_active_time(self._id, now - last)
+                    self._store.campaigns.add_active_time(self._id, now - last)
                     last = now
-                    self.priority = self._store.get_campaign(self._id).priority
-                    request = self._store.take_request(self._id)
+                    self.priority = self._store.campaigns.get(self._id).priority
+                    request = self._store.campaigns.take_request(self._id)
                 except LeaseLostError:
                     stopping.lease_lost = True
                     request = None

@@ -35,8 +35,8 @@ def claim(store: Storage, campaign_id: int, listener: Listener) -> None:
     """
     me = this_owner()
     until = time.monotonic() + LEASE_SECONDS + 5
-    while not store.acquire_lease(campaign_id, me, LEASE_SECONDS):
-        row = store.get_campaign(campaign_id)
+    while not store.leases.acquire(campaign_id, me, LEASE_SECONDS):
+        row = store.campaigns.get(campaign_id)
         holder = row.lease_owner or ""
         host, _, rest = holder.partition(":")
         pid = rest.partition(":")[0]
@@ -46,7 +46,7 @@ def claim(store: Storage, campaign_id: int, listener: Listener) -> None:
                     f"campaign {campaign_id} is run by process {pid} on this machine; "
                     f"`tunefleet watch {campaign_id}` follows it, `tunefleet pause {campaign_id}` stops it"
                 )
-            if store.take_over_lease(campaign_id, me, holder, LEASE_SECONDS):
+            if store.leases.take_over(campaign_id, me, holder, LEASE_SECONDS):
                 return
         if time.monotonic() > until:
             raise UsageError(
@@ -55,9 +55,9 @@ def claim(store: Storage, campaign_id: int, listener: Listener) -> None:
             )
         listener.activity(f"waiting for the lease of {host}, which may be gone")
         time.sleep(1.0)
-    row = store.get_campaign(campaign_id)
+    row = store.campaigns.get(campaign_id)
     if row.state in (CampaignState.DONE, CampaignState.CANCELLED):
-        store.release_lease(campaign_id, me)
+        store.leases.release(campaign_id, me)
         raise UsageError(
             f"campaign {campaign_id} is {row.state.value}; `tunefleet show {campaign_id}` tells about it"
         )
@@ -67,10 +67,10 @@ def claim(store: Storage, campaign_id: int, listener: Listener) -> None:
 
 def bury_the_dead(store: Storage) -> None:
     """Give back the leases of processes of this machine that are gone: none has to run out."""
-    for row in store.list_campaigns(states=[CampaignState.QUEUED, *BEGUN_STATES]):
+    for row in store.campaigns.newest(states=[CampaignState.QUEUED, *BEGUN_STATES]):
         holder = row.lease_owner or ""
-        if row.held and _dead(holder) and store.take_over_lease(row.id, this_owner(), holder, LEASE_SECONDS):
-            store.release_lease(row.id, this_owner())
+        if row.held and _dead(holder) and store.leases.take_over(row.id, this_owner(), holder, LEASE_SECONDS):
+            store.leases.release(row.id, this_owner())
 
 
 def _dead(holder: str) -> bool:

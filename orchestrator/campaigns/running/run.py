@@ -136,7 +136,7 @@ class CampaignRun:
                     plan = stages.plan()
                 if plan.missing and not stopping.stopped:
                     self._enter(CampaignState.TUNING)
-                    active_s = self._store.get_campaign(self._id).active_s
+                    active_s = self._store.campaigns.get(self._id).active_s
                     stages.tune(plan, active_s, lambda: self.priority)
                 self.may_tune = False
                 if not stopping.stopped:
@@ -174,13 +174,13 @@ class CampaignRun:
         )
 
     def _enter(self, state: CampaignState) -> None:
-        self._store.transition(self._id, state, owner=this_owner())
+        self._store.campaigns.transition(self._id, state, owner=this_owner())
         self._changed()
 
     def _give_up(self, state: CampaignState, message: str) -> None:
         self._heart.end()
         with contextlib.suppress(StorageError):
-            self._store.transition(self._id, state, message=message, owner=this_owner())
+            self._store.campaigns.transition(self._id, state, message=message, owner=this_owner())
 
     def _rest(
         self, stages: Stages | None, plan: CampaignPlan | None, reports: Sequence[BenchReport]
@@ -188,11 +188,11 @@ class CampaignRun:
         """Put the campaign into the state in which this run leaves it."""
 
         def rest(state: CampaignState, message: str = "") -> CampaignRow:
-            return self._store.transition(self._id, state, message=message, owner=this_owner())
+            return self._store.campaigns.transition(self._id, state, message=message, owner=this_owner())
 
         stopping = self._stopping
         if stopping.request is CampaignRequest.CANCEL:
-            return self._store.transition(self._id, CampaignState.CANCELLED, owner=this_owner())
+            return self._store.campaigns.transition(self._id, CampaignState.CANCELLED, owner=this_owner())
         if stopping.request is CampaignRequest.PAUSE or stopping.interrupted:
             return rest(CampaignState.PAUSED, stopping.interrupted or "paused on request")
         wrong = [report for report in reports if not report.outputs_agree]

@@ -13,7 +13,7 @@ from orchestrator.campaigns.scheduling.staffing import Staffing, TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
-from orchestrator.devices.boards import awaited, refuse_wrong_targets
+from orchestrator.devices.boards import refuse_wrong_targets, wait_for_board
 from orchestrator.devices.targets import resolve_boards, resolve_targets
 from orchestrator.errors import EngineError, TargetError, UsageError
 from orchestrator.fleet.options import FleetOptions
@@ -68,8 +68,8 @@ class Stages:
         store = self._store
         plan = make_plan(store, self._tools, self._spec, self._say, self._find_devices())
         for model in plan.models:
-            store.set_campaign_model(self._id, self._spec.models.index(model.request), model.id)
-        store.set_tasks(
+            store.campaigns.set_model(self._id, self._spec.models.index(model.request), model.id)
+        store.tasks.put(
             self._id,
             [
                 NewTask(
@@ -125,10 +125,10 @@ class Stages:
             for planned in plan.tasks
             if planned.satisfied
         }
-        for row in self._store.campaign_tasks(self._id):
+        for row in self._store.tasks.of_campaign(self._id):
             note = enough.get((row.workload_hash, row.device_class))
             if note is not None and row.state is TaskState.OPEN:
-                self._store.update_task(row.id, state=TaskState.SATISFIED, note=note)
+                self._store.tasks.update(row.id, state=TaskState.SATISFIED, note=note)
 
     # -- tuned
 
@@ -192,7 +192,7 @@ class Stages:
         device, endpoint = model.device, None
         if device.model in self._boards:
             tracker = tracker_address(self._options.tracker)
-            endpoint = awaited(self._tools, device.model, tracker, device.kind, self._say)
+            endpoint = wait_for_board(self._tools, device.model, tracker, device.kind, self._say)
         return verify(
             self._store,
             self._tools,

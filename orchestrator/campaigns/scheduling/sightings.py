@@ -30,7 +30,7 @@ class DeviceReports:
         found = [self._sighting(device, elapsed, final) for device in self._fleet.all_devices]
         # It is told for people: a store that fails now is told the next time.
         with contextlib.suppress(StorageError):
-            self._store.see_devices(found)
+            self._store.devices.see(found)
 
     def _sighting(self, device: Device, elapsed: float, final: bool) -> Sighting:
         state = device.state.value

@@ -98,12 +98,12 @@ class Assignments:
         options = replace(
             self._spec.search,
             seed=self._spec.seed,
-            exclude=frozenset(ask(lambda: store.known_candidates(*pair))),
+            exclude=frozenset(ask(lambda: store.trials.known_candidates(*pair))),
         )
-        history = tuple(ask(lambda: store.history(*pair, limit=HISTORY)))
+        history = tuple(ask(lambda: store.seeds.fastest(*pair, limit=HISTORY)))
         related: tuple[tuple[Workload, Record], ...] = ()
         if self._transfers:
-            related = tuple(ask(lambda: store.related(*pair, limit=RELATED)))
+            related = tuple(ask(lambda: store.seeds.latest_related(*pair, limit=RELATED)))
         subject.model_seen = 0
         target, limit = subject.device.target, self._spec.search_timeout_s
         return OpenWork(self.session(task), subject.workload, target, options, history, related, limit)
@@ -114,6 +114,8 @@ class Assignments:
         lent: tuple[tuple[Workload, Record], ...] = ()
         if subject.lent < LENDING_ROUNDS and self._lends:
             subject.lent += 1
-            lent = tuple(self._patience.ask(lambda: self._store.fastest_related(*subject.pair, self._lends)))
+            lent = tuple(
+                self._patience.ask(lambda: self._store.seeds.fastest_related(*subject.pair, self._lends))
+            )
         limit = self._spec.search_timeout_s
         return ProposeWork(self.session(action.task), action.count, news, limit, lent)

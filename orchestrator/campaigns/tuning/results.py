@@ -78,7 +78,7 @@ class Results:
         """
         while self._unsaved:
             try:
-                self.recorded += self._store.record_trials(
+                self.recorded += self._store.trials.record(
                     self._unsaved, campaign_id=self._id, owner=self._owner
                 )
             except LeaseLostError:

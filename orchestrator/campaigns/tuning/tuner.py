@@ -111,8 +111,8 @@ class Tuning:
         self._store, self._id, self._owner, self._changed = store, campaign_id, owner, changed
         workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
         devices = {device.device_class: device for device in plan.devices}
-        rows = [row for row in store.campaign_tasks(campaign_id) if row.state is TaskState.OPEN]
-        standings = store.standings([(row.workload_hash, row.device_class) for row in rows])
+        rows = [row for row in store.tasks.of_campaign(campaign_id) if row.state is TaskState.OPEN]
+        standings = store.tasks.standings([(row.workload_hash, row.device_class) for row in rows])
         self._subjects = {
             row.id: Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
         }
@@ -346,7 +346,7 @@ class Tuning:
                 self._retaken.setdefault(task, {}).setdefault(candidate.hash, []).extend(times)
             case EndTask(task, state, note):
                 self._results.flush()
-                self._patience.ask(lambda: self._store.update_task(task, state=state, note=note))
+                self._patience.ask(lambda: self._store.tasks.update(task, state=state, note=note))
                 self._changed()
             case CloseSearch(task):
                 self._open.discard(task)
@@ -356,13 +356,13 @@ class Tuning:
         """Store the times that were taken again, if they can be compared, and look for rivals of the best."""
         self._results.flush()
         pair, ask, store = self._subjects[task].pair, self._patience.ask, self._store
-        best = ask(lambda: store.best(*pair, MOST))
+        best = ask(lambda: store.trials.best(*pair, MOST))
         taken = self._retaken.pop(task, {})
         if comparable(best, taken):
-            ask(lambda: store.record_again(*pair, taken, campaign_id=self._id, owner=self._owner))
+            ask(lambda: store.trials.record_remeasured(*pair, taken, campaign_id=self._id, owner=self._owner))
             self.measured_again |= {(task, candidate) for candidate in taken}
             self._changed()
-            best = ask(lambda: store.best(*pair, MOST))
+            best = ask(lambda: store.trials.best(*pair, MOST))
         self._machine.handle(Contenders(task, contenders(best)))
 
 

@@ -38,7 +38,7 @@ def stored_best(
     require_known(engine)
     with session.storage(create=False) as store:
         device_class = None if device is None else device_class_named(store, device, engine).name
-        rows = store.stored_best(
+        rows = store.answers.best(
             device_class=device_class,
             engine=engine,
             name_pattern=pattern,

@@ -52,9 +52,9 @@ def compare(session: Session, first: _First, second: _Second) -> None:
             raise UsageError(f"both are campaign {ids[0]}; name two")
         comparison = Comparison(
             *sides,
-            tuple(store.compare_tasks(ids[0], ids[1])),
-            tuple(store.verifications_after(ids[0])),
-            tuple(store.verifications_after(ids[1])),
+            tuple(store.answers.compare(ids[0], ids[1])),
+            tuple(store.verifications.after_campaign(ids[0])),
+            tuple(store.verifications.after_campaign(ids[1])),
         )
     session.emit(_document(comparison))
     session.show(*_blocks(comparison))

@@ -60,13 +60,13 @@ def failures(
         raise UsageError("--input-shape is for a model, and none is named")
     require_known(engine)
     with session.storage(create=False) as store:
-        campaign_id = None if campaign is None else store.get_campaign(campaign).id
-        workload_hash = None if workload is None else store.find_workload(workload).hash
+        campaign_id = None if campaign is None else store.campaigns.get(campaign).id
+        workload_hash = None if workload is None else store.workloads.resolve(workload).hash
         device_class = None if device is None else device_class_named(store, device, engine).name
         model_id = None
         if model is not None:
             model_id = stored_model(session, store, model, input_shape, device, engine, any_device=True).id
-        found = store.failures(
+        found = store.answers.failures(
             device_class=device_class,
             engine=engine,
             workload_hash=workload_hash,

@@ -52,16 +52,16 @@ def history(
     with session.storage(create=False) as store:
         last = limit or None
         if workload is not None:
-            row = store.find_workload(workload)
+            row = store.workloads.resolve(workload)
             name, total, flops = row.name, 1, row.flops
             device_class = device_of_workload(store, row.hash, device, f"{row.name} ({row.hash[:12]})")
-            points = store.improvements(row.hash, device_class, last=last)
+            points = store.answers.history(row.hash, device_class, last=last)
         else:
             assert model is not None
             found = stored_model(session, store, model, input_shape, device, engine)
             name, device_class, flops = found.name, found.device_class, None
-            points = store.model_improvements(found.id, device_class, found.engine_version, last=last)
-            shares = store.slowest_tasks(found.id, device_class, found.engine_version, limit=1)
+            points = store.answers.model_history(found.id, device_class, found.engine_version, last=last)
+            shares = store.answers.slowest(found.id, device_class, found.engine_version, limit=1)
             total = shares.tasks_total
             if not points:
                 raise NotFoundError(

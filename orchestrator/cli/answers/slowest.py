@@ -46,7 +46,7 @@ def slowest(
     require_known(engine)
     with session.storage(create=False) as store:
         found = stored_model(session, store, model, input_shape, device, engine)
-        shares = store.slowest_tasks(found.id, found.device_class, found.engine_version, limit=top or None)
+        shares = store.answers.slowest(found.id, found.device_class, found.engine_version, limit=top or None)
     tune = tune_command(session, model, input_shape, engine=found.engine)
     if not shares.tasks_timed:
         raise NotFoundError(

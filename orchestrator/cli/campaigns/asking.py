@@ -18,7 +18,7 @@ def ask_for(session: Session, campaign: str, wanted: CampaignRequest) -> None:
         The campaign has ended.
     """
     with session.storage(create=False) as store:
-        row = store.request(store.get_campaign(campaign).id, wanted)
+        row = store.campaigns.request(store.campaigns.get(campaign).id, wanted)
     session.emit({"campaign": campaign_document(row)})
     if row.request is not None:
         session.show(f"{row.lease_owner}, which runs campaign {row.id}, was asked to {row.request.value} it")

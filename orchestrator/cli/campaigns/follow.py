@@ -21,7 +21,7 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
     from orchestrator.cli.campaigns.summary import finish
 
     session.say(f"campaign {row.id}; Ctrl-C stops it, and what was measured stays", style="dim")
-    before = sum(task.measured_failures for task in store.campaign_tasks(row.id))
+    before = sum(task.measured_failures for task in store.tasks.of_campaign(row.id))
     try:
         with Display(store, row.id, session.err, activity="starting") as display:
             outcome = session.launchers.follow(store, row.id, fleet=fleet, listener=display)
@@ -33,7 +33,7 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
         # Another model, shape or target makes another campaign.
         raise
     except TunefleetError:
-        if store.get_campaign(row.id).state is CampaignState.FAILED:
+        if store.campaigns.get(row.id).state is CampaignState.FAILED:
             session.say(
                 f"when that is mended, go on with:\n  {session.command_line('resume', str(row.id))}",
                 style="dim",

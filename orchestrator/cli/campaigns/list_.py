@@ -50,7 +50,7 @@ def list_campaigns(
         snapshots = []
     else:
         with store:
-            rows = store.list_campaigns(states=states, limit=limit or None)
+            rows = store.campaigns.newest(states=states, limit=limit or None)
             snapshots = [snapshot_of(store, row) for row in rows]
     session.emit({"campaigns": [listed_document(snapshot) for snapshot in snapshots]})
     if snapshots:

@@ -34,6 +34,6 @@ def priority(
     first, and those of one priority evenly.
     """
     with session.storage(create=False) as store:
-        row = store.set_priority(store.get_campaign(campaign).id, value)
+        row = store.campaigns.set_priority(store.campaigns.get(campaign).id, value)
     session.emit({"campaign": campaign_document(row)})
     session.show(f"campaign {row.id} has priority {row.priority}")

@@ -43,14 +43,14 @@ def resume(
     measured again. With --json, a campaign that was left to a coordinator gives the document of `submit`.
     """
     with session.storage(create=False) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         if row.state in (CampaignState.DONE, CampaignState.CANCELLED):
             raise UsageError(
                 f"campaign {row.id} is {row.state.value}: nothing to resume; "
                 "`tunefleet tune` with the same models goes on from its trials"
             )
         if detach or _answers(store, row):
-            row = store.request(row.id, CampaignRequest.RESUME)
+            row = store.campaigns.request(row.id, CampaignRequest.RESUME)
         else:
             keys = tuple(row.spec.get("boards") or ())
             with where.fleet(session, keys=keys, engine=row.engine) as fleet:
@@ -72,8 +72,8 @@ def _answers(store: Storage, row: CampaignRow) -> bool:
     if not row.held:
         return False
     until = time.monotonic() + _ANSWER_SECONDS
-    row = store.request(row.id, CampaignRequest.RESUME)
+    row = store.campaigns.request(row.id, CampaignRequest.RESUME)
     while row.held and row.request is not None and time.monotonic() < until:
         time.sleep(_ASK_AGAIN_SECONDS)
-        row = store.get_campaign(row.id)
+        row = store.campaigns.get(row.id)
     return row.held and row.request is None

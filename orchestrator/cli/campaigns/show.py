@@ -39,7 +39,7 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
     snapshot = read_snapshot(store, campaign)
     prepared: list[ModelRow | None] = [
-        None if model.model_id is None else store.get_model(model.model_id) for model in snapshot.models
+        None if model.model_id is None else store.models.get(model.model_id) for model in snapshot.models
     ]
     verifications = list(_verifications(store, snapshot))
     session.emit(_details_document(snapshot, prepared, verifications))
@@ -56,7 +56,7 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
     classes = dict.fromkeys(task.device_class for task in snapshot.tasks)
     for model, device_class in itertools.product(snapshot.models, classes):
         if model.model_id is not None:
-            row = store.latest_verification(model.model_id, device_class)
+            row = store.verifications.latest(model.model_id, device_class)
             if row is not None:
                 yield model, row
 

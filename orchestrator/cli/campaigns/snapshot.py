@@ -145,12 +145,12 @@ def read_snapshot(store: Storage, campaign_id: int | str) -> Snapshot:
     ------
     NotFoundError
     """
-    return snapshot_of(store, store.get_campaign(campaign_id))
+    return snapshot_of(store, store.campaigns.get(campaign_id))
 
 
 def snapshot_of(store: Storage, row: CampaignRow) -> Snapshot:
     """Read the models and the tasks of a campaign."""
-    return Snapshot(row, tuple(store.campaign_models(row.id)), tuple(store.campaign_tasks(row.id)))
+    return Snapshot(row, tuple(store.campaigns.models(row.id)), tuple(store.tasks.of_campaign(row.id)))
 
 
 def limit_or_none(trials: int) -> int | None:

@@ -30,11 +30,11 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
         Failed trials the campaign had before this run of it.
     """
     campaign = outcome.campaign
-    models = store.campaign_models(campaign.id)
+    models = store.campaigns.models(campaign.id)
     changes = {
-        model.path: store.get_model(model.model_id).changes for model in models if model.model_id is not None
+        model.path: store.models.get(model.model_id).changes for model in models if model.model_id is not None
     }
-    failed = sum(task.measured_failures for task in store.campaign_tasks(campaign.id)) - failures_before
+    failed = sum(task.measured_failures for task in store.tasks.of_campaign(campaign.id)) - failures_before
     session.emit(
         {
             "campaign": campaign_document(campaign),

@@ -43,7 +43,7 @@ def trials(
     best of all.
     """
     with session.storage(create=False) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         found = _pages(store, row.id, state, limit)
         if session.as_json:
             session.emit({"campaign_id": row.id, "trials": [trial_document(trial) for trial in found]})
@@ -56,7 +56,7 @@ def _pages(store: Storage, campaign_id: int, state: TrialState | None, limit: in
     left = limit or sys.maxsize
     last = 0
     while left > 0:
-        page = store.trials(campaign_id, state=state, limit=min(left, _PAGE), after_id=last)
+        page = store.trials.of_campaign(campaign_id, state=state, limit=min(left, _PAGE), after_id=last)
         yield from page
         if len(page) < min(left, _PAGE):
             return

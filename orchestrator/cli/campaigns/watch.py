@@ -26,14 +26,14 @@ def watch(session: Session, campaign: options.Campaign) -> int:
     from orchestrator.cli.campaigns.display import Display
 
     with session.storage(create=False) as store:
-        row = store.get_campaign(campaign)
+        row = store.campaigns.get(campaign)
         if row.state not in RESTING_STATES:
             with Display(store, row.id, session.err) as display:
                 while row.state not in RESTING_STATES:
                     display.activity(_who_runs(session, row))
                     display.changed(row.id)
                     time.sleep(_WATCH_SECONDS)
-                    row = store.get_campaign(row.id)
+                    row = store.campaigns.get(row.id)
         campaign_details(session, store, row.id, tasks=False)
         if row.state is CampaignState.FAILED:
             session.error(f"campaign {row.id} failed: {row.message}")

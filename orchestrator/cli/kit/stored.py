@@ -30,7 +30,7 @@ def device_class_named(store: Storage, text: str, engine: str | None = None) -> 
     UsageError
         Several do.
     """
-    classes = store.device_classes(engine)
+    classes = store.device_classes.all(engine)
     exact = [row for row in classes if row.name == text] or [
         row for row in classes if device_text(row.name) == text
     ]
@@ -57,7 +57,7 @@ def device_of_workload(store: Storage, workload_hash: str, device: str | None, w
     """
     from orchestrator.models.lookup import only_device
 
-    there = store.workload_devices(workload_hash)
+    there = store.workloads.device_classes(workload_hash)
     if device is not None:
         name = device_class_named(store, device).name
         if name not in there:

@@ -90,13 +90,13 @@ def _best_of_workload(
     session: Session, prefix: str, target: str | None, device: str | None, top: int, no_trace: bool
 ) -> None:
     with session.storage(create=False) as store:
-        row = store.find_workload(prefix)
+        row = store.workloads.resolve(prefix)
         # It starts a process only when it is asked something.
         with session.toolbox(row.engine) as tools:
             device_class = None if target is None else tools.resolve_target(target).device_class
             if device is not None:
                 device_class = device_class_named(store, device, row.engine).name
-            found = store.best(row.hash, device_class, top)
+            found = store.trials.best(row.hash, device_class, top)
             if not found:
                 where = f" on {device_class}" if device_class else ""
                 raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
@@ -139,7 +139,7 @@ def _best_of_model(
                     task.name,
                     task.weight,
                     task.flops,
-                    store.best(task.workload_hash, place.device_class, top),
+                    store.trials.best(task.workload_hash, place.device_class, top),
                 )
                 for task in coverage.tasks
             ]
@@ -209,4 +209,4 @@ def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:
     from workers.messages import Candidate
 
     assert trial.trace is not None
-    return tools.describe(store.get_workload(trial.workload_hash), Candidate(trial.candidate, trial.trace))
+    return tools.describe(store.workloads.get(trial.workload_hash), Candidate(trial.candidate, trial.trace))

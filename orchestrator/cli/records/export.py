@@ -146,7 +146,7 @@ def _hashes(
     require_one(model, workload)
     if workload is not None:
         with session.storage(create=False) as store:
-            return [store.find_workload(workload).hash]
+            return [store.workloads.resolve(workload).hash]
     assert model is not None
     engine = engine or options.DEFAULT_ENGINE
     require_engine(engine)
@@ -155,7 +155,7 @@ def _hashes(
         device = tools.resolve_target(target)
         request, version = model_request(model, shapes), tools.engine_version()
         found = find_model(store, tools, request, device, version=version, say=steps)
-        rows = store.best_for_model(found.id, found.device_class, found.engine_version)
+        rows = store.trials.best_for_model(found.id, found.device_class, found.engine_version)
     return [row.workload_hash for row in rows]
 
 

@@ -56,12 +56,12 @@ def prune(
     age = None if older_than is None else _age(older_than)
     with session.storage(create=False) as store, session.steps() as steps:
         steps("looking for what may go")
-        counts = store.prune(
+        counts = store.upkeep.prune(
             keep=keep, failed=failed, older_than=age, engine=engine, device_class=device, dry_run=dry_run
         )
         if counts.trials and not dry_run:
             steps("giving the space back")
-            store.shrink()
+            store.upkeep.shrink()
     session.emit(
         {
             "dry_run": dry_run,

@@ -16,7 +16,7 @@ __all__ = ["stats"]
 def stats(session: Session) -> None:
     """Say how much is stored, for each engine and device class."""
     with session.storage(create=False) as store:
-        found = store.statistics()
+        found = store.upkeep.statistics()
     session.emit(
         {
             "database": session.database,

@@ -29,7 +29,7 @@ def devices(session: Session) -> None:
     A running coordinator says every few seconds how its devices stand; nobody watches the others.
     """
     with session.storage(create=False) as store:
-        found = store.devices()
+        found = store.devices.all()
     session.emit(
         {
             "devices": [

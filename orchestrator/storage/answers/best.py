@@ -10,7 +10,7 @@ from sqlalchemy import (
     select,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     DeviceClass,
     ModelTask,
@@ -26,10 +26,10 @@ from orchestrator.storage.rows import (
 __all__ = ["BestAnswer"]
 
 
-class BestAnswer(Database):
+class BestAnswer(Group):
     """What is the best that is stored?"""
 
-    def stored_best(
+    def best(
         self,
         *,
         device_class: str | None = None,
@@ -109,7 +109,7 @@ class BestAnswer(Database):
             counted.correlate(first).scalar_subquery().label("trials"),
             counted.where(Trial.cost_s.is_(None)).correlate(first).scalar_subquery().label("failures"),
         ).order_by(first.c.place)
-        return [BestRow(**row._mapping) for row in self._read(lambda c: c.execute(query).all())]
+        return [BestRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())]
 
 
 def best_id() -> Any:

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     Campaign,
     DeviceClass,
@@ -30,10 +30,10 @@ from orchestrator.storage.rows import (
 __all__ = ["CompareAnswer"]
 
 
-class CompareAnswer(Database):
+class CompareAnswer(Group):
     """What changed between two campaigns?"""
 
-    def compare_tasks(self, first_id: int, second_id: int) -> list[TaskComparisonRow]:
+    def compare(self, first_id: int, second_id: int) -> list[TaskComparisonRow]:
         """Return the tasks of two campaigns, those that both have first, in the order they were planned."""
         first, second = _tasks_of(first_id, "first"), _tasks_of(second_id, "second")
         pairs = (
@@ -75,7 +75,7 @@ class CompareAnswer(Database):
                 first=_side(row, "first"),
                 second=_side(row, "second"),
             )
-            for row in self._read(lambda c: c.execute(query).all())
+            for row in self._database.read(lambda c: c.execute(query).all())
         ]
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import distinct as different
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._tables import (
     DeviceClass,
     Extraction,
@@ -35,7 +35,7 @@ from workers.messages import (
 __all__ = ["FailuresAnswer"]
 
 
-class FailuresAnswer(Database):
+class FailuresAnswer(Group):
     """How did trials fail, and how many?"""
 
     def failures(
@@ -96,7 +96,7 @@ class FailuresAnswer(Database):
         def work(connection: Connection) -> tuple[Sequence[Any], Sequence[Any]]:
             return connection.execute(totals).all(), connection.execute(failed).all()
 
-        trials_of, rows = self._read(work)
+        trials_of, rows = self._database.read(work)
         found = []
         for name, trials in trials_of:
             classes = tuple(

@@ -16,7 +16,7 @@ from sqlalchemy import (
     select,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_id,
     extraction_ids,
@@ -34,10 +34,10 @@ from orchestrator.storage.rows import (
 __all__ = ["HistoryAnswer"]
 
 
-class HistoryAnswer(Database):
+class HistoryAnswer(Group):
     """When did it get faster, and by how much?"""
 
-    def improvements(
+    def history(
         self, workload_hash: str, device_class: str, *, last: int | None = None
     ) -> list[ImprovementRow]:
         """Return the trials that were a workload's best when they were recorded, in that order.
@@ -61,9 +61,9 @@ class HistoryAnswer(Database):
             )
             return connection.execute(improvements_of(alone.subquery("tasks"), class_id, last)).all()
 
-        return in_time(self._read(work))
+        return in_time(self._database.read(work))
 
-    def model_improvements(
+    def model_history(
         self, model_id: int, device_class: str, engine_version: str, *, last: int | None = None
     ) -> list[ImprovementRow]:
         """Return the trials that bettered a model's expected time when they were recorded, in that order.
@@ -71,7 +71,7 @@ class HistoryAnswer(Database):
         Raises
         ------
         NotFoundError
-            As :meth:`Storage.best_for_model`.
+            As :meth:`.Trials.best_for_model`.
         """
 
         def work(connection: Connection) -> Sequence[Any]:
@@ -81,7 +81,7 @@ class HistoryAnswer(Database):
             )
             return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last)).all()
 
-        return in_time(self._read(work))
+        return in_time(self._database.read(work))
 
 
 def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[Any]:

@@ -15,7 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-from orchestrator.storage._database import Database
+from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     extraction_ids,
 )
@@ -32,10 +32,10 @@ from orchestrator.storage.rows import (
 __all__ = ["SlowestAnswer"]
 
 
-class SlowestAnswer(Database):
+class SlowestAnswer(Group):
     """Which tasks take the most of a model's time?"""
 
-    def slowest_tasks(
+    def slowest(
         self, model_id: int, device_class: str, engine_version: str, *, limit: int | None = None
     ) -> ModelShares:
         """Return where a model's time goes on a device class, by the best times that are stored.
@@ -48,14 +48,14 @@ class SlowestAnswer(Database):
         Raises
         ------
         NotFoundError
-            As :meth:`Storage.best_for_model`.
+            As :meth:`.Trials.best_for_model`.
         """
 
         def work(connection: Connection) -> Sequence[Any]:
             extraction_id, class_id = extraction_ids(connection, model_id, device_class, engine_version)
             return connection.execute(shares_of(extraction_id, class_id, limit)).all()
 
-        rows = self._read(work)
+        rows = self._database.read(work)
         if not rows:
             return ModelShares(0, 0, 0.0, ())
         names = TaskShareRow.__dataclass_fields__

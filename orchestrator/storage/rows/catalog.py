@@ -92,7 +92,7 @@ class DeviceRow:
 
 @dataclass(frozen=True)
 class WorkloadRow:
-    """A workload without its module; :meth:`Storage.get_workload` loads that."""
+    """A workload without its module; :meth:`.Workloads.get` loads that."""
 
     id: int
     hash: str

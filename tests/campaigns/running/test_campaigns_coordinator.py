@@ -139,9 +139,9 @@ def taken_over_at(store: Storage, campaign_id: int, trial: int) -> Callable[[int
 
     def measured(number: int) -> Measurement:
         if number == trial:
-            holder = store.get_campaign(campaign_id).lease_owner
+            holder = store.campaigns.get(campaign_id).lease_owner
             assert holder is not None
-            assert store.take_over_lease(campaign_id, OTHER, holder, 600)
+            assert store.leases.take_over(campaign_id, OTHER, holder, 600)
         return Measurement(TrialState.OK, (1.0 / number,))
 
     return measured
@@ -156,15 +156,15 @@ def test_a_coordinator_that_loses_its_lease_goes_on_with_the_next_campaign(
     coordinate(store, fleet=place, listener=listener, until_idle=True)
     assert fleet.engines
     assert fleet.running == 0
-    row = store.get_campaign(lost)
+    row = store.campaigns.get(lost)
     # All is left as the other one has it: no state, no message, no trial of the loser's comes after.
     assert (row.state, row.message, row.lease_owner, row.held) == (CampaignState.TUNING, "", OTHER, True)
-    assert len(store.trials(lost)) == 4
+    assert len(store.trials.of_campaign(lost)) == 4
     assert not [text for text in listener.said if "fail" in text]
     fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0 / number,))
     after = submit(store, spec).id
     coordinate(store, fleet=place, until_idle=True)
-    assert store.get_campaign(after).state is CampaignState.DONE
+    assert store.campaigns.get(after).state is CampaignState.DONE
 
 
 def test_who_follows_a_campaign_that_is_taken_over_is_told_so(
@@ -174,8 +174,8 @@ def test_who_follows_a_campaign_that_is_taken_over_is_told_so(
     fleet.measurement = taken_over_at(store, campaign_id, 5)
     with pytest.raises(LeaseLostError, match="taken over by another coordinator; what was measured here"):
         follow(store, campaign_id, fleet=place)
-    assert store.get_campaign(campaign_id).lease_owner == OTHER
-    assert len(store.trials(campaign_id)) == 4
+    assert store.campaigns.get(campaign_id).lease_owner == OTHER
+    assert len(store.trials.of_campaign(campaign_id)) == 4
 
 
 def test_a_lease_lost_while_planning_is_noticed_before_anything_is_planned(
@@ -184,14 +184,14 @@ def test_a_lease_lost_while_planning_is_noticed_before_anything_is_planned(
     campaign_id = submit(store, spec, hold=True).id
 
     def extract(self: Tools, model: PreparedModel, target: str) -> Extraction:
-        holder = store.get_campaign(campaign_id).lease_owner or ""
-        assert store.take_over_lease(campaign_id, OTHER, holder, 600)
+        holder = store.campaigns.get(campaign_id).lease_owner or ""
+        assert store.leases.take_over(campaign_id, OTHER, holder, 600)
         return Extraction((TaskSpec("task1", 1, workload(1)),), "1")
 
     monkeypatch.setattr(Tools, "extract", extract)
     with pytest.raises(LeaseLostError):
         follow(store, campaign_id, fleet=place)
-    assert store.campaign_tasks(campaign_id) == []
+    assert store.tasks.of_campaign(campaign_id) == []
     assert fleet.happenings == []
 
 
@@ -226,8 +226,8 @@ def test_a_campaign_outlasts_a_restart_of_its_database_server(
         campaign_id = submit(store, spec, hold=True).id
         outcome = follow(store, campaign_id, fleet=place, listener=listener)
         assert (outcome.campaign.state, outcome.measured) == (CampaignState.DONE, 40)
-        assert [row.stored for row in store.campaign_tasks(campaign_id)] == [20, 20]
-        assert len({row.token for row in store.trials(campaign_id)}) == 40
+        assert [row.stored for row in store.tasks.of_campaign(campaign_id)] == [20, 20]
+        assert len({row.token for row in store.trials.of_campaign(campaign_id)}) == 40
         assert fleet.counts["measure"] == 40
     assert any(
         "wait for the database" in text or "waiting for the database" in text for text in listener.said
@@ -264,11 +264,11 @@ def slowly(fleet: Simulated, at: dict[int, Callable[[], object]], seconds: float
 
 
 def states(store: Storage, *campaigns: int) -> list[tuple[str, int]]:
-    return [(store.get_campaign(i).state.value, len(store.trials(i))) for i in campaigns]
+    return [(store.campaigns.get(i).state.value, len(store.trials.of_campaign(i))) for i in campaigns]
 
 
 def span(store: Storage, campaign: int) -> tuple[int, int]:
-    ids = [trial.id for trial in store.trials(campaign)]
+    ids = [trial.id for trial in store.trials.of_campaign(campaign)]
     return min(ids), max(ids)
 
 
@@ -304,8 +304,8 @@ def test_pausing_or_cancelling_one_leaves_the_others_running(
     slowly(
         fleet,
         {
-            4: lambda: store.request(paused, CampaignRequest.PAUSE),
-            8: lambda: store.request(cancelled, CampaignRequest.CANCEL),
+            4: lambda: store.campaigns.request(paused, CampaignRequest.PAUSE),
+            8: lambda: store.campaigns.request(cancelled, CampaignRequest.CANCEL),
         },
     )
     coordinate(store, fleet=place, until_idle=True)
@@ -313,7 +313,7 @@ def test_pausing_or_cancelling_one_leaves_the_others_running(
     assert [state for state, _ in found] == ["paused", "cancelled", "done"]
     assert found[0][1] < 40 > found[1][1]
     assert found[2][1] == 40
-    assert not any(store.get_campaign(campaign).held for campaign in (paused, cancelled, stays))
+    assert not any(store.campaigns.get(campaign).held for campaign in (paused, cancelled, stays))
 
 
 def test_one_that_fails_leaves_the_others_running(

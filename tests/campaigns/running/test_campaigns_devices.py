@@ -16,7 +16,7 @@ def test_eight_simulated_devices_measure_all_trials_once_and_each_has_its_part(t
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store:
         run = Run(store, simulated(8, QUICK), devices=8, trials=400)
         figures = run.run()
-        rows = store.campaign_tasks(run.campaign)
+        rows = store.tasks.of_campaign(run.campaign)
     assert len(rows) == TASKS
     assert {row.state for row in rows} == {TaskState.SATISFIED}
     assert sum(row.stored for row in rows) == figures.trials == 400

@@ -58,10 +58,12 @@ class Place:
         return self.followed[-1]
 
     def state(self, campaign: int) -> CampaignState:
-        return self.store.get_campaign(campaign).state
+        return self.store.campaigns.get(campaign).state
 
     def candidates(self, campaign: int) -> Counter[tuple[str, str]]:
-        return Counter((trial.workload_hash, trial.candidate) for trial in self.store.trials(campaign))
+        return Counter(
+            (trial.workload_hash, trial.candidate) for trial in self.store.trials.of_campaign(campaign)
+        )
 
     def close(self) -> None:
         for followed in self.followed:
@@ -79,7 +81,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def exact(place: Place, campaign: int) -> None:
     """The budget was kept to the trial, and no candidate is there twice."""
-    tasks = place.store.campaign_tasks(campaign)
+    tasks = place.store.tasks.of_campaign(campaign)
     assert [(task.stored, task.state, task.note) for task in tasks] == [
         (TRIALS // 2, TaskState.SATISFIED, f"{TRIALS // 2} trials")
     ] * 2
@@ -117,7 +119,7 @@ def test_its_trials_say_where_and_with_what_they_were_measured(
     tuned: tuple[Place, int, tf.Outcome],
 ) -> None:
     place, campaign, _ = tuned
-    stored = place.store.trials(campaign)
+    stored = place.store.trials.of_campaign(campaign)
     assert {trial.state for trial in stored} == {TrialState.OK}
     assert all(trial.host and trial.versions["tvm"] and trial.build_s > 0 for trial in stored)
 
@@ -171,7 +173,7 @@ def test_a_second_model_measures_only_what_it_does_not_share(
     campaign = tf.submit(place.store, spec(other), hold=True).id
     outcome = tf.follow(place.store, campaign)
     assert (outcome.measured, outcome.already_stored) == (6, 6)
-    shared, own = place.store.campaign_tasks(campaign)
+    shared, own = place.store.tasks.of_campaign(campaign)
     if shared.measured:
         shared, own = own, shared
     assert (shared.stored, shared.measured) == (6, 0)
@@ -225,7 +227,7 @@ def test_two_campaigns_of_a_coordinator_that_ends_are_both_finished_by_the_next(
     survived = [place.candidates(campaign) for campaign in (first, second)]
     assert place.coordinate().end(400) == {"interrupted": False}
     exact(place, first)
-    assert [task.stored for task in place.store.campaign_tasks(second)] == [TRIALS]
+    assert [task.stored for task in place.store.tasks.of_campaign(second)] == [TRIALS]
     for campaign, before in zip((first, second), survived, strict=True):
         assert place.state(campaign) is CampaignState.DONE
         assert set(place.candidates(campaign).values()) == {1}
@@ -295,7 +297,7 @@ def test_another_process_may_pause_resume_and_cancel_but_not_run_what_is_run(
     assert name == "UsageError"
     assert f"is run by process {first.process.pid}" in text
     first.wait_until(lambda: any("warming up" in text for text in first.activities), "it warms up")
-    place.store.request(campaign, CampaignRequest.PAUSE)
+    place.store.campaigns.request(campaign, CampaignRequest.PAUSE)
     asked = time.monotonic()
     assert first.end(30).get("state") == "paused", first.said
     assert time.monotonic() - asked < 15
@@ -303,7 +305,7 @@ def test_another_process_may_pause_resume_and_cancel_but_not_run_what_is_run(
     second = place.follow(campaign)
     second.wait_until(lambda: second.activities, "it goes on")
     eventually(lambda: place.state(campaign) is not CampaignState.PAUSED, "it goes on")
-    place.store.request(campaign, CampaignRequest.CANCEL)
+    place.store.campaigns.request(campaign, CampaignRequest.CANCEL)
     assert second.end(30).get("state") == "cancelled", second.said
     everything_is_gone(second, 5)
     assert place.state(campaign) is CampaignState.CANCELLED

@@ -109,7 +109,7 @@ class Run:
         self.fleet.stop()
 
     def stored(self) -> dict[str, int]:
-        rows = self.store.campaign_tasks(self.id)
+        rows = self.store.tasks.of_campaign(self.id)
         assert {row.state for row in rows} == {TaskState.SATISFIED}
         return {row.name: row.measured for row in rows}
 
@@ -194,8 +194,8 @@ def test_a_target_that_no_node_has_is_refused_before_anything_is_imported_or_bui
         TargetError, match="rare can't be measured here, for too rare, nor on any node of the"
     ):
         follow(store, campaign.id, fleet=FleetOptions(ray_address=cluster.address))
-    assert store.get_campaign(campaign.id).state is CampaignState.FAILED
-    assert store.campaign_models(campaign.id)[0].model_id is None
+    assert store.campaigns.get(campaign.id).state is CampaignState.FAILED
+    assert store.campaigns.models(campaign.id)[0].model_id is None
 
 
 def test_a_device_that_leaves_cores_over_is_measured_while_the_rest_search_and_build() -> None:

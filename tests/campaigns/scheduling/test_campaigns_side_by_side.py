@@ -80,7 +80,7 @@ class Shop:
         raise AssertionError(f"no end; measured {len(self.measured)}")
 
     def stored(self, campaign: int) -> int:
-        rows = self.store.campaign_tasks(campaign)
+        rows = self.store.tasks.of_campaign(campaign)
         assert {row.state for row in rows} == {TaskState.SATISFIED}
         return sum(row.measured for row in rows)
 
@@ -147,13 +147,13 @@ def test_a_campaign_that_fails_or_is_stopped_leaves_the_other_running(
 ) -> None:
     fails, stops, stays = shop.add(1), shop.add(2), shop.add(3)
     shop.run(lambda: len(shop.measured) >= 9)
-    assert shop.store.take_over_lease(fails, "host:2:other", OWNER, 600)
+    assert shop.store.leases.take_over(fails, "host:2:other", OWNER, 600)
     shop.stopped.add(stops)
     shop.run()
     assert isinstance(shop.ended[fails], LeaseLostError)
     assert (shop.ended[stops], shop.ended[stays]) == (None, None)
     assert shop.stored(stays) == 40
-    assert 0 < len(shop.store.trials(stops)) < 40
+    assert 0 < len(shop.store.trials.of_campaign(stops)) < 40
     # Nobody keeps a search's process.
     shop.run()
     while shop.fleet.computing:
@@ -206,7 +206,9 @@ def test_two_of_one_priority_and_one_of_a_higher_share_a_real_fleet(store: Stora
     assert not {first, second} & set(shop.ended)
     shop.run()
     assert [shop.stored(campaign) for campaign in (first, second, high)] == [24, 24, 12]
-    tokens = [trial.token for campaign in (first, second, high) for trial in store.trials(campaign)]
+    tokens = [
+        trial.token for campaign in (first, second, high) for trial in store.trials.of_campaign(campaign)
+    ]
     assert len(set(tokens)) == len(tokens) == 60
     assert {first, second} <= set(shop.measured[:24])
 

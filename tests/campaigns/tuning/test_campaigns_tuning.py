@@ -73,10 +73,10 @@ class Campaign:
         return self.tuning
 
     def stored(self) -> dict[str, int]:
-        return {row.name: row.stored for row in self.store.campaign_tasks(self.id)}
+        return {row.name: row.stored for row in self.store.tasks.of_campaign(self.id)}
 
     def states(self) -> set[TaskState]:
-        return {row.state for row in self.store.campaign_tasks(self.id)}
+        return {row.state for row in self.store.tasks.of_campaign(self.id)}
 
 
 def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Storage) -> None:
@@ -92,7 +92,7 @@ def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Sto
 def test_a_trial_is_stored_with_its_times_its_build_and_what_it_ran_on(store: Storage) -> None:
     campaign = Campaign(store, Simulated(), spec(trials=1), 1)
     campaign.run()
-    (trial,) = store.trials(campaign.id)
+    (trial,) = store.trials.of_campaign(campaign.id)
     assert (trial.times, trial.build_s, trial.host, trial.versions) == ((1.0,), 0.1, "here", {"tvm": "0.27"})
 
 
@@ -116,7 +116,7 @@ def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: 
     )
     campaign = Campaign(store, fleet, spec(trials_per_task=40), 1)
     assert campaign.run().recorded == 40
-    best, second, third = store.best(workload(1).hash, CPU.device_class, 3)
+    best, second, third = store.trials.best(workload(1).hash, CPU.device_class, 3)
     assert (best.times, best.again, best.cost_s) == ((1.05,), (1.08,) * 6, 1.08)
     assert (second.times, second.again, second.cost_s) == ((1.0,), (1.2,) * 6, 1.2)
     assert third.again == ()
@@ -134,7 +134,7 @@ def test_a_device_that_is_slower_than_it_was_ranks_nothing_anew(store: Storage) 
     )
     Campaign(store, fleet, spec(trials_per_task=40), 1).run()
     assert fleet.counts["remeasure"] == 4
-    best = store.best(workload(1).hash, CPU.device_class, 3)
+    best = store.trials.best(workload(1).hash, CPU.device_class, 3)
     assert [(trial.cost_s, trial.again) for trial in best] == [(1.0, ()), (1.05, ()), (1.2, ())]
 
 
@@ -146,7 +146,9 @@ def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage)
     campaign.tuning.ends_at = clock + 2.0
     campaign.run(lambda: time.monotonic() > clock + 20.0)
     assert time.monotonic() < clock + 10.0
-    assert sum(len(trial.again) > 0 for trial in store.best(workload(1).hash, CPU.device_class, 5)) == 3
+    assert (
+        sum(len(trial.again) > 0 for trial in store.trials.best(workload(1).hash, CPU.device_class, 5)) == 3
+    )
 
 
 def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:
@@ -186,7 +188,7 @@ def test_records_of_other_workloads_go_to_searches_that_learn_from_them(
 ) -> None:
     twin = replace(workload(2), name=workload(1).name)
     Campaign(store, Simulated(), spec(trials_per_task=12), 1).run()
-    store.put_workloads([twin])
+    store.workloads.put([twin])
     fleet = Simulated()
     Campaign(store, fleet, spec(trials_per_task=12), 2, transfers=transfers).run()
     assert fleet.related == [12 if transfers else 0]
@@ -195,7 +197,7 @@ def test_records_of_other_workloads_go_to_searches_that_learn_from_them(
 def test_a_tasks_first_rounds_look_at_the_fastest_schedules_of_its_like(store: Storage) -> None:
     twin = replace(workload(2), name=workload(1).name)
     Campaign(store, Simulated(), spec(trials_per_task=12), 1).run()
-    store.put_workloads([twin])
+    store.workloads.put([twin])
     fleet = Simulated()
     Campaign(store, fleet, spec(trials_per_task=80), 2, lends=2).run()
     assert fleet.lent[:3] == [2, 2, 2]
@@ -225,7 +227,9 @@ def test_failed_trials_are_stored_with_how_they_failed(store: Storage) -> None:
     fleet.measurement = lambda number: Measurement(TrialState.RUN_TIMEOUT, message="killed after 20 s")
     campaign = Campaign(store, fleet, spec(trials=5), 1)
     campaign.run()
-    assert Counter(trial.state for trial in store.trials(campaign.id)) == {TrialState.RUN_TIMEOUT: 5}
+    assert Counter(trial.state for trial in store.trials.of_campaign(campaign.id)) == {
+        TrialState.RUN_TIMEOUT: 5
+    }
 
 
 def test_a_stop_records_what_is_being_measured_and_nothing_more(store: Storage) -> None:
@@ -343,7 +347,7 @@ def test_a_lost_lease_ends_the_run_and_stores_nothing_after(store: Storage) -> N
 
     def measured(number: int) -> Measurement:
         if number == 4:
-            assert store.take_over_lease(campaign.id, "host:2:other", OWNER, 600)
+            assert store.leases.take_over(campaign.id, "host:2:other", OWNER, 600)
         return Measurement(TrialState.OK, (1.0,))
 
     fleet.measurement = measured
@@ -359,6 +363,6 @@ def test_two_campaigns_on_one_workload_share_its_trials(store: Storage) -> None:
     second = Campaign(store, Simulated(), spec(), 2, 3)
     assert second.run().recorded == 20
     assert second.stored() == {"task2": 20, "task3": 20}
-    assert store.trial_counts([(workload(2).hash, CPU.device_class)]) == {
+    assert store.trials.counts([(workload(2).hash, CPU.device_class)]) == {
         (workload(2).hash, CPU.device_class): 20
     }

@@ -30,7 +30,7 @@ def known(cli: Cli, model: Path, store: Storage) -> Path:
 def on_board(store: Storage, model: Path) -> None:
     """One task of the model has a time on another device, too."""
     put_known_model(store, model, device=BOARD)
-    store.record_trials([dataclasses.replace(trial(0, 1, of=1), device_class=BOARD.device_class)])
+    store.trials.record([dataclasses.replace(trial(0, 1, of=1), device_class=BOARD.device_class)])
 
 
 def test_best_lists_every_workload_that_is_stored(cli: Cli, store: Storage) -> None:
@@ -175,10 +175,10 @@ def test_history_wants_a_model_or_a_workload(cli: Cli, model: Path, store: Stora
 
 def test_a_workload_without_a_time_is_not_found(cli: Cli, store: Storage) -> None:
     put_campaign(store)
-    store.put_device_class("metaschedule", CPU)
-    store.put_workloads([workload(0)])
+    store.device_classes.put("metaschedule", CPU)
+    store.workloads.put([workload(0)])
     assert "no trial of conv2d (0000abababab) is stored" in cli("history", "--workload", "0000").err
-    store.record_trials([trial(5, 1, of=0)])
+    store.trials.record([trial(5, 1, of=0)])
     answer = cli("history", "--workload", "0000")
     assert answer.code == 3
     assert "`tunefleet failures --workload 0000" in answer.err
@@ -209,16 +209,16 @@ def test_no_failures_and_no_trials_are_said_to_be_none(cli: Cli, store: Storage)
     assert "no trial is stored yet; `tunefleet tune MODEL.onnx`" in cli("failures").err
     campaign = put_campaign(store)
     assert "no such trial is stored" in cli("failures", "--campaign", "1").err
-    store.put_device_class("metaschedule", CPU)
-    store.put_workloads([workload(0)])
-    store.record_trials([trial(1, campaign, of=0)])
+    store.device_classes.put("metaschedule", CPU)
+    store.workloads.put([workload(0)])
+    store.trials.record([trial(1, campaign, of=0)])
     assert cli("failures").out.strip() == "znver4-2c@amd-epyc-9r14: 0 of 1 trial failed"
 
 
 def test_compare_says_what_got_better(cli: Cli, store: Storage) -> None:
     tuned(store, name="nightly")
     second = tuned(store, budget=48)
-    store.record_trials([dataclasses.replace(trial(10**6, 1, of=0), campaign_id=None)])
+    store.trials.record([dataclasses.replace(trial(10**6, 1, of=0), campaign_id=None)])
     answer = cli("compare", "nightly", "2")
     lines = answer.out.splitlines()
     assert lines[0].startswith("1  nightly  done, squeezenet, 96 trials measured, 0 saved, ")

@@ -123,7 +123,7 @@ def test_pause_stops_a_campaign_nobody_runs(cli: Cli, store: Storage) -> None:
     put_campaign(store)
     answer = cli("pause", "1")
     assert answer.out.strip() == "campaign 1 is paused"
-    assert store.get_campaign(1).state is CampaignState.PAUSED
+    assert store.campaigns.get(1).state is CampaignState.PAUSED
 
 
 def test_pause_asks_whoever_runs_the_campaign(cli: Cli, store: Storage) -> None:
@@ -153,7 +153,7 @@ def test_watch_fails_where_the_campaign_failed(cli: Cli, store: Storage) -> None
     campaign = put_campaign(store)
     begin(store, campaign)
     measure(store, campaign, of=0, trials=range(3))
-    store.transition(campaign, CampaignState.FAILED, message="the device is gone", owner=OWNER)
+    store.campaigns.transition(campaign, CampaignState.FAILED, message="the device is gone", owner=OWNER)
     answer = cli("watch", "1")
     assert answer.code == 1
     assert "error: campaign 1 failed: the device is gone" in answer.err
@@ -165,7 +165,7 @@ def test_watch_follows_until_it_rests(cli: Cli, store: Storage, monkeypatch: pyt
     monkeypatch.setattr("orchestrator.cli.campaigns.watch._WATCH_SECONDS", 0.05)
     monkeypatch.setattr(
         "orchestrator.cli.campaigns.watch._who_runs",
-        lambda *_: store.transition(campaign, CampaignState.PAUSED, owner=OWNER) and "",
+        lambda *_: store.campaigns.transition(campaign, CampaignState.PAUSED, owner=OWNER) and "",
     )
     answer = cli("watch", "1")
     assert answer.code == 1
@@ -177,7 +177,7 @@ def test_resume_leaves_it_to_a_coordinator_where_asked(cli: Cli, store: Storage)
     cli("pause", "1")
     answer = cli("resume", "1", "--detach")
     assert answer.out.strip() == "campaign 1 waits for a coordinator"
-    assert store.get_campaign(1).state is CampaignState.QUEUED
+    assert store.campaigns.get(1).state is CampaignState.QUEUED
 
 
 def test_resume_asks_a_live_coordinator(cli: Cli, store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_resume_asks_a_live_coordinator(cli: Cli, store: Storage, monkeypatch: p
     begin(store, campaign)
     # A live coordinator takes what it was asked.
     monkeypatch.setattr(
-        "orchestrator.cli.campaigns.resume.time.sleep", lambda _: store.take_request(campaign)
+        "orchestrator.cli.campaigns.resume.time.sleep", lambda _: store.campaigns.take_request(campaign)
     )
     answer = cli("resume", "1")
     assert answer.code == 0

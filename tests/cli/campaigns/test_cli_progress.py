@@ -82,9 +82,9 @@ def test_the_screen_before_tasks_are_known(store: Storage) -> None:
 
 def test_a_task_that_ended_early_needs_no_more_trials(store: Storage) -> None:
     campaign = half_tuned(store, tasks=2)
-    first, _ = store.campaign_tasks(campaign)
+    first, _ = store.tasks.of_campaign(campaign)
     assert read_snapshot(store, campaign).total == 64
-    store.update_task(first.id, state=TaskState.PLATEAUED)
+    store.tasks.update(first.id, state=TaskState.PLATEAUED)
     assert read_snapshot(store, campaign).total == 32
 
 
@@ -137,7 +137,7 @@ def test_nothing_new_is_said_once_a_minute(store: Storage) -> None:
     clock, console = Clock(), Console(file=io.StringIO(), width=40)
     display = Display(store, campaign, console, clock=clock)
     # Of a held campaign the database's clock moves the lease; an idle one stays as it is.
-    store.transition(campaign, CampaignState.PAUSED, owner=OWNER)
+    store.campaigns.transition(campaign, CampaignState.PAUSED, owner=OWNER)
     for second in range(0, 130, 2):
         clock.now = 100.0 + second
         display.look()

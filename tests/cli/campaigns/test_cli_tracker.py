@@ -74,5 +74,5 @@ def test_boards_of_a_campaign_need_a_tracker_that_is_named_or_served(
 ) -> None:
     answer = cli("tune", str(model), "--device", "board=llvm -num-cores=1")
     assert answer.code == 2
-    assert store.list_campaigns() == []
+    assert store.campaigns.newest() == []
     assert "name it with --tracker HOST:PORT, or start one here with --serve-tracker" in answer.err

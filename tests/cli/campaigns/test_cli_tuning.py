@@ -90,8 +90,8 @@ def test_what_made_it_fail_is_one_message(
     may_go_on: bool,
 ) -> None:
     def fail(store: Storage, campaign_id: int, **_: object) -> Outcome:
-        owner = store.get_campaign(campaign_id).lease_owner
-        store.transition(campaign_id, CampaignState.FAILED, message="no", owner=owner)
+        owner = store.campaigns.get(campaign_id).lease_owner
+        store.campaigns.transition(campaign_id, CampaignState.FAILED, message="no", owner=owner)
         raise error
 
     cli.launch(follow=fail)
@@ -110,7 +110,7 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
         *("--number", "5", "--repeat", "3", "--min-repeat-ms", "50", "--timeout", "10s", "--full-timing"),
     )
     assert answer.code == 0, answer.err
-    row = store.get_campaign("nightly")
+    row = store.campaigns.get("nightly")
     spec = row.spec
     assert row.state is CampaignState.QUEUED
     assert (spec["trials"], spec["trials_per_task"], spec["plateau"], spec["seed"]) == (500, 50, 20, 7)
@@ -122,7 +122,7 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
 
 def test_what_is_not_given_is_left_to_the_campaign(cli: Cli, model: Path, store: Storage) -> None:
     cli("submit", str(model))
-    spec = store.get_campaign(1).spec
+    spec = store.campaigns.get(1).spec
     assert (spec["trials"], spec["trials_per_task"], spec["time_s"]) == (None, None, None)
     assert spec["evaluator"]["number"] == 3
 
@@ -131,7 +131,7 @@ def test_a_model_named_twice_is_tuned_once(cli: Cli, model: Path, store: Storage
     link = model.with_name("link.onnx")
     link.symlink_to(model)
     cli("submit", str(model), os.path.relpath(model), str(link))
-    assert [row.path for row in store.campaign_models(1)] == [str(model)]
+    assert [row.path for row in store.campaigns.models(1)] == [str(model)]
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_dry_run_says_what_would_be_measured(
     answer = cli("tune", str(model), "--dry-run", "--trials-per-task", "10")
     assert answer.code == 0
     assert "3 tasks, 30 trials to measure, 0 are stored already" in answer.out
-    assert store.list_campaigns() == []
+    assert store.campaigns.newest() == []
     timed = cli("tune", str(model), "--dry-run", "--time", "5m")
     assert "as many trials as the time allows" in timed.out
 
 
 def test_coordinator_reports_the_campaigns_it_ran(cli: Cli, model: Path) -> None:
     def coordinate(store: Storage, *, listener: Listener | None, **_: object) -> None:
-        for row in store.list_campaigns():
+        for row in store.campaigns.newest():
             run_campaign(store, row.id, listener=listener)
 
     cli.launch(coordinate=coordinate)

@@ -111,7 +111,7 @@ def test_tasks_that_another_version_of_the_engine_found_are_looked_for_anew(
 ) -> None:
     known = put_known_model(store, model)
     old = replace(extraction(2), engine_version="tvm-0.26.0-1")
-    store.put_extraction(known, "metaschedule", CPU.target, old)
+    store.extractions.put(known, "metaschedule", CPU.target, old)
     assert len(cli("tasks", str(model), "--json").document["tasks"]) == 3
 
 
@@ -158,7 +158,7 @@ def test_build_says_which_records_it_set_aside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tuned(store)
-    first, second, *_ = store.best(workload(0).hash, CPU.device_class, 3)
+    first, second, *_ = store.trials.best(workload(0).hash, CPU.device_class, 3)
     monkeypatch.setattr(toolbox, "unbuildable", frozenset({first.candidate}))
     answer = cli("build", str(model), "-o", "lib.so")
     assert answer.code == 0, answer.err

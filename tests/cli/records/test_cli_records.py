@@ -23,7 +23,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def stored(store: Storage) -> int:
-    return sum(len(store.trials_of(row.hash, CPU.device_class)) for row in store.find_workloads())
+    return sum(len(store.trials.of_workload(row.hash, CPU.device_class)) for row in store.workloads.search())
 
 
 def test_an_import_says_what_it_stored_and_where(cli: Cli, store: Storage, log: Path) -> None:
@@ -34,10 +34,10 @@ def test_an_import_says_what_it_stored_and_where(cli: Cli, store: Storage, log: 
         "1 line repeated a candidate of another line",
         "the log says it was measured for cpu -old",
     ]
-    (best,) = store.best(workload(0).hash, CPU.device_class)
+    (best,) = store.trials.best(workload(0).hash, CPU.device_class)
     assert (best.candidate, best.times, best.campaign_id) == ("second", (0.001,), None)
     assert best.versions == {"imported": "tuning.log", "tvm": "0.18.0"}
-    (failed,) = store.trials_of(workload(1).hash, CPU.device_class)
+    (failed,) = store.trials.of_workload(workload(1).hash, CPU.device_class)
     assert (failed.state, failed.message) == (TrialState.RUN_ERROR, "it crashed")
 
 

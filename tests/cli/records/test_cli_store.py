@@ -23,7 +23,7 @@ def other(tmp_path: Path) -> Cli:
 
 def count(db: Path) -> int:
     with Storage.open(str(db)) as store:
-        return sum(len(page) for page in store.all_trials())
+        return sum(len(page) for page in store.trials.pages())
 
 
 @pytest.mark.usefixtures("filled")

@@ -83,7 +83,7 @@ def test_a_campaign_on_an_engine_that_is_not_installed_is_refused(
         assert answer.code == 2
         assert "`tunefleet engines install classic`" in answer.err
         assert "`tunefleet engines use classic --python PATH`" in answer.err
-    assert store.list_campaigns() == []
+    assert store.campaigns.newest() == []
 
 
 def test_the_doctor_names_an_engine_that_could_be_installed() -> None:

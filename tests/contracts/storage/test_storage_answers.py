@@ -35,22 +35,22 @@ OTHER = DeviceInfo("llvm -num-cores 2", "other-cpu", "Some CPU", 2, "cpu", versi
 def end(storage: Storage, campaign_id: int) -> None:
     """Let a campaign be done, at an instant that no trial shares."""
     time.sleep(0.005)
-    storage.transition(campaign_id, CampaignState.EXTRACTING)
-    storage.transition(campaign_id, CampaignState.DONE)
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING)
+    storage.campaigns.transition(campaign_id, CampaignState.DONE)
     time.sleep(0.005)
 
 
 def test_the_best_of_everything_is_one_row_for_each_workload_and_class(storage: Storage) -> None:
     stock(storage, 0, 1, 2)
-    storage.record_trials([ok(1, 3.0), ok(2, 2.0), failed(3)])
-    storage.record_trials([ok(4, 5.0, of=1), ok(5, 0.5, on=GPU), failed(6, of=2)])
-    rows = storage.stored_best(order=BestOrder.NAME)
+    storage.trials.record([ok(1, 3.0), ok(2, 2.0), failed(3)])
+    storage.trials.record([ok(4, 5.0, of=1), ok(5, 0.5, on=GPU), failed(6, of=2)])
+    rows = storage.answers.best(order=BestOrder.NAME)
     assert [(r.name, r.device_class, r.best_s, r.trials, r.failures) for r in rows] == [
         ("conv0", "cpu-a-2", 2.0, 3, 1),
         ("conv0", "gpu-b", 0.5, 1, 0),
         ("conv1", "cpu-a-2", 5.0, 1, 0),
     ]
-    best = storage.best(workload().hash, CPU.device_class)[0]
+    best = storage.trials.best(workload().hash, CPU.device_class)[0]
     assert (rows[0].trial_id, rows[0].recorded_at, rows[0].flops) == (best.id, best.created_at, 1e6)
     assert (rows[0].engine, rows[0].workload_hash) == ("metaschedule", workload().hash)
 
@@ -58,23 +58,23 @@ def test_the_best_of_everything_is_one_row_for_each_workload_and_class(storage: 
 def test_the_best_of_everything_is_ordered_and_limited(storage: Storage) -> None:
     stock(storage, 0, 1, 2)
     for number, seconds in ((1, 3.0), (2, 1.0), (0, 2.0)):
-        storage.record_trials([ok(number, seconds, of=number)])
-    asked = {order: [row.name for row in storage.stored_best(order=order)] for order in BestOrder}
+        storage.trials.record([ok(number, seconds, of=number)])
+    asked = {order: [row.name for row in storage.answers.best(order=order)] for order in BestOrder}
     assert asked == {
         BestOrder.LATEST: ["conv0", "conv2", "conv1"],
         BestOrder.NAME: ["conv0", "conv1", "conv2"],
         BestOrder.SLOWEST: ["conv1", "conv0", "conv2"],
     }
-    assert [row.name for row in storage.stored_best(limit=2)] == ["conv0", "conv2"]
+    assert [row.name for row in storage.answers.best(limit=2)] == ["conv0", "conv2"]
 
 
 def test_the_best_of_everything_is_narrowed_by_what_it_is_asked_for(storage: Storage) -> None:
     stock(storage, 0, 1)
-    storage.put_device_class("another", OTHER)
-    storage.record_trials([ok(1, 3.0), ok(2, 1.0, of=1), ok(3, 2.0, on=GPU)])
+    storage.device_classes.put("another", OTHER)
+    storage.trials.record([ok(1, 3.0), ok(2, 1.0, of=1), ok(3, 2.0, on=GPU)])
 
     def names(**wanted: str) -> list[tuple[str, str]]:
-        rows = storage.stored_best(order=BestOrder.NAME, **wanted)  # type: ignore[arg-type]
+        rows = storage.answers.best(order=BestOrder.NAME, **wanted)  # type: ignore[arg-type]
         return [(row.name, row.device_class) for row in rows]
 
     assert names(device_class="gpu-b") == [("conv0", "gpu-b")]
@@ -88,10 +88,10 @@ def test_the_best_of_everything_is_narrowed_by_what_it_is_asked_for(storage: Sto
 def test_the_history_of_a_workload_has_each_trial_that_was_the_best(storage: Storage) -> None:
     stock(storage, 0, 1)
     campaign_id = campaign(storage)
-    storage.record_trials([failed(0), ok(9, 0.1, on=GPU), ok(9, 0.1, of=1)])
+    storage.trials.record([failed(0), ok(9, 0.1, on=GPU), ok(9, 0.1, of=1)])
     for number, seconds in enumerate((5.0, 6.0, 4.0, 4.0, 1.0), 1):
-        storage.record_trials([ok(number, seconds, campaign=campaign_id if number > 2 else None)])
-    rows = storage.improvements(workload().hash, CPU.device_class)
+        storage.trials.record([ok(number, seconds, campaign=campaign_id if number > 2 else None)])
+    rows = storage.answers.history(workload().hash, CPU.device_class)
     # The first of all failed; 6 and the second 4 bettered nothing.
     assert [(r.cost_s, r.before_s, r.trials, r.campaign_id) for r in rows] == [
         (5.0, None, 2, None),
@@ -103,22 +103,22 @@ def test_the_history_of_a_workload_has_each_trial_that_was_the_best(storage: Sto
         (4.0, 1, "conv0", 1),
         (1.0, 1, "conv0", 1),
     ]
-    assert rows[-1].recorded_at == storage.get_trial(rows[-1].trial_id).created_at
-    assert storage.improvements(workload().hash, CPU.device_class, last=2) == rows[1:]
-    assert storage.improvements(workload(1).hash, GPU.device_class) == []
+    assert rows[-1].recorded_at == storage.trials.get(rows[-1].trial_id).created_at
+    assert storage.answers.history(workload().hash, CPU.device_class, last=2) == rows[1:]
+    assert storage.answers.history(workload(1).hash, GPU.device_class) == []
     with pytest.raises(NotFoundError, match="no device class"):
-        storage.improvements(workload().hash, "nothing")
+        storage.answers.history(workload().hash, "nothing")
     with pytest.raises(NotFoundError, match="no workload"):
-        storage.improvements("ffff", CPU.device_class)
+        storage.answers.history("ffff", CPU.device_class)
 
 
 def test_the_history_of_a_model_adds_its_tasks_up(storage: Storage) -> None:
     # One call of task 0 in a run, two of task 1, three of task 2.
     model_id = stock(storage, 0, 1, 2)
     for number, of, seconds in ((1, 0, 8.0), (2, 1, 4.0), (3, 0, 9.0), (4, 0, 2.0), (5, 1, 1.5)):
-        storage.record_trials([ok(number, seconds, of=of)])
-    storage.record_trials([failed(6, of=2), ok(7, 0.25, of=1), ok(1, 0.001, on=GPU), ok(8, 1.0, of=2)])
-    rows = storage.model_improvements(model_id, CPU.device_class, "0.27.0")
+        storage.trials.record([ok(number, seconds, of=of)])
+    storage.trials.record([failed(6, of=2), ok(7, 0.25, of=1), ok(1, 0.001, on=GPU), ok(8, 1.0, of=2)])
+    rows = storage.answers.model_history(model_id, CPU.device_class, "0.27.0")
     assert [
         (r.name, r.weight, r.cost_s, r.before_s, r.trials, r.tasks_timed, r.expected_s) for r in rows
     ] == [
@@ -130,15 +130,15 @@ def test_the_history_of_a_model_adds_its_tasks_up(storage: Storage) -> None:
         ("task1", 2, 0.25, 1.5, 6, 2, 2.0 + 2 * 0.25),
         ("task2", 3, 1.0, None, 8, 3, 2.0 + 2 * 0.25 + 3 * 1.0),
     ]
-    assert storage.model_improvements(model_id, CPU.device_class, "0.27.0", last=1) == rows[-1:]
+    assert storage.answers.model_history(model_id, CPU.device_class, "0.27.0", last=1) == rows[-1:]
     with pytest.raises(NotFoundError, match="was not extracted"):
-        storage.model_improvements(model_id, CPU.device_class, "0.28.0")
+        storage.answers.model_history(model_id, CPU.device_class, "0.28.0")
 
 
 def test_the_slowest_tasks_are_shares_of_the_whole(storage: Storage) -> None:
     model_id = stock(storage, 0, 1, 2, 3)
-    storage.record_trials([ok(1, 5.0), ok(2, 2.0), ok(3, 1.0, of=1), ok(4, 2.0, of=2), failed(5, of=3)])
-    found = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0")
+    storage.trials.record([ok(1, 5.0), ok(2, 2.0), ok(3, 1.0, of=1), ok(4, 2.0, of=2), failed(5, of=3)])
+    found = storage.answers.slowest(model_id, CPU.device_class, "0.27.0")
     # 1 x 2 s, 2 x 1 s and 3 x 2 s are 10 s; of equals, the earlier in the model.
     assert (found.tasks_total, found.tasks_timed, found.expected_s) == (4, 3, 10.0)
     assert [(t.name, t.weight, t.best_s, t.expected_s, t.share, t.trials) for t in found.tasks] == [
@@ -149,41 +149,41 @@ def test_the_slowest_tasks_are_shares_of_the_whole(storage: Storage) -> None:
     ]
     assert [t.cumulative for t in found.tasks] == [*map(pytest.approx, (0.6, 0.8, 1.0)), None]
     assert found.tasks[3].trial_id is None
-    few = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0", limit=1)
+    few = storage.answers.slowest(model_id, CPU.device_class, "0.27.0", limit=1)
     assert (few.tasks, few.tasks_total, few.expected_s) == (found.tasks[:1], 4, 10.0)
 
 
 def test_a_model_without_tasks_or_without_times_has_no_shares(storage: Storage) -> None:
     model_id = stock(storage, 0)
-    found = storage.slowest_tasks(model_id, CPU.device_class, "0.27.0")
+    found = storage.answers.slowest(model_id, CPU.device_class, "0.27.0")
     assert (found.tasks_total, found.tasks_timed, found.expected_s) == (1, 0, 0.0)
     assert (found.tasks[0].share, found.tasks[0].cumulative) == (None, None)
-    empty = storage.put_model(model(1), "/b.onnx")
-    storage.put_extraction(empty, "metaschedule", CPU.target, extraction())
-    assert storage.slowest_tasks(empty, CPU.device_class, "0.27.0").tasks == ()
+    empty = storage.models.put(model(1), "/b.onnx")
+    storage.extractions.put(empty, "metaschedule", CPU.target, extraction())
+    assert storage.answers.slowest(empty, CPU.device_class, "0.27.0").tasks == ()
 
 
 def test_a_model_is_known_on_the_devices_it_was_extracted_for(storage: Storage) -> None:
     model_id = stock(storage, 0, 1)
-    storage.record_trials([ok(1, 1.0), ok(2, 1.0), failed(3, of=1)])
-    found = storage.model_devices(model_id)
+    storage.trials.record([ok(1, 1.0), ok(2, 1.0), failed(3, of=1)])
+    found = storage.extractions.device_classes(model_id)
     assert [(d.device_class, d.engine, d.engine_version, d.tasks, d.tasks_timed) for d in found] == [
         ("cpu-a-2", "metaschedule", "0.27.0", 2, 1),
         ("gpu-b", "metaschedule", "0.27.0", 2, 0),
     ]
     # The last extraction counts.
     newer = extraction(1, 2, 3)
-    storage.put_extraction(
+    storage.extractions.put(
         model_id, "metaschedule", CPU.target, type(newer)(newer.tasks, engine_version="0.28.0")
     )
-    assert [(d.engine_version, d.tasks) for d in storage.model_devices(model_id)] == [
+    assert [(d.engine_version, d.tasks) for d in storage.extractions.device_classes(model_id)] == [
         ("0.28.0", 3),
         ("0.27.0", 2),
     ]
-    assert storage.model_devices(99) == []
-    assert storage.workload_devices(workload().hash) == ["cpu-a-2"]
-    assert storage.workload_devices(workload(1).hash) == ["cpu-a-2"]
-    assert storage.workload_devices(workload(2).hash) == []
+    assert storage.extractions.device_classes(99) == []
+    assert storage.workloads.device_classes(workload().hash) == ["cpu-a-2"]
+    assert storage.workloads.device_classes(workload(1).hash) == ["cpu-a-2"]
+    assert storage.workloads.device_classes(workload(2).hash) == []
 
 
 def crashed(n: int, message: str, *, of: int = 0) -> NewTrial:
@@ -193,10 +193,10 @@ def crashed(n: int, message: str, *, of: int = 0) -> NewTrial:
 
 def test_failures_are_counted_by_device_and_class(storage: Storage) -> None:
     stock(storage, 0, 1)
-    storage.record_trials([ok(1, 1.0), ok(2, 1.0), ok(3, 1.0, of=1), ok(1, 1.0, on=GPU)])
-    storage.record_trials([crashed(4, "out of memory"), crashed(5, "segfault", of=1)])
-    storage.record_trials([crashed(6, "segfault"), failed(7, TrialState.BUILD_TIMEOUT)])
-    cpu, gpu = storage.failures()
+    storage.trials.record([ok(1, 1.0), ok(2, 1.0), ok(3, 1.0, of=1), ok(1, 1.0, on=GPU)])
+    storage.trials.record([crashed(4, "out of memory"), crashed(5, "segfault", of=1)])
+    storage.trials.record([crashed(6, "segfault"), failed(7, TrialState.BUILD_TIMEOUT)])
+    cpu, gpu = storage.answers.failures()
     assert (cpu.device_class, cpu.trials, cpu.failed) == ("cpu-a-2", 7, 4)
     assert (gpu.device_class, gpu.trials, gpu.failed, gpu.classes) == ("gpu-b", 1, 0, ())
     crashes, timeouts = cpu.classes
@@ -208,21 +208,21 @@ def test_failures_are_counted_by_device_and_class(storage: Storage) -> None:
         1,
         "it failed: 7",
     )
-    last = storage.trials_of(workload().hash, CPU.device_class)[-1]
+    last = storage.trials.of_workload(workload().hash, CPU.device_class)[-1]
     assert timeouts.last_at == last.created_at
 
 
 def test_failures_are_narrowed_by_what_they_are_asked_for(storage: Storage) -> None:
     model_id = stock(storage, 0)
-    storage.put_workloads([workload(1)])
+    storage.workloads.put([workload(1)])
     mine, other = campaign(storage), campaign(storage)
-    storage.record_trials(
+    storage.trials.record(
         [ok(1, 1.0, campaign=mine), failed(2, campaign=mine), failed(2, on=GPU, campaign=mine)]
     )
-    storage.record_trials([failed(3, campaign=other), failed(4, of=1, campaign=other), failed(5, of=1)])
+    storage.trials.record([failed(3, campaign=other), failed(4, of=1, campaign=other), failed(5, of=1)])
 
     def counts(**wanted: object) -> list[tuple[str, int, int]]:
-        found = storage.failures(**wanted)  # type: ignore[arg-type]
+        found = storage.answers.failures(**wanted)  # type: ignore[arg-type]
         return [(one.device_class, one.failed, one.trials) for one in found]
 
     assert counts() == [("cpu-a-2", 4, 5), ("gpu-b", 1, 1)]
@@ -239,19 +239,19 @@ def test_failures_are_narrowed_by_what_they_are_asked_for(storage: Storage) -> N
 def test_two_campaigns_are_compared_as_each_left_the_store(storage: Storage) -> None:
     stock(storage, 0, 1, 2)
     first = campaign(storage)
-    storage.record_trials([ok(1, 7.0), ok(2, 6.0, of=1)])
-    storage.set_tasks(first, [task(0), task(1)])
-    storage.record_trials([ok(3, 8.0, campaign=first), ok(4, 5.0, campaign=first), failed(5, campaign=first)])
+    storage.trials.record([ok(1, 7.0), ok(2, 6.0, of=1)])
+    storage.tasks.put(first, [task(0), task(1)])
+    storage.trials.record([ok(3, 8.0, campaign=first), ok(4, 5.0, campaign=first), failed(5, campaign=first)])
     end(storage, first)
     # Between the two, somebody else finds something.
-    storage.record_trials([ok(6, 3.0, of=1)])
+    storage.trials.record([ok(6, 3.0, of=1)])
     second = campaign(storage)
-    storage.set_tasks(second, [task(2, budget=4), task(0, budget=64), task(1)])
-    storage.record_trials([ok(7, 2.0, campaign=second), ok(8, 9.0, of=2, campaign=second)])
+    storage.tasks.put(second, [task(2, budget=4), task(0, budget=64), task(1)])
+    storage.trials.record([ok(7, 2.0, campaign=second), ok(8, 9.0, of=2, campaign=second)])
     end(storage, second)
-    storage.record_trials([ok(9, 0.125), ok(10, 0.125, of=1)])
+    storage.trials.record([ok(9, 0.125), ok(10, 0.125, of=1)])
 
-    conv0, conv1, conv2 = storage.compare_tasks(first, second)
+    conv0, conv1, conv2 = storage.answers.compare(first, second)
     assert [(row.name, row.device_class) for row in (conv0, conv1, conv2)] == [
         ("task0", "cpu-a-2"),
         ("task1", "cpu-a-2"),
@@ -270,7 +270,7 @@ def test_two_campaigns_are_compared_as_each_left_the_store(storage: Storage) -> 
     assert conv2.first is None
     assert conv2.second is not None
     assert conv2.second.best_s == 9.0
-    turned = storage.compare_tasks(second, first)
+    turned = storage.answers.compare(second, first)
     assert [(row.name, row.first, row.second) for row in turned] == [
         (row.name, row.second, row.first) for row in (conv0, conv1, conv2)
     ]
@@ -280,11 +280,11 @@ def test_a_campaign_that_goes_on_is_compared_with_what_is_there_now(storage: Sto
     stock(storage)
     first, second = campaign(storage), campaign(storage)
     for campaign_id in (first, second):
-        storage.set_tasks(campaign_id, [task(0)])
-    storage.record_trials([ok(1, 2.0, campaign=first)])
+        storage.tasks.put(campaign_id, [task(0)])
+    storage.trials.record([ok(1, 2.0, campaign=first)])
     end(storage, first)
-    storage.record_trials([ok(2, 1.0, campaign=second)])
-    (row,) = storage.compare_tasks(first, second)
+    storage.trials.record([ok(2, 1.0, campaign=second)])
+    (row,) = storage.answers.compare(first, second)
     assert row.first is not None
     assert row.second is not None
     assert (row.first.best_s, row.second.best_s) == (2.0, 1.0)
@@ -297,19 +297,19 @@ def test_a_campaigns_models_are_as_they_were_last_compared_until_its_end(storage
     )
     second = campaign(storage)
     for campaign_id in (first, second):
-        storage.set_campaign_model(campaign_id, 0, model_id)
-        storage.set_tasks(campaign_id, [task(0), task(0, on=GPU)])
+        storage.campaigns.set_model(campaign_id, 0, model_id)
+        storage.tasks.put(campaign_id, [task(0), task(0, on=GPU)])
 
     def verify(seconds: float, campaign_id: int | None) -> None:
-        storage.put_verification(
+        storage.verifications.put(
             NewVerification(model_id, CPU.device_class, "key", tuned_s=seconds, campaign_id=campaign_id)
         )
 
-    assert storage.verifications_after(first) == []
+    assert storage.verifications.after_campaign(first) == []
     verify(3.0, None)
     verify(2.0, first)
     end(storage, first)
     verify(1.0, None)
-    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications_after(first)] == [(2.0, first)]
+    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications.after_campaign(first)] == [(2.0, first)]
     # It goes on, and has none of its own: the last there is.
-    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications_after(second)] == [(1.0, None)]
+    assert [(v.tuned_s, v.campaign_id) for v in storage.verifications.after_campaign(second)] == [(1.0, None)]

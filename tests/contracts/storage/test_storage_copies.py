@@ -12,13 +12,13 @@ from tests.kit.storage_builders import CPU, GPU, campaign, failed, ok, stock, wo
 
 
 def candidates(storage: Storage) -> list[str]:
-    return sorted(row.candidate for page in storage.all_trials() for row in page)
+    return sorted(row.candidate for page in storage.trials.pages() for row in page)
 
 
 def fill(storage: Storage) -> None:
     """Of workload 0 on the CPU four trials and two failures, on the GPU two; of workload 1 one and one."""
     stock(storage, 0, 1, 2)
-    storage.record_trials(
+    storage.trials.record(
         [
             *(ok(n, 1.0 + n) for n in range(4)),
             *(failed(n) for n in (4, 5)),
@@ -31,7 +31,7 @@ def fill(storage: Storage) -> None:
 
 def test_pages_have_every_trial_once_in_the_order_they_were_recorded(storage: Storage) -> None:
     fill(storage)
-    pages = list(storage.all_trials(page=3))
+    pages = list(storage.trials.pages(page=3))
     assert [len(page) for page in pages] == [3, 3, 3, 1]
     ids = [row.id for page in pages for row in page]
     assert ids == sorted(set(ids))
@@ -42,7 +42,7 @@ def test_pages_can_be_narrowed(storage: Storage) -> None:
     fill(storage)
 
     def found(**by: object) -> list[str]:
-        return [row.candidate[-1] for page in storage.all_trials(**by) for row in page]  # type: ignore[arg-type]
+        return [row.candidate[-1] for page in storage.trials.pages(**by) for row in page]  # type: ignore[arg-type]
 
     assert found(device_class=GPU.device_class) == ["6", "7"]
     assert sorted(found(workloads=[workload(1).hash])) == ["8", "9"]
@@ -51,10 +51,10 @@ def test_pages_can_be_narrowed(storage: Storage) -> None:
 
 
 def test_statistics_count_each_device_class(storage: Storage) -> None:
-    assert storage.statistics().classes == ()
+    assert storage.upkeep.statistics().classes == ()
     fill(storage)
     campaign(storage)
-    found = storage.statistics()
+    found = storage.upkeep.statistics()
     counts = {row.device_class: (row.workloads, row.trials, row.failures) for row in found.classes}
     assert counts == {CPU.device_class: (2, 8, 3), GPU.device_class: (1, 2, 0)}
     assert (found.workloads, found.models, found.campaigns, found.verifications) == (3, 1, 1, 0)
@@ -64,64 +64,64 @@ def test_statistics_count_each_device_class(storage: Storage) -> None:
 
 def test_pruning_keeps_the_fastest_of_each_workload_on_each_device_class(storage: Storage) -> None:
     fill(storage)
-    told = storage.prune(keep=2, dry_run=True)
+    told = storage.upkeep.prune(keep=2, dry_run=True)
     assert (told.before, told.trials, told.failures) == (10, 2, 0)
     assert len(candidates(storage)) == 10
-    done = storage.prune(keep=2)
+    done = storage.upkeep.prune(keep=2)
     assert (done.before, done.trials, done.failures, done.workloads) == (10, 2, 0, 0)
     assert [c[-1] for c in candidates(storage)] == ["0", "1", "4", "5", "6", "7", "8", "9"]
-    assert storage.prune(keep=2).trials == 0
+    assert storage.upkeep.prune(keep=2).trials == 0
 
 
 def test_pruning_can_take_failures_of_one_device_class_and_age(storage: Storage) -> None:
     fill(storage)
-    assert storage.prune(failed=True, older_than=timedelta(days=1)).trials == 0
-    assert storage.prune(failed=True, device_class=GPU.device_class).trials == 0
-    assert storage.prune(failed=True, engine="another").trials == 0
-    done = storage.prune(keep=1, failed=True, device_class=CPU.device_class)
+    assert storage.upkeep.prune(failed=True, older_than=timedelta(days=1)).trials == 0
+    assert storage.upkeep.prune(failed=True, device_class=GPU.device_class).trials == 0
+    assert storage.upkeep.prune(failed=True, engine="another").trials == 0
+    done = storage.upkeep.prune(keep=1, failed=True, device_class=CPU.device_class)
     assert (done.trials, done.failures) == (6, 3)
     assert [c[-1] for c in candidates(storage)] == ["0", "6", "7", "8"]
 
 
 def test_a_workload_that_nothing_refers_to_goes_with_its_last_trial(storage: Storage) -> None:
     fill(storage)
-    storage.put_workloads([workload(7)])
-    storage.record_trials([failed(20, of=7)])
-    assert storage.prune(failed=True).workloads == 1
-    assert storage.get_workloads([workload(7).hash, workload(1).hash]) == [workload(1)]
+    storage.workloads.put([workload(7)])
+    storage.trials.record([failed(20, of=7)])
+    assert storage.upkeep.prune(failed=True).workloads == 1
+    assert storage.workloads.get_many([workload(7).hash, workload(1).hash]) == [workload(1)]
 
 
 def test_a_number_that_was_pruned_is_never_given_again(storage: Storage) -> None:
     fill(storage)
-    last = max(row.id for page in storage.all_trials() for row in page)
-    storage.prune(failed=True)
-    storage.record_trials([ok(40, 1.0, of=2)])
-    assert max(row.id for page in storage.all_trials() for row in page) > last
+    last = max(row.id for page in storage.trials.pages() for row in page)
+    storage.upkeep.prune(failed=True)
+    storage.trials.record([ok(40, 1.0, of=2)])
+    assert max(row.id for page in storage.trials.pages() for row in page) > last
 
 
 def test_pruning_is_refused_where_it_would_take_all_or_while_a_campaign_runs(storage: Storage) -> None:
     fill(storage)
     with pytest.raises(UsageError, match="say what may go"):
-        storage.prune()
+        storage.upkeep.prune()
     with pytest.raises(UsageError, match="at least the fastest"):
-        storage.prune(keep=0)
+        storage.upkeep.prune(keep=0)
     with pytest.raises(NotFoundError, match="no device class tpu"):
-        storage.prune(keep=1, device_class="tpu")
+        storage.upkeep.prune(keep=1, device_class="tpu")
     running = campaign(storage)
-    assert storage.acquire_lease(running, "host:1:a", 60.0)
+    assert storage.leases.acquire(running, "host:1:a", 60.0)
     with pytest.raises(UsageError, match=f"campaign {running} is running: pause it"):
-        storage.prune(failed=True)
-    assert storage.prune(failed=True, dry_run=True).trials == 3
+        storage.upkeep.prune(failed=True)
+    assert storage.upkeep.prune(failed=True, dry_run=True).trials == 3
     assert len(candidates(storage)) == 10
 
 
 def test_what_was_deleted_gives_its_space_back(storage: Storage) -> None:
     stock(storage, 0)
     for start in range(0, 4000, 500):
-        storage.record_trials([ok(n, 1.0 + n) for n in range(start, start + 500)])
-    before = storage.statistics().size_bytes
-    storage.prune(keep=1)
-    storage.shrink()
+        storage.trials.record([ok(n, 1.0 + n) for n in range(start, start + 500)])
+    before = storage.upkeep.statistics().size_bytes
+    storage.upkeep.prune(keep=1)
+    storage.upkeep.shrink()
     assert candidates(storage) == ["candidate-0"]
     if storage.path is not None:
-        assert storage.statistics().size_bytes < before / 4
+        assert storage.upkeep.statistics().size_bytes < before / 4

@@ -46,7 +46,7 @@ def everything(storage: Storage) -> list[TrialRow]:
         row
         for of in (0, 1)
         for device in (CPU, GPU)
-        for row in storage.trials_of(workload(of).hash, device.device_class)
+        for row in storage.trials.of_workload(workload(of).hash, device.device_class)
     ]
 
 
@@ -63,11 +63,11 @@ def _write_all(url: str, campaign_id: int, number: int, told: Connection) -> Non
             repeats = 0
             while repeats < 2:
                 try:
-                    new = storage.record_trials(batch, **lease)  # type: ignore[arg-type]
+                    new = storage.trials.record(batch, **lease)  # type: ignore[arg-type]
                 except LeaseLostError:
                     told.send("lost")
-                    holder = storage.get_campaign(campaign_id).lease_owner or ""
-                    storage.take_over_lease(campaign_id, me, holder, LONG_S)
+                    holder = storage.campaigns.get(campaign_id).lease_owner or ""
+                    storage.leases.take_over(campaign_id, me, holder, LONG_S)
                 else:
                     told.send(new)
                     repeats += 1
@@ -125,12 +125,12 @@ def test_eight_processes_that_write_the_same_trials_at_once_store_each_once(url:
 def _report_late(url: str, campaign_id: int, go: Connection, told: Connection) -> None:
     with Storage.open(url) as storage:
         mine = [trial(n, "slow", campaign_id) for n in range(8)]
-        storage.record_trials(mine[:4], campaign_id=campaign_id, owner="slow")
+        storage.trials.record(mine[:4], campaign_id=campaign_id, owner="slow")
         told.send("began")
         go.recv()
         for what in (
-            lambda: storage.record_trials(mine, campaign_id=campaign_id, owner="slow"),
-            lambda: storage.renew_lease(campaign_id, "slow", LONG_S),
+            lambda: storage.trials.record(mine, campaign_id=campaign_id, owner="slow"),
+            lambda: storage.leases.renew(campaign_id, "slow", LONG_S),
         ):
             try:
                 what()
@@ -151,9 +151,9 @@ def test_a_coordinator_thought_dead_that_reports_late_changes_nothing(url: str) 
         assert slow.pid is not None
         os.kill(slow.pid, signal.SIGSTOP)
         say.send("report")
-        _wait_for(lambda: storage.acquire_lease(campaign_id, "next", LONG_S))
+        _wait_for(lambda: storage.leases.acquire(campaign_id, "next", LONG_S))
         # The next one measures what it finds missing, in its own order, and is the one that counts.
-        storage.record_trials(
+        storage.trials.record(
             [trial(n, "next", campaign_id) for n in (5, 4)], campaign_id=campaign_id, owner="next"
         )
         os.kill(slow.pid, signal.SIGCONT)
@@ -161,7 +161,7 @@ def test_a_coordinator_thought_dead_that_reports_late_changes_nothing(url: str) 
             assert "next runs it now" in hear.recv()
         slow.join(60)
         assert (
-            storage.record_trials(
+            storage.trials.record(
                 [trial(n, "next", campaign_id) for n in range(8)], campaign_id=campaign_id, owner="next"
             )
             == 2
@@ -185,9 +185,9 @@ def _with_a_wrong_clock(url: str, campaign_id: int, off_s: float, told: Connecti
     os.environ["TZ"] = "Pacific/Kiritimati"
     time.tzset()
     with Storage.open(url) as storage:
-        told.send(storage.acquire_lease(campaign_id, "wrong", LONG_S))
+        told.send(storage.leases.acquire(campaign_id, "wrong", LONG_S))
         own = campaign(storage, owner="wrong", ttl_s=0.3)
-        row = storage.get_campaign(own)
+        row = storage.campaigns.get(own)
         told.send((own, row.held, row.created_at.timestamp()))
 
 
@@ -205,8 +205,8 @@ def test_leases_go_by_the_databases_clock_whatever_a_process_thinks(url: str, of
         own, held, created = hear.recv()
         assert held
         assert abs(created - began) < 60
-        assert not storage.acquire_lease(own, "me", LONG_S) or time.time() - began > 0.3
-        _wait_for(lambda: storage.acquire_lease(own, "me", LONG_S))
+        assert not storage.leases.acquire(own, "me", LONG_S) or time.time() - began > 0.3
+        _wait_for(lambda: storage.leases.acquire(own, "me", LONG_S))
         child.join(60)
 
 

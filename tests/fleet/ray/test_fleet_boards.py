@@ -100,7 +100,7 @@ def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs
     campaign = submit(store, spec, hold=True)
     outcome = follow(store, campaign.id, fleet=FleetOptions(tracker=f"{tracker[0]}:{tracker[1]}"))
     assert outcome.campaign.state is CampaignState.DONE
-    trials = store.trials(campaign.id)
+    trials = store.trials.of_campaign(campaign.id)
     assert len(trials) == outcome.measured == 12
     # Each board's times are its own, and neither waited for the other to have all of its.
     kinds = Counter((trial.device, trial.host, trial.device_class.partition("@")[2]) for trial in trials)
@@ -108,7 +108,7 @@ def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs
     order = [trial.device for trial in sorted(trials, key=lambda trial: trial.id)]
     assert set(order[:6]) == {KEY, SECOND}
     (device_class,) = {trial.device_class for trial in trials if trial.device == KEY}
-    device = next(row for row in store.devices() if row.key == KEY)
+    device = next(row for row in store.devices.all() if row.key == KEY)
     assert (device.key, device.model, device.state, device.message) == (KEY, KEY, "seen", "")
     assert device.trials_per_hour is not None
     assert device.trials_per_hour > 0
@@ -119,7 +119,7 @@ def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs
     assert (report.device_class, report.outputs_agree, report.tasks_tuned) == (device_class, True, 1)
     assert (report.reference_s, report.reference_ratio) == (None, None)
     assert min(report.tuned_s, report.untuned_s) > 0
-    shown = next(r for r in store.verifications_after(campaign.id) if r.device_class == device_class)
+    shown = next(r for r in store.verifications.after_campaign(campaign.id) if r.device_class == device_class)
     assert (shown.reference_s, shown.tuned_s) == (None, report.tuned_s)
 
     # The same convolution in another model: nothing to measure, and on a board that is gone no comparison.
@@ -205,10 +205,10 @@ def test_a_target_that_the_board_can_not_run_is_refused_before_anything_is_impor
     campaign = submit(store, spec, hold=True)
     with pytest.raises(TargetError, match=f"device {KEY} can't run code for target .*: {reason}"):
         follow(store, campaign.id, fleet=FleetOptions(tracker=f"{tracker[0]}:{tracker[1]}"))
-    assert store.get_campaign(campaign.id).state is CampaignState.FAILED
-    (model,) = store.campaign_models(campaign.id)
+    assert store.campaigns.get(campaign.id).state is CampaignState.FAILED
+    (model,) = store.campaigns.models(campaign.id)
     assert model.model_id is None
-    assert store.campaign_tasks(campaign.id) == []
+    assert store.tasks.of_campaign(campaign.id) == []
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="it takes a CPU that lacks what another has")

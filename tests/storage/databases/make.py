@@ -50,52 +50,52 @@ TRACE = '[[["SampleCategorical", [], [{n}, 64], []]], [[0, {n}]]]'
 def fill(storage: Storage) -> None:
     """Store what `test_storage_upgrades.py` looks for."""
     for device in (CPU, GPU):
-        storage.put_device_class("metaschedule", device)
-        storage.see_devices([Sighting(f"{device.kind}-key", "host-a", device)])
+        storage.device_classes.put("metaschedule", device)
+        storage.devices.see([Sighting(f"{device.kind}-key", "host-a", device)])
     tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
     squeezenet = PreparedModel(
         "ab" * 32, "squeezenet", b"onnx", (tensor,), (tensor,), ("opset raised to 17",)
     )
-    model_id = storage.put_model(squeezenet, "/models/squeezenet.onnx", "input=1,3,224,224")
+    model_id = storage.models.put(squeezenet, "/models/squeezenet.onnx", "input=1,3,224,224")
     tasks = (TaskSpec("conv", 3, CONV), TaskSpec("dense", 1, DENSE))
     for device in (CPU, GPU):
-        storage.put_extraction(model_id, "metaschedule", device.target, Extraction(tasks, "0.27.0-1"))
+        storage.extractions.put(model_id, "metaschedule", device.target, Extraction(tasks, "0.27.0-1"))
 
     nightly = _campaign(storage, "nightly", "somebody")
-    storage.set_campaign_model(nightly, 0, model_id)
-    storage.transition(nightly, CampaignState.EXTRACTING, owner="somebody")
+    storage.campaigns.set_model(nightly, 0, model_id)
+    storage.campaigns.transition(nightly, CampaignState.EXTRACTING, owner="somebody")
     plan = [
         NewTask(CONV.hash, CPU.device_class, "conv", 3, 16),
         NewTask(DENSE.hash, CPU.device_class, "dense", 1, 8),
     ]
-    storage.set_tasks(nightly, plan, owner="somebody")
-    storage.transition(nightly, CampaignState.TUNING, owner="somebody")
+    storage.tasks.put(nightly, plan, owner="somebody")
+    storage.campaigns.transition(nightly, CampaignState.TUNING, owner="somebody")
     states = list(TrialState)
     trials = [_trial(n, CONV, CPU, TrialState.OK, nightly) for n in range(8)]
     trials += [_trial(n, DENSE, CPU, states[n % len(states)], nightly) for n in range(len(states))]
-    storage.record_trials(trials, campaign_id=nightly, owner="somebody")
-    conv, dense = storage.campaign_tasks(nightly)
-    storage.update_task(conv.id, state=T.PLATEAUED, note="the last 8 brought nothing better")
-    storage.update_task(dense.id, state=T.EXHAUSTED, note="its space is used up")
-    storage.add_active_time(nightly, 12.5)
-    storage.transition(nightly, CampaignState.VERIFYING, owner="somebody")
-    storage.put_verification(
+    storage.trials.record(trials, campaign_id=nightly, owner="somebody")
+    conv, dense = storage.tasks.of_campaign(nightly)
+    storage.tasks.update(conv.id, state=T.PLATEAUED, note="the last 8 brought nothing better")
+    storage.tasks.update(dense.id, state=T.EXHAUSTED, note="its space is used up")
+    storage.campaigns.add_active_time(nightly, 12.5)
+    storage.campaigns.transition(nightly, CampaignState.VERIFYING, owner="somebody")
+    storage.verifications.put(
         NewVerification(
             model_id, CPU.device_class, "key", 0.4, 0.02, 0.01, 1e-5, 2e-6, 2, 2, nightly, {"runs": 5}
         )
     )
-    storage.transition(nightly, CampaignState.DONE, message="measured 15 trials", owner="somebody")
+    storage.campaigns.transition(nightly, CampaignState.DONE, message="measured 15 trials", owner="somebody")
 
     paused = _campaign(storage, "weekly", None)
-    storage.transition(paused, CampaignState.PAUSED, message="paused on request")
+    storage.campaigns.transition(paused, CampaignState.PAUSED, message="paused on request")
     begun = _campaign(storage, None, "a coordinator that died")
-    storage.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
+    storage.campaigns.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
     # Imported, say: of no campaign, on the other device class.
-    storage.record_trials([_trial(9, CONV, GPU, TrialState.OK, None)])
+    storage.trials.record([_trial(9, CONV, GPU, TrialState.OK, None)])
 
 
 def _campaign(storage: Storage, name: str | None, owner: str | None) -> int:
-    return storage.create_campaign(
+    return storage.campaigns.create(
         engine="metaschedule",
         spec={"trials": 24, "models": [{"path": "/models/squeezenet.onnx"}]},
         models=[NewCampaignModel("/models/squeezenet.onnx", {"input": (1, 3, 224, 224)})],

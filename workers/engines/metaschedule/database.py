@@ -45,7 +45,7 @@ class RecordDatabase(ms.database.PyDatabase):  # type: ignore[misc]
     ----------
     lookup : callable
         Takes the hash of a workload and the device class, and returns records of them, the fastest first:
-        ``Storage.history`` does.
+        ``Storage.seeds.fastest`` does.
     target, device_class : Target or str, str
         As a :class:`~workers.messages.DeviceInfo` has them.
     tasks : iterable of Workload
@@ -57,7 +57,7 @@ class RecordDatabase(ms.database.PyDatabase):  # type: ignore[misc]
     --------
     >>> with Storage.open() as store, Toolbox("metaschedule") as tools:
     ...     device = tools.resolve_target("auto")
-    ...     database = RecordDatabase(store.history, device.target, device.device_class)
+    ...     database = RecordDatabase(store.seeds.fastest, device.target, device.device_class)
     ...     with database, tvm.target.Target(json.loads(device.target)):
     ...         module = relax.transform.MetaScheduleApplyDatabase()(module)
     """

@@ -47,19 +47,21 @@ class Place:
         return tf.submit(self.store, tf.CampaignSpec.of(spec), hold=hold).id
 
     def candidates(self, campaign: int) -> Counter[tuple[str, str]]:
-        return Counter((trial.workload_hash, trial.candidate) for trial in self.store.trials(campaign))
+        return Counter(
+            (trial.workload_hash, trial.candidate) for trial in self.store.trials.of_campaign(campaign)
+        )
 
     def exact(self, campaign: int) -> None:
         """Check that the budget was kept to the trial, and that no candidate is there twice."""
-        tasks = self.store.campaign_tasks(campaign)
+        tasks = self.store.tasks.of_campaign(campaign)
         assert [(task.stored, task.state) for task in tasks] == [(PER_TASK, TaskState.SATISFIED)] * 2
         assert set(self.candidates(campaign).values()) == {1}
 
     def transforms(self) -> dict[str, int]:
         """Return how many trials each layout transform has."""
-        found = [row for row in self.store.find_workloads(limit=1000) if row.name.startswith("layout")]
-        classes = [row.name for row in self.store.device_classes("autotvm")]
-        counts = self.store.trial_counts([(row.hash, name) for row in found for name in classes])
+        found = [row for row in self.store.workloads.search(limit=1000) if row.name.startswith("layout")]
+        classes = [row.name for row in self.store.device_classes.all("autotvm")]
+        counts = self.store.trials.counts([(row.hash, name) for row in found for name in classes])
         return {workload: count for (workload, _), count in counts.items()}
 
 
@@ -88,7 +90,7 @@ def tuned(place: Place) -> tuple[int, tf.Outcome]:
     everything_is_gone(first, but=RAYS_OWN)
     survived = place.candidates(campaign)
     assert 3 <= sum(survived.values()) < TRIALS
-    assert place.store.get_campaign(campaign).state is CampaignState.TUNING
+    assert place.store.campaigns.get(campaign).state is CampaignState.TUNING
     outcome = tf.follow(place.store, campaign)
     assert survived <= place.candidates(campaign)
     assert (outcome.already_stored, outcome.measured) == (
@@ -113,7 +115,7 @@ def test_a_campaign_goes_on_after_its_coordinator_was_killed_and_is_exact(
     campaign, outcome = tuned
     assert outcome.campaign.state is CampaignState.DONE, outcome.campaign.message
     place.exact(campaign)
-    trials = place.store.trials(campaign)
+    trials = place.store.trials.of_campaign(campaign)
     assert TrialState.OK in {trial.state for trial in trials}
     assert all(trial.versions["tvm"].startswith("0.") for trial in trials)
 
