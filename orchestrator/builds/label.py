@@ -94,5 +94,5 @@ def read_label(path: pathlib.Path) -> Label:
     if version != _VERSION:
         raise UsageError(f"{path} has a label of version {version}; this tunefleet reads {_VERSION}")
     for name in ("inputs", "outputs"):
-        found[name] = tuple(TensorSpec(s["name"], tuple(s["shape"]), s["dtype"]) for s in found[name])
+        found[name] = tuple(TensorSpec.of(spec) for spec in found[name])
     return Label(**found)

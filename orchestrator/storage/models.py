@@ -95,16 +95,17 @@ def _model_row(row: Any) -> ModelRow:
         shapes_key=row.shapes_key,
         name=row.name,
         path=row.path,
-        inputs=tuple(_tensor(t) for t in row.inputs),
-        outputs=tuple(_tensor(t) for t in row.outputs),
+        inputs=tuple(TensorSpec.of(t) for t in row.inputs),
+        outputs=tuple(TensorSpec.of(t) for t in row.outputs),
         changes=tuple(row.changes),
         created_at=row.created_at,
     )
 
 
 def _tensor_json(tensor: TensorSpec) -> dict[str, Any]:
-    return {"name": storable(tensor.name), "shape": list(tensor.shape), "dtype": tensor.dtype}
-
-
-def _tensor(value: dict[str, Any]) -> TensorSpec:
-    return TensorSpec(value["name"], tuple(value["shape"]), value["dtype"])
+    return {
+        "name": storable(tensor.name),
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "values": list(tensor.values),
+    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workers.messages.trials import Workload
 
@@ -29,6 +31,12 @@ class TensorSpec:
     shape: tuple[int, ...]
     dtype: str
     values: tuple[int, int] = (0, 1)
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> TensorSpec:
+        """Return what was stored as JSON; before `values` were, every integer was 0 or 1."""
+        least, largest = stored.get("values", (0, 1))
+        return cls(stored["name"], tuple(stored["shape"]), stored["dtype"], (least, largest))
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import with_layout
+from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version
 from workers.engines.metaschedule.traits import NAME
@@ -186,7 +187,7 @@ def imported(model: PreparedModel, target: Target) -> IRModule:
 
 
 def _laid_out(model: PreparedModel, target: Target) -> IRModule:
-    module = _imported(model)
+    module = with_wide_sums(_imported(model))
     if model.layout != "auto":
         return with_layout(module, model.layout, target)[0]
     if target.kind.name != "llvm":
