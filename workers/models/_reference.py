@@ -12,7 +12,7 @@ import onnxruntime
 from workers.errors import ModelError
 from workers.messages import ModelTiming
 
-__all__ = ["first_line", "loads", "open_session", "run_reference", "time_reference"]
+__all__ = ["first_line", "loads", "open_session", "run_reference", "run_session", "time_reference"]
 
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
@@ -70,7 +70,14 @@ def loads(onnx: bytes) -> bool:
     return True
 
 
-def _call(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+def run_session(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Run an open session once.
+
+    Raises
+    ------
+    ModelError
+        onnxruntime can't run the model on these inputs.
+    """
     try:
         return list(session.run(None, dict(inputs)))
     except Exception as error:
@@ -102,7 +109,7 @@ def run_reference(
     ModelError
         onnxruntime can't load the model or run it on these inputs.
     """
-    return _call(open_session(onnx, threads, optimize=optimize, exact=True), inputs)
+    return run_session(open_session(onnx, threads, optimize=optimize, exact=True), inputs)
 
 
 def time_reference(
@@ -141,12 +148,12 @@ def time_reference(
     """
     session = open_session(onnx, threads)
     for _ in range(warmup):
-        _call(session, inputs)
+        run_session(session, inputs)
     times: list[float] = []
     total = 0.0
     while len(times) < repeats or total < min_total_s:
         start = time.perf_counter()
-        _call(session, inputs)
+        run_session(session, inputs)
         times.append(time.perf_counter() - start)
         total += times[-1]
     return ModelTiming(times=tuple(times))
