@@ -13,12 +13,14 @@
     ├── EngineError              1   the engine refused, with its reason
     │   ├── EngineTimeoutError   1   it ran past its limit and was killed
     │   └── EngineLostError      1   its process died
+    ├── DisagreementError        1   a library computes something else than the model
     └── IncompleteError          1   a build that was asked to be complete is not
 """
 
 from __future__ import annotations
 
 __all__ = [
+    "DisagreementError",
     "EngineError",
     "EngineLostError",
     "EngineTimeoutError",
@@ -88,3 +90,7 @@ class EngineLostError(EngineError):
 
 class IncompleteError(TunefleetError):
     """A build that was asked to be complete has untuned tasks."""
+
+
+class DisagreementError(TunefleetError):
+    """A library computes something else than its model."""

@@ -59,6 +59,24 @@ class Reference:
         names = [spec.name for spec in model.outputs]
         return judge(model.onnx, inputs, outputs, reference, names)
 
+    def expose(self, model: PreparedModel) -> PreparedModel:
+        """Have a model show all it computes on the way; see :func:`workers.models.expose`."""
+        from workers.models import expose
+
+        return expose(model)
+
+    def maker_of(self, model: PreparedModel, output: str) -> str:
+        """Say which node makes a value; see :func:`workers.models.maker_of`."""
+        from workers.models import maker_of
+
+        return maker_of(model, output)
+
+    def compare(self, spec: TensorSpec, output: Array, reference: Array) -> OutputDifference:
+        """Compare one value; see :func:`workers.models.compare`."""
+        from workers.models import compare
+
+        return compare([output], [reference], names=[spec.name])
+
     def reference_versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""
         import onnx

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.builds.agreement import require_agreement
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
@@ -65,6 +66,7 @@ def build_model(
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     board: str | None = None,
+    unchecked: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
     """Compile a model with the best stored record of each of its tasks that can be used.
@@ -85,11 +87,16 @@ def build_model(
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
     board : str, optional
         Key of the device it is for, where that registered itself at a tracker.
+    unchecked : bool, optional
+        Don't run the library to compare its outputs with onnxruntime's. Where this machine can't run it, that
+        is left out in any case.
 
     Raises
     ------
     IncompleteError
         With the list of what is missing.
+    DisagreementError
+        The library computes something else than onnxruntime. Nothing is written.
     ModelError, TargetError, UsageError, EngineError
         Where the model, the target or an output path can't be used, or TVM can't compile the model.
     """
@@ -122,6 +129,8 @@ def build_model(
             f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
             "Nothing was written; please report this."
         )
+    if not (unchecked or device.unfit or board):
+        require_agreement(tools, model.prepared, device.target, compiled, threads=device.cores, say=say)
     label = Label(
         model=model.prepared.name,
         model_sha256=model.prepared.sha256,

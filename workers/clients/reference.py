@@ -27,4 +27,7 @@ class ReferenceClient(Client):
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
     judge = ask(Reference.judge, limits.RUN)
+    compare = ask(Reference.compare, limits.RUN)
+    expose = ask(Reference.expose, limits.PREPARE)
+    maker_of = ask(Reference.maker_of, limits.ASK)
     reference_versions = ask(Reference.reference_versions, limits.ASK)

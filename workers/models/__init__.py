@@ -5,6 +5,7 @@ Knows ONNX and onnxruntime and nothing of TVM or Ray.
 
 from workers.models._compare import OutputDifference, compare
 from workers.models._exact import judge
+from workers.models._expose import expose, maker_of
 from workers.models._inputs import random_inputs
 from workers.models._prepare import input_specs, prepare
 from workers.models._reference import run_reference, time_reference
@@ -15,8 +16,10 @@ __all__ = [
     "DeclaredInput",
     "OutputDifference",
     "compare",
+    "expose",
     "input_specs",
     "judge",
+    "maker_of",
     "parse_input_shape",
     "prepare",
     "random_inputs",

@@ -134,6 +134,8 @@ class CampaignRun:
                 with stopping.long_wait(tools):
                     self._enter(CampaignState.EXTRACTING)
                     plan = stages.plan()
+                    if plan.missing:
+                        stages.check(plan)
                 if plan.missing and not stopping.stopped:
                     self._enter(CampaignState.TUNING)
                     active_s = self._store.campaigns.get(self._id).active_s

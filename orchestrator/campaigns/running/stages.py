@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from orchestrator.builds.agreement import require_agreement
 from orchestrator.builds.bench import BenchReport, verify
 from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
 from orchestrator.campaigns.running.leases import this_owner
@@ -21,7 +22,7 @@ from orchestrator.fleet.port import DevicesWanted
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewTask, Storage, TaskState
 from orchestrator.toolbox import Toolbox
-from workers.messages import DeviceInfo
+from workers.messages import DeviceInfo, RecordChoice
 
 __all__ = ["Stages"]
 
@@ -129,6 +130,31 @@ class Stages:
             note = enough.get((row.workload_hash, row.device_class))
             if note is not None and row.state is TaskState.OPEN:
                 self._store.tasks.update(row.id, state=TaskState.SATISFIED, note=note)
+
+    # -- checked
+
+    def check(self, plan: CampaignPlan) -> None:
+        """Hold each model, compiled without records, against onnxruntime before anything is spent on it.
+
+        Left out where this machine doesn't have the device, and where the store has a comparison of the model
+        already.
+
+        Raises
+        ------
+        DisagreementError
+            TVM computes something else than the model.
+        """
+        for model in plan.models:
+            device, tools = model.device, self._tools
+            compared = self._store.verifications.latest(model.id, device.device_class)
+            if device.unfit or device.kind != "cpu" or self._boards or compared is not None:
+                continue
+            self._stopping.go_on()
+            self._say(f"compiling {model.prepared.name} untuned, to see that it is right")
+            untuned = tools.compile(model.prepared, device.target, RecordChoice("untuned")).result()
+            require_agreement(
+                tools, model.prepared, device.target, untuned, threads=device.cores, say=self._say
+            )
 
     # -- tuned
 

@@ -65,6 +65,10 @@ def build(
     require_complete: Annotated[
         bool, typer.Option("--require-complete", help="Fail where a task has no record, and list those.")
     ] = False,
+    unchecked: Annotated[
+        bool,
+        typer.Option("--unchecked", help="Don't run it to compare its outputs with onnxruntime's."),
+    ] = False,
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     engine: options.Engine = options.DEFAULT_ENGINE,
@@ -75,7 +79,8 @@ def build(
 ) -> None:
     """Build a library from the best that is stored.
 
-    It runs with the TVM runtime and numpy alone. Tasks without a record are compiled untuned; the table
+    It runs with the TVM runtime and numpy alone. Before it is written its outputs are compared with
+    onnxruntime's. Tasks without a record are compiled untuned; the table
     says which, how old each record is, and what its task takes of one run.
     """
     from orchestrator.builds import build_model
@@ -97,6 +102,7 @@ def build(
             weigh_layouts=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
             board=device,
+            unchecked=unchecked,
             say=steps,
         )
     session.emit(_document(report))
