@@ -6,6 +6,8 @@ is killed. Here their states run in a process that the engine process forks, wat
 
 from __future__ import annotations
 
+# Connecting to a host's name imports it, which is better done before forking.
+import encodings.idna  # noqa: F401
 import itertools
 import multiprocessing.util
 import os

@@ -18,7 +18,7 @@ from workers.messages import DeviceInfo, Station
 
 _HOLDS = """
 import pathlib, sys, time
-from workers import turns
+from workers.clients import turns
 turns._FOLDER = pathlib.Path(sys.argv[1])
 with turns.turn(sys.argv[2:]):
     print("has it", flush=True)

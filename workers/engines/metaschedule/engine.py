@@ -36,7 +36,7 @@ class MetaScheduleEngine(Engine):
 
             register_intrinsics(tvm.target.Target("llvm"))
         if role == "measure":
-            from workers.engines.metaschedule import measure  # noqa: F401
+            from workers.engines.metaschedule import devices, measure  # noqa: F401
 
     @cached_property
     def toolchain(self) -> Toolchain:
