@@ -1,0 +1,70 @@
+"""What a library computes is held against onnxruntime before it is written, and before a trial is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orchestrator as tf
+from orchestrator.builds.agreement import require_agreement
+from orchestrator.errors import DisagreementError
+from orchestrator.models.request import ModelRequest
+from orchestrator.storage import CampaignState, Storage
+from orchestrator.toolbox import Toolbox
+from tests.kit.hard_models import Hard
+from tests.kit.tiny_models import save
+from workers.messages import RecordChoice
+
+
+@pytest.fixture(scope="module")
+def tools() -> Iterator[Toolbox]:
+    with Toolbox("metaschedule") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Storage]:
+    with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> ModelRequest:
+    """A model that TVM gets wrong: Relu(NaN) is NaN in onnxruntime, and 0 there."""
+    text = "(float[4,8] x) => (float[4,8] y) { r = Sqrt (x) s = Relu (r) y = Neg (s) }"
+    path = tmp_path / "wrong.onnx"
+    path.write_bytes(Hard(text, opset=15).model().SerializeToString())
+    return ModelRequest(path=str(path))
+
+
+def test_a_library_that_computes_something_else_is_not_written_and_its_node_is_named(
+    store: Storage, tools: Toolbox, wrong: ModelRequest, tmp_path: Path
+) -> None:
+    library = tmp_path / "lib.so"
+    with pytest.raises(
+        DisagreementError, match=r"output 'y' has NaN .* the first that differs is Relu \(node"
+    ):
+        tf.build_model(store, tools, wrong, library)
+    assert not library.exists()
+    assert tf.build_model(store, tools, wrong, library, unchecked=True).library == library
+
+
+def test_a_campaign_of_it_fails_before_its_first_trial(store: Storage, wrong: ModelRequest) -> None:
+    campaign = tf.submit(store, tf.CampaignSpec(models=(wrong,), trials=8), hold=True).id
+    with pytest.raises(DisagreementError, match="the first that differs is Relu"):
+        tf.follow(store, campaign)
+    row = store.campaigns.get(campaign)
+    assert row.state is CampaignState.FAILED
+    assert store.trials.of_campaign(campaign) == []
+
+
+def test_where_all_nodes_agree_a_record_is_at_fault(tools: Toolbox, tmp_path: Path) -> None:
+    device = tools.resolve_target("auto")
+    one = tools.prepare(str(save(tmp_path / "one.onnx", seed=1)), {})
+    other = tools.prepare(str(save(tmp_path / "other.onnx", seed=2)), {})
+    # A library of the same inputs and outputs with other weights.
+    compiled = tools.compile(other, device.target, RecordChoice("untuned")).result()
+    with pytest.raises(DisagreementError, match="every node agrees, so that a record is at fault"):
+        require_agreement(tools, one, device.target, compiled, threads=1)
