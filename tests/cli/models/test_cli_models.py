@@ -14,15 +14,25 @@ from orchestrator.toolbox import Toolbox
 from tests.kit.cli_builders import CPU, Cli, extraction, put_known_model, tuned, workload
 from tests.kit.documented import assert_documented
 from tests.kit.stand_ins import CannedToolbox
+from workers.clients.client import Ask, Start
+from workers.enginekit import roles
 from workers.messages import DeviceInfo, Extraction, PreparedModel
+from workers.reference import Reference
 
 pytestmark = pytest.mark.usefixtures("toolbox")
+
+ROLES = [getattr(roles, name) for name in roles.__all__ if isinstance(getattr(roles, name), type)]
 
 
 def test_the_stand_in_is_called_like_the_real_one() -> None:
     for name, method in inspect.getmembers(CannedToolbox, inspect.isfunction):
-        real = inspect.signature(getattr(Toolbox, name))
-        assert list(inspect.signature(method).parameters) == list(real.parameters), name
+        real = getattr(Toolbox, name)
+        if isinstance(real, Ask | Start):
+            # A call into a process: what is called there has the signature.
+            called = real.method.name
+            real = next(getattr(role, called) for role in (*ROLES, Reference) if hasattr(role, called))
+        wanted = list(inspect.signature(real).parameters)
+        assert list(inspect.signature(method).parameters) == wanted, name
 
 
 def test_tasks_show_what_is_stored(cli: Cli, model: Path, store: Storage) -> None:

@@ -140,13 +140,16 @@ def _tvm_is_right(
     ):
         return False
     if settings.mode == "nearest":
-        grows = all(axis.target % axis.size == 0 for axis in axes)
-        return bool(grows) and (settings.coordinates, settings.rounding) in (
-            ("asymmetric", "floor"),
-            ("half_pixel", "round_prefer_floor"),
-            ("pytorch_half_pixel", "round_prefer_floor"),
-        )
+        return all(_repeats(axis, settings) for axis in axes)
     return bool(edit.type(node.input[0]) == TensorProto.FLOAT)
+
+
+def _repeats(axis: _Axis, settings: _Settings) -> bool:
+    """Say whether each entry is there a whole number of times: that is the same in every reading."""
+    if axis.target % axis.size:
+        return False
+    places = np.clip(_rounded(_coordinates(axis, settings), axis, settings), 0, axis.size - 1)
+    return bool((places == np.arange(axis.target) // (axis.target // axis.size)).all())
 
 
 def _along(value: str, shape: list[int], axis: _Axis, settings: _Settings, edit: Edit) -> str:
