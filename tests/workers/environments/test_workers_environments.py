@@ -176,6 +176,7 @@ def test_a_python_of_another_version_is_refused(world: World, tmp_path: Path) ->
         environments.install(name)
 
 
+@pytest.mark.slow
 def test_what_does_not_import_is_not_installed(world: World) -> None:
     name = world.engine("broken", check="import a_tvm_that_is_not_there")
     with pytest.raises(EngineError, match="No module named 'a_tvm_that_is_not_there'"):
@@ -193,6 +194,7 @@ environments.install(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_installation_leaves_nothing_that_looks_finished(
     world: World, tmp_path: Path, eventually: Callable[..., None], running: Callable[[int], bool]
 ) -> None:

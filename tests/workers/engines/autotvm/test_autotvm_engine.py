@@ -34,6 +34,9 @@ from workers.process.engine_process import EngineProcess
 
 TUNERS = ("xgb", "xgb_knob", "xgb_itervar", "xgb_curve", "ga", "random", "gridsearch")
 EVALUATOR = EvaluatorConfig(min_repeat_ms=5, timeout_s=10.0)
+# The same tuner on other features of a candidate.
+_VARIANTS = ("xgb_knob", "xgb_itervar", "xgb_curve")
+_SLOW = pytest.mark.slow
 
 
 def hashes(extraction: Extraction) -> list[str]:
@@ -47,6 +50,7 @@ def index_of(candidate: Candidate) -> int:
 # -- tasks and their names
 
 
+@pytest.mark.slow
 def test_a_real_model_has_the_tasks_that_are_known_of_it_and_any_process_finds_them(
     engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
@@ -145,7 +149,14 @@ def fallback(search: Search, workload: Workload) -> Candidate:
     return found
 
 
-@pytest.mark.parametrize(("tuner", "loss"), [*((tuner, "") for tuner in TUNERS), ("xgb", "rank-binary")])
+@pytest.mark.parametrize(
+    ("tuner", "loss"),
+    [
+        # Of XGBoost's features one is enough on every change.
+        *(pytest.param(tuner, "", marks=_SLOW if tuner in _VARIANTS else ()) for tuner in TUNERS),
+        pytest.param("xgb", "rank-binary", marks=_SLOW),
+    ],
+)
 def test_each_tuner_proposes_the_fallback_and_then_ever_new_candidates(
     search: Search,
     workload: Workload,
@@ -171,7 +182,7 @@ def test_a_fallback_that_was_tried_before_is_not_tried_again(
         assert fallback not in searching.propose(4)
 
 
-@pytest.mark.parametrize("tuner", ["xgb_knob", "ga", "random", "gridsearch"])
+@pytest.mark.parametrize("tuner", [pytest.param("xgb_knob", marks=_SLOW), "ga", "random", "gridsearch"])
 def test_a_small_space_is_used_up_to_the_last_candidate(search: Search, extract: Extract, tuner: str) -> None:
     tiny = max(extract(channels=(1, 3, 4)).tasks, key=lambda task: task.workload.flops)
     with search(tiny.workload, tuner="gridsearch") as searching:
