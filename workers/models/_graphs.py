@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import onnx
 import onnx.numpy_helper
 
 __all__ = [
-    "KNOWN_DOMAINS",
     "STANDARD_DOMAINS",
     "attribute",
+    "attributes",
     "constant_nodes",
     "graphs",
     "graphs_of",
@@ -22,13 +22,12 @@ __all__ = [
     "nodes",
     "operator_counts",
     "opset",
+    "replace_nodes",
     "tensors",
     "title",
 ]
 
 STANDARD_DOMAINS = ("", "ai.onnx")
-#: Those whose operators have rules that write them in standard ones.
-KNOWN_DOMAINS = (*STANDARD_DOMAINS, "com.microsoft")
 
 
 def graphs_of(node: Any) -> Iterator[Any]:
@@ -150,6 +149,19 @@ def attribute(node: Any, name: str, default: Any = None) -> Any:
         if attr.name == name:
             return onnx.helper.get_attribute_value(attr)
     return default
+
+
+def attributes(node: Any, *without: str) -> dict[str, Any]:
+    """The values of a node's attributes by their names, but for some."""
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute if a.name not in without}
+
+
+def replace_nodes(graph: Any, made: Iterable[Any]) -> None:
+    """Give a graph other nodes, in place; its own may be among them."""
+    # What is deleted from a message must not be read any more.
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in made]
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def opset(model: onnx.ModelProto) -> int:

@@ -53,9 +53,7 @@ def _sorted(graph: Any) -> bool:
         waiting = later
     if all(one is other for one, other in zip(order, graph.node, strict=True)):
         return False
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in order]
-    del graph.node[:]
-    graph.node.extend(copies)
+    _graphs.replace_nodes(graph, order)
     return True
 
 
@@ -86,9 +84,7 @@ def _without_negative_pads(graph: Any) -> int:
                     attribute.ints[:] = [max(pad, 0) for pad in pads]
         nodes.append(node)
     if count:
-        kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(kept)
+        _graphs.replace_nodes(graph, nodes)
     return count
 
 

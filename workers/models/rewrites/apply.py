@@ -83,7 +83,7 @@ def _round(model: onnx.ModelProto, rules: Mapping[str, list[Rule]]) -> tuple[onn
         nodes: list[Any] = []
         for node in graph.node:
             edit.made = []
-            names = _first(node, edit, rules) if node.domain in _graphs.KNOWN_DOMAINS else None
+            names = _first(node, edit, rules) if node.domain in _graphs.STANDARD_DOMAINS else None
             if names is None:
                 nodes.append(node)
                 continue
@@ -95,16 +95,8 @@ def _round(model: onnx.ModelProto, rules: Mapping[str, list[Rule]]) -> tuple[onn
                 if output and name
             ]
         if done:
-            kept = [_copy(node) for node in nodes]
-            del graph.node[:]
-            graph.node.extend(kept)
+            _graphs.replace_nodes(graph, nodes)
     return model, done
-
-
-def _copy(node: Any) -> Any:
-    made = onnx.NodeProto()
-    made.CopyFrom(node)
-    return made
 
 
 def _first(node: Any, edit: Edit, rules: Mapping[str, list[Rule]]) -> Sequence[str] | None:

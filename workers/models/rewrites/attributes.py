@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
 
 __all__ = ["RULES"]
-
-
-def _attributes(node: Any, *without: str) -> dict[str, Any]:
-    from onnx import helper
-
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name not in without}
 
 
 def _window(node: Any, edit: Edit) -> tuple[list[int], list[int], list[int], list[int]] | None:
@@ -54,7 +48,7 @@ def _auto_pad(node: Any, edit: Edit) -> list[str] | None:
         node.op_type,
         list(node.input),
         len(node.output),
-        **_attributes(node, "auto_pad", "pads"),
+        **_graphs.attributes(node, "auto_pad", "pads"),
         pads=[*begin, *end],
     )
     return [made] if isinstance(made, str) else list(made)
@@ -94,7 +88,7 @@ def _transposed_convolution(node: Any, edit: Edit) -> list[str] | None:
     made = edit.emit(
         "ConvTranspose",
         list(node.input),
-        **_attributes(node, "output_shape", "auto_pad", "pads", "output_padding"),
+        **_graphs.attributes(node, "output_shape", "auto_pad", "pads", "output_padding"),
         pads=[*begin, *end],
         output_padding=extra,
     )
@@ -136,8 +130,6 @@ def _infinite(node: Any, edit: Edit) -> list[str] | None:
     dtype = edit.type(node.input[0])
     if dtype not in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16):
         return None
-    from onnx import helper
-
     largest = np.finfo(helper.tensor_dtype_to_np_dtype(dtype)).max
     sides = []
     if _graphs.attribute(node, "detect_positive", 1):
@@ -153,7 +145,7 @@ def _top_k(node: Any, edit: Edit) -> list[str] | None:
     """In order, where any order would do: TVM has no other."""
     if _graphs.attribute(node, "sorted", 1):
         return None
-    return list(edit.emit("TopK", list(node.input), 2, **_attributes(node, "sorted"), sorted=1))
+    return list(edit.emit("TopK", list(node.input), 2, **_graphs.attributes(node, "sorted"), sorted=1))
 
 
 RULES = {

@@ -83,8 +83,7 @@ def _split(model: onnx.ModelProto, output: str) -> onnx.ModelProto | None:
         helper.make_node("Where", [choice.input[0], f"{name}/then", f"{name}/else"], [name], name=name)
         for name in ends
     ]
-    del made.graph.node[:]
-    made.graph.node.extend(nodes)
+    _graphs.replace_nodes(made.graph, nodes)
     return made
 
 

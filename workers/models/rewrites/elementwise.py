@@ -68,8 +68,7 @@ def _reduced_bool(node: Any, edit: Edit) -> list[str] | None:
     if edit.type(node.input[0]) != TensorProto.BOOL:
         return None
     numbers = edit.emit("Cast", [node.input[0]], to=TensorProto.INT32)
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    reduced = edit.emit(node.op_type, [numbers, *node.input[1:]], **attributes)
+    reduced = edit.emit(node.op_type, [numbers, *node.input[1:]], **_graphs.attributes(node))
     return [edit.emit("Cast", [reduced], to=TensorProto.BOOL)]
 
 

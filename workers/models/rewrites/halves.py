@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
+from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
 
 __all__ = ["RULES"]
@@ -24,8 +25,7 @@ def _in_single(node: Any, edit: Edit) -> list[str] | None:
         edit.cast(name, TensorProto.FLOAT) if name and edit.type(name) == TensorProto.FLOAT16 else name
         for name in node.input
     ]
-    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute if a.name != "stash_type"}
-    made = edit.emit(node.op_type, inputs, len(node.output), **attributes)
+    made = edit.emit(node.op_type, inputs, len(node.output), **_graphs.attributes(node, "stash_type"))
     outputs = [made] if isinstance(made, str) else list(made)
     return [edit.emit("Cast", [name], to=TensorProto.FLOAT16) for name in outputs]
 

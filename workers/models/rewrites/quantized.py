@@ -10,16 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
 
 __all__ = ["RULES"]
-
-
-def _attributes(node: Any) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
 
 def _per_axis(values: npt.NDArray[Any], rank: int, axis: int) -> npt.NDArray[Any]:
@@ -73,7 +69,7 @@ def _convolution(node: Any, edit: Edit) -> list[str] | None:
         # Its scale is the product of both, its zero point 0.
         bias = edit.cast(node.input[8], TensorProto.FLOAT)
         inputs.append(edit.emit("Mul", [bias, edit.emit("Mul", [xs, ws])]))
-    return [_quantized(edit, edit.emit("Conv", inputs, **_attributes(node)), ys, yz)]
+    return [_quantized(edit, edit.emit("Conv", inputs, **_graphs.attributes(node)), ys, yz)]
 
 
 def _product(node: Any, edit: Edit) -> list[str] | None:
@@ -107,7 +103,7 @@ def _integer_convolution(node: Any, edit: Edit) -> list[str] | None:
     left = _less_zero(edit, node.input[0], edit.input(node, 2))
     right = _less_zero(edit, node.input[1], edit.input(node, 3), axis=0)
     floats = [edit.emit("Cast", [name], to=TensorProto.FLOAT) for name in (left, right)]
-    return [edit.emit("Cast", [edit.emit("Conv", floats, **_attributes(node))], to=TensorProto.INT32)]
+    return [edit.emit("Cast", [edit.emit("Conv", floats, **_graphs.attributes(node))], to=TensorProto.INT32)]
 
 
 def _dynamic(node: Any, edit: Edit) -> list[str] | None:

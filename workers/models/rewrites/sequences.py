@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
 
@@ -84,8 +86,6 @@ def _joined(node: Any, edit: Edit) -> list[str] | None:
 
 
 def _length(node: Any, edit: Edit) -> list[str] | None:
-    import numpy as np
-
     parts = _parts(node.input[0], edit)
     return None if parts is None else [edit.store(np.int64(len(parts)))]
 
