@@ -5,14 +5,19 @@ Nothing of tunefleet is imported: a machine that only runs the model needs this 
 
     python examples/run_library.py lib.so --random x:1,3,48,192:float32
     python examples/run_library.py lib.so --params params.npz --input x=x.npy --threads 2
+
+A model that was cut before its post-processing goes on in the ONNX file beside its library; that needs
+onnxruntime.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,12 +50,39 @@ def main() -> None:
         sys.exit(f"the library refused its inputs: {error}")
 
     outputs = [output.numpy() for output in _flat(result)]
+    label = _label(options.library)
+    if label.get("rest"):
+        made = dict(zip((spec["name"] for spec in label["outputs"]), outputs, strict=True))
+        outputs = _rest(options.library, label["rest"], {**given, **made})
     for number, output in enumerate(outputs):
         print(f"output {number}: shape {list(output.shape)}, {output.dtype}")
         print(output)
     if options.save:
         np.savez(options.save, *outputs)
         print(f"saved as arr_0, arr_1, ... in {options.save}")
+
+
+def _label(library: str) -> Any:
+    """Read what the library says of itself: an archive behind its own bytes. A stripped one says nothing."""
+    try:
+        with zipfile.ZipFile(library) as archive:
+            return json.loads(archive.read("tunefleet.json"))
+    except zipfile.BadZipFile:
+        return {}
+
+
+def _rest(library: str, rest: Any, values: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Go on where the model was cut: onnxruntime runs the file beside the library."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        os.path.join(os.path.dirname(os.path.abspath(library)), rest["file"]),
+        providers=["CPUExecutionProvider"],
+    )
+    made = [output.name for output in session.get_outputs()]
+    taken = {value.name: values[value.name] for value in session.get_inputs()}
+    found = {**values, **dict(zip(made, session.run(None, taken), strict=True))}
+    return [found[name] for name in rest["outputs"]]
 
 
 def _options() -> argparse.Namespace:

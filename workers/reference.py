@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from workers.messages import Array, ModelTiming, PreparedModel, TensorSpec
+from workers.messages import Array, ModelRun, ModelTiming, PreparedModel, TensorSpec
 
 if TYPE_CHECKING:
     from workers.models import OutputDifference
@@ -45,6 +45,13 @@ class Reference:
         from workers.models import time_reference
 
         return time_reference(model.onnx, inputs, threads, repeats)
+
+    def run_rest(self, onnx: bytes, inputs: Mapping[str, Array], threads: int, repeats: int) -> ModelRun:
+        """Run and time what of a model lies behind the cut; see :class:`workers.messages.Rest`."""
+        from workers.models import run_reference, time_reference
+
+        outputs = tuple(run_reference(onnx, inputs, threads, optimize=True))
+        return ModelRun(outputs, time_reference(onnx, inputs, threads, repeats).times if repeats else ())
 
     def judge(
         self,

@@ -44,7 +44,7 @@ def given_inputs(
     UsageError
         A file can't be read, an input is given twice, or its name, shape or type is not the library's.
     """
-    specs = {spec.name: spec for spec in label.inputs}
+    specs = {spec.name: spec for spec in label.all_inputs}
     found: dict[str, Array] = {}
     if archive is not None:
         found.update(_loaded(archive))
@@ -55,7 +55,7 @@ def given_inputs(
     for name, value in found.items():
         spec = specs.get(name)
         if spec is None:
-            raise UsageError(f"the library has no input {name!r}; it takes {listed(label.inputs)}")
+            raise UsageError(f"the library has no input {name!r}; it takes {listed(label.all_inputs)}")
         if not hasattr(value, "dtype"):
             raise UsageError(f"input {name} is an archive (.npz); name a file of one array (.npy)")
         if (value.shape, str(value.dtype)) != (spec.shape, spec.dtype):

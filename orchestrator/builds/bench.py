@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.rest import rest_times
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
@@ -49,6 +50,9 @@ class BenchReport:
         Why more than the usual difference was allowed, where it was.
     plan, why : str
         Which records the tuned library was compiled with, and why those.
+    rest_s : float or None
+        Median seconds of what follows the library in onnxruntime, where the model was cut; in none of the
+        other times.
     """
 
     model: str
@@ -68,6 +72,7 @@ class BenchReport:
     remark: str = ""
     plan: str = ""
     why: str = ""
+    rest_s: float | None = None
 
     @property
     def speedup(self) -> float:
@@ -216,6 +221,7 @@ def verify(
             if endpoint is None:
                 times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
             times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2, endpoint=endpoint).times
+        beyond = rest_times(tools, prepared, device.cores, seed)
     middle = {name: statistics.median(values) for name, values in times.items() if values}
     store.verifications.put(
         NewVerification(
@@ -240,6 +246,7 @@ def verify(
                 "plans_s": choice.times_s,
                 "threads": device.cores,
                 "versions": tools.versions(),
+                **({} if beyond is None else {"rest_s": beyond.rest_s}),
             },
         )
     )
@@ -271,4 +278,5 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         plan=str(row.details.get("plan", "")),
         why=str(row.details.get("why", "")),
         remembered=remembered,
+        rest_s=row.details.get("rest_s"),
     )

@@ -12,6 +12,7 @@ from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.label import Label, labelled
+from orchestrator.builds.rest import RestTimes, rest_label, rest_path, rest_times
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, IncompleteError
@@ -39,6 +40,10 @@ class BuildReport:
         Which records were applied: each task's best, or what the engine chose; and why.
     plans_s : dict of str to float
         Seconds of one inference after each plan that was compared, by its name.
+    rest : pathlib.Path or None
+        The ONNX file with what follows the library, where the model was cut.
+    rest_times : RestTimes or None
+        What both parts take in onnxruntime.
     """
 
     model: str
@@ -51,6 +56,8 @@ class BuildReport:
     plan: str = ""
     why: str = ""
     plans_s: dict[str, float] = field(default_factory=dict)
+    rest: pathlib.Path | None = None
+    rest_times: RestTimes | None = None
 
 
 def build_model(
@@ -131,6 +138,8 @@ def build_model(
         )
     if not (unchecked or device.unfit or board):
         require_agreement(tools, model.prepared, device.target, compiled, threads=device.cores, say=say)
+    prepared = model.prepared
+    rest = None if prepared.rest is None else rest_path(library)
     label = Label(
         model=model.prepared.name,
         model_sha256=model.prepared.sha256,
@@ -145,7 +154,12 @@ def build_model(
         plan=choice.plan.name,
         records_key=coverage.key,
         versions=tools.versions(),
+        rest=None if rest is None or prepared.rest is None else rest_label(prepared.rest, rest),
     )
+    times = rest_times(tools, prepared, device.cores)
+    # Before the library: without it that is of no use.
+    if rest is not None and prepared.rest is not None:
+        write(rest, prepared.rest.onnx)
     write(library, labelled(compiled.library, label))
     if weights is not None:
         assert compiled.params is not None
@@ -161,6 +175,8 @@ def build_model(
         choice.plan.name,
         choice.why,
         choice.times_s,
+        rest,
+        times,
     )
 
 

@@ -16,12 +16,37 @@ from typing import Any
 from orchestrator.errors import UsageError
 from workers.messages import TensorSpec
 
-__all__ = ["Label", "labelled", "read_label"]
+__all__ = ["Label", "RestLabel", "labelled", "read_label"]
 
 _NAME = "tunefleet.json"
 _VERSION = 1
+# Of a library with a rest beside it: who reads version 1 would take what it returns for the model's outputs.
+_WITH_REST = 2
 # A ZIP needs a date; the same build is to give the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class RestLabel:
+    """The ONNX file beside a library, which goes on from what the library returns.
+
+    Attributes
+    ----------
+    file : str
+        Its name, in the library's folder.
+    sha256 : str
+    inputs : tuple of TensorSpec
+        Outputs of the library, and inputs of the whole model.
+    outputs : tuple of str
+        Of the whole model; those that the file doesn't make, the library does.
+    cut_at : tuple of str
+    """
+
+    file: str
+    sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    cut_at: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +69,8 @@ class Label:
         :func:`orchestrator.storage.records_key` of the stored records.
     versions : dict of str to str
         Of the engine and its TVM.
+    rest : RestLabel or None
+        Where the model was cut before its post-processing.
     """
 
     model: str
@@ -59,13 +86,25 @@ class Label:
     plan: str
     records_key: str
     versions: dict[str, str]
+    rest: RestLabel | None = None
+
+    @property
+    def all_inputs(self) -> tuple[TensorSpec, ...]:
+        """What the whole model takes: the library's inputs, then those that only the rest reads."""
+        known = {spec.name for spec in (*self.inputs, *self.outputs)}
+        return self.inputs + tuple(
+            spec for spec in (self.rest.inputs if self.rest else ()) if spec.name not in known
+        )
 
 
 def labelled(library: bytes, label: Label) -> bytes:
     """Return a library with its label."""
     whole = io.BytesIO(library)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
-        text = json.dumps({"version": _VERSION, **asdict(label)}, indent=1)
+        known = asdict(label)
+        if label.rest is None:
+            del known["rest"]
+        text = json.dumps({"version": _WITH_REST if label.rest else _VERSION, **known}, indent=1)
         archive.writestr(zipfile.ZipInfo(_NAME, _DATE), text)
     return whole.getvalue()
 
@@ -91,8 +130,12 @@ def read_label(path: pathlib.Path) -> Label:
             "at its end was stripped; build it anew"
         ) from None
     version = found.pop("version", None)
-    if version != _VERSION:
-        raise UsageError(f"{path} has a label of version {version}; this tunefleet reads {_VERSION}")
+    if version not in (_VERSION, _WITH_REST):
+        raise UsageError(f"{path} has a label of version {version}; this tunefleet reads up to {_WITH_REST}")
     for name in ("inputs", "outputs"):
         found[name] = tuple(TensorSpec.of(spec) for spec in found[name])
-    return Label(**found)
+    rest = found.pop("rest", None)
+    if rest is not None:
+        inputs = tuple(TensorSpec.of(spec) for spec in rest["inputs"])
+        rest = RestLabel(rest["file"], rest["sha256"], inputs, tuple(rest["outputs"]), tuple(rest["cut_at"]))
+    return Label(**found, rest=rest)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.arrays import OutputFacts, archive_of, bytes_of, facts_of, given_inputs, listed
 from orchestrator.builds.label import Label, read_label
+from orchestrator.builds.rest import read_rest, run_rest
 from orchestrator.devices.boards import find_board
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
@@ -60,6 +61,8 @@ class RunReport:
         Seconds of one inference, one value a repeat.
     saved : pathlib.Path or None
         Where the outputs were written.
+    rest_times_s : tuple of float
+        Seconds of what follows the library in onnxruntime, where its model was cut.
     """
 
     library: pathlib.Path
@@ -71,11 +74,17 @@ class RunReport:
     times_s: tuple[float, ...]
     check: Check | None
     saved: pathlib.Path | None
+    rest_times_s: tuple[float, ...] = ()
 
     @property
     def median_s(self) -> float | None:
-        """Median seconds of one inference; None where nothing was timed."""
+        """Median seconds of one inference of the library; None where nothing was timed."""
         return statistics.median(self.times_s) if self.times_s else None
+
+    @property
+    def rest_median_s(self) -> float | None:
+        """Median seconds of what follows it; None where nothing does, or nothing was timed."""
+        return statistics.median(self.rest_times_s) if self.rest_times_s else None
 
 
 def run_library(
@@ -142,27 +151,35 @@ def run_library(
         endpoint = find_board(tools, device, tracker, info.kind)
     elif info.unfit:
         raise TargetError(f"{path.name} was built for {label.target}, which can't run here: {info.unfit}")
-    drawn = tools.random_inputs(label.inputs, seed)
-    values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.inputs}
+    rest = None if label.rest is None else read_rest(path, label.rest)
+    drawn = tools.random_inputs(label.all_inputs, seed)
+    values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.all_inputs}
+    taken = {spec.name: values[spec.name] for spec in label.inputs}
     say(f"running {path.name}" + (f" on {device}" if device else ""))
     compiled = CompiledModel(bytes_of(path), weights, (), ())
-    run = tools.run(compiled, values, label.target, repeats=repeats, number=number, endpoint=endpoint)
+    run = tools.run(compiled, taken, label.target, repeats=repeats, number=number, endpoint=endpoint)
     found = None
     if check is not None:
         say(f"running {pathlib.Path(check).name} in onnxruntime")
         found = _checked(tools, label, pathlib.Path(check), values, run.outputs, info.cores)
+    outputs: dict[str, Array] = {spec.name: one for spec, one in zip(label.outputs, run.outputs, strict=True)}
+    rest_times: tuple[float, ...] = ()
+    if label.rest is not None and rest is not None:
+        say(f"running {label.rest.file} in onnxruntime")
+        outputs, rest_times = run_rest(tools, rest, label.rest, {**values, **outputs}, info.cores, repeats)
     if saved is not None:
-        write(saved, archive_of({spec.name: o for spec, o in zip(label.outputs, run.outputs, strict=True)}))
+        write(saved, archive_of(outputs))
     return RunReport(
         library=path,
         label=label,
         device=device,
         threads=info.cores,
         given=tuple(given),
-        outputs=tuple(facts_of(spec.name, o) for spec, o in zip(label.outputs, run.outputs, strict=True)),
+        outputs=tuple(facts_of(name, value) for name, value in outputs.items()),
         times_s=run.times,
         check=found,
         saved=saved,
+        rest_times_s=rest_times,
     )
 
 
@@ -174,14 +191,15 @@ def _checked(
     outputs: Sequence[Array],
     threads: int,
 ) -> Check:
-    model = tools.prepare(str(path), {spec.name: spec.shape for spec in label.inputs})
+    model = tools.prepare(str(path), {spec.name: spec.shape for spec in label.all_inputs})
     if model.inputs != label.inputs or [o.name for o in model.outputs] != [o.name for o in label.outputs]:
         raise UsageError(
             f"{path.name} is another model than the library's {label.model}: it takes {listed(model.inputs)} "
             f"and returns {listed(model.outputs)}, the library takes {listed(label.inputs)} and returns "
             f"{listed(label.outputs)}"
         )
-    difference = tools.judge(model, inputs, outputs, tools.reference_run(model, inputs, threads))
+    taken = {spec.name: inputs[spec.name] for spec in label.inputs}
+    difference = tools.judge(model, taken, outputs, tools.reference_run(model, taken, threads))
     return Check(
         path=str(path),
         same_model=model.sha256 == label.model_sha256,

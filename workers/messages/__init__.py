@@ -4,7 +4,7 @@ from workers.messages.arrays import Array
 from workers.messages.devices import DeviceInfo, Endpoint, Station
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
-from workers.messages.models import Extraction, PreparedModel, TaskSpec, TensorSpec
+from workers.messages.models import Extraction, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
@@ -36,6 +36,7 @@ __all__ = [
     "PreparedModel",
     "Record",
     "RecordChoice",
+    "Rest",
     "Scalar",
     "SearchOptions",
     "Setting",

@@ -40,6 +40,28 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """What of a model is not tuned: it lies behind an operator whose outputs' sizes depend on values.
+
+    Attributes
+    ----------
+    onnx : bytes
+        A model that onnxruntime runs, with fixed input shapes.
+    inputs : tuple of TensorSpec
+        What it takes: outputs of the tuned part, and inputs of the whole model.
+    outputs : tuple of str
+        All outputs of the whole model, in its order; those that it doesn't make itself, the tuned part does.
+    cut_at : tuple of str
+        The operators where the model is cut, for people.
+    """
+
+    onnx: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    cut_at: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PreparedModel:
     """An ONNX model made ready for TVM's frontend, and what was done to it.
 
@@ -56,6 +78,8 @@ class PreparedModel:
         One sentence for every change made to the original, for people.
     layout : str
         Which the engine is to give the activations; ``auto`` leaves it to the engine.
+    rest : Rest or None
+        What comes behind all that is here, where the model was cut; `outputs` are then what was cut.
     """
 
     sha256: str
@@ -65,6 +89,7 @@ class PreparedModel:
     outputs: tuple[TensorSpec, ...]
     changes: tuple[str, ...] = ()
     layout: str = "auto"
+    rest: Rest | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,13 +16,13 @@ from onnx import helper
 from workers.errors import ModelError
 from workers.messages import PreparedModel, TensorSpec
 from workers.models import _graphs, _shapes
+from workers.models._cut import CutError, Parts, cut, cut_sentence
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._mend import mend
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line
-from workers.models._refuse import check_valid, refuse_unsupported
-from workers.models._runtime import refuse_shapes_by_values
+from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
 from workers.models._simplify import SIMPLIFIERS, Simplifier
 from workers.models._sums import split_sums
 from workers.models._verify import Expectation
@@ -49,6 +50,8 @@ _SIZED_BY_VALUES = {
     "StringSplit",
     "Unique",
 }
+# What engines have no form of.
+_CONTROL = {"Loop", "Scan"}
 
 
 def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
@@ -56,9 +59,8 @@ def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     changes = mend(model)
     changes += check_valid(model, path)
     model, inlined = inline_functions(model)
-    refuse_unsupported(model, path)
+    refuse_inputs(model, path)
     refuse_training(model, path)
-    refuse_shapes_by_values(model, path)
     return model, sha256, changes + inlined
 
 
@@ -96,11 +98,23 @@ def _fix_outputs(model: onnx.ModelProto, observed: list[tuple[int, ...]], path: 
     for value, known, shape in zip(model.graph.output, inferred.graph.output, observed, strict=True):
         dims = tuple(dim.dim_value for dim in known.type.tensor_type.shape.dim)
         if unsure and dims != shape:
-            raise ModelError(
+            raise CutError(
                 f"{path}: the shape of output '{value.name}' depends on the inputs' values "
-                f"({', '.join(unsure)}); cut the model before that operator"
+                f"({', '.join(unsure)}); cut the model before that operator",
+                {name for node in model.graph.node if node.op_type in unsure for name in node.output},
             )
         value.type.CopyFrom(helper.make_tensor_type_proto(value.type.tensor_type.elem_type, shape))
+
+
+def _refuse_control(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse loops that the rules left: values of inputs decide how often they go round."""
+    left = [node for node in model.graph.node if node.op_type in _CONTROL]
+    if left:
+        raise CutError(
+            f"{path}: {left[0].op_type} (node {_graphs.title(left[0])}): how it goes depends on what the "
+            "model is fed, and TVM has no form of it; make that a constant, or cut the model before it",
+            {name for node in left for name in node.output},
+        )
 
 
 def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
@@ -140,6 +154,7 @@ def _rewrite(
     rewritten = chosen + rewritten
     if rewritten:
         model = simplify(model)
+    _refuse_control(model, path)
     summed = split_sums(model)
     model = _tidy(model, original)
     _fix_outputs(model, expected.shapes, path)
@@ -220,24 +235,57 @@ def prepare(
     declared = {one.name: one for one in _shapes.declared_inputs(model)}
     changes += _shapes.fix_shapes(model, solved)
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
-    inputs = tuple(_spec(value, solved[value.name]) for value in model.graph.input)
     try:
-        expected = Expectation(model, inputs, file)
-    except ModelError as error:
+        done = _prepared(model, solved, file)
+    except _DoesNotRunError as error:
         contradicted = [
             f"; --input-shape changed input '{name}' from {one} to {_shapes.shape_text(solved[name])}"
             for name, one in declared.items()
             if one.contradicts(solved[name])
         ]
         raise ModelError(f"{error}{''.join(contradicted)}") from None
-    inputs = expected.inputs
-    data, prepared, done = _simplified(model, expected, file)
+    return replace(done, sha256=sha256, changes=tuple(changes) + done.changes)
+
+
+class _DoesNotRunError(ModelError):
+    """onnxruntime can't run the original."""
+
+
+def _prepared(model: onnx.ModelProto, solved: Mapping[str, tuple[int, ...]], path: Path) -> PreparedModel:
+    """Prepare what of a model can be tuned; where that fails at an operator, what comes before it."""
+    parts = cut(model, path)
+    cut_off: set[str] = set()
+    while True:
+        try:
+            return _part(parts, solved, path)
+        except CutError as error:
+            known = {name for node in parts.before.graph.node for name in node.output}
+            if not error.outputs & known:
+                raise
+            cut_off |= error.outputs & known
+            try:
+                parts = cut(model, path, cut_off)
+            except ModelError:
+                raise error from None
+
+
+def _part(parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path) -> PreparedModel:
+    model = parts.before
+    refuse_unsupported(model, path)
+    inputs = tuple(_spec(value, solved[value.name]) for value in model.graph.input)
+    try:
+        expected = Expectation(model, inputs, path)
+    except ModelError as error:
+        raise _DoesNotRunError(str(error)) from None
+    data, prepared, changes = _simplified(model, expected, path)
     outputs = tuple(_spec(v, shape) for v, shape in zip(prepared.graph.output, expected.shapes, strict=True))
+    rest = parts.rest({spec.name: spec.shape for spec in outputs})
     return PreparedModel(
-        sha256=sha256,
-        name=file.stem,
+        sha256="",
+        name=path.stem,
         onnx=data,
-        inputs=inputs,
+        inputs=expected.inputs,
         outputs=outputs,
-        changes=tuple(changes + done),
+        changes=((cut_sentence(rest.cut_at),) if rest else ()) + tuple(changes),
+        rest=rest,
     )

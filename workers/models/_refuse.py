@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,10 @@ def _type_name(value: Any) -> str:
     return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower() + " tensor"
 
 
-def _refuse_types(model: onnx.ModelProto, path: Path) -> None:
-    stored = {tensor.name for tensor in model.graph.initializer}
-    for role, values in (("input", model.graph.input), ("output", model.graph.output)):
-        for value in values:
-            tensor = value.type.WhichOneof("value") == "tensor_type"
-            if value.name in stored or (tensor and value.type.tensor_type.elem_type in _ELEMENT_TYPES):
-                continue
+def _refuse_types(role: str, values: Iterable[Any], path: Path) -> None:
+    for value in values:
+        tensor = value.type.WhichOneof("value") == "tensor_type"
+        if not tensor or value.type.tensor_type.elem_type not in _ELEMENT_TYPES:
             raise ModelError(
                 f"{path}: {role} '{value.name}' is a {_type_name(value)}; only tensors of numbers or bool "
                 "can be tuned; cut the model so that this part stays outside"
@@ -73,6 +71,17 @@ def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
             f"{path}: operators outside the ONNX standard can't be imported: {listed}{more}; "
             "export the model without them"
         )
+
+
+def refuse_inputs(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse inputs that can't be drawn, and operators that draw numbers themselves.
+
+    Raises
+    ------
+    ModelError
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    _refuse_types("input", (value for value in model.graph.input if value.name not in stored), path)
     for node in _graphs.nodes(model):
         if node.op_type in _RANDOM:
             raise ModelError(
@@ -82,13 +91,13 @@ def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
 
 
 def refuse_unsupported(model: onnx.ModelProto, path: Path) -> None:
-    """Refuse inputs, outputs and operators that can't be tuned.
+    """Refuse outputs and operators that can't be tuned.
 
     Raises
     ------
     ModelError
     """
-    _refuse_types(model, path)
+    _refuse_types("output", model.graph.output, path)
     _refuse_operators(model, path)
 
 

@@ -15,7 +15,7 @@ from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
-from orchestrator.cli.kit.text import finite, plural
+from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "outputs_agree": report.outputs_agree,
         "disagreement": report.disagreement,
         "remark": report.remark,
+        "rest_s": report.rest_s,
         "plan": report.plan,
         "why": report.why,
         "remembered": report.remembered,
@@ -127,6 +128,14 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
         pairs.append(("records", report.why))
     elif report.plan:
         pairs.append(("records", report.plan))
+    if report.rest_s is not None:
+        whole = report.tuned_s + report.rest_s
+        pairs.append(
+            (
+                "behind the cut",
+                f"{latency(report.rest_s)} in onnxruntime, {report.rest_s / whole:.0%} of a run",
+            )
+        )
     if report.remembered:
         pairs.append(("measured", "earlier, for these same records"))
     if changes:

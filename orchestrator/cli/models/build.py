@@ -123,6 +123,14 @@ def build(
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
     session.write(Text(f"wrote {short_path(str(report.library))}"))
+    if report.rest is not None and report.rest_times is not None:
+        session.write(Text(f"wrote {short_path(str(report.rest))}"))
+        session.say(
+            f"the model goes on in {report.rest.name}, which onnxruntime runs: "
+            f"{latency(report.rest_times.rest_s)}, {report.rest_times.share:.0%} of what the whole takes "
+            "there; `tunefleet run` does both",
+            style="yellow",
+        )
     if report.params is not None:
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
@@ -137,6 +145,13 @@ def _document(report: BuildReport) -> dict[str, Any]:
         "model": report.model,
         "library": str(report.library),
         "params": None if report.params is None else str(report.params),
+        "rest": None
+        if report.rest is None or report.rest_times is None
+        else {
+            "path": str(report.rest),
+            "reference_s": report.rest_times.rest_s,
+            "before_reference_s": report.rest_times.before_s,
+        },
         "target": report.target,
         "device_class": report.device_class,
         "changes": list(report.changes),

@@ -150,7 +150,7 @@ def _document(report: RunReport) -> dict[str, Any]:
         "threads": report.threads,
         "inputs": [
             {"name": s.name, "shape": list(s.shape), "dtype": s.dtype, "random": s.name not in report.given}
-            for s in label.inputs
+            for s in label.all_inputs
         ],
         "outputs": [
             {
@@ -165,6 +165,14 @@ def _document(report: RunReport) -> dict[str, Any]:
         ],
         "median_s": report.median_s,
         "times_s": list(report.times_s),
+        "rest": None
+        if label.rest is None
+        else {
+            "file": label.rest.file,
+            "cut_at": list(label.rest.cut_at),
+            "median_s": report.rest_median_s,
+            "times_s": list(report.rest_times_s),
+        },
         "check": None
         if check is None
         else {
@@ -196,9 +204,14 @@ def _table(report: RunReport) -> RenderableType:
         pairs.append(
             ("one run", f"{latency(report.median_s)}, median of {len(report.times_s)} times {spread}")
         )
+    if label.rest is not None:
+        rest = f"{label.rest.file} in onnxruntime"
+        if report.rest_median_s is not None:
+            rest += f", {latency(report.rest_median_s)} more"
+        pairs.append(("followed by", f"{rest}; from {', '.join(label.rest.cut_at[:2])} on"))
     if check is not None:
         pairs += outcome_facts(check.agree, check.reason, check.max_abs, check.max_rel, check.remark)
-    random = [spec.name for spec in label.inputs if spec.name not in report.given]
+    random = [spec.name for spec in label.all_inputs if spec.name not in report.given]
     if random:
         pairs.append(("random inputs", ", ".join(random)))
     pairs.append(("tasks tuned", f"{label.tasks_tuned} of {label.tasks_total}"))

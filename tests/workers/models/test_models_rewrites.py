@@ -62,8 +62,8 @@ def test_its_library_is_right(name: str, save: Save, engine: EngineClient, devic
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("(float[4,6] x, int64[2] s) => (float[a,b] y) { y = Reshape (x, s) }", r"Reshape .*value of 's'"),
-        ("(float[4,6] x, int64[3] s) => (float[a,b,c] y) { y = Expand (x, s) }", r"Expand .*value of 's'"),
+        ("(float[4,6] x, int64[2] s) => (float[a,b] y) { y = Reshape (x, s) }", r"Reshape .*values of 's'"),
+        ("(float[4,6] x, int64[3] s) => (float[a,b,c] y) { y = Expand (x, s) }", r"Expand .*values of 's'"),
         (
             "(float[2,3,5,5] x) => (float[2,3,5,5] y) <float[3] s = {1, 2, 3}>"
             "{ y, m, v = BatchNormalization <training_mode = 1> (x, s, s, s, s) }",
