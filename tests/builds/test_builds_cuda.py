@@ -42,6 +42,7 @@ def build(folder: Path, *options: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_records_of_a_gpu_elsewhere_are_applied_and_the_rest_gets_default_schedules(tmp_path: Path) -> None:
     request = ModelRequest(path=str(save(tmp_path / "tiny.onnx")))
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store, Toolbox("metaschedule") as tools:

@@ -21,12 +21,12 @@ _LONG = (
     "test_workers_layouts",  # and with it all that shares the engine's processes
     "test_autotvm_engine",
     "test_campaigns_end_to_end",
-    "test_autotvm_end_to_end",
     "test_campaigns_nodes",
     "test_workers_environments",
-    "test_builds_cuda",
-    "test_exchange_logs",
-    "test_exchange_metaschedule",
+    "test_fleet_boards",
+    "test_hosts_campaigns",
+    "test_records_logs",
+    "test_records_metaschedule",
 )
 # Where fixtures are that are cheap, or that each process is to have: pytest's own, and the tests' topmost.
 _EVERYBODY_S = {"", ".", "tests"}

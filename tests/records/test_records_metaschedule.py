@@ -200,6 +200,7 @@ def test_without_the_model_a_record_is_filed_as_stock_knows_it_and_the_person_is
     assert build_model(store, tools, request_, tmp_path / "lib.so").coverage.tuned == 0
 
 
+@pytest.mark.slow
 def test_what_stock_tuned_with_weights_packed_needs_no_model(
     store: Storage, tools: Toolbox, device: DeviceInfo, request_: ModelRequest, tmp_path: Path
 ) -> None:

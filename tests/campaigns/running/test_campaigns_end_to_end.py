@@ -238,10 +238,8 @@ def test_two_campaigns_of_a_coordinator_that_ends_are_both_finished_by_the_next(
 ROLES = ("search", "build", "measure")
 
 
-@pytest.mark.parametrize(
-    "roles",
-    [pytest.param(ROLES, id="all"), *(pytest.param((r,), id=r, marks=pytest.mark.slow) for r in ROLES)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("roles", [pytest.param(ROLES, id="all"), *(pytest.param((r,), id=r) for r in ROLES)])
 def test_workers_that_are_killed_cost_time_and_no_trial(place: Place, roles: tuple[str, ...]) -> None:
     campaign = place.submit()
     followed = place.follow(campaign)
@@ -264,7 +262,7 @@ def test_workers_that_are_killed_cost_time_and_no_trial(place: Place, roles: tup
     ("number", "moment", "seconds"),
     [
         # Starting Ray is not broken off: half of it could not be ended.
-        pytest.param(signal.SIGTERM, "starting Ray", 25, id="SIGTERM-starting"),
+        pytest.param(signal.SIGTERM, "starting Ray", 25, id="SIGTERM-starting", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, "measuring", 12, id="SIGINT-measuring"),
         pytest.param(signal.SIGINT, "starting Ray", 25, id="SIGINT-starting", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, "measuring", 12, id="SIGTERM-measuring", marks=pytest.mark.slow),

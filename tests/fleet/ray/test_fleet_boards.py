@@ -77,6 +77,7 @@ def store(tmp_path: Path) -> Iterator[Storage]:
         yield opened
 
 
+@pytest.mark.slow
 def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs_there(
     store: Storage,
     tools: Toolbox,

@@ -21,6 +21,9 @@ from workers.errors import UsageError
 from workers.messages import CompiledModel, PreparedModel, RecordChoice, TrialState
 from workers.models import compare, prepare, random_inputs, run_reference
 
+# Minutes on classic TVM; that a killed campaign is exact is shown on the other engine every time.
+pytestmark = pytest.mark.slow
+
 PER_TASK = 8
 TRIALS = 2 * PER_TASK
 PLANS = {"layouts chosen together", "each task's best", "untuned"}
