@@ -20,6 +20,7 @@ from workers.errors import ModelError
 from workers.messages import Rest, TensorSpec
 from workers.models import _graphs
 from workers.models._reference import open_session, run_session
+from workers.models.rewrites import microsoft
 
 __all__ = ["CutError", "Parts", "cut", "cut_sentence"]
 
@@ -52,11 +53,18 @@ _HEAVY = {
     "ConvTranspose",
     "DeformConv",
     "Einsum",
+    "FusedConv",
+    "FusedGemm",
+    "FusedMatMul",
     "Gemm",
+    "GemmFastGelu",
+    "GroupQueryAttention",
     "GRU",
     "LSTM",
     "MatMul",
     "MatMulInteger",
+    "MultiHeadAttention",
+    "NhwcConv",
     "QLinearConv",
     "QLinearMatMul",
     "RNN",
@@ -124,6 +132,7 @@ class Parts:
             return None
         model = onnx.ModelProto()
         model.CopyFrom(self.after)
+        microsoft.as_onnxruntime_has_it(model)
         specs = []
         for value in model.graph.input:
             tensor = value.type.tensor_type
@@ -324,6 +333,7 @@ def _types(model: onnx.ModelProto, nodes: Sequence[Any], names: Sequence[str]) -
     }
     if not all(found.values()):
         # onnxruntime knows operators that are none of ONNX's.
+        microsoft.as_onnxruntime_has_it(part)
         session = open_session(part.SerializeToString(), 1, optimize=False)
         kinds = {
             value.name: value.type.removeprefix("tensor(").rstrip(")") for value in session.get_outputs()
@@ -340,6 +350,7 @@ def _constants(model: onnx.ModelProto, nodes: Sequence[Any], names: Sequence[str
     if not names:
         return
     part = _part(model, nodes, [onnx.ValueInfoProto(name=name) for name in names], model.graph.input)
+    microsoft.as_onnxruntime_has_it(part)
     session = open_session(part.SerializeToString(), 1, optimize=False)
     zeros = {
         value.name: np.zeros(

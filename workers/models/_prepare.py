@@ -21,12 +21,12 @@ from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._mend import mend
 from workers.models._recurrent import unroll_recurrent
-from workers.models._reference import first_line
+from workers.models._reference import first_line, without_kernel
 from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
 from workers.models._simplify import SIMPLIFIERS, Simplifier
 from workers.models._sums import split_sums
 from workers.models._verify import Expectation
-from workers.models.rewrites import rewrite
+from workers.models.rewrites import microsoft, rewrite
 from workers.models.rewrites.branches import split_choices
 from workers.models.rewrites.functions import inline_functions
 
@@ -57,6 +57,7 @@ _CONTROL = {"Loop", "Scan"}
 def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     model, sha256 = read_model(path)
     changes = mend(model)
+    microsoft.set_apart(model)
     changes += check_valid(model, path)
     model, inlined = inline_functions(model)
     refuse_inputs(model, path)
@@ -199,6 +200,32 @@ def _simplified(
     raise ModelError(f"{path}: no simplified form of the model agrees with it: {'; '.join(faults)}")
 
 
+def _in_standard_operators(
+    model: onnx.ModelProto, inputs: tuple[TensorSpec, ...], path: Path
+) -> tuple[onnx.ModelProto, Expectation, list[str]]:
+    """The model without operators of onnxruntime's own, and what it computes as it is."""
+    if not microsoft.holds(model):
+        return model, Expectation(model, inputs, path), []
+    microsoft.as_onnxruntime_has_it(model)
+    expected: Expectation | ModelError
+    try:
+        expected = Expectation(model, inputs, path)
+    except ModelError as error:
+        expected = error
+    microsoft.set_apart(model)
+    # What is refused here is named more plainly than by onnxruntime.
+    changes = microsoft.write_out(model, path)
+    if isinstance(expected, ModelError):
+        if not without_kernel(expected):
+            raise expected
+        # Such as those that its optimizer writes for GPUs alone.
+        reason = first_line(expected).removeprefix(f"{path}: ")
+        changes.append(f"compared with this form of it: {reason}")
+        expected = Expectation(model, inputs, path)
+    model, inlined = inline_functions(model)
+    return model, expected, changes + inlined
+
+
 def prepare(
     path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES
 ) -> PreparedModel:
@@ -274,7 +301,7 @@ def _part(parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path) -> Pr
     refuse_unsupported(model, path)
     inputs = tuple(_spec(value, solved[value.name]) for value in model.graph.input)
     try:
-        expected = Expectation(model, inputs, path)
+        model, expected, written = _in_standard_operators(model, inputs, path)
     except ModelError as error:
         raise _DoesNotRunError(str(error)) from None
     data, prepared, changes = _simplified(model, expected, path)
@@ -286,6 +313,6 @@ def _part(parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path) -> Pr
         onnx=data,
         inputs=expected.inputs,
         outputs=outputs,
-        changes=((cut_sentence(rest.cut_at),) if rest else ()) + tuple(changes),
+        changes=((cut_sentence(rest.cut_at),) if rest else ()) + tuple(written + changes),
         rest=rest,
     )

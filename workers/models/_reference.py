@@ -12,7 +12,15 @@ import onnxruntime
 from workers.errors import ModelError
 from workers.messages import ModelTiming
 
-__all__ = ["first_line", "loads", "open_session", "run_reference", "run_session", "time_reference"]
+__all__ = [
+    "first_line",
+    "loads",
+    "open_session",
+    "run_reference",
+    "run_session",
+    "time_reference",
+    "without_kernel",
+]
 
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
@@ -68,6 +76,11 @@ def loads(onnx: bytes) -> bool:
     except ModelError:
         return False
     return True
+
+
+def without_kernel(error: ModelError) -> bool:
+    """Say whether onnxruntime refused a model for having no kernel on CPUs for one of its operators."""
+    return "NOT_IMPLEMENTED" in str(error) or "not implemented for CPU" in str(error)
 
 
 def run_session(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import onnx
 from workers.errors import ModelError
 from workers.models import _graphs
 from workers.models._reference import loads
+from workers.models.rewrites import microsoft
 
 __all__ = ["check_valid", "refuse_unsupported"]
 
@@ -41,6 +43,25 @@ _ELEMENT_TYPES = {
 
 _LISTED = 3
 
+# What to do about operators outside the standard, by their domains.
+_ADVICE = (
+    (
+        "com.microsoft.nchwc",
+        "onnxruntime's layout optimization wrote them for one kind of CPU; "
+        "save the model with ORT_ENABLE_EXTENDED instead of ORT_ENABLE_ALL",
+    ),
+    (
+        "com.ms.internal.nhwc",
+        "onnxruntime wrote them for one kind of device; "
+        "save the model with ORT_ENABLE_BASIC, or for CPUExecutionProvider",
+    ),
+)
+_QUANTIZED = re.compile(r"^Q|Quant|^DequantizeLinear$|NBits|Bnb4|FpQ4|Integer|Float8|BFP|FP[48]|WithOrder")
+_FUSED_QUANTIZED = (
+    "they are of a quantized model; quantize it in the QDQ format (QuantFormat.QDQ), "
+    "and save it with ORT_ENABLE_BASIC where onnxruntime saves it"
+)
+
 
 def _type_name(value: Any) -> str:
     kind = value.type.WhichOneof("value")
@@ -59,8 +80,21 @@ def _refuse_types(role: str, values: Iterable[Any], path: Path) -> None:
             )
 
 
+def _advice(node: Any) -> str:
+    for domain, advice in _ADVICE:
+        if node.domain == domain:
+            return advice
+    if node.domain == "com.microsoft" and _QUANTIZED.search(node.op_type):
+        return _FUSED_QUANTIZED
+    return "export the model without them"
+
+
 def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
-    foreign = [node for node in _graphs.nodes(model) if node.domain not in _graphs.STANDARD_DOMAINS]
+    foreign = [
+        node
+        for node in _graphs.nodes(model)
+        if node.domain not in _graphs.STANDARD_DOMAINS and not microsoft.known(node)
+    ]
     if foreign:
         listed = "; ".join(
             f"{node.op_type} of domain '{node.domain}' (node {_graphs.title(node)})"
@@ -69,7 +103,7 @@ def _refuse_operators(model: onnx.ModelProto, path: Path) -> None:
         more = f"; and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
         raise ModelError(
             f"{path}: operators outside the ONNX standard can't be imported: {listed}{more}; "
-            "export the model without them"
+            f"{_advice(foreign[0])}"
         )
 
 
@@ -123,7 +157,10 @@ def check_valid(model: onnx.ModelProto, path: Path) -> list[str]:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().splitlines()[0]
-        if not loads(model.SerializeToString()):
+        original = onnx.ModelProto()
+        original.CopyFrom(model)
+        microsoft.as_onnxruntime_has_it(original)
+        if not loads(original.SerializeToString()):
             raise ModelError(f"{path} is not a valid ONNX model: {reason}") from None
         return [f"taken as onnxruntime takes it, though the ONNX checker says: {reason}"]
     return []

@@ -100,6 +100,14 @@ class Edit:
         self._constants[name] = tensor
         return name
 
+    def shared(self, values: npt.NDArray[Any], label: str) -> str:
+        """Add a constant that several nodes read; the same label gives the one that is there."""
+        name = f"{self._graph.name or 'graph'}/rewritten/{label}"
+        if all(tensor.name != name for tensor in self._graph.initializer):
+            self._graph.initializer.append(numpy_helper.from_array(values, name))
+            self._constants[name] = self._graph.initializer[-1]
+        return name
+
     def like(self, values: npt.ArrayLike, name: str) -> str:
         """Add a constant of the element type of another value."""
         return self.store(values, helper.tensor_dtype_to_np_dtype(self.type(name)))
