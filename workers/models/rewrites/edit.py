@@ -43,6 +43,8 @@ class Edit:
         self.opset = opset
         self.made: list[Any] = []
         self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
+        # A rule may have stored one before it found that it couldn't go on.
+        self._taken |= {tensor.name for tensor in graph.initializer}
         self._makers = {name: node for node in graph.node for name in node.output}
         self._count = 0
 

@@ -57,13 +57,16 @@ def holds(model: onnx.ModelProto) -> bool:
 
 
 def set_apart(model: onnx.ModelProto) -> None:
-    """Move what the standard's domain doesn't have at the model's opset into onnxruntime's own, in place."""
-    version, moved = _graphs.opset(model), 0
+    """Move what the standard's domain doesn't have at the model's opset into onnxruntime's own, in place.
+
+    That domain is declared where it wasn't, which onnxruntime's tools for transformers leave out.
+    """
+    version, used = _graphs.opset(model), False
     for node in _graphs.nodes(model):
         if node.domain in _graphs.STANDARD_DOMAINS and version < _EARLY.get(node.op_type, 0):
             node.domain = _DOMAIN
-            moved += 1
-    if moved and not any(one.domain == _DOMAIN for one in model.opset_import):
+        used = used or node.domain == _DOMAIN
+    if used and not any(one.domain == _DOMAIN for one in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
 
 
@@ -100,7 +103,7 @@ def write_out(model: onnx.ModelProto, path: Path) -> list[str]:
     counts: Counter[str] = Counter()
     while holds(model):
         try:
-            done = _round(model)
+            done = _round(model, fold=False) or _round(model, fold=True)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
         if not done:
@@ -129,9 +132,9 @@ def _raise_opset(model: onnx.ModelProto) -> None:
                 one.version = last
 
 
-def _round(model: onnx.ModelProto) -> Counter[str]:
+def _round(model: onnx.ModelProto, *, fold: bool) -> Counter[str]:
     done: Counter[str] = Counter()
-    shapes, types = known_values(model)
+    shapes, types = known_values(model, fold=fold)
     constants: dict[str, Any] = {}
     for graph in _graphs.graphs(model):
         constants.update({tensor.name: tensor for tensor in graph.initializer})

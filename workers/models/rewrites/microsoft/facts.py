@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from workers.models import _graphs
 
@@ -13,6 +16,12 @@ __all__ = ["known_values"]
 
 # Entries of a constant that may say a shape; larger ones are weights, of which inference needs the sizes.
 _MOST = 256
+# What exporters compute sizes with.
+_OF_SIZES = {
+    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Floor"),
+    *("Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg", "Not", "Or", "Range"),
+    *("ReduceProd", "Reshape", "Slice", "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"),
+}
 
 
 def _entries(dims: Any) -> int:
@@ -42,8 +51,39 @@ def _light(model: onnx.ModelProto) -> onnx.ModelProto:
     return light
 
 
-def known_values(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+def _folded(light: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Compute what sizes say of other sizes, in place; say whether there was anything."""
+    graph, opsets = light.graph, {"": _graphs.opset(light)}
+    values: dict[str, npt.NDArray[Any]] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    values |= {name: numpy_helper.to_array(t) for name, t in _graphs.constant_nodes(graph).items()}
+    left, found = [], False
+    for node in graph.node:
+        made: list[npt.NDArray[Any]] = []
+        if node.op_type == "Shape" and node.input[0] in shapes:
+            start, end = (_graphs.attribute(node, name) for name in ("start", "end"))
+            made = [np.array(shapes[node.input[0]][start:end], np.int64)]
+        elif node.op_type in _OF_SIZES and all(name in values for name in node.input if name):
+            feeds = {name: values[name] for name in node.input if name}
+            made = list(ReferenceEvaluator(node, opsets=opsets).run(None, feeds))
+        if not made or any(value.size > _MOST for value in made):
+            left.append(node)
+            continue
+        found = True
+        for name, value in zip(node.output, made, strict=True):
+            values[name] = np.asarray(value)
+            graph.initializer.append(numpy_helper.from_array(values[name], name))
+    _graphs.replace_nodes(graph, left)
+    return found
+
+
+def known_values(model: onnx.ModelProto, *, fold: bool) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
     """Infer what can be without knowing what ``com.microsoft``'s operators do.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    fold : bool
+        Compute sizes that the model computes, where onnx's own inference doesn't follow them.
 
     Returns
     -------
@@ -52,7 +92,15 @@ def known_values(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], di
     types : dict of str to int
         Element types, as ``onnx.TensorProto`` numbers them.
     """
-    inferred = _graphs.infer_shapes(_light(model))
+    light = _light(model)
+    shapes, types = _inferred(light)
+    while fold and _folded(light, shapes):
+        shapes, types = _inferred(light)
+    return shapes, types
+
+
+def _inferred(light: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    inferred = _graphs.infer_shapes(light)
     shapes: dict[str, tuple[int, ...]] = {}
     types: dict[str, int] = {}
     for graph in _graphs.graphs(inferred):
