@@ -78,11 +78,19 @@ class Reference:
 
         return maker_of(model, output)
 
-    def compare(self, spec: TensorSpec, output: Array, reference: Array) -> OutputDifference:
+    def tolerance(self, model: PreparedModel) -> float:
+        """Say how far a model's floats may be off; see :func:`workers.models.tolerance`."""
+        import onnx
+
+        from workers.models import tolerance
+
+        return tolerance(onnx.load_from_string(model.onnx))
+
+    def compare(self, spec: TensorSpec, output: Array, reference: Array, rtol: float) -> OutputDifference:
         """Compare one value; see :func:`workers.models.compare`."""
         from workers.models import compare
 
-        return compare([output], [reference], names=[spec.name])
+        return compare([output], [reference], names=[spec.name], rtol=rtol)
 
     def reference_versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""

@@ -186,6 +186,52 @@ HARD: Mapping[str, Hard] = {
         gone=("LpNormalization",),
         inputs={"x": np.array([[0, 0, 0], [3, 0, 4]], np.float32)},
     ),
+    "where the largest was": Hard(
+        "(float[2,3,7,6] x) => (float[2,3,4,3] y, int64[2,3,4,3] i)"
+        "{ y, i = MaxPool <kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 1, 0]> (x) }",
+        gone=("MaxPool",),
+        inputs={"x": np.round(np.random.default_rng(5).normal(size=(2, 3, 7, 6)) * 2).astype(np.float32)},
+    ),
+    "where the largest was, column by column": Hard(
+        "(float[1,2,5,5] x) => (float[1,2,3,3] y, int64[1,2,3,3] i)"
+        "{ y, i = MaxPool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1, storage_order = 1> (x) }",
+        opset=12,
+        gone=("MaxPool",),
+    ),
+    # -- old forms
+    "limits by attribute": Hard(
+        "(float[4,6] x) => (float[2,3] y){ y = Slice <axes = [0, 1], starts = [1, -4], ends = [3, -1]> (x) }",
+        opset=9,
+    ),
+    "the largest, by attribute": Hard(
+        "(float[3,8] x) => (float[3,4] v, int64[3,4] i) { v, i = TopK <k = 4, axis = 1> (x) }", opset=9
+    ),
+    "the largest, of opset 10": Hard(
+        "(float[3,8] x) => (float[3,4] v, int64[3,4] i) <int64[1] k = {4}> { v, i = TopK (x, k) }", opset=10
+    ),
+    "a softmax over all that follows": Hard(
+        "(float[2,3,4] x) => (float[2,3,4] y, float[2,3,4] z)"
+        "{ y = Softmax <axis = 1> (x) z = LogSoftmax <axis = 0> (x) }",
+        opset=11,
+    ),
+    "upsampled, by attribute": Hard(
+        f"({_IMAGE} x) => (float[1,2,20,21] y)"
+        '{ y = Upsample <mode = "nearest", scales = [1.0, 1.0, 2.0, 3.0]> (x) }',
+        opset=7,
+        gone=("Upsample",),
+    ),
+    "linear, of opset 9": Hard(
+        f"({_IMAGE} x) => (float[1,2,20,14] y) <float[4] s = {{1, 1, 2, 2}}>"
+        '{ y = Upsample <mode = "linear"> (x, s) }',
+        opset=9,
+        gone=("Upsample",),
+    ),
+    "padded and clipped, of opset 8": Hard(
+        "(float[1,2,4,4] x) => (float[1,2,7,4] y)"
+        '{ p = Pad <mode = "constant", pads = [0, 0, 2, 0, 0, 0, 1, 0], value = 2.5> (x)'
+        " y = Clip <min = -0.5, max = 0.5> (p) }",
+        opset=8,
+    ),
     # -- moved about
     "hot from the end": Hard(
         "(int64[2,3] x) => (float[5,2,3] y) <int64 one = {1}, int64[1] d = {5}, float[2] v = {-1, 2}>"

@@ -28,6 +28,7 @@ class ReferenceClient(Client):
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
     run_rest = ask(Reference.run_rest, limits.RUN)
     judge = ask(Reference.judge, limits.RUN)
+    tolerance = ask(Reference.tolerance, limits.ASK)
     compare = ask(Reference.compare, limits.RUN)
     expose = ask(Reference.expose, limits.PREPARE)
     maker_of = ask(Reference.maker_of, limits.ASK)

@@ -3,7 +3,7 @@
 Knows ONNX and onnxruntime and nothing of TVM or Ray.
 """
 
-from workers.models._compare import OutputDifference, compare
+from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._exact import judge
 from workers.models._expose import expose, maker_of
 from workers.models._inputs import random_inputs
@@ -25,5 +25,6 @@ __all__ = [
     "random_inputs",
     "run_reference",
     "time_reference",
+    "tolerance",
     "with_random_weights",
 ]

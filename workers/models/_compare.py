@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import TensorProto
 
-__all__ = ["OutputDifference", "compare"]
+from workers.models import _graphs
+
+__all__ = ["OutputDifference", "compare", "tolerance"]
 
 # Summing float32 in another order is off by about 1e-6 of the largest value at each layer, and a softmax or
 # sigmoid far from saturation's middle turns a logit's absolute error into a relative one: 2e-4 was seen over
@@ -52,6 +56,25 @@ class OutputDifference:
     ok: bool
     reason: str = ""
     remark: str = ""
+
+
+def tolerance(model: onnx.ModelProto) -> float:
+    """Return how far a float output of a model may be off: as part of its largest value, by what computes it.
+
+    An output of float32 says nothing of that: converters leave a model its types, and put casts around it.
+    """
+    return _RTOL_HALF if any(True for _ in _halves(model)) else _RTOL
+
+
+def _halves(model: onnx.ModelProto) -> Iterator[str]:
+    for graph in _graphs.graphs(model):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+                yield value.name
+        yield from (tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16)
+        for node in graph.node:
+            if node.op_type == "Cast" and _graphs.attribute(node, "to") == TensorProto.FLOAT16:
+                yield node.output[0]
 
 
 @dataclass(frozen=True)
@@ -115,8 +138,9 @@ def compare(
     names : sequence of str, optional
         The outputs' names, for the report.
     rtol : float, optional
-        Allowed difference of a float output, as a part of its largest reference value. By default 1e-3, and
-        2e-2 for float16. Integers and bools must be equal, int8 and uint8 within one step.
+        Allowed difference of a float output, as a part of its largest reference value, see
+        :func:`tolerance`. By default 1e-3, and 2e-2 for float16. Integers and bools must be equal, int8
+        and uint8 within one step.
 
     Returns
     -------

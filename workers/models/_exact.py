@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from workers.models._compare import OutputDifference, compare
+from workers.models._compare import OutputDifference, compare, tolerance
 
 __all__ = ["judge", "run_exact"]
 
@@ -70,7 +70,8 @@ def judge(
     OutputDifference
         From the reference, in both cases; ``remark`` says that and why more than usual was allowed.
     """
-    found = compare(outputs, reference, names=names)
+    rtol = tolerance(onnx.load_from_string(data))
+    found = compare(outputs, reference, names=names, rtol=rtol)
     if found.ok:
         return found
     try:
@@ -80,7 +81,7 @@ def judge(
         return found
     worst = 0.0
     for got, want, true in pairs:
-        if compare([got], [want]).ok:
+        if compare([got], [want], rtol=rtol).ok:
             continue
         if got.shape != want.shape or want.shape != np.shape(true) or want.dtype.kind != "f":
             return found

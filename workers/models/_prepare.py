@@ -20,6 +20,7 @@ from workers.models._cut import CutError, Parts, cut, cut_sentence
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._mend import mend
+from workers.models._opset import is_old, raised
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line, without_kernel
 from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
@@ -139,7 +140,7 @@ def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _rewrite(
-    original: onnx.ModelProto, simplifier: Simplifier, expected: Expectation, path: Path
+    original: onnx.ModelProto, simplifier: Simplifier, newer: bool, expected: Expectation, path: Path
 ) -> tuple[onnx.ModelProto, list[str]]:
     tool, simplify = simplifier
     before = _graphs.operator_counts(original)
@@ -147,8 +148,12 @@ def _rewrite(
     drop_dropout(model)
     model = simplify(model)
     after = _graphs.operator_counts(model)
+    lifted: list[str] = []
+    if newer:
+        # Once scales and sizes are constants: some forms change with them.
+        model, lifted = raised(model)
     unrolled = unroll_recurrent(model, path)
-    if unrolled:
+    if unrolled or lifted:
         model = simplify(model)
     model, chosen = split_choices(model)
     model, rewritten = rewrite(model)
@@ -172,7 +177,7 @@ def _rewrite(
         changes.append(
             f"folded constants and merged operators: {before.total()} became {after.total()} ({tool})"
         )
-    return model, changes + unrolled + rewritten + summed
+    return model, changes + lifted + unrolled + rewritten + summed
 
 
 def _simplified(
@@ -181,9 +186,12 @@ def _simplified(
     """The first rewriting that computes what the original does."""
     faults = []
     refusals = []
-    for simplifier in SIMPLIFIERS:
+    # What is of an old opset is raised to a newer one first, and tried as it is where that goes wrong.
+    ages = (True, False) if is_old(original) else (False,)
+    ways = [(simplifier, newer) for simplifier in SIMPLIFIERS for newer in ages]
+    for simplifier, newer in ways:
         try:
-            model, changes = _rewrite(original, simplifier, expected, path)
+            model, changes = _rewrite(original, simplifier, newer, expected, path)
             data = model.SerializeToString(deterministic=True)
             found = expected.difference(data)
         except ModelError as error:

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from workers.errors import ModelError
 from workers.messages import TensorSpec
 from workers.models import _graphs
-from workers.models._compare import OutputDifference, compare
+from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._inputs import random_inputs
 from workers.models._reference import open_session, run_session
 
@@ -112,6 +112,7 @@ class Expectation:
 
     def __init__(self, model: onnx.ModelProto, inputs: Sequence[TensorSpec], path: Path) -> None:
         self._names = [value.name for value in model.graph.output]
+        self._rtol = tolerance(model)
         self._cases: list[tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]] = []
         try:
             # As written: an optimizing session would share its rewrites with the simplifier under test.
@@ -140,5 +141,8 @@ class Expectation:
             onnxruntime can't run the prepared model.
         """
         session = open_session(prepared, 1, optimize=False, exact=True)
-        found = [compare(run_session(session, draw), want, names=self._names) for draw, want in self._cases]
+        found = [
+            compare(run_session(session, draw), want, names=self._names, rtol=self._rtol)
+            for draw, want in self._cases
+        ]
         return max(found, key=lambda one: (not one.ok, one.max_rel))

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.kit.hard_models import Hard
 from workers.messages import Array
-from workers.models import OutputDifference, compare
+from workers.models import OutputDifference, compare, tolerance
 
 
 def one(got: npt.ArrayLike, want: npt.ArrayLike, rtol: float | None = None) -> OutputDifference:
@@ -46,6 +47,22 @@ def test_float16_may_differ_by_more() -> None:
     got, want = np.array([1.01], np.float16), np.array([1.0], np.float16)
     assert one(got, want).ok
     assert not one(got.astype(np.float32), want.astype(np.float32)).ok
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("(float[4] x) => (float[4] y) { y = Relu (x) }", 1e-3),
+        ("(float[4] x) => (float[4] y) { h = Cast <to = 10> (x) r = Relu (h) y = Cast <to = 1> (r) }", 2e-2),
+        ("(float16[4] x) => (float[4] y) { y = Cast <to = 1> (x) }", 2e-2),
+        (
+            "(float[2] x) => (float[2] y) <float16[2] w = {1, 2}> { h = Cast <to = 1> (w) y = Mul (x, h) }",
+            2e-2,
+        ),
+    ],
+)
+def test_the_tolerance_goes_by_the_types_computed_in(text: str, allowed: float) -> None:
+    assert tolerance(Hard(text, opset=15).model()) == allowed
 
 
 def test_the_worst_output_is_named() -> None:

@@ -16,6 +16,7 @@ from workers.models.rewrites import (
     elementwise,
     halves,
     indices,
+    pools,
     quantized,
     resize,
     sequences,
@@ -35,7 +36,18 @@ _ROUNDS = 8
 def _rules() -> dict[str, list[Rule]]:
     """Return the rules by operator, in the order in which they are asked."""
     found: dict[str, list[Rule]] = {}
-    for module in (control, sequences, signals, quantized, resize, attributes, indices, elementwise, halves):
+    for module in (
+        control,
+        sequences,
+        signals,
+        quantized,
+        resize,
+        attributes,
+        pools,
+        indices,
+        elementwise,
+        halves,
+    ):
         for operator, rule in module.RULES.items():
             found.setdefault(operator, []).append(rule)
     return found

@@ -1,0 +1,1 @@
+"""Networks that no package makes, or not by themselves. They run in the environment."""

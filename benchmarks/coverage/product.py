@@ -1,0 +1,122 @@
+"""What tunefleet makes of one file: built untuned as ``tunefleet build`` does it, run, and compared anew.
+
+The comparison is another than the product's own: the exported file as it is, in onnxruntime, on other draws.
+So a library that the product takes for right and isn't is found.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import tempfile
+import time
+from typing import Any
+
+import numpy as np
+import onnx
+
+from benchmarks.coverage.outcomes import RIGHT, WRONG, outcome_of
+from benchmarks.coverage.serving import serve
+from orchestrator import ModelRequest, Storage, Toolbox, build_model
+from orchestrator.builds import read_label, run_library
+from workers.models import judge, random_inputs, run_reference
+
+__all__ = ["build"]
+
+#: Others than those that the product draws itself.
+SEEDS = (11, 12)
+#: What it says when a phase begins, and what the phase is called here.
+_PHASES = (
+    ("preparing", "prepare"),
+    ("importing", "extract"),
+    ("compiling", "compile"),
+    ("checking", "check"),
+)
+
+
+class _Phases:
+    """Seconds of what is said to be done, by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._phase, self._since = "prepare", time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        """Begin the phase that the text is of; what is of none belongs to the one before."""
+        self.begin(next((name for word, name in _PHASES if text.startswith(word)), self._phase))
+
+    def begin(self, phase: str) -> None:
+        now = time.monotonic()
+        self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+
+
+def build(tools: Toolbox, question: dict[str, Any]) -> dict[str, Any]:
+    """Build, run and compare; return what a result holds."""
+    phases = _Phases()
+    answer: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        try:
+            answer.update(_built(tools, question, folder, phases))
+        except Exception as error:  # all of them are results
+            answer.update(outcome=outcome_of(error), message=f"{type(error).__name__}: {error}")
+    phases.begin("")
+    answer["seconds"] = phases.seconds
+    return answer
+
+
+def _built(tools: Toolbox, question: dict[str, Any], folder: pathlib.Path, phases: _Phases) -> dict[str, Any]:
+    shapes = {name: tuple(dims) for name, dims in question["shapes"].items()}
+    request = ModelRequest(path=question["path"], shapes=shapes)
+    library = folder / "model.so"
+    with Storage.open(f"sqlite:///{folder / 'store.db'}") as store:
+        report = build_model(store, tools, request, library, say=phases)
+    tasks = report.coverage.tasks
+    found: dict[str, Any] = {
+        "tasks": len(tasks),
+        "kernel_calls": sum(task.weight for task in tasks),
+        "layout": _layout([task.name for task in tasks]),
+        "changes": list(report.changes),
+    }
+    phases.begin("compare")
+    label = read_label(library)
+    original = _whole(pathlib.Path(question["path"]))
+    worst = 0.0
+    for seed in SEEDS:
+        drawn = random_inputs(label.inputs, seed)
+        given, kept = folder / "inputs.npz", folder / "outputs.npz"
+        np.savez(given, allow_pickle=False, **drawn)
+        run_library(tools, library, archive=given, repeats=0, output=kept)
+        with np.load(kept) as archive:
+            outputs = [archive[spec.name] for spec in label.outputs]
+        expected = run_reference(original, drawn, 1)
+        verdict = judge(original, drawn, outputs, expected, [spec.name for spec in label.outputs])
+        worst = max(worst, verdict.max_rel)
+        if not verdict.ok:
+            message = f"output '{verdict.worst_name}' {verdict.reason}"
+            return {**found, "outcome": WRONG, "message": message, "max_rel": worst}
+    return {**found, "outcome": RIGHT, "message": "", "max_rel": worst}
+
+
+def _whole(path: pathlib.Path) -> bytes:
+    """Return the model with its weights inside; a file as it is where they are in there."""
+    if any(other != path for other in path.parent.glob(f"{path.name}.data")):
+        data: bytes = onnx.load(path).SerializeToString()
+        return data
+    return path.read_bytes()
+
+
+def _layout(kernels: list[str]) -> str:
+    """Say in which layout most convolutions are, by the names of their kernels."""
+    convolutions = [name.lower() for name in kernels if re.search(r"conv|pool|winograd", name.lower())]
+    if not convolutions:
+        return ""
+    blocked = sum(bool(re.search(r"nc[dhw]*w\d*c", name)) for name in convolutions)
+    last = sum("nhwc" in name or "nwc" in name or "ndhwc" in name for name in convolutions)
+    return max((blocked, "blocked"), (last, "nhwc"), (len(convolutions) - blocked - last, "nchw"))[1]
+
+
+if __name__ == "__main__":
+    with Toolbox("metaschedule") as opened:
+        serve(lambda question: build(opened, question))
