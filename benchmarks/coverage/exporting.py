@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import tempfile
@@ -12,29 +13,47 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.coverage.catalog import CATALOG
+from benchmarks.coverage.entry import Entry
 from benchmarks.coverage.serving import serve
 from benchmarks.coverage.variables import VARIABLES
 
 __all__ = ["export"]
 
 _ENTRIES = {entry.name: entry for entry in CATALOG}
+#: What takes long to import and starts no threads, by the first word of a family.
+_WARM = {
+    "": ("torchvision", "torch.onnx", "torch.export", "onnxscript", "onnx"),
+    "timm": ("timm",),
+    "hf": ("transformers.modeling_utils",),
+    "diffusers": ("diffusers",),
+    "yolo": ("ultralytics",),
+    "classical": ("skl2onnx", "onnxmltools"),
+    "float16": ("transformers.modeling_utils", "timm", "onnxconverter_common", "onnxruntime"),
+    "quantized": ("transformers.modeling_utils", "timm", "onnxruntime.quantization"),
+    "onnxruntime": ("transformers.modeling_utils", "onnxruntime.transformers.optimizer"),
+    "keras": ("tensorflow", "keras", "tf2onnx"),
+}
 
 
 def _ready() -> None:
-    """Import what takes long, once; nothing that starts threads."""
+    """Make torchvision importable, in an environment that has it."""
     with contextlib.suppress(ImportError):
-        import torch
-
-        torch.set_num_threads(2)
         from benchmarks.coverage import torchvision_ops
 
         torchvision_ops.define()
-        import torchvision  # noqa: F401
-        import transformers  # noqa: F401
+
+
+def _warm(entry: Entry) -> None:
+    """Import what the forks need, once for all of them."""
+    for word in ("", entry.family.partition("-")[0]):
+        for module in _WARM.get(word, ()):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
 
 
 def export(question: dict[str, Any]) -> dict[str, Any]:
     """Write the model that is named; in a fork, which may crash."""
+    _warm(_ENTRIES[question["name"]])
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "said"

@@ -28,6 +28,7 @@ def define() -> None:
     _kept.append(library)
     try:
         library.define(_NMS)
+        library.define(_NMS.replace("nms", "qnms"))
         library.define(_ROI_ALIGN)
     except RuntimeError:
         return  # they are there
