@@ -113,7 +113,12 @@ HARD: Mapping[str, Hard] = {
         f"({_IMAGE} x) => (float[1,2,20,14] y) <float[4] s = {{1, 1, 2, 2}}>"
         '{ y = Resize <mode = "linear"> (x, s) }',
         opset=10,
-        gone=("Resize",),
+    ),
+    "sizes, and scales that are empty": Hard(
+        f"({_IMAGE} x) => (float[1,2,20,14] y)"
+        "<float[0] none = {}, int64[4] s = {1, 2, 20, 14}>"
+        '{ y = Resize <mode = "linear", coordinate_transformation_mode = "half_pixel"> (x, none, none, s) }',
+        opset=11,
     ),
     "upsample 9": Hard(
         f"({_IMAGE} x) => (float[1,2,30,21] y) <float[4] s = {{1, 1, 3, 3}}>"

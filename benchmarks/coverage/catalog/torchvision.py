@@ -29,15 +29,15 @@ _CLASSIFIERS: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
 )
 # The same for what segments: it gives a dictionary, of which the first is taken.
 _DENSE: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
-    ("fcn_resnet50", SCRIPT, 11, 64, {}),
-    ("deeplabv3_mobilenet_v3_large", SCRIPT, 13, 64, {}),
-    ("deeplabv3_resnet50", DYNAMO, 18, 64, {}),
     ("lraspp_mobilenet_v3_large", DYNAMO, 20, 64, {}),
+    ("deeplabv3_mobilenet_v3_large", SCRIPT, 11, 64, {}),
+    ("fcn_resnet50", SCRIPT, 13, 64, {}),
+    ("deeplabv3_resnet50", DYNAMO, 18, 64, {}),
 )
 _DETECTORS: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
     ("ssdlite320_mobilenet_v3_large", SCRIPT, 17, 320, {}),
-    ("retinanet_resnet50_fpn", SCRIPT, 13, 64, {"min_size": 64, "max_size": 64}),
     ("fasterrcnn_mobilenet_v3_large_320_fpn", SCRIPT, 16, 64, {"min_size": 64, "max_size": 64}),
+    ("retinanet_resnet50_fpn", SCRIPT, 13, 64, {"min_size": 64, "max_size": 64}),
     ("fcos_resnet50_fpn", SCRIPT, 17, 64, {"min_size": 64, "max_size": 64}),
 )
 _VIDEO: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (

@@ -54,7 +54,7 @@ def _resize(node: Any, edit: Edit) -> list[str] | None:
     axes = [axis for axis in axes if axis.size != axis.target or axis.scale != 1.0 or axis.start != 0.0]
     settings = _settings(node, edit)
     if _tvm_is_right(settings, shape, axes, edit, node):
-        return None
+        return _without_empty(node, edit)
     value, dtype = node.input[0], edit.type(node.input[0])
     if settings.mode != "nearest" and dtype != TensorProto.FLOAT:
         value = edit.cast(value, TensorProto.FLOAT)
@@ -142,6 +142,18 @@ def _tvm_is_right(
     if settings.mode == "nearest":
         return all(_repeats(axis, settings) for axis in axes)
     return bool(edit.type(node.input[0]) == TensorProto.FLOAT)
+
+
+def _without_empty(node: Any, edit: Edit) -> list[str] | None:
+    """Leave out inputs that are there and hold nothing, as exporters write them up to opset 12."""
+    given = [edit.constant(name) for name in node.input]
+    if all(values is None or values.size for values in given):
+        return None
+    inputs = [
+        "" if values is not None and not values.size else name
+        for name, values in zip(node.input, given, strict=True)
+    ]
+    return [edit.emit("Resize", inputs, **_graphs.attributes(node))]
 
 
 def _repeats(axis: _Axis, settings: _Settings) -> bool:
