@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -101,7 +102,7 @@ class Worker:
                     **known,
                     "outcome": outcome,
                     "message": message,
-                }  # type: ignore[arg-type]
+                }
             )
 
         if not path.exists():
@@ -191,11 +192,14 @@ def main() -> None:
             took = " ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
             print(f"{result.outcome:14} {result.name:44} {took}  {result.message[:160]!r}", flush=True)
 
+    # Asked to end, it ends what it started too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    pool = ThreadPoolExecutor(options.jobs)
     try:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for waiting in [pool.submit(one, entry) for entry in entries]:
-                waiting.result()
+        for waiting in [pool.submit(one, entry) for entry in entries]:
+            waiting.result()
     finally:
+        pool.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
             worker.stop()
     return write_page(options.out)

@@ -52,11 +52,9 @@ def halved(path: Path, entry: Entry) -> None:
         halves = [value.half() if value.is_floating_point() else value for value in inputs]
         original(target, torch_export.lively(module).half(), halves, **more)
 
-    torch_export.export = of_halves
-    try:
-        entry.write(path)
-    finally:
-        torch_export.export = original
+    # The process is a fork that ends after this model.
+    torch_export.export = of_halves  # type: ignore[assignment]
+    entry.write(path)
 
 
 class _Draws:

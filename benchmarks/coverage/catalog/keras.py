@@ -60,11 +60,8 @@ def _network(name: str) -> Any:
 
 ENTRIES: list[Entry] = [
     *(
-        _entry(name.lower(), lambda n=name, s=side, m=more: _application(n, s, m), exporter, opset)  # type: ignore[misc]
+        _entry(name.lower(), lambda n=name, s=side, m=more: _application(n, s, m), exporter, opset)
         for name, side, exporter, opset, more in _APPLICATIONS
     ),
-    *(
-        _entry(name, lambda n=name: _network(n), exporter, opset)  # type: ignore[misc]
-        for name, exporter, opset in _OWN_NETWORKS
-    ),
+    *(_entry(name, lambda n=name: _network(n), exporter, opset) for name, exporter, opset in _OWN_NETWORKS),
 ]
