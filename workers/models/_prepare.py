@@ -29,6 +29,7 @@ from workers.models._sums import split_sums
 from workers.models._verify import Expectation
 from workers.models.rewrites import microsoft, rewrite
 from workers.models.rewrites.branches import split_choices
+from workers.models.rewrites.classical import write_out_classical
 from workers.models.rewrites.functions import inline_functions
 
 __all__ = ["input_specs", "prepare"]
@@ -61,9 +62,10 @@ def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     microsoft.set_apart(model)
     changes += check_valid(model, path)
     model, inlined = inline_functions(model)
+    model, classical = write_out_classical(model)
     refuse_inputs(model, path)
     refuse_training(model, path)
-    return model, sha256, changes + inlined
+    return model, sha256, changes + inlined + classical
 
 
 def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
