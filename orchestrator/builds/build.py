@@ -107,8 +107,8 @@ def build_model(
     ModelError, TargetError, UsageError, EngineError
         Where the model, the target or an output path can't be used, or TVM can't compile the model.
     """
-    library = writable(output)
-    weights = None if params is None else writable(params)
+    library = writable(output, read=[request.path])
+    weights = None if params is None else writable(params, read=[request.path])
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
 

@@ -14,6 +14,7 @@ import typer
 from orchestrator.cli.answers import group as answers
 from orchestrator.cli.campaigns import group as campaigns
 from orchestrator.cli.kit.exits import INTERRUPTED
+from orchestrator.cli.kit.streams import prepare_streams
 from orchestrator.cli.models import group as models
 from orchestrator.cli.records import group as records
 from orchestrator.cli.setup import group as setup
@@ -77,6 +78,7 @@ def _hide_passwords() -> None:
 
 def main() -> None:
     """Run the program with this process's arguments."""
+    prepare_streams()
     # Imports make many objects that stay: looking through them for garbage is a fifth of a query's time.
     gc.set_threshold(50_000, 20, 20)
     _hide_passwords()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from orchestrator.errors import EngineError, TargetError, TunefleetError, UsageError
 from orchestrator.toolbox import Toolbox
 from workers.actors import state_of
-from workers.messages import DeviceInfo, Endpoint, EvaluatorConfig, TrialState
+from workers.messages import DeviceInfo, Endpoint, EvaluatorConfig, TrialState, address_text
 
 __all__ = ["find_board", "refuse_wrong_targets", "wait_for_board"]
 
@@ -45,7 +45,7 @@ def find_board(
     """
     if tracker is None:
         raise UsageError(f"device {key} is registered at a TVM RPC tracker: name it with --tracker HOST:PORT")
-    where = f"{tracker[0]}:{tracker[1]}"
+    where = address_text(*tracker)
     until = time.monotonic() + wait_s
     while not (known := tools.tracked(*tracker)).get(key):
         there = ", ".join(sorted(known)) or "none"

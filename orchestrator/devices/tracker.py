@@ -8,8 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from orchestrator.devices.address import family_of
 from orchestrator.errors import EngineError, TunefleetError, UsageError
 from workers.clients import DevicesClient, Service
+from workers.messages import address_text
 from workers.process.engine_process import EngineProcess
 
 __all__ = ["ServedTracker"]
@@ -19,8 +21,8 @@ _START_SECONDS = 60.0
 _ASK_SECONDS = 30.0
 # How often it is looked after, and boards that are waited for are looked for.
 _LOOK_SECONDS = 0.5
-#: Addresses that mean all of a machine's.
-_ANYWHERE = ("0.0.0.0", "::", "")
+#: Addresses that mean all of a machine's, and where it reaches them itself.
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 class ServedTracker:
@@ -52,7 +54,8 @@ class ServedTracker:
         self, engine: str, host: str, port: int, say: Callable[[str], None] = lambda _: None
     ) -> None:
         self._host, self._port, self._say = host, port, say
-        self.address = ("127.0.0.1" if host in _ANYWHERE else host, port)
+        self.address = (_ANYWHERE.get(host, host), port)
+        self._where = address_text(host, port)
         self._process = EngineProcess(engine, "measure", on_exit=lambda *_: self._ended.set())
         self._ended = threading.Event()
         self._over = threading.Event()
@@ -60,10 +63,10 @@ class ServedTracker:
         self._watch = threading.Thread(target=self._look_after, daemon=True)
         try:
             # TVM's own word for it is that no port is free, whatever is wrong.
-            socket.create_server((host, port)).close()
+            socket.create_server((host, port), family=family_of(host)).close()
         except OSError as error:
             raise UsageError(
-                f"no tracker can listen at {host}:{port}: {error.strerror or error}. Give an address of this "
+                f"no tracker can listen at {self._where}: {error.strerror or error}. Give an address of this "
                 "machine, and a port that is free"
             ) from None
         try:
@@ -112,7 +115,7 @@ class ServedTracker:
                 self._say(f"waiting for {', '.join(missing)} to register, {seconds:.0f} s at most")
             time.sleep(_LOOK_SECONDS)
         raise EngineError(
-            f"no device of key {', '.join(missing)} registered at {self.address[0]}:{self._port} within "
+            f"no device of key {', '.join(missing)} registered at {address_text(*self.address)} within "
             f"{seconds:.0f} s"
         )
 
@@ -127,7 +130,7 @@ class ServedTracker:
         while not self._over.wait(_LOOK_SECONDS):
             if not self._ended.is_set() and self._process.pid == self._pid:
                 continue
-            where = f"{self._host}:{self._port}"
+            where = self._where
             if not told:
                 self._say(f"the tracker at {where} died; it is started again")
                 told = True

@@ -9,6 +9,7 @@ import shutil
 import socket
 
 from orchestrator.doctor.findings import DISTRIBUTION, Check, Status, output_of
+from orchestrator.fleet.ray.temporary import session_folder, why_unusable
 from workers.enginekit import cuda
 
 __all__ = [
@@ -129,13 +130,17 @@ def check_home() -> Check:
     """Can Ray keep its token and its logs?"""
     name = "home and temporary folder"
     # Ray 2.60 writes a token under the home directory, and its session under the temporary one.
-    home, temporary = pathlib.Path.home(), pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
-    for folder in (home, temporary):
-        if not os.access(folder, os.W_OK | os.X_OK):
-            return Check(
-                name, Status.FAIL, f"{folder} can't be written to", "set HOME and TMPDIR to folders of yours"
-            )
-    return Check(name, Status.OK, f"{home}, {temporary}")
+    try:
+        home = pathlib.Path.home()
+    except RuntimeError:  # HOME isn't set, and this user has no entry in passwd
+        return Check(name, Status.FAIL, "no home folder is known", "set HOME to a folder of yours")
+    if not os.access(home, os.W_OK | os.X_OK):
+        found = f"{home} can't be written to" if home.is_dir() else f"there is no folder {home}"
+        return Check(name, Status.FAIL, found, "set HOME to a folder of yours")
+    wrong, _, mend = why_unusable().partition(": ")
+    if wrong:
+        return Check(name, Status.FAIL, wrong, mend)
+    return Check(name, Status.OK, f"{home}, {session_folder()[0]}")
 
 
 def nearest_folder(folder: pathlib.Path) -> pathlib.Path:

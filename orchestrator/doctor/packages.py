@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
+import pathlib
 import platform
-import shutil
 import sys
+import tempfile
 
 from orchestrator.doctor.findings import DISTRIBUTION, Check, Status, output_of
+from orchestrator.errors import EngineError
+from workers.enginekit.linkers import host_linker
 
 __all__ = ["check_compiler", "check_jobs", "check_packages", "check_python"]
 
@@ -19,8 +21,6 @@ _REASONS = {
     "apache-tvm": "MetaSchedule lives under another name in every other release",
     "apache-tvm-ffi": "0.1.15.post2 segfaults when it saves a schedule",
 }
-# The order in which TVM looks for what links its libraries.
-_COMPILERS = ("g++", "gcc", "clang++", "clang", "c++", "cc")
 
 
 def check_python() -> Check:
@@ -82,22 +82,21 @@ def check_package(requirement: str) -> Check:
 
 def check_compiler() -> Check:
     """Is there something that links what TVM compiles?"""
-    named = os.environ.get("CXX") or os.environ.get("CC")
-    candidates = [named] if named else list(_COMPILERS)
-    path = next(filter(None, map(shutil.which, candidates)), None)
-    if path is None:
-        where = (
-            f"{named!r}, named by CXX or CC, is not there" if named else f"none of {', '.join(_COMPILERS)}"
-        )
-        return Check(
-            "C compiler", Status.FAIL, where, "apt-get install gcc g++, or what your system calls them"
-        )
-    text = output_of(path, "--version")
-    if text is None:
-        return Check(
-            "C compiler", Status.FAIL, f"{path} doesn't run", "install it anew, or name another with CXX"
-        )
-    return Check("C compiler", Status.OK, f"{path}: {text.splitlines()[0] if text else 'no version'}")
+    name = "C compiler"
+    try:
+        compiler = host_linker()
+    except EngineError as error:
+        what, _, mend = str(error).rpartition(": ")
+        return Check(name, Status.FAIL, what, mend)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        source, library = pathlib.Path(folder, "f.c"), pathlib.Path(folder, "f.so")
+        source.write_text("int f(void) { return 0; }\n")
+        said = output_of(compiler, "-shared", "-fPIC", "-o", str(library), str(source))
+        if said is None or not library.is_file():
+            mend = "install it anew, or name another with CXX"
+            return Check(name, Status.FAIL, f"{compiler} makes no library", mend)
+    version = output_of(compiler, "--version")
+    return Check(name, Status.OK, f"{compiler}: {version.splitlines()[0] if version else 'no version'}")
 
 
 # -- helpers

@@ -57,7 +57,7 @@ def export_records(
     UsageError
         The file can't be written.
     """
-    path = writable(output)
+    path = writable(output, read=[] if store.path is None else [store.path])
     classes = classes_of(store)
     if device_class is not None and device_class not in classes:
         known = ", ".join(classes) or "none"

@@ -76,7 +76,11 @@ def export_log(
     if (request is None) == (workload is None):
         raise UsageError("name a model or a workload, one of them")
     parts = tools.log_format()
-    file = writable_folder(output, {*parts.files, *parts.beside}) if parts.files else writable(output)
+    file = (
+        writable_folder(output, {*parts.files, *parts.beside})
+        if parts.files
+        else writable(output, read=_read(store, request))
+    )
     tasks: list[tuple[str, Workload]]
     prepared: PreparedModel | None = None
     if workload is not None:
@@ -117,6 +121,11 @@ def export_log(
         missing=tuple(name for name, w in tasks if not found[w.hash]),
         left_out=left_out,
     )
+
+
+def _read(store: Storage, request: ModelRequest | None) -> list[str | os.PathLike[str]]:
+    """Return the files that must not be written over."""
+    return [*([] if store.path is None else [store.path]), *([] if request is None else [request.path])]
 
 
 def _stored(store: Storage, workload: Workload, device: DeviceInfo, best: bool) -> list[TrialRow]:

@@ -31,8 +31,18 @@ _HOW_TO_WRITE = "write sqlite:///PATH or postgresql://USER@HOST/NAME"
 
 
 def default_path() -> Path:
-    """Where the records are kept unless a URL says otherwise: a file in the user's data folder."""
-    return Path(user_data_dir("tunefleet", appauthor=False)) / "tunefleet.db"
+    """Where the records are kept unless a URL says otherwise: a file in the user's data folder.
+
+    Raises
+    ------
+    UsageError
+        No home folder is known.
+    """
+    folder = Path(user_data_dir("tunefleet", appauthor=False))
+    if not folder.is_absolute():
+        # A "~" that stands for nobody's home would become a folder of that name here.
+        raise UsageError("no home folder is known (HOME isn't set): set HOME, or name a database with --db")
+    return folder / "tunefleet.db"
 
 
 def parse_url(url: str | None) -> URL:

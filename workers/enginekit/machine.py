@@ -6,11 +6,17 @@ import os
 import pathlib
 import platform
 import re
-import shutil
 
-from workers.errors import EngineError
-
-__all__ = ["architecture", "cpu_model", "cross_linker", "slug", "usable_cores"]
+__all__ = [
+    "apart",
+    "architecture",
+    "cpu_model",
+    "is_own",
+    "own_triple",
+    "slug",
+    "system",
+    "usable_cores",
+]
 
 
 def usable_cores() -> int:
@@ -39,26 +45,48 @@ def architecture(triple: str) -> str:
     return "arm" if name.startswith(("arm", "thumb")) else {"amd64": "x86_64"}.get(name, name)
 
 
-def cross_linker(triple: str) -> str | None:
-    """Return what links libraries for a target's triple here; None where the usual one does.
+def system(triple: str) -> str:
+    """Return the system that a target's triple names: ``linux``, ``windows``, ...; empty where it names none.
 
-    Raises
-    ------
-    EngineError
-        Where it isn't installed.
+    Android is one by itself, though its kernel is Linux: programs of either don't run on the other.
     """
-    if not triple or triple.partition("-")[0] == platform.machine():
-        return None
-    # Debian and its likes name cross compilers so; a vendor in the triple is not part of that name.
-    parts = triple.split("-")
-    names = [f"{triple}-g++", f"{parts[0]}-{'-'.join(parts[-2:])}-g++"]
-    for name in names:
-        if shutil.which(name):
+    rest = triple.lower().split("-")[1:]
+    for name, parts in _SYSTEMS.items():
+        if any(part.startswith(parts) for part in rest):
             return name
-    raise EngineError(
-        f"a library for {triple} is linked with {names[-1]}, which is not installed here "
-        f"(Debian has it in the package g++-{parts[0].replace('_', '-')}-{'-'.join(parts[-2:])})"
-    )
+    return ""
+
+
+# By how parts of a triple begin; the more special first.
+_SYSTEMS = {
+    "android": ("android",),
+    "linux": ("linux",),
+    "windows": ("windows", "win32", "mingw", "msvc", "cygwin"),
+    "darwin": ("darwin", "macos", "ios", "apple"),
+    "freebsd": ("freebsd",),
+    "none": ("none", "elf", "eabi"),
+}
+
+
+def apart(one: str, other: str) -> tuple[str, str] | None:
+    """Return what keeps programs for two triples apart: their instructions, or their systems where both say.
+
+    None where nothing does.
+    """
+    machines, systems = (architecture(one), architecture(other)), (system(one), system(other))
+    if machines[0] != machines[1]:
+        return machines
+    return systems if all(systems) and systems[0] != systems[1] else None
+
+
+def own_triple() -> str:
+    """Return a triple of this machine: its instructions and its system."""
+    return f"{platform.machine()}-{platform.system().lower()}"
+
+
+def is_own(triple: str) -> bool:
+    """Say whether libraries for a target's triple are ones of this machine."""
+    return apart(triple, own_triple()) is None
 
 
 def slug(text: str) -> str:

@@ -26,7 +26,7 @@ from tvm.rpc.tracker import PopenTrackerServerState
 from workers.enginekit.roles import WAITING, Address
 from workers.environments.lifeline import die_with_parent
 from workers.errors import EngineError
-from workers.messages import Endpoint, Station
+from workers.messages import Endpoint, Station, address_text
 from workers.process.host import ready, stage
 
 __all__ = ["RpcDevices", "answers", "requested"]
@@ -83,7 +83,7 @@ class RpcDevices:
             summary = tvm.rpc.connect_tracker(host, port).summary()
         except (OSError, RuntimeError, ConnectionError) as error:
             raise EngineError(
-                f"no RPC tracker answers at {host}:{port}: {str(error).splitlines()[0]}"
+                f"no RPC tracker answers at {address_text(host, port)}: {str(error).splitlines()[0]}"
             ) from None
         keys = (str(server["key"]) for server in summary["server_info"])
         return dict(Counter(key.removeprefix("server:") for key in keys))
@@ -103,7 +103,7 @@ def requested(endpoint: Endpoint, limit_s: float) -> Any:
     EngineError
         None was free within the endpoint's ``wait_s``. TVM itself would wait without an end.
     """
-    where = f"{endpoint.host}:{endpoint.port}"
+    where = endpoint.where
     stage(f"{WAITING} with key {endpoint.key!r} at {where}")
 
     def give_up(*_: object) -> None:

@@ -1,7 +1,7 @@
 """What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
 
 from workers.messages.arrays import Array
-from workers.messages.devices import DeviceInfo, Endpoint, Station
+from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, PreparedModel, Rest, TaskSpec, TensorSpec
@@ -49,4 +49,5 @@ __all__ = [
     "When",
     "Workload",
     "WrittenLog",
+    "address_text",
 ]

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["DeviceInfo", "Endpoint", "Station"]
+__all__ = ["DeviceInfo", "Endpoint", "Station", "address_text"]
+
+
+def address_text(host: str, port: int) -> str:
+    """Write an address as people do: ``10.0.0.10:9190``, ``[::1]:9190``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,11 @@ class Endpoint:
     key: str
     kind: str
     wait_s: float = 60.0
+
+    @property
+    def where(self) -> str:
+        """The tracker's address for people."""
+        return address_text(self.host, self.port)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from typing import Any
 import onnx
 
 from workers.errors import ModelError
+from workers.files import why_no_model
 from workers.models import _graphs
+from workers.models._names import refuse_names_that_are_no_text
 
 __all__ = ["read_model"]
 
@@ -24,13 +26,14 @@ def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise ModelError(f"{path} is a directory; give the path of the .onnx file inside it")
     try:
+        wrong = why_no_model(path.stat())
+        if wrong:
+            raise ModelError(f"{path} {wrong}")
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such file") from None
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror}") from None
-    if not data:
-        raise ModelError(f"{path} is empty; download or export the model again")
     return data
 
 
@@ -122,6 +125,7 @@ def read_model(path: Path) -> tuple[onnx.ModelProto, str]:
     """
     data = _read_bytes(path)
     model = _parse(data, path)
+    refuse_names_that_are_no_text(model, path)
     files = _DataFiles(path)
     for tensor in _graphs.tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

@@ -255,6 +255,8 @@ class EngineProcess:
             ) from None
         if isinstance(answer, Failed):
             option = "" if "." in self._engine else f" --engine {self._engine}"
+            if _known(answer.error) is not None:
+                raise EngineError(f"the {self._engine} engine can't start: {answer.text}")
             raise EngineError(
                 f"the {self._engine} engine can't start with {python}: {answer.error}: {answer.text}. "
                 f"`tunefleet doctor{option}` says what is missing"
@@ -426,8 +428,8 @@ def _error(failed: Failed, limit_s: float | None) -> errors.TunefleetError:
     if failed.fault is Fault.TIMEOUT:
         error = EngineTimeoutError(f"killed after {limit_s:g} s{where}")
     elif failed.fault is Fault.ERROR:
-        known = getattr(errors, failed.error, None)
-        if isinstance(known, type) and issubclass(known, errors.TunefleetError):
+        known = _known(failed.error)
+        if known is not None:
             error = known(failed.text)
         else:
             error = EngineError(f"{failed.error}{where}: {failed.text}")
@@ -437,3 +439,9 @@ def _error(failed: Failed, limit_s: float | None) -> errors.TunefleetError:
         error = EngineLostError(failed.text)
     error.stage = failed.stage
     return error
+
+
+def _known(name: str) -> type[errors.TunefleetError] | None:
+    """Return the class of this project's errors that an engine process named; None for any other."""
+    found = getattr(errors, name, None)
+    return found if isinstance(found, type) and issubclass(found, errors.TunefleetError) else None

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
 from orchestrator.cli.kit.session import Session
 from orchestrator.errors import UsageError
+from workers.messages import address_text
 
 __all__ = ["chosen_tracker"]
 
@@ -68,12 +69,13 @@ def chosen_tracker(
             )
         reached = socket.gethostname() if own.open_to_all else host
         for key in keys or ("KEY",):
+            # TVM's own command takes an address of IPv6 without brackets, and with them finds no such host.
             session.say(
                 "on the board: python -m tvm.exec.rpc_server "
                 f"--tracker {reached}:{port} --key {key} --host ITS-OWN-ADDRESS"
             )
         own.wait_for(keys, _BOARD_SECONDS)
-        yield f"{own.address[0]}:{port}"
+        yield address_text(*own.address)
 
 
 def _address(text: str, ray_address: str | None) -> tuple[str, int]:
@@ -86,16 +88,19 @@ def _address(text: str, ray_address: str | None) -> tuple[str, int]:
         return host, port
     if ray_address is None:
         return "127.0.0.1", port
-    head = ray_address.removeprefix("ray://").rpartition(":")[0]
-    if not head:
+    from orchestrator.devices.address import split_address
+
+    head = split_address(ray_address.removeprefix("ray://"))
+    if head is None:
         raise UsageError(
             f"which network {ray_address!r} is on isn't known: give --serve-tracker this machine's address "
             "there"
         )
     # Nothing is sent: the socket only learns from which address it would be.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((head, port))
-        except OSError as error:
-            raise UsageError(f"the Ray cluster at {ray_address} can't be reached: {error}") from None
-        return str(probe.getsockname()[0]), port
+    try:
+        family = socket.getaddrinfo(*head, type=socket.SOCK_DGRAM)[0][0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(head)
+            return str(probe.getsockname()[0]), port
+    except OSError as error:
+        raise UsageError(f"the Ray cluster at {ray_address} can't be reached: {error}") from None

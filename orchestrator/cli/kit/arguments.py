@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+import stat
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.kit.parsing import parse_shape
 from orchestrator.errors import EngineError, ModelError, UsageError
+from workers.files import why_no_model
 
 if TYPE_CHECKING:
     from orchestrator.models.request import ModelRequest
@@ -21,10 +24,15 @@ __all__ = [
     "require_engine",
     "require_known",
     "require_one",
+    "require_text",
     "shapes_of",
     "spec_values",
     "weighs_layouts",
 ]
+
+
+# Then every other letter than ASCII's comes as bytes, whatever the file is called.
+_LOCALE = "" if sys.getfilesystemencoding() == "utf-8" else "this locale has ASCII alone: set LC_ALL=C.UTF-8"
 
 
 def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
@@ -48,13 +56,51 @@ def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple
     found: dict[str, ModelRequest] = {}
     for path in paths:
         # Engines say the same, a second later: after a process was started.
-        if not path.exists():
-            raise ModelError(f"there is no file {path}")
-        if path.is_dir():
-            raise ModelError(f"{path} is a folder; name the ONNX file in it")
+        _require_file(path)
         # Weights may lie beside the file, so it is opened where it was named, not where a link leads.
         found.setdefault(os.path.realpath(path), ModelRequest(path=os.path.abspath(path), shapes=wanted))
     return tuple(found.values())
+
+
+def _require_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"there is no file {path}") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise ModelError(f"{path} is a folder; name the ONNX file in it")
+    wrong = why_no_model(status)
+    if wrong:
+        raise ModelError(f"{path} {wrong}")
+    if not _is_text(os.path.abspath(path)):
+        mend = _LOCALE or "rename the file, or make a link to it with another name"
+        raise ModelError(
+            f"{path}: this name isn't UTF-8, as the names are under which records are kept; {mend}"
+        )
+
+
+def require_text(values: Mapping[str, Any]) -> None:
+    """Refuse arguments of bytes that aren't UTF-8: no database keeps them. Files may be called so.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name, value in values.items():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, str) and not _is_text(one):
+                shown = f"{name.strip('_').replace('_', '-')} {one!r}"
+                raise UsageError(f"{shown} is not UTF-8" + (f"; {_LOCALE}" if _LOCALE else ""))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shapes_of(texts: Sequence[str] | None) -> dict[str, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.cli.kit.arguments import require_text
 from orchestrator.cli.kit.exits import exit_code_of
 from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.session import DB_VARIABLE, Session
@@ -96,8 +97,12 @@ class Command:
                 return
             launchers = context.find_object(Launchers) or Launchers()
             session = Session(self.document, launchers, db=db, as_json=as_json, debug=debug)
-            arguments = signature.arguments(values)
-            raise typer.Exit(exit_code_of(session, lambda: self.function(session, **arguments)))
+
+            def work() -> int | None:
+                require_text({"db": db, **values})
+                return self.function(session, **signature.arguments(values))
+
+            raise typer.Exit(exit_code_of(session, work))
 
         parameters = [*signature.parameters, *_COMMON_PARAMETERS]
         run.__name__ = self.function.__name__

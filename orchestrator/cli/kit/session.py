@@ -15,13 +15,15 @@ from rich.text import Text
 
 from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.steps import Steps
-from orchestrator.errors import NotFoundError
+from orchestrator.cli.kit.streams import named_stdout
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.files import leads_to_stdout
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage
     from orchestrator.toolbox import Toolbox
 
-__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session", "abandon_stdout"]
+__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session"]
 
 DB_VARIABLE = "TUNEFLEET_DB"
 SCHEMA_PREFIX = "tunefleet"
@@ -61,6 +63,7 @@ class Session:
         self.debug = debug
         self._emitted = False
         self._named_database = False
+        self._stdout_is_data = False
 
     # -- stderr
 
@@ -86,9 +89,25 @@ class Session:
 
     # -- stdout
 
+    def leave_stdout_to(self, output: os.PathLike[str] | None) -> None:
+        """Have what people read go to stderr where a file is written to stdout, as ``-o /dev/stdout`` asks.
+
+        Raises
+        ------
+        UsageError
+            A JSON document is to go there as well.
+        """
+        if output is None or not leads_to_stdout(output):
+            return
+        if self.as_json:
+            raise UsageError(f"--json and {output} both are stdout: leave one of them out")
+        self._stdout_is_data = True
+
     @property
     def out(self) -> Console:
         """Where data goes."""
+        if self._stdout_is_data:
+            return self.err
         console = Console(highlight=False, markup=False)
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console = Console(highlight=False, markup=False, width=_UNLIMITED_COLUMNS)
@@ -99,14 +118,16 @@ class Session:
         if self.as_json:
             return
         console = self.out
-        for part in parts:
-            console.print(part)
+        with named_stdout():
+            for part in parts:
+                console.print(part)
 
     def write(self, *lines: Text) -> None:
         """Write lines for people to stdout that are not broken where the terminal ends: paths, commands."""
         if not self.as_json:
-            for line in lines:
-                self.out.print(line, soft_wrap=True)
+            with named_stdout():
+                for line in lines:
+                    self.out.print(line, soft_wrap=True)
 
     def emit(self, document: dict[str, Any], *, kind: str | None = None) -> None:
         """Write the one JSON document of this command to stdout, where it is wanted."""
@@ -114,8 +135,9 @@ class Session:
             return
         self._emitted = True
         schema = f"{SCHEMA_PREFIX}/{kind or self.command}/{SCHEMA_VERSION}"
-        json.dump({"schema": schema, **document}, sys.stdout, indent=2, allow_nan=False)
-        sys.stdout.write("\n")
+        with named_stdout():
+            json.dump({"schema": schema, **document}, sys.stdout, indent=2, allow_nan=False)
+            sys.stdout.write("\n")
 
     def fail(self, kind: str, message: str, exit_code: int) -> None:
         """Report an error on stderr, and as the JSON document where one is wanted."""
@@ -195,9 +217,3 @@ class Session:
         if self.db is None or self.db == os.environ.get(DB_VARIABLE):
             return shlex.join(["tunefleet", *words])
         return shlex.join(["tunefleet", *words, "--db", safe_url(self.db) if "://" in self.db else self.db])
-
-
-def abandon_stdout() -> None:
-    """Point a stdout that nobody reads any more to nowhere, so that its last flush says nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

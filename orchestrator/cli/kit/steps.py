@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 from rich.console import Console
@@ -9,9 +10,13 @@ from rich.text import Text
 
 __all__ = ["Steps"]
 
+_NUMBER = re.compile(r"\d[\d,.]*")
+
 
 class Steps:
     """One line on a terminal that says what is going on, rewritten in place; plain lines elsewhere.
+
+    Where lines stay, what only counts on from the line before isn't said.
 
     It starts no thread and draws nothing by itself: models are timed meanwhile.
     """
@@ -30,13 +35,17 @@ class Steps:
     def __call__(self, text: str) -> None:
         """Say what is going on now."""
         with self._lock:
-            if text == self._last:
-                return
-            self._last = text
+            said, self._last = self._last, text
             if self._console.is_terminal:
-                self._rewrite(text[: max(1, self._console.width - 1)])
-            else:
+                if text != said:
+                    self._rewrite(text[: max(1, self._console.width - 1)])
+            elif _NUMBER.sub("#", text) != _NUMBER.sub("#", said):
                 self._console.print(Text(text), soft_wrap=True)
+
+    def briefly(self, text: str) -> None:
+        """Say one of many like it: where lines stay they would bury everything else."""
+        if self._console.is_terminal:
+            self(text)
 
     def clear(self) -> None:
         """Take the line off the terminal."""

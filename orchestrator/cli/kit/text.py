@@ -119,5 +119,8 @@ def device_text(device_class: str) -> str:
 
 def short_path(path: str) -> str:
     """Name a file from here where that is shorter and below here."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except OSError:  # there is no here any more
+        return path
     return path if relative.startswith(os.pardir) else relative

@@ -172,7 +172,7 @@ def _show_best(
             for trial in found:
                 schedule = None
                 if not no_trace:
-                    steps(f"reading the schedule of {name}")
+                    steps.briefly(f"reading the schedule of {name}")
                     schedule = _schedule(store, tools, trial)
                     head = Text(f"{name}  {latency(trial.cost_s)}", style="bold")
                     head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")

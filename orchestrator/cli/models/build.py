@@ -85,6 +85,7 @@ def build(
     """
     from orchestrator.builds import build_model
 
+    session.leave_stdout_to(output)
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])

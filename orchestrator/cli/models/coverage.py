@@ -82,7 +82,15 @@ def coverage_line(coverage: Coverage) -> str:
     """Say how many tasks are tuned, and what those add up to."""
     total = len(coverage.tasks)
     line = f"{coverage.tuned} of {plural(total, 'task')} tuned"
-    if coverage.tuned:
-        those = "they" if coverage.tuned == total else "those"
+    # Of a record that another device lent, no time here is known.
+    timed = coverage.tuned - coverage.borrowed
+    if timed:
+        those = (
+            "they"
+            if timed == total
+            else "those"
+            if timed == coverage.tuned
+            else f"the {timed} of this device"
+        )
         line += f"; {those} add up to {latency(coverage.expected_s)} a run"
     return line

@@ -91,6 +91,7 @@ def run(
     from orchestrator.builds import read_label, run_library
     from orchestrator.devices.address import tracker_address
 
+    session.leave_stdout_to(output)
     files = dict(_named_file(text) for text in inputs or ())
     if len(files) < len(inputs or ()):
         raise UsageError("--input names an input twice")

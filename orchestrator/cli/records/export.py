@@ -72,6 +72,7 @@ def export(
     """
     from orchestrator.records.log_export import export_log
 
+    session.leave_stdout_to(output)
     if _as_jsonl(format_, output):
         if best:
             raise UsageError("--best is for an engine's own format: JSON Lines keep all trials")

@@ -15,7 +15,9 @@ from typing import Any
 
 import ray
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import EngineError, TunefleetError, UsageError
+from orchestrator.fleet.ray.proxies import leave_out_proxies
+from orchestrator.fleet.ray.temporary import logs_of_session, why_unusable
 
 __all__ = ["CONNECT_SECONDS", "ROLE_LABEL", "START_SECONDS", "join_ray", "signals_left_alone"]
 
@@ -53,7 +55,9 @@ def join_ray(address: str | None, slots: int | None) -> None:
     Raises
     ------
     UsageError
-        Where no cluster answers at the address.
+        Where no cluster answers at the address, or the folder for temporary files can't be Ray's.
+    EngineError
+        Where Ray doesn't start.
     """
     # Nothing this project does is reported anywhere unless a person asked for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -69,12 +73,28 @@ def join_ray(address: str | None, slots: int | None) -> None:
             _require_answer(address)
             ray.init(address=address, **common)
         else:
+            wrong = why_unusable()
+            if wrong:
+                raise UsageError(wrong)
+            leave_out_proxies("localhost", "127.0.0.1", "::1", ray.util.get_node_ip_address())
             _hide_token()
             ray.init(address="local", num_cpus=slots, include_dashboard=False, **common)
             _hide_token()
     except (ConnectionError, RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {first}") from None
+        raise UsageError(f"Ray can't be reached at {address or 'this machine'}: {_first(error)}") from None
+    except TunefleetError:
+        raise
+    # Plain ones, such as "The current node timed out during startup", and whatever the system refuses.
+    except Exception as error:
+        where = "start on this machine" if address is None else f"take part at {address}"
+        raise EngineError(
+            f"Ray did not {where}: {_first(error)}. Too much else may run here, or memory be "
+            f"short: try again when it is calmer; Ray's logs are in {logs_of_session()}"
+        ) from None
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].removesuffix(".")
 
 
 def _hide_token() -> None:
@@ -92,6 +112,8 @@ def _require_answer(address: str) -> None:
     if not colon or not port.isdigit():
         return  # a name that Ray understands
     try:
-        socket.create_connection((host.removeprefix("ray://"), int(port)), CONNECT_SECONDS).close()
+        socket.create_connection(
+            (host.removeprefix("ray://").strip("[]"), int(port)), CONNECT_SECONDS
+        ).close()
     except OSError as error:
         raise UsageError(f"Ray can't be reached at {address}: {error.strerror or error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import socket
 import time
@@ -14,7 +15,13 @@ import pytest
 from orchestrator.doctor import Check, Status
 from orchestrator.doctor.database import check_database
 from orchestrator.doctor.engine import check_engine
-from orchestrator.doctor.machine import check_cuda, check_disk, check_ports, check_shared_memory
+from orchestrator.doctor.machine import (
+    check_cuda,
+    check_disk,
+    check_home,
+    check_ports,
+    check_shared_memory,
+)
 from orchestrator.doctor.packages import check_compiler, check_jobs, check_package
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli
@@ -48,7 +55,48 @@ def test_a_compiler_that_is_not_there_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert check.status is Status.FAIL
     assert "apt-get install" in check.mend
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert "'no-such-compiler', named by CXX or CC" in check_compiler().found
+    assert "CXX names 'no-such-compiler', which is no program here" in check_compiler().found
+
+
+def test_what_is_no_compiler_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_compiler().status is Status.OK
+    # It ends well, and says its version, as one does.
+    monkeypatch.setenv("CXX", "true")
+    check = check_compiler()
+    assert (check.status, check.found) == (Status.FAIL, "true makes no library")
+
+
+def test_a_folder_for_temporary_files_that_ray_can_not_use_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setenv("TMPDIR", "/tmp")
+    assert check_home().status is Status.OK
+    long = tmp_path / ("n" * 60)
+    long.mkdir()
+    for folder, what in (
+        (long, r"\d+ bytes too long for the sockets that Ray has in it"),
+        ("/tmp/not-there", "where there is no folder"),
+        ("tmp", "no absolute path"),
+        ("/proc/sys", "can't be written to|too long|is full"),
+    ):
+        for variable in ("TMPDIR", "RAY_TMPDIR"):
+            monkeypatch.setenv(variable, str(folder))
+            check = check_home()
+            assert check.status is Status.FAIL
+            assert re.search(f"{variable} is .*({what})", check.found)
+            assert f"set {variable} to another folder" in check.mend
+            monkeypatch.delenv(variable)
+
+
+def test_a_home_that_is_not_there_or_not_known_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "gone"))
+    assert check_home().found == f"there is no folder {tmp_path / 'gone'}"
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    check = check_home()
+    assert (check.status, check.found) == (Status.FAIL, "no home folder is known")
 
 
 def test_a_database_to_be_made_is_fine(tmp_path: Path) -> None:

@@ -170,3 +170,36 @@ def test_data_beyond_the_files_end_is_refused(external: Path) -> None:
             entry.value = str(np.iinfo(np.int32).max)
     external.write_bytes(model.SerializeToString())
     assert "is cut off" in refusal(external)
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert "is a FIFO, and a model is read more than once" in refusal(tmp_path / "fifo")
+    assert "is a character device" in refusal(Path("/dev/zero"))
+
+
+def test_a_file_larger_than_any_model_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    with path.open("wb") as file:
+        file.truncate(3 * 2**30)  # a hole, which takes no space
+    assert "a file of one has less than 2 GiB" in refusal(path)
+
+
+@pytest.mark.parametrize("place", ["input", "node", "initializer", "attribute", "domain", "metadata"])
+def test_a_name_that_is_no_text_is_shown_as_its_bytes(save: Save, place: str) -> None:
+    model, mark = dense_model(), "@mark@"
+    if place == "input":
+        model.graph.node[0].input[0] = mark
+    elif place == "node":
+        model.graph.node[0].name = mark
+    elif place == "initializer":
+        model.graph.initializer[0].name = mark
+    elif place == "attribute":
+        model.graph.node[0].attribute.add(name=mark, type=onnx.AttributeProto.INT, i=1)
+    elif place == "domain":
+        model.opset_import.add(domain=mark, version=1)
+    else:
+        model.metadata_props.add(key="author", value=mark)
+    path = save(model)
+    path.write_bytes(path.read_bytes().replace(mark.encode(), b"conv\xff\xfe"))
+    assert r"a name or a text in it is 'conv\xff\xfe', which is not UTF-8" in refusal(path)

@@ -9,6 +9,8 @@ import tempfile
 from tvm.autotvm.measure import measure_methods
 from tvm.contrib import tar
 
+from workers.enginekit.linkers import host_linker, linking
+from workers.enginekit.machine import is_own
 from workers.engines.autotvm.classic import autotvm
 from workers.engines.autotvm.targets import parse_target
 from workers.engines.autotvm.tasks import config_of, make_task, tvm_workload, why_unfit
@@ -25,6 +27,9 @@ class AutoTVMBuild:
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
         """Compile one candidate."""
         parsed = parse_target(target)
+        foreign = parsed.kind.name == "llvm" and not is_own(str(parsed.attrs.get("mtriple", "")))
+        suffix = ".tar" if foreign else ".so"
+        linker = "tar" if foreign else host_linker()
         stage("applying the configuration")
         task = make_task(workload, parsed)
         config = config_of(candidate)
@@ -38,9 +43,7 @@ class AutoTVMBuild:
         # The core of LocalBuilder, which is a pool of processes around it: an invalid configuration raises.
         library, arguments = measure_methods._build_func_common(inputs)
         stage("linking")
-        foreign = parsed.kind.name == "llvm" and not str(parsed.attrs.get("mtriple", "")).startswith("x86_64")
-        suffix = ".tar" if foreign else ".so"
-        with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
             path = pathlib.Path(folder) / f"candidate{suffix}"
             library.export_library(str(path), **({"fcompile": tar.tar} if foreign else {}))
             data = path.read_bytes()

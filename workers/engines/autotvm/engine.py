@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from workers.enginekit.contract import Engine
+from workers.enginekit.linkers import require_any_linker
 from workers.enginekit.roles import Build, Logs, Measure, Model, Plans, Search, Targets, Toolchain
 from workers.engines.autotvm.traits import TRAITS
 
@@ -18,6 +19,8 @@ class AutoTVMEngine(Engine):
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
+        if role == "build":
+            require_any_linker()
         # First: nothing may import tvm before it does.
         from workers.engines.autotvm import classic  # noqa: F401, I001
         from workers.engines.autotvm import build, measure, tasks  # noqa: F401

@@ -18,7 +18,7 @@ from tvm.contrib import graph_executor
 from tvm.contrib.cc import cross_compiler
 from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
-from workers.enginekit.machine import cross_linker
+from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.targets import cores_of, parse_target
@@ -90,7 +90,7 @@ def compile_model(
     model: PreparedModel, target: tvm.target.Target, plan: RecordChoice, *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model after a plan; see :meth:`workers.enginekit.roles.Model.compile`."""
-    linker = cross_linker(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
+    linker, cross = linker_for(str(target.attrs.get("mtriple", "")))  # without it nothing is worth compiling
     module, params = import_model(model)
     stage("compiling the model")
     chosen = _ChosenTogether(plan) if plan.sequence else _Chosen(plan)
@@ -112,9 +112,9 @@ def compile_model(
             {},
             built.function_metadata,
         )
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        built.export_library(str(path), **({"fcompile": cross_compiler(linker)} if linker else {}))
+        built.export_library(str(path), **({"fcompile": cross_compiler(linker)} if cross else {}))
         library = path.read_bytes()
     return CompiledModel(library, archive, tuple(chosen.used), tuple(chosen.missed))
 

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import re
 
-from workers.enginekit.machine import cpu_model, slug, usable_cores
+from workers.enginekit.machine import apart, cpu_model, own_triple, slug, usable_cores
 from workers.engines.autotvm.classic import tvm
 from workers.engines.autotvm.traits import NAME
 from workers.errors import TargetError
@@ -50,9 +50,9 @@ def resolve_target(spec: str) -> DeviceInfo:
         if not cores_of(target):
             target = parse_target(f"{target} -num-cores={cores}")
         triple = str(target.attrs.get("mtriple", ""))
-        unfit = ""
-        if triple.partition("-")[0] != platform.machine():
-            unfit = f"it is for {triple.partition('-')[0]}, this machine is {platform.machine()}"
+        foreign, unfit = apart(triple, own_triple()), ""
+        if foreign is not None:
+            unfit = f"it is for {foreign[0]}, this machine is {foreign[1]}"
         elif cores > usable_cores():
             unfit = f"it asks for {cores} cores, {usable_cores()} can be used here"
         device, short = "cpu", f"{target.attrs.get('mcpu', 'generic')}-{cores}c"

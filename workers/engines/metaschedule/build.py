@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-import platform
 import tempfile
 from collections.abc import Callable
 
@@ -14,6 +13,8 @@ from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 from tvm.support import tar
 from tvm.target import Target
 
+from workers.enginekit.linkers import host_linker, linking
+from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.records import scheduled
@@ -32,6 +33,8 @@ _UNCHECKED = {"tirx.disable_assert": True}
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
     """Compile one candidate; see :meth:`workers.enginekit.roles.Build.build`."""
+    suffix, link = _linker(target)
+    linker = "tar" if link else host_linker()
     stage("applying the schedule")
     if "Tensorize" in candidate.trace:
         register_intrinsics(target)
@@ -44,8 +47,7 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     with PassContext(config=_UNCHECKED):
         library = compiled_for(module, target)
     stage("linking")
-    suffix, link = _linker(target)
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / f"candidate{suffix}"
         library.export_library(str(path), **packing(target), **({"fcompile": link} if link else {}))
         data = path.read_bytes()
@@ -63,7 +65,7 @@ def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:
 def _linker(target: Target) -> tuple[str, Callable[..., None] | None]:
     """Link here where the result runs here; else ship objects, which TVM's RPC server links on the device."""
     triple = str(target.attrs.get("mtriple", ""))
-    foreign = target.kind.name == "llvm" and triple != "" and not triple.startswith(platform.machine())
+    foreign = target.kind.name == "llvm" and triple != "" and not is_own(triple)
     return (".tar", tar.tar) if foreign else (".so", None)
 
 

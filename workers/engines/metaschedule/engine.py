@@ -6,6 +6,7 @@ from functools import cached_property
 
 from workers.enginekit.contract import Engine
 from workers.enginekit.cuda import has_runtime
+from workers.enginekit.linkers import require_any_linker
 from workers.enginekit.roles import Build, Devices, Logs, Measure, Model, Search, Targets, Toolchain
 from workers.engines.metaschedule.traits import TRAITS
 
@@ -23,6 +24,8 @@ class MetaScheduleEngine(Engine):
         has_runtime()
         import tvm
 
+        if role == "build":
+            require_any_linker()
         if role in ("build", "model"):
             from workers.engines.metaschedule import build, model  # noqa: F401
         if role == "search":

@@ -24,7 +24,7 @@ from tvm.target import Target
 from tvm.tirx import PrimFunc, SeqStmt
 
 from workers.enginekit.cuda import use_compiler
-from workers.enginekit.machine import cross_linker
+from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
@@ -106,7 +106,7 @@ def compile_model(
     model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model with the records given; see :meth:`workers.enginekit.roles.Model.compile`."""
-    linked = _linked_for(target)  # without a linker nothing is worth compiling
+    linker, linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
     stage("applying the records")
     database = RecordDatabase(lambda key, _: [records[key]] if key in records else [], target, "")
@@ -120,7 +120,7 @@ def compile_model(
     if params_beside:
         module, params = _with_weights_as_arguments(module)
     executable = _compiled(module, target)
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
         executable.export_library(str(path), **packing(target), **linked)
         library = path.read_bytes()
@@ -132,9 +132,9 @@ def compile_model(
     return CompiledModel(library, archive, tuned, untuned)
 
 
-def _linked_for(target: Target) -> dict[str, Any]:
-    linker = cross_linker(str(target.attrs.get("mtriple", "")))
-    return {"fcompile": cross_compiler(linker)} if linker else {}
+def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
+    linker, cross = linker_for(str(target.attrs.get("mtriple", "")))
+    return linker, {"fcompile": cross_compiler(linker)} if cross else {}
 
 
 def run_model(

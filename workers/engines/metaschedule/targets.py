@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import re
 import shlex
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import tvm
 from tvm.target import Target, codegen
 
-from workers.enginekit.machine import architecture, cpu_model, slug, usable_cores
+from workers.enginekit.machine import apart, architecture, cpu_model, own_triple, slug, usable_cores
 from workers.enginekit.rpc import answers
 from workers.engines.metaschedule.traits import NAME
 from workers.errors import TargetError
@@ -127,8 +126,9 @@ def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     if kind != "llvm":
         return "" if exists else f"no {kind} device answers there"
     own = _triple(target)
-    if triple and architecture(own) != architecture(triple):
-        return f"it is for {architecture(own)}, the device is {architecture(triple)}"
+    foreign = apart(own, triple) if triple else None
+    if foreign is not None:
+        return f"it is for {foreign[0]}, the device is {foreign[1]}"
     # Such a name stands for a CPU that the device's LLVM doesn't know.
     if "mcpu" not in target.attrs or cpu in ("", "generic", "x86-64"):
         return ""
@@ -141,10 +141,9 @@ def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
 
 def _unfit_cpu(target: Target, cores: int) -> str:
     """Say why code for `target` would not run here, or not as it will on its own device."""
-    machine = platform.machine()
-    triple = _triple(target)
-    if triple.partition("-")[0] != machine:
-        return f"it is for {triple.partition('-')[0]}, this machine is {machine}"
+    foreign = apart(_triple(target), own_triple())
+    if foreign is not None:
+        return f"it is for {foreign[0]}, this machine is {foreign[1]}"
     if cores > usable_cores():
         return f"it asks for {cores} cores, {usable_cores()} can be used here"
     if "mcpu" in target.attrs:

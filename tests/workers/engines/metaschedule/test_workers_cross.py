@@ -13,8 +13,10 @@ import pytest
 
 from workers.actors import BuildActor
 from workers.clients import EngineClient
-from workers.enginekit.machine import architecture, cross_linker
-from workers.engines.metaschedule.targets import parse_target, unfit_for
+from workers.enginekit.linkers import cross_linker
+from workers.enginekit.machine import architecture, is_own, system
+from workers.engines.metaschedule.build import _linker
+from workers.engines.metaschedule.targets import parse_target, resolve_target, unfit_for
 from workers.errors import EngineError
 from workers.messages import DeviceInfo, PreparedModel, RecordChoice
 from workers.process.engine_process import EngineProcess
@@ -89,6 +91,38 @@ def test_without_a_cross_compiler_the_package_that_has_it_is_named_before_anythi
 )
 def test_an_architecture_has_one_name_however_systems_write_it(triple: str, name: str) -> None:
     assert architecture(triple) == name
+
+
+@pytest.mark.parametrize(
+    ("triple", "name"),
+    [
+        ("x86_64-pc-windows-msvc", "windows"),
+        ("x86_64-w64-mingw32", "windows"),
+        ("arm64-apple-darwin", "darwin"),
+        ("aarch64-linux-android", "android"),
+        ("x86_64-conda-linux-gnu", "linux"),
+        ("thumbv7em-none-eabihf", "none"),
+        ("x86_64", ""),
+    ],
+)
+def test_a_system_has_one_name_however_triples_write_it(triple: str, name: str) -> None:
+    assert system(triple) == name
+
+
+def test_another_system_on_the_same_architecture_is_another_machine() -> None:
+    machine = platform.machine()
+    for triple in (machine, f"{machine}-linux-gnu", f"{machine}-conda-linux-gnu"):
+        assert is_own(triple)
+    for triple in (f"{machine}-pc-windows-msvc", f"{machine}-apple-darwin", f"{machine}-linux-android"):
+        target = parse_target(f"llvm -mtriple={triple} -num-cores=1")
+        assert _linker(target)[0] == ".tar"
+        assert resolve_target(f"llvm -mtriple={triple} -num-cores=1").unfit == (
+            f"it is for {system(triple)}, this machine is linux"
+        )
+        unfit = f"it is for {system(triple)}, the device is linux"
+        assert unfit_for(target, True, f"{machine}-unknown-linux-gnu", "") == unfit
+    with pytest.raises(EngineError, match=r"x86_64-pc-windows-msvc is not linked here: docs/windows.md"):
+        cross_linker("x86_64-pc-windows-msvc")
 
 
 @pytest.mark.parametrize(
