@@ -90,7 +90,8 @@ def _kind(weight: int = 1) -> Callable[[Kind], Kind]:
 
 def as_bytes(model: onnx.ModelProto) -> bytes:
     """Return a model's file, with names that are no text where such were chosen."""
-    return model.SerializeToString().replace(_MARK.encode(), _NO_TEXT)
+    data: bytes = model.SerializeToString()
+    return data.replace(_MARK.encode(), _NO_TEXT)
 
 
 def _graphs(graph: Any) -> list[Any]:
@@ -231,7 +232,16 @@ def _another_type_of_attribute(case: Case) -> None:
         attribute.type = rng.choice(range(15))  # and the value stays where it was
         return
     name = attribute.name
-    values = (1, 1.5, "text", [1, 2], [], [0.5], ["a"], numpy_helper.from_array(np.zeros(2, np.float32)))
+    values: tuple[Any, ...] = (
+        1,
+        1.5,
+        "text",
+        [1, 2],
+        [],
+        [0.5],
+        ["a"],
+        numpy_helper.from_array(np.zeros(2, np.float32)),
+    )
     attribute.Clear()
     value = rng.choice(values)
     kind = onnx.AttributeProto.INTS if value == [] else None

@@ -12,6 +12,7 @@ What may come of a file:
 - refused: a message in one line that names the file, with the exit code of a wrong input;
 - died: a library crashed on it, onnxruntime say, and the message says of which file and how;
 - slow: it was given up after the time for one call, and the message says so;
+- unforeseen: refused so too, but with nothing better to say than what a library said of its failure;
 - raw: anything else, such as an exception of Python or TVM shown to a person, or a bug of ours;
 - hung: no answer at all.
 
@@ -22,6 +23,9 @@ to each is in its line of the outcomes.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import io
 import json
 import multiprocessing
 import os
@@ -41,12 +45,12 @@ from benchmarks.damage import NAME, damaged, sources
 
 __all__ = ["Outcome", "judged", "main", "run", "summary"]
 
-KINDS = ("prepared", "refused", "died", "slow", "raw", "hung")
+KINDS = ("prepared", "refused", "unforeseen", "died", "slow", "raw", "hung")
 #: What must not be.
 FINDINGS = ("raw", "hung")
 # Of one call into an engine process, and of a whole command before its process is given up.
 _CALL_SECONDS, _COMMAND_SECONDS = 30.0, 120.0
-_LONGEST_MESSAGE = 2000
+_LONGEST_MESSAGE = 4000
 _GIB = 2**30
 
 
@@ -99,7 +103,9 @@ def judged(code: int, document: dict[str, Any] | None, output: str, path: str) -
         return "slow", name, said
     clear = name in ("ModelError", "UsageError") and code == 2
     readable = "\n" not in said and said.isprintable() and len(said) <= _LONGEST_MESSAGE
-    return ("refused" if clear and readable and path in said else "raw"), name, said
+    if not (clear and readable and path in said):
+        return "raw", name, said
+    return ("unforeseen" if "not foreseen" in said else "refused"), name, said
 
 
 # -- one process that takes files
@@ -112,12 +118,21 @@ def _serve(pipe: Connection, seed: int, folder: str, memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from orchestrator.cli.kit.launchers import Launchers
     from orchestrator.toolbox import Toolbox
+    from workers.messages import DeviceInfo
 
     class Kept(Toolbox):
-        """An engine's processes that outlive the command."""
+        """An engine's processes that outlive the command, and what doesn't change with the file."""
 
         def stop(self) -> None:
             pass
+
+        @functools.cache  # noqa: B019 - it lives as long as the process
+        def resolve_target(self, spec: str) -> DeviceInfo:
+            return super().resolve_target(spec)
+
+        @functools.cache  # noqa: B019
+        def engine_version(self) -> str:
+            return super().engine_version()
 
     engines: dict[str, Kept] = {}
 
@@ -137,9 +152,9 @@ def _serve(pipe: Connection, seed: int, folder: str, memory: int) -> None:
 
 
 def _tried(number: int, seed: int, models: dict[str, Any], folder: pathlib.Path, launchers: Any) -> Outcome:
-    from typer.testing import CliRunner
-
-    from orchestrator.cli import app
+    from orchestrator.cli.kit.exits import exit_code_of
+    from orchestrator.cli.kit.session import Session
+    from orchestrator.cli.models.tasks import tasks
 
     case = damaged(seed, number, models)
     place = folder / f"{number:06}"
@@ -148,19 +163,18 @@ def _tried(number: int, seed: int, models: dict[str, Any], folder: pathlib.Path,
         (place / name).write_bytes(data)
     path = str(place / NAME)
     began = time.monotonic()
-    words = ["tasks", path, "--json", "--db", str(folder / "records.db")]
-    answer = CliRunner().invoke(app, words, obj=launchers)
+    session = Session("tasks", launchers, db=str(folder / "records.db"), as_json=True)
+    out, err = io.StringIO(), io.StringIO()
+    # The command itself, with what makes messages of its errors; reading its options anew each time would
+    # take as long as all the rest.
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = exit_code_of(session, lambda: tasks.function(session, pathlib.Path(path)))
     seconds = time.monotonic() - began
     try:
-        document = json.loads(answer.stdout)
+        document = json.loads(out.getvalue())
     except ValueError:
         document = None
-    said = answer.stderr
-    if answer.exception is not None and not isinstance(answer.exception, SystemExit):
-        document, said = None, f"{type(answer.exception).__name__}: {answer.exception}"
-    elif document is not None and "error" in document:
-        said = document["error"]["message"]
-    kind, error, told = judged(answer.exit_code, document, said, path)
+    kind, error, told = judged(code, document, err.getvalue(), path)
     if kind in ("prepared", "refused"):
         shutil.rmtree(place)
     return Outcome(number, kind, error, told, round(seconds, 3), case.history)

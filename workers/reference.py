@@ -6,15 +6,21 @@ that forks TVM. So they are called like an engine; see :mod:`workers.process.hos
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from workers.errors import ModelError, TunefleetError
 from workers.messages import Array, ModelRun, ModelTiming, PreparedModel, TensorSpec
+from workers.process.host import stage
 
 if TYPE_CHECKING:
     from workers.models import OutputDifference
 
 __all__ = ["ENGINE", "Reference"]
+
+# Of what a library says of its failure: some write a whole model.
+_WORDS = 300
 
 
 class Reference:
@@ -24,7 +30,20 @@ class Reference:
         """Make an ONNX file ready for an engine; see :func:`workers.models.prepare`."""
         from workers.models import prepare
 
-        return prepare(path, shapes)
+        stage(f"preparing {pathlib.Path(path).name}")
+        try:
+            return prepare(path, shapes)
+        except TunefleetError:
+            raise
+        except MemoryError as error:
+            raise ModelError(f"{path} asks for more memory than there is: {error}") from error
+        # A damaged file may fail anywhere in the libraries that read it, and say so in their words alone.
+        except Exception as error:
+            words = " ".join(str(error).split())[:_WORDS] or "no message"
+            raise ModelError(
+                f"{path} can't be prepared: {type(error).__name__}: {words}; it is damaged, or holds what "
+                "was not foreseen: where onnxruntime runs it, please report it with the file"
+            ) from error
 
     def random_inputs(self, specs: Sequence[TensorSpec], seed: int) -> dict[str, Array]:
         """Draw values that any model takes; see :func:`workers.models.random_inputs`."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from orchestrator.errors import EngineLostError, TunefleetError
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
@@ -72,7 +74,8 @@ def extract_model(
     name = pathlib.Path(request.path).name
     if prepared is None:
         say(f"preparing {name}")
-        prepared = tools.prepare(request.path, request.shapes)
+        with _about(request.path):
+            prepared = tools.prepare(request.path, request.shapes)
     model_id = store.models.put(prepared, request.path, request.shapes_key)
     store.device_classes.put(tools.engine, device)
     engine = tools.engine_version()
@@ -86,9 +89,27 @@ def extract_model(
         extraction = known
     else:
         say(f"importing {name} into TVM and looking for its tasks")
-        extraction = replace(tools.extract(prepared, device.target), engine_version=version)
+        with _about(request.path):
+            extraction = replace(tools.extract(prepared, device.target), engine_version=version)
         store.extractions.put(model_id, tools.engine, device.target, extraction)
     return ExtractedModel(model_id, request, prepared, device, extraction.tasks, version, known is not None)
+
+
+@contextlib.contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Say which file a library refused, died of or was given up on: engines know its content."""
+    try:
+        yield
+    except TunefleetError as error:
+        if path in str(error):
+            raise
+        told = f"{path}: {error}"
+        if isinstance(error, EngineLostError) and error.stage:
+            # That an engine process died before anything began says nothing about the file.
+            told += "; the file is damaged, or a library that reads it has a fault"
+        named = type(error)(told)
+        named.stage = error.stage
+        raise named from error
 
 
 def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.kit.arguments import require_text
+from orchestrator.cli.kit.text import printable
 from orchestrator.errors import UsageError
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli, put_campaign, put_known_model, tuned
@@ -98,6 +99,13 @@ def test_other_arguments_that_are_not_utf_8_are_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr("orchestrator.cli.kit.arguments._LOCALE", "this locale has ASCII alone")
     with pytest.raises(UsageError, match=r"^name '\\udcff' is not UTF-8; this locale has ASCII alone$"):
         require_text({"name": "\udcff"})
+
+
+def test_what_a_name_does_to_a_terminal_or_a_screen_is_written_out() -> None:
+    assert printable("input '\x1b[31m数据\u202e'\nsecond") == "input '\\x1b[31m数据\\u202e'\nsecond"
+    assert printable(f"input '{'n' * 70_000}' has") == f"input '{'n' * 99}[...]{'n' * 39}' has"
+    path = "/" + "n" * 1000
+    assert printable(path) == path
 
 
 # -- files that are none

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from workers.errors import ModelError
 from workers.models import _graphs
 
 __all__ = ["mend"]
+
+# Of float32, 2 GiB: more than a model can hold.
+_MOST_ENTRIES = 2**29
 
 
 def mend(model: onnx.ModelProto) -> list[str]:
@@ -88,9 +93,20 @@ def _without_negative_pads(graph: Any) -> int:
     return count
 
 
+def _require_sound(sparse: Any) -> None:
+    name, entries = sparse.values.name, math.prod(sparse.dims)
+    if entries > _MOST_ENTRIES:
+        raise ModelError(f"sparse constant '{name}' has {entries:,} entries, too many to be written out")
+    try:
+        onnx.checker.check_sparse_tensor(sparse)
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"sparse constant '{name}' is not valid: {str(error).splitlines()[0]}") from None
+
+
 def _written_out(graph: Any) -> int:
     count = len(graph.sparse_initializer)
     for sparse in graph.sparse_initializer:
+        _require_sound(sparse)
         values = numpy_helper.to_array(sparse.values)
         places = numpy_helper.to_array(sparse.indices)
         shape = tuple(sparse.dims)

@@ -353,7 +353,8 @@ def _answer(work: Callable[[], object]) -> None:
 def _text_of(error: BaseException) -> str:
     text = str(error).strip() or "no message"
     # TVM's messages may hold a whole module; both ends tell more than the middle.
-    return text if len(text) <= 4000 else text[:2000] + "\n[...]\n" + text[-2000:]
+    between = "\n[...]\n" if "\n" in text else " [...] "
+    return text if len(text) <= 4000 else text[:2000] + between + text[-2000:]
 
 
 def _signal_group(pid: int, number: int) -> None:

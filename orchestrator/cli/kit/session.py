@@ -16,6 +16,7 @@ from rich.text import Text
 from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.steps import Steps
 from orchestrator.cli.kit.streams import named_stdout
+from orchestrator.cli.kit.text import printable
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.files import leads_to_stdout
 
@@ -140,7 +141,11 @@ class Session:
             sys.stdout.write("\n")
 
     def fail(self, kind: str, message: str, exit_code: int) -> None:
-        """Report an error on stderr, and as the JSON document where one is wanted."""
+        """Report an error on stderr, and as the JSON document where one is wanted.
+
+        What a terminal would take for a command, such as a name out of a file may hold, is written out.
+        """
+        message = printable(message)
         self.error(message)
         if self.debug:
             traceback.print_exc()

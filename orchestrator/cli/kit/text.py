@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from datetime import datetime, timezone
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     "mflop",
     "ms",
     "plural",
+    "printable",
     "short_path",
     "when",
 ]
 
+# Longer than paths are.
+_ENDLESS = re.compile(r"\S{1025,}")
 _MINUTE = 60
 _HOUR = 3600
 _DAY = 86400
@@ -115,6 +119,18 @@ def device_text(device_class: str) -> str:
     head, dash, digest = target.rpartition("-")
     is_digest = bool(dash) and len(digest) == 6 and all(c in "0123456789abcdef" for c in digest)
     return f"{head if is_digest else target}{at}{model}"
+
+
+def printable(text: str) -> str:
+    """Write characters that show nothing, or steer a terminal, as escapes; lines stay lines.
+
+    Of a word without an end, as a damaged name may be, the middle is left out.
+    """
+    short = _ENDLESS.sub(lambda found: f"{found[0][:100]}[...]{found[0][-40:]}", text)
+    return "".join(
+        one if one.isprintable() or one == "\n" else one.encode("unicode_escape", "surrogatepass").decode()
+        for one in short
+    )
 
 
 def short_path(path: str) -> str:

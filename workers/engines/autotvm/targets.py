@@ -60,6 +60,11 @@ def resolve_target(spec: str) -> DeviceInfo:
     else:
         cores, device = 0, kind
         found = tvm.device(kind, 0)
+        if found.device_type == tvm.cpu().device_type:
+            raise TargetError(
+                f"target {spec!r} is of a kind that only writes source for a CPU ({kind}), so that nothing "
+                "can be measured for it: take llvm"
+            )
         unfit = "" if found.exist else f"no {kind} device answers here"
         model = str(found.device_name) if found.exist else "unknown"
         short = kind

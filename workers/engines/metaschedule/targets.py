@@ -86,7 +86,13 @@ def resolve_target(spec: str) -> DeviceInfo:
         device = "cpu"
     else:
         cores = 0
-        found = tvm.device(kind, 0)
+        try:
+            found = tvm.device(kind, 0)
+        except ValueError:  # its name for a kind that only writes source, or is for tests
+            raise TargetError(
+                f"target {spec!r} is of a kind that no device runs as it is ({kind}), so that nothing can be "
+                "measured for it: take llvm for a CPU, with -mtriple for another than this one, or cuda"
+            ) from None
         unfit = _unfit_gpu(target, found.compute_version) if found.exist else f"no {kind} device answers here"
         if unfit and "arch" not in spec and not spec.startswith("nvidia/") and kind == "cuda":
             # TVM would take its oldest known GPU.

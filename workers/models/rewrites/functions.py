@@ -8,6 +8,7 @@ import onnx
 import onnx.inliner
 from onnx import helper
 
+from workers.errors import ModelError
 from workers.models import _graphs
 
 __all__ = ["inline_functions"]
@@ -45,7 +46,12 @@ def inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]
     changes = []
     if model.functions:
         changes.append(f"inlined {len(model.functions)} functions that the model defines")
-        model = onnx.inliner.inline_local_functions(model)
+        try:
+            model = onnx.inliner.inline_local_functions(model)
+        except RuntimeError as error:  # functions of each other, another number of inputs
+            raise ModelError(
+                f"the functions that the model defines can't be inlined: {str(error).splitlines()[0]}"
+            ) from None
     version = _graphs.opset(model)
     wanted = _INLINED | ({"GroupNormalization"} if version < _GROUPS_CHANGED else set())
     counts = Counter(

@@ -17,7 +17,7 @@ from workers.enginekit.linkers import cross_linker
 from workers.enginekit.machine import architecture, is_own, system
 from workers.engines.metaschedule.build import _linker
 from workers.engines.metaschedule.targets import parse_target, resolve_target, unfit_for
-from workers.errors import EngineError
+from workers.errors import EngineError, TargetError
 from workers.messages import DeviceInfo, PreparedModel, RecordChoice
 from workers.process.engine_process import EngineProcess
 
@@ -123,6 +123,12 @@ def test_another_system_on_the_same_architecture_is_another_machine() -> None:
         assert unfit_for(target, True, f"{machine}-unknown-linux-gnu", "") == unfit
     with pytest.raises(EngineError, match=r"x86_64-pc-windows-msvc is not linked here: docs/windows.md"):
         cross_linker("x86_64-pc-windows-msvc")
+
+
+@pytest.mark.parametrize("kind", ["c", "nvptx", "test"])
+def test_a_kind_that_no_device_runs_is_refused_by_name(kind: str) -> None:
+    with pytest.raises(TargetError, match=rf"'{kind}' is of a kind that no device runs .* take llvm"):
+        resolve_target(kind)
 
 
 @pytest.mark.parametrize(
