@@ -149,6 +149,7 @@ def verify(
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     endpoint: Endpoint | None = None,
+    untuned: CompiledModel | None = None,
     say: Callable[[str], None] = lambda _: None,
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BenchReport:
@@ -165,6 +166,8 @@ def verify(
     endpoint : Endpoint, optional
         The device to run both libraries on, where that is not this machine. What onnxruntime computes is
         computed here all the same; what it takes here says nothing about the device, and is left out.
+    untuned : CompiledModel, optional
+        The model compiled without records, where that was done before.
     quiet : callable, optional
         Makes a context within which nothing else uses this machine's cores.
     """
@@ -191,18 +194,18 @@ def verify(
             say=say,
             quiet=quiet,
         )
-        say(f"compiling {prepared.name}, tuned and untuned")
-        # Side by side, where the choice did not need them already.
-        if choice.untuned is None and untuned_build is None:
+        known = choice.untuned or untuned
+        say(f"compiling {prepared.name}, tuned" + ("" if known else " and untuned"))
+        # Side by side, where neither is there already.
+        if known is None and untuned_build is None:
             untuned_build = tools.compile(prepared, device.target, RecordChoice("untuned"))
         tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
-        untuned = choice.untuned
-        if untuned is None:
+        if known is None:
             assert untuned_build is not None
-            untuned = untuned_build.result()
-        return choice, tuned, untuned
+            known = untuned_build.result()
+        return choice, tuned, known
 
-    coverage, (choice, tuned, untuned) = with_sound_records(
+    coverage, (choice, tuned, before) = with_sound_records(
         store, tools, model, compiled_with, allowed=allowed, say=say
     )
     why = choice.why
@@ -220,7 +223,7 @@ def verify(
             times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5, endpoint=endpoint).times
             if endpoint is None:
                 times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
-            times["untuned"] += tools.run(untuned, ordered, device.target, repeats=2, endpoint=endpoint).times
+            times["untuned"] += tools.run(before, ordered, device.target, repeats=2, endpoint=endpoint).times
         beyond = rest_times(tools, prepared, device.cores, seed)
     middle = {name: statistics.median(values) for name, values in times.items() if values}
     store.verifications.put(

@@ -137,7 +137,7 @@ def run_library(
     """
     path = pathlib.Path(library).absolute()
     label = read_label(path)
-    read = [path, *inputs.values(), *(file for file in (archive, params, check) if file is not None)]
+    read = [path, *(inputs or {}).values(), *(file for file in (archive, params, check) if file is not None)]
     saved = None if output is None else writable(output, read=read)
     if label.params_beside and params is None:
         raise UsageError(f"the weights of {path.name} are in a file of their own: name it with --params")

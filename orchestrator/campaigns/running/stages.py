@@ -22,9 +22,13 @@ from orchestrator.fleet.port import DevicesWanted
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewTask, Storage, TaskState
 from orchestrator.toolbox import Toolbox
-from workers.messages import DeviceInfo, RecordChoice
+from workers.messages import CompiledModel, DeviceInfo, RecordChoice
 
 __all__ = ["Stages"]
+
+# An untuned library that is compiled before the first trial is kept for the comparison after the last, unless
+# its weights would take that memory from the searches meanwhile.
+_KEPT_BYTES = 128 * 2**20
 
 
 class Stages:
@@ -59,6 +63,7 @@ class Stages:
         self._staffing, self._options, self._stopping = staffing, options, stopping
         self._say, self._changed = say, changed
         self._boards: dict[str, DeviceInfo] = {}
+        self._untuned: dict[tuple[int, str], CompiledModel] = {}
         self.measured = self.measured_again = 0
         self.uncompared: list[str] = []
 
@@ -155,6 +160,8 @@ class Stages:
             require_agreement(
                 tools, model.prepared, device.target, untuned, threads=device.cores, say=self._say
             )
+            if len(untuned.library) <= _KEPT_BYTES:
+                self._untuned[model.id, device.device_class] = untuned
 
     # -- tuned
 
@@ -227,6 +234,7 @@ class Stages:
             remember=not self.measured,
             weigh_layouts=self._spec.layout_tuning == "auto",
             endpoint=endpoint,
+            untuned=self._untuned.get((model.id, device.device_class)),
             say=self._say,
             quiet=lambda: self._staffing.cores.alone(self._tools, self._stopping.go_on),
         )
