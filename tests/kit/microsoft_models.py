@@ -150,6 +150,18 @@ FUSED: Mapping[str, Fused] = {
         f"({_X}, float[8] w, float[2,5,8] r) => ({_Y}) {{ y = com.microsoft.BiasAdd (x, w, r) }}",
         twin=f"({_X}, float[8] w, float[2,5,8] r) => ({_Y}) {{ s = Add (x, w) y = Add (s, r) }}",
     ),
+    "a bias, without a dropout": Fused(
+        f"({_X}, float[8] w, float[2,5,8] r) => ({_Y}) {{ y = com.microsoft.BiasDropout (x, w, r) }}",
+        twin=f"({_X}, float[8] w, float[2,5,8] r) => ({_Y}) {{ s = Add (x, w) y = Add (s, r) }}",
+    ),
+    "all of them numbers": Fused(
+        "(float[2,5] x, float[3] z) => (bool y) { y = com.microsoft.IsAllFinite (x, z) }",
+        twin="(float[2,5] x, float[3] z) => (bool y) <int64[1] flat = {10}>"
+        "{ f = Reshape (x, flat) a = Concat <axis = 0> (f, z) i = IsInf (a) n = IsNaN (a) o = Or (i, n)"
+        " c = Cast <to = 1> (o) m = ReduceMax <keepdims = 0> (c) b = Cast <to = 9> (m) y = Not (b) }",
+        inputs={"z": np.array([1, -np.inf, 2], np.float32)},
+        halves=False,
+    ),
     # -- norms
     "a sum, normalized": Fused(
         f"({_SKIPPED}) => ({_Y}, float[2,5,8] z)"
@@ -246,6 +258,13 @@ FUSED: Mapping[str, Fused] = {
         "{ t = Transpose <perm = [0, 3, 1, 2]> (x) u = Transpose <perm = [0, 3, 1, 2]> (w)"
         " c = Conv (t, u, wb) y = Transpose <perm = [0, 2, 3, 1]> (c) }",
     ),
+    "convolved, channels last, and added": Fused(
+        "(float[1,6,6,3] x, float[4,3,3,3] w, float[4] wb, float[1,4,4,4] z) => (float[1,4,4,4] y)"
+        '{ y = com.microsoft.NhwcFusedConv <activation = "Relu"> (x, w, wb, z) }',
+        twin="(float[1,6,6,3] x, float[4,3,3,3] w, float[4] wb, float[1,4,4,4] z) => (float[1,4,4,4] y)"
+        "{ t = Transpose <perm = [0, 3, 1, 2]> (x) c = Conv (t, w, wb)"
+        " d = Transpose <perm = [0, 2, 3, 1]> (c) s = Add (d, z) y = Relu (s) }",
+    ),
     # -- embeddings
     "embedded": Fused(
         f"({_EMBEDDED}, int32[2,5] m) => ({_Y}, int32[2] n)"
@@ -266,6 +285,13 @@ FUSED: Mapping[str, Fused] = {
     "attention, hidden words": _attention("int32[2,5] m", attributes="mask_filter_value = -50.0"),
     "attention, hidden pairs": _attention("int32[2,5,5] m", attributes="unidirectional = 1"),
     "attention, a mask of nothing": _attention("int32[2,1] m"),
+    "attention, a mask of all places": _attention(
+        "int32[2,1,9,9] m",
+        twin=f"({_X}, {_MASKED}, int32[2,1,9,9] m) => ({_Y})"
+        "<int64[2] start = {0, 0}, int64[2] end = {5, 5}, int64[2] axes = {2, 3}, int64[3] s = {2, 5, 5}>"
+        "{ p = Slice (m, start, end, axes) k = Reshape (p, s)"
+        " y = com.microsoft.Attention <num_heads = 2> (x, w, wb, k) }",
+    ),
     "attention, lengths": _attention("int32[2] m", inputs={"m": _ints(3, 5)}),
     "attention, ends and starts": _attention("int32[4] m", inputs={"m": _ints(4, 5, 1, 2)}),
     "attention, causal": _attention(attributes="unidirectional = 1", opset=11),
@@ -342,9 +368,26 @@ FUSED: Mapping[str, Fused] = {
         f"<int64[1,40,40] i = {{{_buckets(40, 16, 24)}}}>"
         "{ g = Gather (w, i) b = Transpose <perm = [0, 3, 1, 2]> (g) y = Add (x, b) }",
     ),
+    "distances, gated": Fused(
+        "(float[2,5,8] q, float[8] w0, float[1,2,5,5] r, float[4,6] w1, float[6] w2, float[1,2,1,1] w3)"
+        " => (float[2,2,5,5] y)"
+        "{ y = com.microsoft.GatedRelativePositionBias <num_heads = 2> (q, w0, r, w1, w2, w3) }",
+        twin="(float[2,5,8] q, float[8] w0, float[1,2,5,5] r, float[4,6] w1, float[6] w2, float[1,2,1,1] w3)"
+        " => (float[2,2,5,5] y)"
+        "<int64[4] apart = {2, 5, 2, 4}, int64[5] two = {2, 2, 5, 2, 3}, int64[1] last = {4}>"
+        "{ a = Add (q, w0) b = Reshape (a, apart) c = Transpose <perm = [0, 2, 1, 3]> (b) d = MatMul (c, w1)"
+        " e = Add (d, w2) f = Reshape (e, two) g = ReduceSum <keepdims = 0> (f, last) h = Sigmoid (g)"
+        " i, j = Split <axis = 3, num_outputs = 2> (h) k = Mul (j, w3) l = Mul (i, k) m = Sub (l, i)"
+        " n = Sum (r, r) o = Mul (m, r) y = Add (o, n) }",
+    ),
     # -- under another name
     "half a matrix": Fused(
         "(float[2,4,4] x) => (float[2,4,4] y) <int64 k = {1}> { y = com.microsoft.Trilu <upper = 0> (x, k) }"
+    ),
+    "counted": Fused(
+        "(float[4] x) => (float[4] y) <int64[1] a = {1}, int64[1] b = {9}, int64[1] d = {2}>"
+        "{ r = com.microsoft.Range (a, b, d) c = Cast <to = 1> (r) y = Add (x, c) }",
+        halves=False,
     ),
     "padded": Fused(
         "(float[2,3] x) => (float[4,4] y) <int64[1,4] p = {1, 0, 1, 1}, float[1] v = {2.5}>"

@@ -25,6 +25,8 @@ __all__ = [
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
 _SILENT = 4
+# How it says that there is no kernel for an operator, or for a form of it.
+_NO_KERNEL = ("NOT_IMPLEMENTED", "not implemented for CPU", "cpu kernel is not supported")
 # As they are named in the model's bytes.
 _PRODUCTS_OF_BYTES = (b"QLinear", b"QGemm", b"MatMulInteger", b"ConvInteger", b"QAttention")
 
@@ -80,7 +82,7 @@ def loads(onnx: bytes) -> bool:
 
 def without_kernel(error: ModelError) -> bool:
     """Say whether onnxruntime refused a model for having no kernel on CPUs for one of its operators."""
-    return "NOT_IMPLEMENTED" in str(error) or "not implemented for CPU" in str(error)
+    return any(words in str(error) for words in _NO_KERNEL)
 
 
 def run_session(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:

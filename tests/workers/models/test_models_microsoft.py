@@ -212,3 +212,26 @@ def test_what_cannot_be_written_out_is_refused_by_its_name(text: str, reason: st
 def test_it_is_said_where_onnxruntime_cant_run_what_was_given(save: Save) -> None:
     prepared = prepare(str(save(FUSED["a bias and a residual"].model())))
     assert any("BiasAdd" in change and "compared with this form" in change for change in prepared.changes)
+
+
+def test_an_operator_within_a_branch_is_written_out(save: Save) -> None:
+    text = (
+        "(bool c, float[2,5,8] x, float[8] w) => (float[2,5,8] y)"
+        "{ y = If (c) <then_branch = t () => (float[2,5,8] a) { a = com.microsoft.BiasGelu (x, w) },"
+        " else_branch = e () => (float[2,5,8] b) { b = com.microsoft.QuickGelu (x) }> }"
+    )
+    check(Fused(text), save, half=False)
+
+
+def test_sizes_that_the_model_computes_are_followed(save: Save) -> None:
+    # As torch's exporter writes a table that is cut to the length of the words.
+    text = (
+        "(int64[1,6] ids, float[9,8] w, float[3,8] wk, float[8,24] wq, float[24] wb, int32[1] n)"
+        " => (float[1,6,8] y) <int64[1,9] zeros = {0, 0, 0, 0, 0, 0, 0, 0, 0}, int64 i = {1},"
+        " int64[1] first = {0}, int64[2] ones = {1, 1}, int64[2] no = {-1, -1}, int64[1] one = {1}>"
+        "{ s = Shape (ids) l = Gather (s, i) e = Unsqueeze (l, first) part = Slice (zeros, first, e, one)"
+        " q = Equal (s, no) z = Where (q, ones, s) kinds = Expand (part, z) a = Gather (w, ids)"
+        " b = Gather (wk, kinds) x = Add (a, b)"
+        " y = com.microsoft.Attention <num_heads = 2> (x, wq, wb, n) }"
+    )
+    check(Fused(text), save, half=False)

@@ -106,6 +106,9 @@ def write_out(model: onnx.ModelProto, path: Path) -> list[str]:
             done = _round(model, fold=False) or _round(model, fold=True)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
+        except onnx.shape_inference.InferenceError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"{path}: the shapes in the model contradict each other: {reason}") from None
         if not done:
             node = next(node for node in _graphs.nodes(model) if known(node))
             raise ModelError(
