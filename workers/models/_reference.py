@@ -26,7 +26,12 @@ __all__ = [
 # read here.
 _SILENT = 4
 # How it says that there is no kernel for an operator, or for a form of it.
-_NO_KERNEL = ("NOT_IMPLEMENTED", "not implemented for CPU", "cpu kernel is not supported")
+_NO_KERNEL = (
+    "NOT_IMPLEMENTED",
+    "not implemented for CPU",
+    "cpu kernel is not supported",
+    "Attention CPU kernel",
+)
 # As they are named in the model's bytes.
 _PRODUCTS_OF_BYTES = (b"QLinear", b"QGemm", b"MatMulInteger", b"ConvInteger", b"QAttention")
 

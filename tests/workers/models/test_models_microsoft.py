@@ -189,11 +189,9 @@ def test_what_is_not_known_is_refused_by_its_name(operator: str, reason: str, sa
     ("text", "reason"),
     [
         (
-            "(float[1,4,8] x, float[8,24] w, float[24] wb, float[2,1,2,9,4] p, int32[1] n)"
-            " => (float[1,4,8] y)"
-            "{ y = com.microsoft.Attention <num_heads = 2, past_present_share_buffer = 1>"
-            ' (x, w, wb, "", p, "", n) }',
-            r"Attention .*shares its buffer",
+            "(float[1,4,8] x, float[8,24] w, float[24] wb) => (float[1,4,8] y)"
+            "{ y = com.microsoft.Attention <num_heads = 2, do_rotary = 1> (x, w, wb) }",
+            r"Attention .*do_rotary can't be imported; export the model with RotaryEmbedding",
         ),
         (
             "(float[1,4,32] q, float[1,4,32] k, float[1,4,32] v, float[1,2,3,16] a, float[1,2,3,16] b)"
@@ -235,3 +233,9 @@ def test_sizes_that_the_model_computes_are_followed(save: Save) -> None:
         " y = com.microsoft.Attention <num_heads = 2> (x, wq, wb, n) }"
     )
     check(Fused(text), save, half=False)
+
+
+def test_what_onnxruntime_refuses_has_its_reason(save: Save) -> None:
+    text = "(float[2,8] x, float16[8] w) => (float[2,8] y) { a = com.microsoft.Gelu (x) y = Add (a, w) }"
+    with pytest.raises(ModelError, match=r"onnxruntime can't load the model: .*Type"):
+        prepare(str(save(Fused(text).model())))
