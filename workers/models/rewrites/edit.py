@@ -42,7 +42,8 @@ class Edit:
         self._constants = dict(constants)
         self.opset = opset
         self.made: list[Any] = []
-        self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
+        # Nodes' own names too: a simplifier gives outputs other names, and leaves those of earlier nodes.
+        self._taken = {name for node in graph.node for name in (node.name, *node.input, *node.output)}
         # A rule may have stored one before it found that it couldn't go on.
         self._taken |= {tensor.name for tensor in graph.initializer}
         self._makers = {name: node for node in graph.node for name in node.output}
