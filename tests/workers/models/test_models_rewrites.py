@@ -103,3 +103,13 @@ def test_nodes_out_of_order_and_sparse_constants_are_mended(save: Save) -> None:
     np.testing.assert_allclose(y, [1, 7, 0])
     assert "put its nodes in the order of their use" in prepared.changes
     assert "wrote out 1 sparse constants" in prepared.changes
+
+
+def test_a_nodes_name_is_given_once(save: Save) -> None:
+    # As after a simplifier gave the output of a node that a rule had written another name.
+    model = Hard("(float16[2,8] x) => (float16[2,8] y) { a = Add (x, x) y = Softmax (a) }", opset=15).model()
+    model.graph.node[0].name = "hard/rewritten/Cast_1"
+    nodes = onnx.load_from_string(prepare(str(save(model))).onnx).graph.node
+    names = [node.name for node in nodes]
+    assert "hard/rewritten/Cast_1" in names
+    assert len(set(names)) == len(names)
