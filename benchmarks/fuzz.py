@@ -146,7 +146,7 @@ def _serve(pipe: Connection, seed: int, folder: str, memory: int) -> None:
     try:
         while True:
             pipe.send(_tried(pipe.recv(), seed, models, pathlib.Path(folder), Launchers(toolbox=toolbox)))
-    except EOFError:
+    except (EOFError, OSError):
         for kept in engines.values():
             Toolbox.stop(kept)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
+import tempfile
 
-__all__ = ["irregular", "why_no_model"]
+__all__ = ["full_temporary_folder", "irregular", "why_no_model"]
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -14,6 +17,7 @@ _KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
 }
+_LITTLE_BYTES = 2**18
 # A protobuf message can't be longer.
 _MOST_BYTES = 2**31 - 1
 
@@ -36,4 +40,16 @@ def why_no_model(status: os.stat_result) -> str:
         return "is empty; download or export the model again"
     if status.st_size > _MOST_BYTES:
         return "is no ONNX model: a file of one has less than 2 GiB, with larger weights beside it"
+    return ""
+
+
+def full_temporary_folder() -> str:
+    """Say that the folder for temporary files is full, and what to do; empty where it isn't.
+
+    A compiler that can't write there says something else, or ends without a word.
+    """
+    folder = tempfile.gettempdir()
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(folder).free < _LITTLE_BYTES:
+            return f"; {folder} is full: free some space, or set TMPDIR to another folder"
     return ""

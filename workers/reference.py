@@ -33,8 +33,11 @@ class Reference:
         stage(f"preparing {pathlib.Path(path).name}")
         try:
             return prepare(path, shapes)
-        except TunefleetError:
-            raise
+        except TunefleetError as error:
+            if "\n" not in str(error):
+                raise
+            # Of a name in the file that breaks its line.
+            raise type(error)("\\n".join(str(error).splitlines())) from error
         except MemoryError as error:
             raise ModelError(f"{path} asks for more memory than there is: {error}") from error
         # A damaged file may fail anywhere in the libraries that read it, and say so in their words alone.

@@ -6,11 +6,11 @@ import contextlib
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 
 from workers.enginekit.machine import is_own
 from workers.errors import EngineError
+from workers.files import full_temporary_folder
 
 __all__ = ["COMPILERS", "cross_linker", "host_linker", "linker_for", "linking", "require_any_linker"]
 
@@ -123,7 +123,9 @@ def linking(linker: str) -> Iterator[None]:
             raise EngineError(
                 f"{linker} can't be run to link the library: {what}; correct CXX, or unset it"
             ) from None
-        raise EngineError(f"{error.filename} can't be written while linking: {what}{_space()}") from None
+        raise EngineError(
+            f"{error.filename} can't be written while linking: {what}{full_temporary_folder()}"
+        ) from None
     except RuntimeError as error:
         text = str(error)
         if not text.startswith("Compilation error"):  # TVM's own, of the compiler's
@@ -131,16 +133,4 @@ def linking(linker: str) -> Iterator[None]:
         said = [line.strip() for line in text.splitlines()[1:] if line.strip()]
         said = [line for line in said if not line.startswith("Command line:")]
         told = "; ".join(said[:3]) or "it said nothing"
-        raise EngineError(f"{linker} can't link the library: {told}{_space()}") from None
-
-
-def _space() -> str:
-    folder = tempfile.gettempdir()
-    return f"; {folder} is full: free some space, or set TMPDIR" if full(folder) else ""
-
-
-def full(folder: str) -> bool:
-    """Say whether no more than a little is left in a folder's file system."""
-    with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < 2**20
-    return False
+        raise EngineError(f"{linker} can't link the library: {told}{full_temporary_folder()}") from None

@@ -67,7 +67,13 @@ class _DataFiles:
         if location in self.contents:
             return self.contents[location]
         file = self._path.parent / location
-        resolved = file.resolve()
+        try:
+            resolved = file.resolve()
+            file.is_file()
+        except (OSError, ValueError):  # a zero in it, or more letters than a name may have
+            raise ModelError(
+                f"{self._path} refers to external data under what can't be a file's name: {location[:80]!r}"
+            ) from None
         outside = not any(resolved.is_relative_to(folder) for folder in self._folders)
         if Path(location).is_absolute() or ".." in Path(location).parts or outside:
             raise ModelError(

@@ -67,7 +67,10 @@ def _type_name(value: Any) -> str:
     kind = value.type.WhichOneof("value")
     if kind != "tensor_type":
         return (kind or "nothing").removesuffix("_type").replace("_", " ")
-    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower() + " tensor"
+    number = value.type.tensor_type.elem_type
+    if number not in onnx.TensorProto.DataType.values():
+        return f"tensor of an unknown type, {number}"
+    return str(onnx.TensorProto.DataType.Name(number)).lower() + " tensor"
 
 
 def _refuse_types(role: str, values: Iterable[Any], path: Path) -> None:
@@ -124,6 +127,17 @@ def refuse_inputs(model: onnx.ModelProto, path: Path) -> None:
             )
 
 
+def _refuse_references(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse attributes that name one of a function, where there is no function around them any more."""
+    for node in _graphs.nodes(model):
+        for attribute in node.attribute:
+            if attribute.ref_attr_name:
+                raise ModelError(
+                    f"{path}: attribute '{attribute.name}' of {node.op_type} (node {_graphs.title(node)}) is "
+                    f"'{attribute.ref_attr_name}' of a function, and the node is in none"
+                )
+
+
 def refuse_unsupported(model: onnx.ModelProto, path: Path) -> None:
     """Refuse outputs and operators that can't be tuned.
 
@@ -133,6 +147,7 @@ def refuse_unsupported(model: onnx.ModelProto, path: Path) -> None:
     """
     _refuse_types("output", model.graph.output, path)
     _refuse_operators(model, path)
+    _refuse_references(model, path)
 
 
 def check_valid(model: onnx.ModelProto, path: Path) -> list[str]:

@@ -434,7 +434,8 @@ def _error(failed: Failed, limit_s: float | None) -> errors.TunefleetError:
         else:
             error = EngineError(f"{failed.error}{where}: {failed.text}")
     elif failed.fault is Fault.CRASH:
-        error = EngineLostError(f"{failed.text}{where}")
+        ended, _, more = failed.text.partition("; ")
+        error = EngineLostError(f"{ended}{where}" + (f"; {more}" if more else ""))
     else:
         error = EngineLostError(failed.text)
     error.stage = failed.stage

@@ -27,6 +27,7 @@ from operator import attrgetter
 from typing import Any, get_args
 
 from workers.environments.lifeline import die_with_parent
+from workers.files import full_temporary_folder
 from workers.process.protocol import (
     Answer,
     Call,
@@ -287,7 +288,7 @@ class _Host:
         # What it started itself goes with it.
         _signal_group(child.pid, signal.SIGKILL)
         _, status = os.waitpid(child.pid, 0)
-        text = _how_it_ended(status)
+        text = _how_it_ended(status) + full_temporary_folder()
         self._give_up(child, Fault.CRASH, text)
         if child.kind is _Kind.SERVICE:
             self._send(Exited(child.name, text))
