@@ -87,6 +87,8 @@ def damaged(seed: int, number: int, models: dict[str, onnx.ModelProto]) -> Damag
     data = as_bytes(case.model)
     if spoilt:
         for _ in range(rng.choice((1, 1, 2))):
+            if not data:
+                break
             spoil = rng.choice(_OF_BYTES)
             other = models[rng.choice(list(models))].SerializeToString()
             data = spoil(rng, data, other)

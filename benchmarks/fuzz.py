@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import io
 import json
 import multiprocessing
@@ -126,13 +125,14 @@ def _serve(pipe: Connection, seed: int, folder: str, memory: int) -> None:
         def stop(self) -> None:
             pass
 
-        @functools.cache  # noqa: B019 - it lives as long as the process
         def resolve_target(self, spec: str) -> DeviceInfo:
-            return super().resolve_target(spec)
+            return devices.get(spec) or devices.setdefault(spec, super().resolve_target(spec))
 
-        @functools.cache  # noqa: B019
         def engine_version(self) -> str:
-            return super().engine_version()
+            return versions.get("") or versions.setdefault("", super().engine_version())
+
+    devices: dict[str, DeviceInfo] = {}
+    versions: dict[str, str] = {}
 
     engines: dict[str, Kept] = {}
 

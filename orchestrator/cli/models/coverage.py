@@ -86,11 +86,7 @@ def coverage_line(coverage: Coverage) -> str:
     timed = coverage.tuned - coverage.borrowed
     if timed:
         those = (
-            "they"
-            if timed == total
-            else "those"
-            if timed == coverage.tuned
-            else f"the {timed} of this device"
+            "they" if timed == total else "those" if timed == coverage.tuned else f"the {timed} timed here"
         )
         line += f"; {those} add up to {latency(coverage.expected_s)} a run"
     return line

@@ -128,3 +128,54 @@ def test_a_dropout_in_training_mode_is_not_quietly_dropped(save: Save) -> None:
     )
     with pytest.raises(ModelError, match=r"Dropout .* in training mode"):
         prepare(save(model))
+
+
+def test_a_type_that_there_is_none_of_is_shown_as_its_number(save: Save) -> None:
+    model = dense_model(2)
+    model.graph.output[0].type.tensor_type.elem_type = 99
+    with pytest.raises(ModelError, match=r"'y' is a tensor of an unknown type, 99|not a valid ONNX model"):
+        prepare(save(model))
+
+
+def test_an_attribute_that_is_one_of_a_function_is_refused_outside_of_it(save: Save) -> None:
+    model = model_of(
+        [helper.make_node("LeakyRelu", ["x"], ["y"], name="leaky", alpha=0.1)],
+        [tensor("x", [3])],
+        [tensor("y", [3])],
+    )
+    model.graph.node[0].attribute[0].ref_attr_name = "slope"
+    with pytest.raises(
+        ModelError, match=r"attribute 'alpha' of LeakyRelu .* 'slope' of a function|not a valid"
+    ):
+        prepare(save(model))
+
+
+def test_functions_that_call_each_other_with_too_much_are_refused(save: Save) -> None:
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    function = helper.make_function(
+        "own", "Double", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], opsets
+    )
+    model = model_of(
+        [helper.make_node("Double", ["x", "x"], ["y"], domain="own")],
+        [tensor("x", [3])],
+        [tensor("y", [3])],
+        domains=["own"],
+        functions=[function],
+    )
+    with pytest.raises(ModelError, match=r"can't be inlined: .* number of formal parameters"):
+        prepare(save(model))
+
+
+@pytest.mark.parametrize(
+    ("places", "dims", "told"),
+    [([0, 99], [4], "is not valid"), ([0, 3], [2**40], "1,099,511,627,776 entries, too many")],
+)
+def test_a_sparse_constant_that_can_not_be_written_out_is_named(
+    save: Save, places: list[int], dims: list[int], told: str
+) -> None:
+    model = dense_model(2)
+    values = helper.make_tensor("few", TensorProto.FLOAT, [2], [1.0, 2.0])
+    indices = helper.make_tensor("places", TensorProto.INT64, [2], places)
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
+    with pytest.raises(ModelError, match=rf"sparse constant 'few' .*{told}"):
+        prepare(save(model))

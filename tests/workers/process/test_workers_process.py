@@ -464,3 +464,23 @@ print(sorted(set(sys.modules) - warm))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file system of its own takes root")
+def test_a_call_that_dies_where_there_is_no_space_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        (tmp_path / "most of it").write_bytes(bytes(1_000_000))
+        monkeypatch.setenv("TMPDIR", str(tmp_path))
+        with EngineProcess("stand_in_engines.plain", "build") as process:
+            with pytest.raises(EngineLostError) as lost:
+                process.call("crash")
+        assert str(lost.value) == (
+            "its process was killed by signal 11 (SIGSEGV) while crashing; "
+            f"{tmp_path} is full: free some space, or set TMPDIR to another folder"
+        )
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
