@@ -35,7 +35,7 @@ from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version
 from workers.engines.metaschedule.traits import NAME
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
-from workers.errors import ModelError
+from workers.errors import ModelError, TunefleetError
 from workers.messages import (
     Array,
     CompiledModel,
@@ -403,7 +403,14 @@ class MetaScheduleModel:
 
     def extract(self, model: PreparedModel, target: str) -> Extraction:
         """Return the tasks of a model."""
-        return extract_tasks(model, parse_target(target), NAME, engine_version())
+        try:
+            return extract_tasks(model, parse_target(target), NAME, engine_version())
+        except TunefleetError:
+            raise
+        except Exception as error:  # a pass of TVM, on what its frontend took
+            raise ModelError(
+                f"TVM can't lower {model.name} to kernels: {type(error).__name__}: {_last_words(error)}"
+            ) from error
 
     def compile(
         self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
