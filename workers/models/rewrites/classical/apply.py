@@ -12,6 +12,7 @@ from onnx import helper
 
 from workers.models import _graphs
 from workers.models.rewrites.classical import codes, features, linear, svm, trees
+from workers.models.rewrites.classical.opsets import NEEDED, raised
 from workers.models.rewrites.classical.table import DOMAIN, Left, Table
 
 __all__ = ["write_out_classical"]
@@ -42,7 +43,10 @@ def write_out_classical(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[s
     if not any(node.domain == DOMAIN for node in model.graph.node):
         return model, []
     written = onnx.ModelProto()
-    written.CopyFrom(model)
+    later, before = raised(model)
+    if _graphs.opset(later) < NEEDED:
+        return model, [f"left operators of {DOMAIN}: opset {before} couldn't be converted to {NEEDED}"]
+    written.CopyFrom(later)
     counts: Counter[str] = Counter()
     left: dict[str, str] = {}
     # What is known of a node's input may hang on what its maker is written as.
@@ -53,6 +57,8 @@ def write_out_classical(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[s
         del written.opset_import[:]
         written.opset_import.extend(kept)
     changes = []
+    if before < NEEDED and counts:
+        changes.append(f"took its standard operators as those of opset {NEEDED}, not {before}")
     if counts:
         listed = ", ".join(f"{count} {operator}" for operator, count in sorted(counts.items()))
         changes.append(f"wrote classical operators as tensor programs: {listed}")

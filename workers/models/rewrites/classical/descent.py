@@ -16,9 +16,6 @@ from onnx import TensorProto
 from workers.models.rewrites.classical.forest import Forest
 from workers.models.rewrites.classical.table import Left, Table
 
-# From when on it is an operator.
-_GATHER_ELEMENTS = 11
-
 __all__ = ["leaves_by_products", "leaves_by_walk", "products_pay"]
 
 
@@ -113,25 +110,26 @@ def leaves_by_walk(
     edit: Table, rows: str, forest: Forest, values: npt.NDArray[np.floating]
 ) -> tuple[str, int]:
     """Return the values of the leaves that each row reaches, and the axis of the trees."""
-    if edit.opset < _GATHER_ELEMENTS:
-        raise Left(
-            f"needs GatherElements, which opset {edit.opset} has not; export the model with a later one"
-        )
     columns = asked_columns(edit, rows, forest)
-    yes, no = edit.store(forest.yes, np.int32), edit.store(forest.no, np.int32)
-    column, limits = edit.store(forest.column, np.int32), edit.store(forest.limits)
+    # All of a node in one place: TVM compiles some small kernels for each Gather that it imports.
+    nodes = np.stack([forest.limits, forest.column, forest.yes, forest.no], axis=1).astype(values.dtype)
+    if len(nodes) >= 1 << np.finfo(values.dtype).nmant:
+        raise Left("has more nodes than its numbers can count")
+    table = edit.store(nodes)
     # The first question is the same for all rows.
     asked = edit.gather(columns, forest.column[forest.roots], 1)
-    first = _answers(edit, asked, edit.store(forest.limits[forest.roots]), forest)
-    place = edit.picked(
-        first,
-        edit.store(forest.yes[forest.roots], np.int32),
-        edit.store(forest.no[forest.roots], np.int32),
-    )
+    answer = _answers(edit, asked, edit.store(forest.limits[forest.roots]), forest)
+    place = edit.picked(answer, edit.store(forest.yes[forest.roots]), edit.store(forest.no[forest.roots]))
     for _ in range(1, forest.depth):
-        asked = edit.emit("GatherElements", [columns, edit.emit("Gather", [column, place], axis=0)], axis=1)
-        answer = _answers(edit, asked, edit.emit("Gather", [limits, place], axis=0), forest)
-        place = edit.picked(
-            answer, edit.emit("Gather", [yes, place], axis=0), edit.emit("Gather", [no, place], axis=0)
-        )
+        node = edit.emit("Gather", [table, place], axis=0)
+        limit, column, yes, no = (_entry(edit, node, entry) for entry in range(nodes.shape[1]))
+        column = edit.emit("Cast", [column], to=TensorProto.INT64)
+        asked = edit.emit("GatherElements", [columns, column], axis=1)
+        answer = _answers(edit, asked, limit, forest)
+        place = edit.emit("Cast", [edit.picked(answer, yes, no)], to=TensorProto.INT64)
     return str(edit.emit("Gather", [edit.store(values), place], axis=0)), 1
+
+
+def _entry(edit: Table, node: str, place: int) -> str:
+    part = edit.slice(node, [place], [place + 1], [2])
+    return str(edit.emit("Squeeze", [part, edit.integers([2])]))

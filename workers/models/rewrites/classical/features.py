@@ -105,10 +105,7 @@ def _feature_vectorizer(node: Any, edit: Table) -> list[str]:
 
 
 def _with_zeros(edit: Table, value: str, count: int) -> str:
-    pads = [0, 0, 0, count]
-    if edit.opset < 11:  # noqa: PLR2004 - from then on pads are an input
-        return str(edit.emit("Pad", [value], pads=pads))
-    return str(edit.emit("Pad", [value, edit.integers(pads)]))
+    return str(edit.emit("Pad", [value, edit.integers([0, 0, 0, count])]))
 
 
 RULES = {

@@ -80,12 +80,6 @@ class Raw:
 class Forest:
     """Trees whose nodes all ask the same question of a column.
 
-    Parameters
-    ----------
-    raw : Raw
-    below_only : bool, optional
-        Ask for nothing but "below".
-
     Attributes
     ----------
     strict : bool
@@ -106,7 +100,7 @@ class Forest:
         No node has two parents.
     """
 
-    def __init__(self, raw: Raw, *, below_only: bool = False) -> None:
+    def __init__(self, raw: Raw) -> None:
         unknown = sorted(set(raw.modes) - _MODES)
         if unknown:
             raise Left(f"has nodes of the mode {unknown[0]}")
@@ -123,10 +117,6 @@ class Forest:
         below = np.isin(modes, ["BRANCH_LT", "BRANCH_GTE"])
         ordered = below | np.isin(modes, ["BRANCH_LEQ", "BRANCH_GT"])
         self.strict = bool(below.any()) and not bool((ordered & ~below).any())
-        if below_only and not self.strict:
-            at_most = ~below & ~self.leaf
-            self.limits[at_most] = np.nextafter(self.limits[at_most], np.inf, dtype=self.limits.dtype)
-            self.strict = True
         if not self.strict:
             self.limits[below] = np.nextafter(self.limits[below], -np.inf, dtype=self.limits.dtype)
         # What a swapped node did with NaN by failing, it now does by not failing.

@@ -1,4 +1,4 @@
-"""A graph under a rule for classical models: inputs are tables, a row for each sample, often of open number."""
+"""A graph under a rule for classical models: inputs are tables, a row a sample, often of open number."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ __all__ = ["DOMAIN", "Left", "Table", "floats", "text", "texts"]
 
 DOMAIN = "ai.onnx.ml"
 
-# From when on axes are an input.
-_SUM_BY_INPUT = 13
-_REDUCED_BY_INPUT = 18
+# From when on the axes of all reductions are an input; those of ReduceSum are in any version here.
+_BY_INPUT = 18
 
 
 class Left(Exception):  # noqa: N818 - nothing went wrong
@@ -68,12 +67,7 @@ class Table(Edit):
 
     def column(self, name: str) -> str:
         """Return a value with one dimension more, of size 1, after the others."""
-        if self.opset >= _SUM_BY_INPUT:
-            return str(self.emit("Unsqueeze", [name, self.integers([-1])]))
-        dims = self.dims(name)
-        if dims is None:
-            raise Left("has an input of an unknown number of dimensions")
-        return str(self.emit("Unsqueeze", [name], axes=[len(dims)]))
+        return str(self.emit("Unsqueeze", [name, self.integers([-1])]))
 
     def floats(self, name: str) -> str:
         """Return a value as float32."""
@@ -81,8 +75,7 @@ class Table(Edit):
 
     def reduce(self, operator: str, name: str, axis: int, *, keep: bool) -> str:
         """Return a value reduced over one axis."""
-        by_input = _SUM_BY_INPUT if operator == "ReduceSum" else _REDUCED_BY_INPUT
-        if self.opset >= by_input:
+        if operator == "ReduceSum" or self.opset >= _BY_INPUT:
             return str(self.emit(operator, [name, self.integers([axis])], keepdims=int(keep)))
         return str(self.emit(operator, [name], axes=[axis], keepdims=int(keep)))
 

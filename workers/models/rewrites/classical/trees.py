@@ -27,8 +27,6 @@ from workers.models.rewrites.classical.table import Left, Table
 __all__ = ["RULES"]
 
 _TWO = 2
-# From when on it is an operator.
-_LESS_OR_EQUAL = 12
 
 
 @dataclass
@@ -85,10 +83,6 @@ def _always(ensemble: Ensemble, forest: Forest, given: npt.NDArray[np.bool_]) ->
     return found
 
 
-def _forest(edit: Table, ensemble: Ensemble) -> Forest:
-    return Forest(ensemble.raw, below_only=edit.opset < _LESS_OR_EQUAL)
-
-
 def _floating(edit: Table, node: Any) -> tuple[str, npt.DTypeLike]:
     """Return a node's rows in the type that onnxruntime asks its questions in."""
     rows = edit.rows(node.input[0])
@@ -120,7 +114,7 @@ def _ensemble(node: Any, edit: Table) -> list[str]:
 
 
 def _regression(edit: Table, rows: str, ensemble: Ensemble) -> str:
-    forest = _forest(edit, ensemble)
+    forest = Forest(ensemble.raw)
     votes = _votes(ensemble, forest)
     dtype = votes.values.dtype
     if ensemble.aggregate in ("MIN", "MAX"):
@@ -170,7 +164,7 @@ def _classifier(node: Any, edit: Table) -> list[str]:
     ensemble = of_attributes(node, "class", "class_ids", len(labels), dtype)
     if ensemble.aggregate != "SUM":
         raise Left(f"has the aggregate function {ensemble.aggregate}, which classifiers have not")
-    forest = _forest(edit, ensemble)
+    forest = Forest(ensemble.raw)
     votes = _votes(ensemble, forest)
     if len(labels) == 1:
         return _of_one(edit, rows, ensemble, forest, votes, labels)
