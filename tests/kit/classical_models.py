@@ -1,12 +1,13 @@
 """Models of ai.onnx.ml as scikit-learn, LightGBM and XGBoost are exported, and what else the standard allows.
 
-Made by hand: random trees whose limits are few, so that inputs meet them exactly; NaN where an operator takes it.
+Made by hand: random trees whose limits are few, so that inputs meet them exactly; NaN where one takes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -348,6 +349,7 @@ def machine(
     if probabilities:
         names["prob_a"] = draw.normal(-1.5, 0.5, pairs).astype(np.float32).tolist()
         names["prob_b"] = draw.normal(0, 0.5, pairs).astype(np.float32).tolist()
+    extra: dict[str, Any] = {"vectors_per_class": list(counts)} if vectors else {}
     node = ml(
         "SVMClassifier",
         ["label", "scores"],
@@ -359,7 +361,7 @@ def machine(
         **(
             {"support_vectors": draw.normal(0, 1, 4 * vectors).astype(np.float32).tolist()} if vectors else {}
         ),
-        **({"vectors_per_class": list(counts)} if vectors else {}),
+        **extra,
         **names,
     )
     outputs = [("label", STRING if words else INT64), ("scores", FLOAT)]
@@ -492,8 +494,8 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "before opset 12": lambda: regressor(5, 3, opset=9),
     "before opset 12, deep": lambda: regressor(5, 8, opset=11),
     **{
-        f"{mode} to depth {depth}{', missing' if missing else ''}": lambda m=mode, d=depth, g=missing: (
-            regressor(6, d, modes=(m,), missing=g, nan=True)
+        f"{mode} to depth {depth}{', missing' if missing else ''}": partial(
+            regressor, 6, depth, modes=(mode,), missing=missing, nan=True
         )
         for mode in ALL_MODES
         for depth in (3, 7)
@@ -507,7 +509,7 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "version 5, sets, missing": lambda: tensor_forest(sets=True, nan=True),
     "version 5, averages": lambda: tensor_forest(aggregate=0, targets=1),
     "version 5, least": lambda: tensor_forest(aggregate=2),
-    **{f"version 5, transform {t}": lambda t=t: tensor_forest(transform=t) for t in (1, 2, 3)},
+    **{f"version 5, transform {t}": partial(tensor_forest, transform=t) for t in (1, 2, 3)},
     # -- classes of trees
     "three classes": classifier,
     "three classes by words": lambda: classifier(words=True),
@@ -521,15 +523,14 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "three classes, logistic": lambda: classifier(transform="LOGISTIC"),
     "three classes, doubles": lambda: classifier(kind=DOUBLE, double=True),
     **{
-        f"two classes, {name}{', logistic' if logistic else ''}{f', base of {base}' if base else ''}": lambda w=which, p=positive, t=logistic, b=base: (
-            classifier(
-                6,
-                classes=2,
-                which=w,
-                positive=p,
-                transform="LOGISTIC" if t else "NONE",
-                base=(0.1, -0.3)[:b],
-            )
+        f"two classes, {name}{', logistic' if logistic else ''}, base of {base}": partial(
+            classifier,
+            6,
+            classes=2,
+            which=which,
+            positive=positive,
+            transform="LOGISTIC" if logistic else "NONE",
+            base=(0.1, -0.3)[:base],
         )
         for name, which, positive in (
             ("votes for both", lambda tree, leaf: [0, 1], True),
@@ -569,7 +570,7 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "lines between three, whole numbers": lambda: linear(3, 3, kind=INT64),
     # -- vectors
     **{
-        f"machine, {kernel}": lambda k=kernel: machine((3, 4), k)
+        f"machine, {kernel}": partial(machine, (3, 4), kernel)
         for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID")
     },
     "machine of degree 2": lambda: machine((3, 4), "POLY", degree=2.0),
@@ -588,7 +589,7 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "machine of two lines, positive": lambda: machine((), classes=2, positive=True),
     "machine of two lines, logistic": lambda: machine((), classes=2, transform="LOGISTIC"),
     **{
-        f"machine for numbers, {kernel}": lambda k=kernel: machine_regressor(6, k)
+        f"machine for numbers, {kernel}": partial(machine_regressor, 6, kernel)
         for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID")
     },
     "machine for numbers without vectors": lambda: machine_regressor(0),
@@ -601,9 +602,9 @@ CLASSICAL: Mapping[str, Callable[[], Classical]] = {
     "scaler of a vector": lambda: one(
         "Scaler", scale=[0.5] * 4, offset=[0.1] * 4, shape=[4], inputs=rows(4)[0]
     ),
-    **{f"normalizer, {norm}": lambda n=norm: one("Normalizer", norm=n) for norm in ("MAX", "L1", "L2")},
+    **{f"normalizer, {norm}": partial(one, "Normalizer", norm=norm) for norm in ("MAX", "L1", "L2")},
     **{
-        f"normalizer of doubles, {norm}": lambda n=norm: one("Normalizer", norm=n, kind=DOUBLE)
+        f"normalizer of doubles, {norm}": partial(one, "Normalizer", norm=norm, kind=DOUBLE)
         for norm in ("MAX", "L1", "L2")
     },
     "normalizer of whole numbers": lambda: one("Normalizer", norm="L2", kind=INT64),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -32,7 +31,7 @@ _RULES: dict[str, Rule] = {
 def write_out_classical(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     """Return a model whose classical operators are tensor programs, and one sentence for each kind of change.
 
-    Nested graphs are not looked into. An operator whose input or output is text stays, as does what onnxruntime itself
+    Nested graphs are not looked into. An operator whose input is text stays, as does what onnxruntime itself
     leaves undefined.
 
     Parameters

@@ -79,7 +79,7 @@ def _decoded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _default(node: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     tensor = _graphs.attribute(node, "default_tensor")
     if tensor is not None and tensor.data_type:
-        return _decoded(numpy_helper.to_array(tensor)).ravel()[0]
+        return np.asarray(_decoded(numpy_helper.to_array(tensor)).ravel()[0])
     kind = np.dtype(dtype).kind
     if kind == "O":
         return np.asarray(text(node, "default_string", "_Unused"), object)

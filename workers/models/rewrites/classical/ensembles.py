@@ -52,7 +52,7 @@ def numbers(node: Any, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an attribute that is a list of numbers, or a tensor of them."""
     tensor = _graphs.attribute(node, f"{name}_as_tensor")
     if tensor is not None and tensor.data_type:
-        return numpy_helper.to_array(tensor).ravel().astype(dtype)
+        return np.asarray(numpy_helper.to_array(tensor).ravel(), dtype)
     return np.asarray(_graphs.attribute(node, name) or [], np.float32).astype(dtype)
 
 

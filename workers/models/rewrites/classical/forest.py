@@ -1,8 +1,9 @@
 """A tree ensemble as arrays: one question for each node, whatever its file calls it.
 
-Every question becomes "is this column at most this limit?", or "below" it where all ask so: then no limit has to be
-moved to the next float. The other comparisons swap the branches. Where NaN goes to the first branch, the node asks
-a column in which NaN is minus infinity; NaN itself fails every comparison. Equality and sets have a column each.
+Every question becomes "is this column at most this limit?", or "below" it where all ask so: then no limit has
+has to be moved to the next float. The other comparisons swap the branches. Where NaN goes to the first branch, the
+node asks a column in which NaN is minus infinity; NaN itself fails every comparison. Equality and sets have a
+column each.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ class Forest:
         The most questions on a path.
     trees : bool
         No node has two parents.
+    leaves : int
+        The most of a tree; where nodes have two parents, all.
     """
 
     def __init__(self, raw: Raw) -> None:
@@ -129,6 +132,7 @@ class Forest:
         swapped |= np.isin(modes, ["BRANCH_EQ", "BRANCH_MEMBER"])
         self.yes[swapped], self.no[swapped] = self.no[swapped], self.yes[swapped]
         self.depth, self.trees = self._measured()
+        self.leaves = self._most_leaves() if self.trees else int(self.leaf.sum())
 
     def _number_members(self, raw: Raw, modes: npt.NDArray[Any]) -> None:
         start = self.features * (2 if self.lowered else 1)
@@ -159,6 +163,17 @@ class Forest:
         inner = nodes[~self.leaf[nodes]]
         children = np.concatenate([self.yes[inner], self.no[inner], self.roots])
         return depth, bool(np.bincount(children, minlength=1).max(initial=0) <= 1)
+
+    def _most_leaves(self) -> int:
+        front, tree = self.roots, np.arange(len(self.roots))
+        counts = np.zeros(len(self.roots), np.int64)
+        while front.size:
+            ends = self.leaf[front]
+            counts += np.bincount(tree[ends], minlength=len(counts))
+            front, tree = front[~ends], tree[~ends]
+            front = np.concatenate([self.yes[front], self.no[front]])
+            tree = np.concatenate([tree, tree])
+        return int(counts.max())
 
 
 def _merge_equalities(raw: Raw) -> None:

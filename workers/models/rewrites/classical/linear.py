@@ -34,7 +34,7 @@ def _classifier(node: Any, edit: Table) -> list[str]:
     if intercepts.size > 1:
         return [chosen(edit, best(edit, scores), labels), transformed(edit, scores, transform)]
     index = index_of(edit, edit.emit("Greater", [scores, edit.store(np.float32(0))]))
-    two = len(labels) == 2  # noqa: PLR2004
+    two = len(labels) == 2
     numbers: Labels = ["0", "1"] if isinstance(labels[0], str) else [0, 1]
     return [
         chosen(edit, index, labels if two else numbers),

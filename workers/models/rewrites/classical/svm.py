@@ -26,15 +26,15 @@ __all__ = ["RULES"]
 
 _TWO = 2
 _CUBE = 3
-# Wherever the probability of two classes lies, onnxruntime's search for it ends after this many steps: all float32
-# were tried.
+# Wherever the probability of two classes lies, onnxruntime's search for it ends after at most as many steps:
+# 130,000 float32 between its ends were tried.
 _SWEEPS = 2
 # As it writes them.
 _EDGE = np.float32(1e-7)
 _ENOUGH = np.float32(0.005) / np.float32(_TWO)
 
 
-def _number(edit: Table, value: float) -> str:
+def _number(edit: Table, value: float | np.float32) -> str:
     return edit.store(np.float32(value))
 
 
@@ -43,7 +43,7 @@ def _kernel(node: Any, edit: Table, rows: str, vectors: npt.NDArray[np.float32],
     given = floats(node, "kernel_params")
     gamma, coef0, degree = given[:3] if given.size else np.zeros(3, np.float32)
     if kind == "RBF":
-        # The difference itself: by the squares of both and their product, near ones would be lost in rounding.
+        # The difference itself: by the squares of both, what is near would be lost in rounding.
         column = edit.reshape(rows, [-1, 1, vectors.shape[1]])
         apart = edit.emit("Sub", [column, edit.store(vectors[None])])
         squared = edit.reduce("ReduceSum", edit.emit("Mul", [apart, apart]), 2, keep=False)
@@ -161,7 +161,7 @@ def _votes(edit: Table, first: str, classes: int, pairs: Sequence[tuple[int, int
 
 
 def _probabilities(node: Any, edit: Table, score: str) -> str:
-    """Return the probabilities of two classes, with onnxruntime's steps towards them (Wu, Lin and Weng 2004)."""
+    """Return the probabilities of two classes, by onnxruntime's steps to them (Wu, Lin and Weng 2004)."""
     one, half = _number(edit, 1), _number(edit, 0.5)
     a, b = floats(node, "prob_a")[0], floats(node, "prob_b")[0]
     value = edit.emit("Add", [edit.emit("Mul", [score, _number(edit, a)]), _number(edit, b)])
@@ -188,8 +188,8 @@ def _remainder(
 ) -> list[str]:
     """Leave the probabilities of more than two classes, a search of up to 100 steps, to onnxruntime.
 
-    What is left is the smallest machine whose scores of pairs are its inputs: one support vector for each, a row of the
-    unit matrix.
+    What is left is the smallest machine whose scores of pairs are its inputs: one support vector for each, a
+    row of the unit matrix.
     """
     classes = len(labels)
     coefficients = np.zeros((classes - 1, len(pairs)), np.float32)

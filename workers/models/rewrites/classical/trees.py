@@ -176,8 +176,8 @@ def _classifier(node: Any, edit: Table) -> list[str]:
 def _summed(edit: Table, rows: str, forest: Forest, values: npt.NDArray[Any]) -> str:
     """Return the sums over the trees.
 
-    In double, since two classes with equal votes must come out equal in whatever order they are added: the first
-    wins. Casting back rounds as often as not where onnxruntime's float32 sum does.
+    In double, since two classes with equal votes must come out equal in whatever order a kernel adds them: of
+    equal ones the first wins, and forests whose leaves are pure tie often.
     """
     reached, axis = _reached(edit, rows, forest, values)
     if values.dtype == np.float64:
