@@ -28,7 +28,7 @@ from tests.kit.classical_models import (
 from workers.clients import EngineClient
 from workers.messages import DeviceInfo, RecordChoice
 from workers.models import compare, prepare, run_reference
-from workers.models.rewrites.classical import write_out_classical
+from workers.models.rewrites.classical import apply, write_out_classical
 
 Save = Callable[[onnx.ModelProto], Path]
 
@@ -236,3 +236,18 @@ def test_labels_of_numbers_stay_in_the_tuned_part(save: Save) -> None:
     got = run_reference(prepared.onnx, classical.inputs, 1)
     assert_same(got, outputs(classical.model, classical.inputs))
     assert INT64 in {value.type.tensor_type.elem_type for value in classical.model.graph.output}
+
+
+def test_a_rule_that_computes_something_else_is_found_and_its_model_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classical = regressor(5, 3)
+    right = apply._RULES["TreeEnsembleRegressor"]
+
+    def wrong(node: Any, edit: Any) -> Any:
+        return [edit.emit("Neg", right(node, edit))]
+
+    monkeypatch.setitem(apply._RULES, "TreeEnsembleRegressor", wrong)
+    written, changes = write_out_classical(classical.model)
+    assert written is classical.model
+    assert any("computed something else: output 'y' differs" in change for change in changes)

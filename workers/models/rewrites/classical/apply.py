@@ -11,6 +11,7 @@ from onnx import helper
 
 from workers.models import _graphs
 from workers.models.rewrites.classical import codes, features, linear, svm, trees
+from workers.models.rewrites.classical.checked import difference
 from workers.models.rewrites.classical.opsets import NEEDED, raised
 from workers.models.rewrites.classical.table import DOMAIN, Left, Table
 
@@ -55,6 +56,11 @@ def write_out_classical(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[s
         kept = [one for one in written.opset_import if one.domain != DOMAIN]
         del written.opset_import[:]
         written.opset_import.extend(kept)
+    apart = difference(model, written) if counts else ""
+    if apart:
+        return model, [
+            f"left operators of {DOMAIN}: written as tensor programs they computed something else: {apart}"
+        ]
     changes = []
     if before < NEEDED and counts:
         changes.append(f"took its standard operators as those of opset {NEEDED}, not {before}")
