@@ -1,9 +1,9 @@
 """A tree ensemble as arrays: one question for each node, whatever its file calls it.
 
 Every question becomes "is this column at most this limit?", or "below" it where all ask so: then no limit
-has to be moved to the next float. The other comparisons swap the branches. Where NaN goes to the first branch,
-the node asks a column in which NaN is minus infinity; NaN itself fails every comparison. Equality and sets have
-a column each.
+has to be moved to the next float. The other comparisons swap the branches. Where NaN goes to the first
+branch, the node asks a column in which NaN is minus infinity; NaN itself fails every comparison. Equality
+and sets have a column each.
 """
 
 from __future__ import annotations
