@@ -94,6 +94,8 @@ def facts_of(name: str, value: Array) -> OutputFacts:
     """Describe an output."""
     import numpy as np
 
+    # Maps, as ZipMap makes them, come as a list.
+    value = np.asanyarray(value)
     least = mean = largest = None
     if value.size and value.dtype.kind in "biuf":
         wide = value.astype(np.float64)
