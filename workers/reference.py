@@ -15,7 +15,7 @@ from workers.messages import Array, ModelRun, ModelTiming, PreparedModel, Tensor
 from workers.process.host import stage
 
 if TYPE_CHECKING:
-    from workers.models import OutputDifference
+    from workers.models import OriginalCheck, OutputDifference
 
 __all__ = ["ENGINE", "Reference"]
 
@@ -26,13 +26,15 @@ _WORDS = 300
 class Reference:
     """onnxruntime and the model preparation behind plain calls."""
 
-    def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
+    def prepare(
+        self, path: str, shapes: Mapping[str, tuple[int, ...]], folder: str | None = None
+    ) -> PreparedModel:
         """Make an ONNX file ready for an engine; see :func:`workers.models.prepare`."""
         from workers.models import prepare
 
         stage(f"preparing {pathlib.Path(path).name}")
         try:
-            return prepare(path, shapes)
+            return prepare(path, shapes, folder)
         except TunefleetError as error:
             if "\n" not in str(error):
                 raise
@@ -87,6 +89,18 @@ class Reference:
 
         names = [spec.name for spec in model.outputs]
         return judge(model.onnx, inputs, outputs, reference, names)
+
+    def check_original(
+        self,
+        path: str,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        threads: int,
+    ) -> OriginalCheck:
+        """Compare outputs with what a file makes of the inputs; see :func:`workers.models.check_original`."""
+        from workers.models import check_original
+
+        return check_original(path, inputs, outputs, threads)
 
     def expose(self, model: PreparedModel) -> PreparedModel:
         """Have a model show all it computes on the way; see :func:`workers.models.expose`."""

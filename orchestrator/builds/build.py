@@ -12,6 +12,7 @@ from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.label import Label, labelled
+from orchestrator.builds.params import require_weights_inside, write_params
 from orchestrator.builds.rest import RestTimes, rest_label, rest_path, rest_times
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.targets import resolve_boards
@@ -111,6 +112,8 @@ def build_model(
     weights = None if params is None else writable(params, read=[request.path])
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
+    if weights is None:
+        require_weights_inside(model.prepared)
 
     def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel]:
         if require_complete and coverage.missing:
@@ -162,8 +165,7 @@ def build_model(
         write(rest, prepared.rest.onnx)
     write(library, labelled(compiled.library, label))
     if weights is not None:
-        assert compiled.params is not None
-        write(weights, compiled.params)
+        write_params(weights, compiled)
     return BuildReport(
         model.prepared.name,
         library,

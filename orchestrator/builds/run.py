@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.arrays import OutputFacts, archive_of, bytes_of, facts_of, given_inputs, listed
 from orchestrator.builds.label import Label, read_label
+from orchestrator.builds.params import read_params
 from orchestrator.builds.rest import read_rest, run_rest
 from orchestrator.devices.boards import find_board
 from orchestrator.errors import TargetError, UsageError
@@ -20,6 +21,8 @@ from workers.messages import CompiledModel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from workers.models import OutputDifference
 
     Array = npt.NDArray[Any]
 
@@ -143,7 +146,7 @@ def run_library(
         raise UsageError(f"the weights of {path.name} are in a file of their own: name it with --params")
     if params is not None and not label.params_beside:
         raise UsageError(f"the weights of {path.name} are inside it: leave --params out")
-    weights = None if params is None else bytes_of(params)
+    weights, weights_file = (None, "") if params is None else read_params(params)
     given = given_inputs(label, inputs or {}, archive)
     say("looking for the target")
     info = tools.resolve_target(label.target)
@@ -157,7 +160,7 @@ def run_library(
     values = {spec.name: given.get(spec.name, drawn[spec.name]) for spec in label.all_inputs}
     taken = {spec.name: values[spec.name] for spec in label.inputs}
     say(f"running {path.name}" + (f" on {device}" if device else ""))
-    compiled = CompiledModel(bytes_of(path), weights, (), ())
+    compiled = CompiledModel(bytes_of(path), weights, (), (), weights_file)
     run = tools.run(compiled, taken, label.target, repeats=repeats, number=number, endpoint=endpoint)
     found = None
     if check is not None:
@@ -192,6 +195,13 @@ def _checked(
     outputs: Sequence[Array],
     threads: int,
 ) -> Check:
+    # Of a model that was cut the file has no such outputs. Otherwise it is run as it is, and not prepared.
+    if label.rest is None:
+        named = {spec.name: value for spec, value in zip(label.outputs, outputs, strict=True)}
+        found = tools.check_original(str(path), inputs, named, threads)
+        if found.difference is not None and found.difference.ok:
+            return _check(path, label, found.sha256, found.difference)
+    # Double precision may know better, and reads the prepared model where it can't read the file's.
     model = tools.prepare(str(path), {spec.name: spec.shape for spec in label.all_inputs})
     if model.inputs != label.inputs or [o.name for o in model.outputs] != [o.name for o in label.outputs]:
         raise UsageError(
@@ -201,9 +211,13 @@ def _checked(
         )
     taken = {spec.name: inputs[spec.name] for spec in label.inputs}
     difference = tools.judge(model, taken, outputs, tools.reference_run(model, taken, threads))
+    return _check(path, label, model.sha256, difference)
+
+
+def _check(path: pathlib.Path, label: Label, sha256: str, difference: OutputDifference) -> Check:
     return Check(
         path=str(path),
-        same_model=model.sha256 == label.model_sha256,
+        same_model=sha256 == label.model_sha256,
         agree=difference.ok,
         reason=difference.reason,
         remark=difference.remark,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from orchestrator.toolbox.engine import EngineTools
+from orchestrator.toolbox.scratch import Scratch
 from workers.actors import BuildActor, MeasureActor
 from workers.clients import ReferenceClient, ToolchainClient
 from workers.messages import Array, PreparedModel
@@ -25,6 +28,7 @@ class Toolbox(EngineTools, ReferenceClient):
         self.engine = engine
         self._reference = EngineProcess("workers.reference", "model")
         self._others: list[BuildActor | MeasureActor] = []
+        self._scratch = Scratch()
 
     def process_of(self, role: str) -> EngineProcess:
         """Return the reference's process for what it is asked, and the engine's for the rest."""
@@ -40,6 +44,7 @@ class Toolbox(EngineTools, ReferenceClient):
         """End both processes, also where something waits for them: it fails with EngineLostError."""
         for one in (self.process, self._reference, *self._others):
             one.stop()
+        self._scratch.remove()
 
     def take_along(self, *others: BuildActor | MeasureActor) -> None:
         """Have others that work at the same thing stand still, go on and end with these."""
@@ -54,6 +59,10 @@ class Toolbox(EngineTools, ReferenceClient):
         """Let them go on."""
         for one in (self.process, self._reference, *self._others):
             one.resume()
+
+    def prepare(self, path: str, shapes: Mapping[str, tuple[int, ...]]) -> PreparedModel:
+        """Make an ONNX file ready for the engine, for as long as these processes run."""
+        return self.prepare_in(path, shapes, self._scratch.folder())
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the engine's and the reference's libraries."""

@@ -22,7 +22,7 @@ def _all_cores(
 class ReferenceClient(Client):
     """See :class:`workers.reference.Reference`."""
 
-    prepare = ask(Reference.prepare, limits.PREPARE)
+    prepare_in = ask(Reference.prepare, limits.PREPARE)
     random_inputs = ask(Reference.random_inputs, limits.ASK)
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
@@ -30,6 +30,7 @@ class ReferenceClient(Client):
     judge = ask(Reference.judge, limits.RUN)
     tolerance = ask(Reference.tolerance, limits.ASK)
     compare = ask(Reference.compare, limits.RUN)
+    check_original = ask(Reference.check_original, limits.PREPARE)
     expose = ask(Reference.expose, limits.PREPARE)
     maker_of = ask(Reference.maker_of, limits.ASK)
     reference_versions = ask(Reference.reference_versions, limits.ASK)

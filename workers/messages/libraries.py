@@ -40,6 +40,8 @@ class CompiledModel:
         The shared library.
     params : bytes or None
         The weights as an ``.npz`` archive, where they were asked for beside the library.
+    params_file : str
+        A file of this machine that holds that archive instead, where it is too large to be sent around.
     tuned : tuple of str
         Hashes of the workloads for which a record was applied.
     untuned : tuple of str
@@ -50,6 +52,7 @@ class CompiledModel:
     params: bytes | None
     tuned: tuple[str, ...]
     untuned: tuple[str, ...]
+    params_file: str = ""
 
 
 @dataclass(frozen=True)

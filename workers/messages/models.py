@@ -72,7 +72,7 @@ class PreparedModel:
     name : str
         The file's stem.
     onnx : bytes
-        The prepared model, weights inside, all input dimensions fixed.
+        The prepared model, all input dimensions fixed.
     inputs, outputs : tuple of TensorSpec
     changes : tuple of str
         One sentence for every change made to the original, for people.
@@ -80,6 +80,10 @@ class PreparedModel:
         Which the engine is to give the activations; ``auto`` leaves it to the engine.
     rest : Rest or None
         What comes behind all that is here, where the model was cut; `outputs` are then what was cut.
+    weights : str
+        The file of this machine that holds the large ones of its weights, which `onnx` names as external
+        data, see :mod:`workers.enginekit.weights`; empty where all are in `onnx`. It lasts as long as the
+        toolbox that prepared the model.
     """
 
     sha256: str
@@ -90,6 +94,7 @@ class PreparedModel:
     changes: tuple[str, ...] = ()
     layout: str = "auto"
     rest: Rest | None = None
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._exact import judge
 from workers.models._expose import expose, maker_of
 from workers.models._inputs import random_inputs
+from workers.models._original import OriginalCheck, check_original
 from workers.models._prepare import input_specs, prepare
 from workers.models._reference import run_reference, time_reference
 from workers.models._shapes import DeclaredInput, parse_input_shape
@@ -14,7 +15,9 @@ from workers.models._weights import with_random_weights
 
 __all__ = [
     "DeclaredInput",
+    "OriginalCheck",
     "OutputDifference",
+    "check_original",
     "compare",
     "expose",
     "input_specs",

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from workers.errors import ModelError
 from workers.messages import Rest, TensorSpec
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
 from workers.models._reference import open_session, run_session
 from workers.models.rewrites import microsoft
 
@@ -141,6 +141,7 @@ class Parts:
             specs.append(
                 TensorSpec(value.name, shape, helper.tensor_dtype_to_np_dtype(tensor.elem_type).name)
             )
+        _mapped.fill(model.graph.initializer)
         data = model.SerializeToString(deterministic=True)
         return Rest(data, tuple(specs), self.outputs, self.cut_at)
 

@@ -14,6 +14,7 @@ from onnx import AttributeProto, GraphProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from workers.models import _mapped
 from workers.models._compare import OutputDifference, compare, tolerance
 
 __all__ = ["judge", "run_exact"]
@@ -23,6 +24,8 @@ __all__ = ["judge", "run_exact"]
 _MARGIN = 2.0
 # Where the reference itself seems farther off than this, it is the evaluation here that is not to be trusted.
 _CREDIBLE = 2e-2
+# Doubled, and once more where they are read, they have to fit into memory.
+_MOST_WEIGHTS = 1 << 30
 
 
 class GlobalMaxPool(OpRun):  # type: ignore[misc]
@@ -43,7 +46,11 @@ def run_exact(data: bytes, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.N
         Whatever onnx's reference evaluator raises.
     """
     model = onnx.load_from_string(data)
+    weights = sum(_mapped.array(tensor).nbytes for tensor in _mapped.outside(model))
+    if weights > _MOST_WEIGHTS:
+        raise ValueError(f"{weights} bytes of weights are too many to double")
     _widen(model.graph)
+    _mapped.fill(model.graph.initializer)
     feeds = {name: value.astype(_wide(value.dtype)) for name, value in inputs.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -108,7 +115,7 @@ def _wide(dtype: npt.DTypeLike) -> npt.DTypeLike:
 def _widened(tensor: TensorProto) -> TensorProto:
     if tensor.data_type != TensorProto.FLOAT:
         return tensor
-    return numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
+    return numpy_helper.from_array(_mapped.array(tensor).astype(np.float64), tensor.name)
 
 
 def _widen(graph: GraphProto) -> None:

@@ -9,7 +9,7 @@ import onnx
 import onnx.version_converter
 from onnx import helper, numpy_helper
 
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
 
 __all__ = ["is_old", "raised"]
 
@@ -34,8 +34,7 @@ def raised(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
     version = _graphs.opset(model)
     if not is_old(model):
         return model, []
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
+    copied = _mapped.with_weights_as_inputs(model)
     resized = {
         node.output[0]: _graphs.attribute(node, "mode", b"nearest")
         for node in _graphs.nodes(copied)
@@ -47,6 +46,7 @@ def raised(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]]:
         newer = onnx.version_converter.convert_version(copied, _READ_RIGHT)
     except Exception:  # it raises what it likes, and there is the old form to go on with
         return model, []
+    _mapped.with_weights_back(newer, model)
     for node in _graphs.nodes(newer):
         if version < 11 and node.op_type == "Resize" and node.output[0] in resized:
             del node.attribute[:]

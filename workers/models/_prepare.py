@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 from onnx import helper
 
 from workers.errors import ModelError
 from workers.messages import PreparedModel, TensorSpec
-from workers.models import _graphs, _shapes
+from workers.models import _graphs, _mapped, _shapes
 from workers.models._cut import CutError, Parts, cut, cut_sentence
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
@@ -24,6 +24,7 @@ from workers.models._opset import is_old, raised
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line, without_kernel
 from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
+from workers.models._settle import settle
 from workers.models._simplify import SIMPLIFIERS, Simplifier
 from workers.models._sums import split_sums
 from workers.models._verify import Expectation
@@ -32,7 +33,7 @@ from workers.models.rewrites.branches import split_choices
 from workers.models.rewrites.classical import write_out_classical
 from workers.models.rewrites.functions import inline_functions
 
-__all__ = ["input_specs", "prepare"]
+__all__ = ["fixed", "input_specs", "prepare"]
 
 _NO_SHAPES: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
@@ -90,6 +91,34 @@ def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
     return _shapes.declared_inputs(model)
 
 
+class Fixed(NamedTuple):
+    """A model as its file has it, with sizes for its inputs.
+
+    Attributes
+    ----------
+    declared : dict of str to DeclaredInput
+        The inputs as the file declares them.
+    solved : mapping of str to tuple of int
+        Their sizes.
+    """
+
+    model: onnx.ModelProto
+    sha256: str
+    changes: list[str]
+    declared: dict[str, _shapes.DeclaredInput]
+    solved: Mapping[str, tuple[int, ...]]
+
+
+def fixed(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Fixed:
+    """Read a model and fix the shapes of its inputs; see :func:`prepare` for what is raised."""
+    model, sha256, changes = _load(file)
+    solved = _shapes.solve_shapes(model, shapes, file)
+    declared = {one.name: one for one in _shapes.declared_inputs(model)}
+    changes += _shapes.fix_shapes(model, solved)
+    model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
+    return Fixed(model, sha256, changes, declared, solved)
+
+
 def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
     dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
     return TensorSpec(name=value.name, shape=shape, dtype=dtype)
@@ -142,13 +171,18 @@ def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _rewrite(
-    original: onnx.ModelProto, simplifier: Simplifier, newer: bool, expected: Expectation, path: Path
+    original: onnx.ModelProto,
+    simplifier: Simplifier,
+    newer: bool,
+    expected: Expectation,
+    path: Path,
+    store: _mapped.Store,
 ) -> tuple[onnx.ModelProto, list[str]]:
     tool, simplify = simplifier
     before = _graphs.operator_counts(original)
     model = copy.deepcopy(original)
     drop_dropout(model)
-    model = simplify(model)
+    model = simplify(model, store)
     after = _graphs.operator_counts(model)
     lifted: list[str] = []
     if newer:
@@ -156,18 +190,18 @@ def _rewrite(
         model, lifted = raised(model)
     unrolled = unroll_recurrent(model, path)
     if unrolled or lifted:
-        model = simplify(model)
+        model = simplify(model, store)
     model, chosen = split_choices(model)
     model, rewritten = rewrite(model)
     rewritten = chosen + rewritten
     if rewritten:
-        model = simplify(model)
+        model = simplify(model, store)
     _refuse_control(model, path)
     summed = split_sums(model)
     model = _tidy(model, original)
     _fix_outputs(model, expected.shapes, path)
     model = _graphs.infer_shapes(model)
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(_mapped.with_weights_as_inputs(model))
 
     changes = []
     leftovers = [f"{before[op] - after[op]} {op}" for op in ("Dropout", "Identity") if before[op] > after[op]]
@@ -183,8 +217,8 @@ def _rewrite(
 
 
 def _simplified(
-    original: onnx.ModelProto, expected: Expectation, path: Path
-) -> tuple[bytes, onnx.ModelProto, list[str]]:
+    original: onnx.ModelProto, expected: Expectation, path: Path, store: _mapped.Store
+) -> tuple[onnx.ModelProto, list[str]]:
     """The first rewriting that computes what the original does."""
     faults = []
     refusals = []
@@ -193,9 +227,8 @@ def _simplified(
     ways = [(simplifier, newer) for simplifier in SIMPLIFIERS for newer in ages]
     for simplifier, newer in ways:
         try:
-            model, changes = _rewrite(original, simplifier, newer, expected, path)
-            data = model.SerializeToString(deterministic=True)
-            found = expected.difference(data)
+            model, changes = _rewrite(original, simplifier, newer, expected, path, store)
+            found = expected.difference(model)
         except ModelError as error:
             refusals.append(error)
         # Anything: these tools raise whatever their internals do.
@@ -203,7 +236,7 @@ def _simplified(
             faults.append(f"{simplifier[0]} failed: {type(error).__name__}: {first_line(error)}")
         else:
             if found.ok:
-                return data, model, changes
+                return model, changes
             faults.append(f"simplified by {simplifier[0]}, output '{found.worst_name}' {found.reason}")
     if refusals:
         raise refusals[0]
@@ -236,7 +269,9 @@ def _in_standard_operators(
 
 
 def prepare(
-    path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES
+    path: str | os.PathLike[str],
+    shapes: Mapping[str, tuple[int, ...]] = _NO_SHAPES,
+    folder: str | os.PathLike[str] | None = None,
 ) -> PreparedModel:
     """Make a model ready for an engine's frontend.
 
@@ -252,6 +287,9 @@ def prepare(
         Full shapes of inputs by name. Required where an input has dynamic dimensions; may change dimensions
         that the file declares fixed, if the model works so: exporters often write down the sizes they
         happened to trace.
+    folder : path, optional
+        Where the weights go that the prepared model names instead of holding them; it has to be there as long
+        as that is used. Without one, all are inside.
 
     Returns
     -------
@@ -266,13 +304,10 @@ def prepare(
         outputs.
     """
     file = Path(path)
-    model, sha256, changes = _load(file)
-    solved = _shapes.solve_shapes(model, shapes, file)
-    declared = {one.name: one for one in _shapes.declared_inputs(model)}
-    changes += _shapes.fix_shapes(model, solved)
-    model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
+    model, sha256, changes, declared, solved = fixed(file, shapes)
     try:
-        done = _prepared(model, solved, file)
+        with _mapped.Store(folder) as store:
+            done = _prepared(model, solved, file, store)
     except _DoesNotRunError as error:
         contradicted = [
             f"; --input-shape changed input '{name}' from {one} to {_shapes.shape_text(solved[name])}"
@@ -287,13 +322,15 @@ class _DoesNotRunError(ModelError):
     """onnxruntime can't run the original."""
 
 
-def _prepared(model: onnx.ModelProto, solved: Mapping[str, tuple[int, ...]], path: Path) -> PreparedModel:
+def _prepared(
+    model: onnx.ModelProto, solved: Mapping[str, tuple[int, ...]], path: Path, store: _mapped.Store
+) -> PreparedModel:
     """Prepare what of a model can be tuned; where that fails at an operator, what comes before it."""
     parts = cut(model, path)
     cut_off: set[str] = set()
     while True:
         try:
-            return _part(parts, solved, path)
+            return _part(parts, solved, path, store)
         except CutError as error:
             known = {name for node in parts.before.graph.node for name in node.output}
             if not error.outputs & known:
@@ -305,7 +342,9 @@ def _prepared(model: onnx.ModelProto, solved: Mapping[str, tuple[int, ...]], pat
                 raise error from None
 
 
-def _part(parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path) -> PreparedModel:
+def _part(
+    parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path, store: _mapped.Store
+) -> PreparedModel:
     model = parts.before
     refuse_unsupported(model, path)
     inputs = tuple(_spec(value, solved[value.name]) for value in model.graph.input)
@@ -313,15 +352,18 @@ def _part(parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path) -> Pr
         model, expected, written = _in_standard_operators(model, inputs, path)
     except ModelError as error:
         raise _DoesNotRunError(str(error)) from None
-    data, prepared, changes = _simplified(model, expected, path)
+    _mapped.put_outside(model, store)
+    prepared, changes = _simplified(model, expected, path, store)
     outputs = tuple(_spec(v, shape) for v, shape in zip(prepared.graph.output, expected.shapes, strict=True))
     rest = parts.rest({spec.name: spec.shape for spec in outputs})
+    weights = settle(prepared, path, store.kept_in)
     return PreparedModel(
         sha256="",
         name=path.stem,
-        onnx=data,
+        onnx=prepared.SerializeToString(deterministic=True),
         inputs=expected.inputs,
         outputs=outputs,
         changes=((cut_sentence(rest.cut_at),) if rest else ()) + tuple(written + changes),
         rest=rest,
+        weights=weights,
     )

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
+import onnx
 import onnxruntime
 
 from workers.errors import ModelError
 from workers.messages import ModelTiming
+from workers.models import _mapped
 
 __all__ = [
     "first_line",
@@ -19,6 +21,7 @@ __all__ = [
     "run_reference",
     "run_session",
     "time_reference",
+    "with_weights",
     "without_kernel",
 ]
 
@@ -43,11 +46,30 @@ def first_line(error: Exception) -> str:
     return text.removeprefix("[ONNXRuntimeError] : ")
 
 
-def open_session(onnx: bytes, threads: int, *, optimize: bool = True, exact: bool = False) -> Any:
+def with_weights(options: Any, model: onnx.ModelProto) -> list[Any]:
+    """Have a session take the tensors of a model that name their place from there, as they are mapped.
+
+    Returns
+    -------
+    list
+        The tensors, to be kept as long as the session.
+    """
+    tensors = list(_mapped.outside(model))
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(_mapped.array(tensor)) for tensor in tensors]
+    if values:
+        options.add_external_initializers([tensor.name for tensor in tensors], values)
+    return values
+
+
+def open_session(
+    model: bytes | onnx.ModelProto, threads: int, *, optimize: bool = True, exact: bool = False
+) -> Any:
     """An inference session on the CPU that runs one operator after the other.
 
     Parameters
     ----------
+    model : bytes or onnx.ModelProto
+        Large tensors may name their place.
     exact : bool, optional
         Where the CPU has no dot products of bytes (VNNI), onnxruntime multiplies unsigned by signed ones with
         an instruction that saturates, and is wrong by some steps. Its setting against that costs time, and
@@ -63,23 +85,28 @@ def open_session(onnx: bytes, threads: int, *, optimize: bool = True, exact: boo
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
-    products = exact and any(name in onnx for name in _PRODUCTS_OF_BYTES)
+    parsed = onnx.load_from_string(model) if isinstance(model, bytes) else model
+    data = model if isinstance(model, bytes) else model.SerializeToString()
+    kept = with_weights(options, parsed)
+    products = exact and any(name in data for name in _PRODUCTS_OF_BYTES)
     if products:
         options.add_session_config_entry("session.x64quantprecision", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     elif not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     # Its exceptions share no base class below Exception.
     except Exception as error:
         raise ModelError(f"onnxruntime can't load the model: {first_line(error)}") from None
+    session.weights_kept_for_it = kept
+    return session
 
 
-def loads(onnx: bytes) -> bool:
+def loads(model: onnx.ModelProto) -> bool:
     """Say whether onnxruntime takes a model as it is."""
     try:
-        open_session(onnx, 1, optimize=False)
+        open_session(model, 1, optimize=False)
     except ModelError:
         return False
     return True

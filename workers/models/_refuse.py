@@ -10,7 +10,7 @@ from typing import Any
 import onnx
 
 from workers.errors import ModelError
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
 from workers.models._reference import loads
 from workers.models.rewrites import microsoft
 
@@ -169,13 +169,13 @@ def check_valid(model: onnx.ModelProto, path: Path) -> list[str]:
     if not model.graph.node:
         raise ModelError(f"{path} holds no operators; it may be cut off")
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(_mapped.with_weights_as_inputs(model))
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().splitlines()[0]
         original = onnx.ModelProto()
         original.CopyFrom(model)
         microsoft.as_onnxruntime_has_it(original)
-        if not loads(original.SerializeToString()):
+        if not loads(original):
             raise ModelError(f"{path} is not a valid ONNX model: {reason}") from None
         return [f"taken as onnxruntime takes it, though the ONNX checker says: {reason}"]
     return []

@@ -8,36 +8,33 @@ from pathlib import Path
 
 import onnx
 import onnxruntime
-import onnxslim
 
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
+from workers.models._reference import with_weights
+from workers.models._slim import slim
 
 __all__ = ["SIMPLIFIERS", "Simplifier"]
 
 
-def _with_onnxslim(model: onnx.ModelProto) -> onnx.ModelProto:
-    # It works on the model it is given.
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return onnxslim.slim(copy)
-
-
-def _with_onnxruntime(model: onnx.ModelProto) -> onnx.ModelProto:
+def _with_onnxruntime(model: onnx.ModelProto, store: _mapped.Store) -> onnx.ModelProto:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 4
+    kept = with_weights(options, model)
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "model.onnx"
         options.optimized_model_filepath = str(saved)
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        del kept
         simplified = onnx.load(saved)
+    _mapped.put_outside(simplified, store)
     foreign = sorted({n.domain for n in _graphs.nodes(simplified)} - set(_graphs.STANDARD_DOMAINS))
     if foreign:
         raise ValueError(f"onnxruntime wrote operators of {', '.join(foreign)}")
     return simplified
 
 
-Simplifier = tuple[str, Callable[[onnx.ModelProto], onnx.ModelProto]]
+Simplifier = tuple[str, Callable[[onnx.ModelProto, _mapped.Store], onnx.ModelProto]]
 
 # Tried in this order; the next only where the one before fails or changes the outputs.
 #
@@ -46,6 +43,6 @@ Simplifier = tuple[str, Callable[[onnx.ModelProto], onnx.ModelProto]]
 # casts, and GroupNormalization is taken apart, which would be tuned so. onnxsim leaves an If with a constant
 # condition in place (its issue 275), and wrote an invalid model for a voice detector that has one.
 SIMPLIFIERS: tuple[Simplifier, ...] = (
-    ("onnxslim", _with_onnxslim),
+    ("onnxslim", slim),
     ("onnxruntime", _with_onnxruntime),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -68,9 +69,9 @@ def _compared_constants(model: onnx.ModelProto) -> list[int]:
     found: list[int] = []
     for node in model.graph.node:
         for name in node.input if node.op_type == "Equal" else ():
-            if name in constants:
+            if name in constants and math.prod(constants[name].dims) == 1:
                 values = numpy_helper.to_array(constants[name])
-                if values.size == 1 and values.dtype.kind in "iu":
+                if values.dtype.kind in "iu":
                     found.append(int(values.item()))
     return list(dict.fromkeys(found))[:_MAX_PROBES]
 
@@ -116,7 +117,7 @@ class Expectation:
         self._cases: list[tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]] = []
         try:
             # As written: an optimizing session would share its rewrites with the simplifier under test.
-            session = open_session(model.SerializeToString(), 1, optimize=False, exact=True)
+            session = open_session(model, 1, optimize=False, exact=True)
         except ModelError as error:
             raise ModelError(
                 f"{path}: the model as given doesn't work with these input shapes: {error}"
@@ -132,7 +133,7 @@ class Expectation:
         """Shapes of the outputs in the first run."""
         return [tuple(output.shape) for output in self._cases[0][1]]
 
-    def difference(self, prepared: bytes) -> OutputDifference:
+    def difference(self, prepared: onnx.ModelProto) -> OutputDifference:
         """How far a prepared model is from the original: the worst of all draws.
 
         Raises

@@ -20,6 +20,7 @@ from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
+from workers.enginekit.weights import fill
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.targets import cores_of, parse_target
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
@@ -58,6 +59,7 @@ def import_model(model: PreparedModel) -> tuple[tvm.IRModule, dict[str, Any]]:
     """
     stage("importing the model into TVM")
     graph = onnx.load_from_string(model.onnx)
+    fill(graph.graph.initializer)
     shapes = {spec.name: spec.shape for spec in model.inputs}
     try:
         module, params = relay.frontend.from_onnx(graph, shapes, freeze_params=True)

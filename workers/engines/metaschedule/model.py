@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 import re
@@ -17,15 +16,16 @@ from tvm import relax, te
 from tvm.ir import GenericConst, IRModule
 from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
 from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
-from tvm.relax.frontend.onnx import from_onnx
 from tvm.s_tir import SBlockRealize, dlight
 from tvm.support.cc import cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc, SeqStmt
 
+from workers.enginekit.archives import archived, opened, too_large_for_a_library
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
+from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.functions import with_polynomials
@@ -124,12 +124,8 @@ def compile_model(
         path = pathlib.Path(folder) / "model.so"
         executable.export_library(str(path), **packing(target), **linked)
         library = path.read_bytes()
-    archive = None
-    if params is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, **params)
-        archive = buffer.getvalue()
-    return CompiledModel(library, archive, tuned, untuned)
+    archive, file = (None, "") if params is None else archived(params, model)
+    return CompiledModel(library, archive, tuned, untuned, file)
 
 
 def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
@@ -138,8 +134,7 @@ def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
 
 
 def run_model(
-    library: bytes,
-    params: bytes | None,
+    compiled: CompiledModel,
     inputs: Mapping[str, Array],
     target: Target,
     repeats: int,
@@ -150,7 +145,7 @@ def run_model(
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / "model.so"
-        path.write_bytes(library)
+        path.write_bytes(compiled.library)
         if endpoint is None:
             device, module = tvm.device(kind, 0), tvm.runtime.load_module(str(path))
         else:
@@ -161,8 +156,9 @@ def run_model(
             module = session.load_module(path.name)
     machine = relax.VirtualMachine(module, device)
     arguments = [tvm.runtime.tensor(value, device) for value in inputs.values()]
+    params = opened(compiled)
     if params is not None:
-        with np.load(io.BytesIO(params)) as archive:
+        with params, np.load(params) as archive:
             arguments += [tvm.runtime.tensor(archive[f"p{i}"], device) for i in range(len(archive.files))]
     stage("running the model")
     called: tuple[Any, ...] = ("main", *arguments)
@@ -204,7 +200,7 @@ def _imported(model: PreparedModel) -> IRModule:
     stage("importing the model into TVM")
     graph = onnx.load_from_string(model.onnx)
     try:
-        return from_onnx(graph, keep_params_in_input=False)
+        return frontend.imported(graph)
     except Exception as error:  # the frontend raises what it likes
         raise ModelError(
             f"TVM's ONNX frontend refused {model.name} at {_refused_at(error, graph)}: "
@@ -415,8 +411,9 @@ class MetaScheduleModel:
     def compile(
         self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False
     ) -> CompiledModel:
-        """Compile a model."""
-        return compile_model(model, parse_target(target), choice.records, params_beside=params_beside)
+        """Compile a model; weights that no library holds are beside it in any case."""
+        beside = params_beside or too_large_for_a_library(model)
+        return compile_model(model, parse_target(target), choice.records, params_beside=beside)
 
     def run(
         self,
@@ -434,4 +431,4 @@ class MetaScheduleModel:
             os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
         if parsed.kind.name == "cuda":
             use_compiler()
-        return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)
+        return run_model(compiled, inputs, parsed, repeats, number, endpoint)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import helper, numpy_helper
 
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
 
 __all__ = ["Edit"]
 
@@ -66,7 +66,7 @@ class Edit:
     def constant(self, name: str) -> npt.NDArray[Any] | None:
         """Return a value that depends on no input, or None. An input that is left out is None as well."""
         tensor = self._constants.get(name) if name else None
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        return None if tensor is None else _mapped.array(tensor)
 
     def input(self, node: Any, place: int) -> str:
         """Return the name of a node's input; empty where it is left out."""

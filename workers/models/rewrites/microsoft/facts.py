@@ -10,7 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from workers.models import _graphs
+from workers.models import _graphs, _mapped
 
 __all__ = ["known_values"]
 
@@ -54,7 +54,7 @@ def _light(model: onnx.ModelProto) -> onnx.ModelProto:
 def _folded(light: onnx.ModelProto, shapes: dict[str, tuple[int, ...]]) -> bool:
     """Compute what sizes say of other sizes, in place; say whether there was anything."""
     graph, opsets = light.graph, {"": _graphs.opset(light)}
-    values: dict[str, npt.NDArray[Any]] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    values: dict[str, npt.NDArray[Any]] = {t.name: _mapped.array(t) for t in graph.initializer}
     values |= {name: numpy_helper.to_array(t) for name, t in _graphs.constant_nodes(graph).items()}
     left, found = [], False
     for node in graph.node:
