@@ -61,10 +61,10 @@ def test_an_unreadable_file_says_so(save: Save, monkeypatch: pytest.MonkeyPatch)
     path = save(dense_model())
 
     # Taking the permission away would not stop root, as whom containers run tests.
-    def refuse(self: Path) -> NoReturn:
+    def refuse(self: Path, mode: str) -> NoReturn:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     assert "can't be read: Permission denied" in refusal(path)
 
 

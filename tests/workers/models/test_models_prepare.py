@@ -123,7 +123,7 @@ def test_a_fault_in_the_branch_random_values_never_take_is_found(
     ]
     model = branching(equal, [tensor("sr", [1], TensorProto.INT64)])
 
-    def spoil(model: onnx.ModelProto) -> onnx.ModelProto:
+    def spoil(model: onnx.ModelProto, store: object) -> onnx.ModelProto:
         changed = onnx.ModelProto.FromString(model.SerializeToString())
         (w,) = (t for t in changed.graph.initializer if t.name == "w")
         w.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(w), "w"))
@@ -134,7 +134,7 @@ def test_a_fault_in_the_branch_random_values_never_take_is_found(
         prepare(save(model))
 
 
-def scaled(model: onnx.ModelProto) -> onnx.ModelProto:
+def scaled(model: onnx.ModelProto, store: object) -> onnx.ModelProto:
     changed = onnx.ModelProto.FromString(model.SerializeToString())
     changed.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(
@@ -145,7 +145,7 @@ def scaled(model: onnx.ModelProto) -> onnx.ModelProto:
     return changed
 
 
-def crash(model: onnx.ModelProto) -> onnx.ModelProto:
+def crash(model: onnx.ModelProto, store: object) -> onnx.ModelProto:
     raise RuntimeError("no such pass")
 
 

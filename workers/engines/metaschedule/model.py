@@ -28,6 +28,7 @@ from workers.enginekit.rpc import requested
 from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule.database import RecordDatabase
+from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.sums import with_wide_sums
@@ -241,11 +242,13 @@ def _lowered(model: PreparedModel, target: Target) -> IRModule:
 
 def _as_kernels(module: IRModule, target: Target) -> IRModule:
     stage("lowering the model to kernels")
-    passes = [
+    first = [
         relax.backend.DispatchSampling(),
         relax.backend.DispatchSortScan(),
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
+    ]
+    passes = [
         relax.transform.LegalizeOps(),
         relax.transform.AnnotateTIROpPattern(),
         relax.transform.FoldConstant(),
@@ -253,6 +256,7 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
         relax.transform.FuseTIR(),
     ]
     with target, tvm.transform.PassContext(opt_level=3):
+        module = with_constants_folded(tvm.transform.Sequential(first)(module))
         return tvm.transform.Sequential(passes)(module)
 
 
