@@ -24,9 +24,9 @@ def with_polynomials(module: IRModule, target: Target) -> IRModule:
 
     A result differs by some units in the last place; beyond the range of a float an exponential is its
     largest or smallest number instead of infinity or 0. Left alone on targets that aren't CPUs: a GPU has
-    instructions for them.
+    instructions for them. A model without any is returned as it is.
     """
-    if target.kind.name != "llvm":
+    if target.kind.name != "llvm" or not _has_functions(module):
         return module
     rewrite = _Polynomials(module)
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
@@ -112,6 +112,17 @@ class _Polynomials(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 topi.nn.fast_softmax, *call.args, call.attrs.axis, primfunc_name_hint="softmax"
             )
         return super().visit_call_(call)
+
+
+def _has_functions(module: IRModule) -> bool:
+    found = []
+
+    def visit(expr: Any) -> None:
+        if isinstance(expr, relax.Call) and isinstance(expr.op, tvm.ir.Op):
+            found.append(expr.op.name)
+
+    relax.analysis.post_order_visit(module["main"], visit)
+    return any(name in _ELEMENTWISE or name == "relax.nn.softmax" for name in found)
 
 
 def _float32(call: Any) -> bool:

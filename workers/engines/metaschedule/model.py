@@ -180,21 +180,23 @@ def run_model(
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
     """Return a model as TVM imports it, in the layout it asks for, its exponentials as polynomials."""
-    return with_polynomials(_laid_out(model, target), target)
+    return with_polynomials(_laid_out(model, target)[0], target)
 
 
-def _laid_out(model: PreparedModel, target: Target) -> IRModule:
+def _laid_out(model: PreparedModel, target: Target) -> tuple[IRModule, IRModule | None]:
+    """Return a model in its layout; and its kernels, where they had to be made to choose that."""
     module = with_wide_sums(_imported(model))
     if model.layout != "auto":
-        return with_layout(module, model.layout, target)[0]
+        return with_layout(module, model.layout, target)[0], None
     if target.kind.name != "llvm":
-        return module
+        return module, None
     blocked, transforms = with_layout(module, "blocked", target)
     if transforms <= _FEW_TRANSFORMS:
-        return blocked
+        return blocked, None
     # What the transforms cost shows in the kernels: some become part of one that is there anyway.
-    choices = (blocked, *(with_layout(module, name, target)[0] for name in ("nhwc", "nchw")))
-    return min(choices, key=lambda choice: sum(_call_counts(_as_kernels(choice, target)).values()))
+    laid = [blocked, *(with_layout(module, name, target)[0] for name in ("nhwc", "nchw"))]
+    choices = [(choice, _as_kernels(choice, target)) for choice in laid]
+    return min(choices, key=lambda choice: sum(_call_counts(choice[1]).values()))
 
 
 def _imported(model: PreparedModel) -> IRModule:
@@ -237,7 +239,9 @@ def _fused(model: PreparedModel, target: Target) -> IRModule:
 
 
 def _lowered(model: PreparedModel, target: Target) -> IRModule:
-    return _as_kernels(imported(model, target), target)
+    laid, kernels = _laid_out(model, target)
+    module = with_polynomials(laid, target)
+    return kernels if module is laid and kernels is not None else _as_kernels(module, target)
 
 
 def _as_kernels(module: IRModule, target: Target) -> IRModule:
