@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from workers.enginekit.weights import fill
 from workers.errors import EngineError, ModelError
 from workers.messages import (
     Array,
@@ -167,6 +168,7 @@ def _layers(model: PreparedModel) -> list[_Layer]:
     """
     stage("reading the model")
     graph = onnx.load_from_string(model.onnx).graph
+    fill(graph.initializer)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     if len(model.inputs) != 1 or len(model.outputs) != 1 or len(model.inputs[0].shape) != 2:
         raise ModelError(f"the toy engine takes models of one matrix and one result; {model.name} has others")

@@ -1,0 +1,117 @@
+"""Constants folded by numpy, weights mapped: the kernels are those that TVM alone makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tvm
+from onnx import helper, numpy_helper
+from tvm.relax.frontend.onnx import from_onnx
+from tvm_ffi import structural_equal
+
+from tests.kit.model_builders import model_of, tensor, weight
+from workers.engines.metaschedule import folding, frontend, model
+from workers.engines.metaschedule.targets import parse_target
+from workers.messages import PreparedModel
+from workers.models import _settle, prepare
+
+TARGET = "llvm -num-cores=2"
+
+
+def normalized() -> onnx.ModelProto:
+    """Normalizations before a convolution, which nothing can take in."""
+    return model_of(
+        [
+            helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["n"], name="norm"),
+            helper.make_node("Relu", ["n"], ["r"], name="relu"),
+            helper.make_node("Conv", ["r", "w"], ["y"], name="convolution"),
+        ],
+        [tensor("x", [1, 32, 6, 6])],
+        [tensor("y", [1, 48, 6, 6])],
+        [
+            *(weight(name, 32) for name in "sbm"),
+            numpy_helper.from_array(np.linspace(0.5, 2.0, 32, dtype=np.float32), "v"),
+            weight("w", 48, 32, 1, 1),
+        ],
+    )
+
+
+def saved(made: onnx.ModelProto, folder: Path) -> Path:
+    onnx.save(made, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def tasks_of(prepared: PreparedModel) -> dict[str, int]:
+    found = model.extract_tasks(prepared, parse_target(TARGET), "metaschedule", "1")
+    return {task.workload.hash: task.weight for task in found.tasks}
+
+
+def between_constants(module: tvm.ir.IRModule) -> int:
+    """Count the operators whose arguments are constants, or made of such."""
+    made: set[object] = set()
+    for block in module["main"].body.blocks:
+        for binding in block.bindings:
+            if not isinstance(binding.value, tvm.relax.Call):
+                continue
+            arguments = [arg for arg in binding.value.args if not isinstance(arg, tvm.relax.ShapeExpr)]
+            if all(isinstance(arg, tvm.ir.GenericConst) or arg in made for arg in arguments):
+                made.add(binding.var)
+    return len(made)
+
+
+def test_constants_are_folded_before_a_kernel_is_made_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(saved(normalized(), tmp_path))
+    seen: list[tuple[int, int]] = []
+
+    def watched(module: tvm.ir.IRModule) -> tvm.ir.IRModule:
+        folded = folding.with_constants_folded(module)
+        seen.append((between_constants(module), between_constants(folded)))
+        return folded
+
+    monkeypatch.setattr(model, "with_constants_folded", watched)
+    ours = tasks_of(prepared)
+    assert seen
+    assert all(before > 4 and after == 0 for before, after in seen)
+    monkeypatch.setattr(model, "with_constants_folded", lambda module: module)
+    assert tasks_of(prepared) == ours
+
+
+def test_a_scalar_stays_what_it_is() -> None:
+    bb = tvm.relax.BlockBuilder()
+    x = tvm.relax.Var("x", tvm.relax.TensorType((4,), "float32"))
+    with bb.function("main", [x]):
+        with bb.dataflow():
+            half = bb.emit(tvm.relax.op.multiply(tvm.relax.const(0.5), tvm.relax.const(3.0)))
+            row = bb.emit(tvm.relax.op.add(tvm.relax.const(np.ones(4, np.float32)), tvm.relax.const(1.0)))
+            out = bb.emit_output(tvm.relax.op.add(tvm.relax.op.multiply(x, half), row))
+        bb.emit_func_output(out)
+    folded = folding.with_constants_folded(bb.get())["main"]
+    calls: list[str] = []
+    tvm.relax.analysis.post_order_visit(
+        folded, lambda expr: calls.append(expr.op.name) if isinstance(expr, tvm.relax.Call) else None
+    )
+    assert sorted(calls) == ["relax.add", "relax.multiply", "relax.multiply"]
+
+
+def test_mapped_weights_are_imported_as_those_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        [tensor("x", [2, 64])],
+        [tensor("y", [2, 128])],
+        [weight("w", 64, 128)],
+    )
+    inside = prepare(saved(wide, tmp_path))
+    monkeypatch.setattr(_settle, "_INSIDE_BYTES", 0)
+    beside = prepare(saved(wide, tmp_path), {}, tmp_path)
+    assert beside.weights
+    assert dataclasses.replace(beside, weights="", onnx=b"") == dataclasses.replace(inside, onnx=b"")
+    stock = from_onnx(onnx.load_from_string(inside.onnx), keep_params_in_input=False)
+    for prepared in (inside, beside):
+        ours = frontend.imported(onnx.load_from_string(prepared.onnx))
+        assert structural_equal(ours, stock, map_free_vars=True)
