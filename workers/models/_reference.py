@@ -85,9 +85,7 @@ def open_session(
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
-    parsed = onnx.load_from_string(model) if isinstance(model, bytes) else model
     data = model if isinstance(model, bytes) else model.SerializeToString()
-    kept = with_weights(options, parsed)
     products = exact and any(name in data for name in _PRODUCTS_OF_BYTES)
     if products:
         options.add_session_config_entry("session.x64quantprecision", "1")
@@ -97,8 +95,10 @@ def open_session(
         # A copy of every weight in the order in which it is read: it pays where a model runs many times.
         options.add_session_config_entry("session.disable_prepacking", "1")
     try:
+        parsed = onnx.load_from_string(model) if isinstance(model, bytes) else model
+        kept = with_weights(options, parsed)
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    # Its exceptions share no base class below Exception.
+    # Its exceptions share no base class below Exception, and protobuf has one of its own.
     except Exception as error:
         raise ModelError(f"onnxruntime can't load the model: {first_line(error)}") from None
     session.weights_kept_for_it = kept

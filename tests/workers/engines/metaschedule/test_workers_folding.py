@@ -14,9 +14,10 @@ from tvm.relax.frontend.onnx import from_onnx
 from tvm_ffi import structural_equal
 
 from tests.kit.model_builders import model_of, tensor, weight
+from workers.enginekit import archives
 from workers.engines.metaschedule import folding, frontend, model
 from workers.engines.metaschedule.targets import parse_target
-from workers.messages import PreparedModel
+from workers.messages import PreparedModel, RecordChoice
 from workers.models import _settle, prepare
 
 TARGET = "llvm -num-cores=2"
@@ -115,3 +116,29 @@ def test_mapped_weights_are_imported_as_those_inside(tmp_path: Path, monkeypatch
     for prepared in (inside, beside):
         ours = frontend.imported(onnx.load_from_string(prepared.onnx))
         assert structural_equal(ours, stock, map_free_vars=True)
+
+
+def test_weights_that_no_library_holds_are_beside_it_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = model_of(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["p"], name="product"),
+            helper.make_node("Add", ["p", "b"], ["y"], name="sum"),
+        ],
+        [tensor("x", [2, 64])],
+        [tensor("y", [2, 128])],
+        [weight("w", 64, 128), weight("b", 128)],
+    )
+    monkeypatch.setattr(_settle, "_INSIDE_BYTES", 0)
+    monkeypatch.setattr(archives, "_LIBRARY_BYTES", 1024)
+    monkeypatch.setattr(archives, "_IN_A_FILE", 1024)
+    prepared = prepare(saved(wide, tmp_path), {}, tmp_path)
+    engine = model.MetaScheduleModel()
+    compiled = engine.compile(prepared, TARGET, RecordChoice("untuned"))
+    assert compiled.params is None
+    assert Path(compiled.params_file).parent == tmp_path
+    x = np.random.default_rng(0).random((2, 64), np.float32)
+    (found,) = engine.run(compiled, {"x": x}, TARGET).outputs
+    w, b = (numpy_helper.to_array(one) for one in wide.graph.initializer)
+    np.testing.assert_allclose(found, x @ w + b, rtol=1e-4, atol=1e-4)
