@@ -17,7 +17,7 @@ _MODELS: tuple[tuple[str, str, int], ...] = (
     ("style_gan", SCRIPT, 16),
     ("pix2pix", DYNAMO, 20),
     ("point_net", SCRIPT, 13),
-    ("graph_convolutions", SCRIPT, 14),
+    ("graph_convolutions", SCRIPT, 18),
     ("graph_attention", DYNAMO, 18),
     ("dlrm", DYNAMO, 21),
     ("wide_and_deep", SCRIPT, 10),

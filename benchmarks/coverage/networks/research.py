@@ -160,9 +160,10 @@ def graph_convolutions() -> Example:
 
     def forward(self: Any, x: Any, edges: Any) -> Any:
         for layer in (self.one, self.two):
-            messages = layer(x)[edges[0]]
-            x = torch.zeros_like(layer(x)).index_add(0, edges[1], messages) + layer(x)
-            x = torch.relu(x)
+            y = layer(x)
+            messages = y[edges[0]]
+            ends = edges[1].unsqueeze(1).expand_as(messages)
+            x = torch.relu(torch.zeros_like(y).scatter_add(0, ends, messages) + y)
         return x
 
     nodes = {"one": nn.Linear(8, 16), "two": nn.Linear(16, 4)}
@@ -223,7 +224,7 @@ def radiance_field() -> Example:
         waves = torch.cat([f(points * 2**i) for i in range(4) for f in (torch.sin, torch.cos)], -1)
         y = self.layers(torch.cat([points, waves], -1))
         alpha = 1 - torch.exp(-functional.softplus(y[..., 3]) * steps.abs())
-        left = torch.cumprod(1 - alpha + 1e-10, 1)
+        left = torch.exp(torch.cumsum(torch.log(1 - alpha + 1e-10), 1))
         return (torch.sigmoid(y[..., :3]) * (alpha * left).unsqueeze(-1)).sum(1)
 
     layers = nn.Sequential(nn.Linear(27, 32), nn.ReLU(), nn.Linear(32, 4))
