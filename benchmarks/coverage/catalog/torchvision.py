@@ -34,11 +34,14 @@ _DENSE: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
     ("fcn_resnet50", SCRIPT, 13, 64, {}),
     ("deeplabv3_resnet50", DYNAMO, 18, 64, {}),
 )
+_FEW = {"topk_candidates": 50, "detections_per_img": 10}
+_FEW_PROPOSALS = {"rpn_pre_nms_top_n_test": 50, "rpn_post_nms_top_n_test": 20, "box_detections_per_img": 10}
+_SMALL = {"min_size": 64, "max_size": 64}
 _DETECTORS: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
-    ("ssdlite320_mobilenet_v3_large", SCRIPT, 17, 320, {}),
-    ("fasterrcnn_mobilenet_v3_large_320_fpn", SCRIPT, 16, 64, {"min_size": 64, "max_size": 64}),
-    ("retinanet_resnet50_fpn", SCRIPT, 13, 64, {"min_size": 64, "max_size": 64}),
-    ("fcos_resnet50_fpn", SCRIPT, 17, 64, {"min_size": 64, "max_size": 64}),
+    ("ssdlite320_mobilenet_v3_large", SCRIPT, 17, 320, _FEW),
+    ("fasterrcnn_mobilenet_v3_large_320_fpn", SCRIPT, 16, 64, {**_SMALL, **_FEW_PROPOSALS}),
+    ("retinanet_resnet50_fpn", SCRIPT, 13, 64, {**_SMALL, **_FEW}),
+    ("fcos_resnet50_fpn", SCRIPT, 17, 64, {**_SMALL, **_FEW}),
 )
 _VIDEO: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
     ("r3d_18", SCRIPT, 12, 32, {}),
