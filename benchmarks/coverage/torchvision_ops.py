@@ -56,8 +56,10 @@ def _nms(boxes: Any, scores: Any, threshold: float) -> Any:
 def _roi_align(
     features: Any, rois: Any, scale: float, height: int, width: int, ratio: int, aligned: bool
 ) -> Any:
-    from torchvision.ops.roi_align import _roi_align as in_python
+    from torchvision.ops.roi_align import _roi_align as compiled
 
+    # As it is written: compiling it takes a minute.
+    in_python = getattr(compiled, "__wrapped__", compiled)
     return in_python(features, rois, scale, height, width, ratio, aligned)
 
 
