@@ -195,24 +195,6 @@ _MODELS: tuple[tuple[str, str, str, int, dict[str, Any], dict[str, Any], str], .
         },
         "",
     ),
-    (
-        "unet-1d",
-        "UNet1DModel",
-        SCRIPT,
-        16,
-        {
-            "sample_size": 64,
-            "in_channels": 2,
-            "out_channels": 2,
-            "extra_in_channels": 16,
-            "block_out_channels": (8, 16),
-            "down_block_types": ("DownBlock1DNoSkip", "DownBlock1D"),
-            "up_block_types": ("UpBlock1D", "UpBlock1DNoSkip"),
-            "mid_block_type": "UNetMidBlock1D",
-        },
-        {"sample": (1, 2, 64), "timestep": ("int64", 1)},
-        "",
-    ),
 )
 
 

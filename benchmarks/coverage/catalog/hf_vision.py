@@ -192,15 +192,6 @@ _MODELS: tuple[tuple[str, str, str, int, int, dict[str, Any], int], ...] = (
         1,
     ),
     (
-        "CvtModel",
-        "CvtConfig",
-        SCRIPT,
-        17,
-        64,
-        {"embed_dim": [16, 24, 32], "num_heads": [1, 2, 2], "depth": [1, 1, 1]},
-        1,
-    ),
-    (
         "YolosForObjectDetection",
         "YolosConfig",
         SCRIPT,
