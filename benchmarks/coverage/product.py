@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import onnx
 
-from benchmarks.coverage.outcomes import RIGHT, WRONG, outcome_of
+from benchmarks.coverage.outcomes import EXPORT_FAILED, RIGHT, WRONG, outcome_of
 from benchmarks.coverage.serving import serve
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.builds import read_label, run_library
+from orchestrator.errors import UsageError
+from workers.errors import ModelError
+from workers.messages import TensorSpec
 from workers.models import judge, random_inputs, run_reference
 
 __all__ = ["build"]
@@ -61,6 +64,9 @@ def build(tools: Toolbox, question: dict[str, Any]) -> dict[str, Any]:
             answer.update(_built(tools, question, folder, phases))
         except Exception as error:  # all of them are results
             answer.update(outcome=outcome_of(error), message=f"{type(error).__name__}: {error}")
+            fault = _fault(pathlib.Path(question["path"])) if isinstance(error, UsageError) else ""
+            if fault:
+                answer.update(outcome=EXPORT_FAILED, message=f"onnxruntime doesn't run it: {fault}")
     phases.begin("")
     answer["seconds"] = phases.seconds
     return answer
@@ -99,6 +105,29 @@ def _built(tools: Toolbox, question: dict[str, Any], folder: pathlib.Path, phase
             message = f"output '{verdict.worst_name}' {verdict.reason}"
             return {**found, "outcome": WRONG, "message": message, "max_rel": worst}
     return {**found, "outcome": RIGHT, "message": "", "max_rel": worst}
+
+
+def _fault(path: pathlib.Path) -> str:
+    """Say why onnxruntime doesn't run an export either; nothing where it does, or can't be asked."""
+    model = onnx.load(path, load_external_data=False)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    specs = []
+    for value in model.graph.input:
+        tensor = value.type.tensor_type
+        if value.name in stored:
+            continue
+        if not tensor.elem_type or not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+            return ""
+        shape = tuple(int(dim.dim_value) for dim in tensor.shape.dim)
+        specs.append(
+            TensorSpec(value.name, shape, onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name)
+        )
+    drawn = random_inputs(specs, SEEDS[0])
+    try:
+        run_reference(_whole(path), drawn, 1, optimize=False)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def _whole(path: pathlib.Path) -> bytes:

@@ -12,7 +12,6 @@ __all__ = ["ENTRIES"]
 _MODELS: tuple[tuple[str, str, str, int, dict[str, Any]], ...] = (
     ("lstm", "recurrent", SCRIPT, 9, {"kind": "LSTM"}),
     ("lstm-bidirectional", "recurrent", SCRIPT, 14, {"kind": "LSTM", "bidirectional": True, "num_layers": 2}),
-    ("lstm-projected", "recurrent", DYNAMO, 19, {"kind": "LSTM", "proj_size": 8}),
     ("gru", "recurrent", SCRIPT, 13, {"kind": "GRU", "num_layers": 2}),
     ("rnn", "recurrent", SCRIPT, 11, {"kind": "RNN"}),
     ("lstm-state", "stateful", SCRIPT, 16, {}),
