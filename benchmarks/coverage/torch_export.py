@@ -79,6 +79,8 @@ def export(
 ) -> None:
     """Write a module as ONNX."""
     module = lively(module)
+    # torch's own shortcut through its attention layer at inference, which no exporter knows.
+    torch.backends.mha.set_fastpath_enabled(False)
     if not names and isinstance(module, Called):
         names = module.names
     options: dict[str, Any] = {"input_names": list(names)} if names else {}

@@ -70,7 +70,7 @@ _MODELS: tuple[tuple[str, str, str, int, dict[str, Any], dict[str, Any], str], .
         {**_STEP, "controlnet_cond": (1, 3, 128, 128)},
         "",
     ),
-    ("vae-encoder", "AutoencoderKL", SCRIPT, 12, _VAE, {"sample": (1, 3, 32, 32)}, "encoder"),
+    ("vae-encoder", "AutoencoderKL", SCRIPT, 14, _VAE, {"sample": (1, 3, 32, 32)}, "encoder"),
     ("vae-decoder", "AutoencoderKL", DYNAMO, 20, _VAE, {"sample": (1, 4, 16, 16)}, "decoder"),
     (
         "vae-tiny",
@@ -178,7 +178,7 @@ _MODELS: tuple[tuple[str, str, str, int, dict[str, Any], dict[str, Any], str], .
         "prior",
         "PriorTransformer",
         SCRIPT,
-        13,
+        15,
         {
             "num_attention_heads": 2,
             "attention_head_dim": 16,
