@@ -6,6 +6,8 @@ Python, and even its import fails, asking for ``nms``. Exporters replace these c
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import torch
@@ -34,10 +36,16 @@ def define() -> None:
         return  # they are there
     library.impl("nms", _nms, "CPU")
     library.impl("roi_align", _roi_align, "CPU")
-    import torchvision.extension
-
-    torchvision.extension._has_ops = lambda: True
+    extension = importlib.import_module("torchvision.extension")
+    # The function of that name hides the module, which has a name of its own for the question.
+    for module in (extension, sys.modules["torchvision.ops.roi_align"]):
+        module._has_ops = _has_ops  # type: ignore[attr-defined]
     torch.library.register_fake("torchvision::roi_align", _fake_roi_align, lib=library)
+
+
+def _has_ops() -> bool:
+    # No lambda: torchvision has it compiled by TorchScript where it is traced.
+    return True
 
 
 def _nms(boxes: Any, scores: Any, threshold: float) -> Any:
