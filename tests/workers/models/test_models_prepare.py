@@ -161,7 +161,7 @@ def test_a_simplifier_that_changes_the_outputs_is_found_out(
 
 @pytest.mark.parametrize("first", [scaled, crash])
 def test_the_next_simplifier_takes_over(
-    save: Save, monkeypatch: pytest.MonkeyPatch, first: Callable[[onnx.ModelProto], onnx.ModelProto]
+    save: Save, monkeypatch: pytest.MonkeyPatch, first: Callable[..., onnx.ModelProto]
 ) -> None:
     monkeypatch.setattr("workers.models._prepare.SIMPLIFIERS", (("first", first), *SIMPLIFIERS))
     model = reshape_by_shape() if first is crash else dense_model(2)

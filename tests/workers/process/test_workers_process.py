@@ -475,9 +475,11 @@ def test_a_call_that_dies_where_there_is_no_space_says_so(
     try:
         (tmp_path / "most of it").write_bytes(bytes(1_000_000))
         monkeypatch.setenv("TMPDIR", str(tmp_path))
-        with EngineProcess("stand_in_engines.plain", "build") as process:
-            with pytest.raises(EngineLostError) as lost:
-                process.call("crash")
+        with (
+            EngineProcess("stand_in_engines.plain", "build") as process,
+            pytest.raises(EngineLostError) as lost,
+        ):
+            process.call("crash")
         assert str(lost.value) == (
             "its process was killed by signal 11 (SIGSEGV) while crashing; "
             f"{tmp_path} is full: free some space, or set TMPDIR to another folder"
