@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pathlib
 import zipfile
@@ -78,7 +79,10 @@ def bytes_of(file: str | os.PathLike[str]) -> bytes:
 
 
 def archive_of(outputs: Mapping[str, Array]) -> bytes:
-    """Return arrays as numpy's archive (``.npz``), under their names."""
+    """Return arrays as numpy's archive (``.npz``), under their names.
+
+    Words are kept as numpy's text, and maps, as ZipMap makes them, as one JSON text each.
+    """
     import numpy as np
 
     buffer = io.BytesIO()
@@ -86,8 +90,17 @@ def archive_of(outputs: Mapping[str, Array]) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, value in outputs.items():
             with archive.open(f"{name}.npy", "w") as entry:
-                np.lib.format.write_array(entry, np.asanyarray(value), allow_pickle=False)
+                np.lib.format.write_array(entry, _plain(np.asanyarray(value)), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _plain(value: Array) -> Array:
+    if value.dtype.kind != "O":
+        return value
+    import numpy as np
+
+    texts = [one if isinstance(one, str) else json.dumps(one, default=float) for one in value.ravel()]
+    return np.asarray(texts, str).reshape(value.shape)
 
 
 def facts_of(name: str, value: Array) -> OutputFacts:

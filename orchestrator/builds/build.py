@@ -112,6 +112,8 @@ def build_model(
     weights = None if params is None else writable(params, read=[request.path])
     device = resolve_boards(tools, {board: target})[board] if board else tools.resolve_target(target)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
+    prepared = model.prepared
+    rest = None if prepared.rest is None else rest_path(library, request.path)
     if weights is None:
         require_weights_inside(model.prepared)
 
@@ -141,8 +143,6 @@ def build_model(
         )
     if not (unchecked or device.unfit or board):
         require_agreement(tools, model.prepared, device.target, compiled, threads=device.cores, say=say)
-    prepared = model.prepared
-    rest = None if prepared.rest is None else rest_path(library)
     label = Label(
         model=model.prepared.name,
         model_sha256=model.prepared.sha256,

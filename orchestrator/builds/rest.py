@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.builds.arrays import bytes_of
 from orchestrator.builds.label import RestLabel
 from orchestrator.errors import UsageError
+from orchestrator.files import writable
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, PreparedModel, Rest
 
@@ -38,9 +39,20 @@ class RestTimes:
         return self.rest_s / (self.before_s + self.rest_s)
 
 
-def rest_path(library: pathlib.Path) -> pathlib.Path:
-    """Return where the rest of a library's model lies: ``model.rest.onnx`` beside ``model.so``."""
-    return library.with_name(library.stem + _SUFFIX)
+def rest_path(library: pathlib.Path, model: str) -> pathlib.Path:
+    """Return where the rest of a library's model is to lie: ``model.rest.onnx`` beside ``model.so``.
+
+    Raises
+    ------
+    UsageError
+        It can't be written there, or the library goes where nothing lies beside it.
+    """
+    if library.exists() and not library.is_file():
+        raise UsageError(
+            f"{library} is no place for the library of a model that is cut: what follows it goes into a file "
+            "beside it; name a file"
+        )
+    return writable(library.with_name(library.stem + _SUFFIX), read=[model])
 
 
 def rest_label(rest: Rest, path: pathlib.Path) -> RestLabel:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import onnxruntime
 import pytest
 
 import orchestrator as tf
+from orchestrator.builds.arrays import archive_of
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
@@ -124,3 +127,19 @@ def test_a_rest_that_is_not_the_librarys_is_refused(
         (tmp_path / "det.rest.onnx").write_bytes(b"another")
     with pytest.raises(UsageError, match=reason):
         tf.run_library(tools, library, repeats=0)
+
+
+def test_a_library_that_lies_nowhere_has_no_place_for_its_rest(
+    store: Storage, tools: tf.Toolbox, model: Path
+) -> None:
+    with pytest.raises(UsageError, match="what follows it goes into a file beside it; name a file"):
+        tf.build_model(store, tools, ModelRequest(path=str(model)), "/dev/null")
+    assert not Path("/dev/null.rest.onnx").exists()
+
+
+def test_words_and_maps_are_kept_as_text() -> None:
+    words = np.asarray(["a", "bc"], object)
+    maps = np.asarray([{"a": np.float32(0.25), "b": np.float32(0.75)}], object)
+    with np.load(io.BytesIO(archive_of({"words": words, "maps": maps})), allow_pickle=False) as found:
+        assert found["words"].tolist() == ["a", "bc"]
+        assert [json.loads(text) for text in found["maps"].tolist()] == [{"a": 0.25, "b": 0.75}]

@@ -37,7 +37,7 @@ from workers.messages import (
     Workload,
     WrittenLog,
 )
-from workers.models import OutputDifference
+from workers.models import OriginalCheck, OutputDifference
 
 TASKS = 3
 
@@ -176,6 +176,12 @@ class CannedToolbox(Toolbox):
         self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
     ) -> ModelTiming:
         return ModelTiming((0.0075,) * repeats)
+
+    def check_original(
+        self, path: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array], threads: int
+    ) -> OriginalCheck:
+        difference = self.judge(build.prepared(), inputs, list(outputs.values()), [])
+        return OriginalCheck(build.prepared().sha256, difference)
 
     def judge(
         self,

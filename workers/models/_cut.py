@@ -8,7 +8,7 @@ onnxruntime runs.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from workers.models import _graphs, _mapped
 from workers.models._reference import open_session, run_session
 from workers.models.rewrites import microsoft
 
-__all__ = ["CutError", "Parts", "cut", "cut_sentence"]
+__all__ = ["CutError", "Parts", "cut"]
 
 # Which inputs of an operator say what size its outputs have.
 _SIZED_BY: Mapping[str, tuple[int, ...]] = {
@@ -113,12 +113,26 @@ class Parts:
     cut_at : tuple of str
     outputs : tuple of str
         Of the whole model.
+    why : str
+        What is wrong with the first operator that is cut off.
     """
 
     before: onnx.ModelProto
     after: onnx.ModelProto | None = None
     cut_at: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """Where the model is cut, and why, for people."""
+        others = "".join(f", and before {one}" for one in self.cut_at[1:_LISTED])
+        if len(self.cut_at) > _LISTED:
+            others += f", and {len(self.cut_at) - _LISTED} more"
+        return (
+            f"cut before {self.cut_at[0]}, which {self.why}{others}: what is cut off stays ONNX, for "
+            "onnxruntime to run"
+        )
 
     def rest(self, made: Mapping[str, tuple[int, ...]]) -> Rest | None:
         """Return the rest with fixed input shapes; None where there is none.
@@ -175,16 +189,7 @@ def cut(model: onnx.ModelProto, path: Path, also: Collection[str] = ()) -> Parts
         )
     nodes = [model.graph.node[place] for place in sorted(faults)]
     listed = tuple(f"{node.op_type} (node {_graphs.title(node)})" for node in nodes)
-    return _split(model, before, after, listed, outputs, values)
-
-
-def cut_sentence(cut_at: Sequence[str]) -> str:
-    """Say where a model was cut."""
-    more = f" and {len(cut_at) - _LISTED} more" if len(cut_at) > _LISTED else ""
-    return (
-        f"cut before {', '.join(cut_at[:_LISTED])}{more}, whose outputs' sizes depend on values: that and "
-        "what follows stays ONNX, for onnxruntime to run"
-    )
+    return replace(_split(model, before, after, listed, outputs, values), why=faults[min(faults)])
 
 
 def _faults(model: onnx.ModelProto, also: Collection[str]) -> tuple[dict[int, str], set[str]]:

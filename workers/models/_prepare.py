@@ -16,7 +16,7 @@ from onnx import helper
 from workers.errors import ModelError
 from workers.messages import PreparedModel, TensorSpec
 from workers.models import _graphs, _mapped, _shapes
-from workers.models._cut import CutError, Parts, cut, cut_sentence
+from workers.models._cut import CutError, Parts, cut
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._mend import mend
@@ -363,7 +363,7 @@ def _part(
         onnx=prepared.SerializeToString(deterministic=True),
         inputs=expected.inputs,
         outputs=outputs,
-        changes=((cut_sentence(rest.cut_at),) if rest else ()) + tuple(written + changes),
+        changes=((parts.sentence,) if rest else ()) + tuple(written + changes),
         rest=rest,
         weights=weights,
     )

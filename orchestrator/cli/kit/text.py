@@ -127,10 +127,14 @@ def printable(text: str) -> str:
     Of a word without an end, as a damaged name may be, the middle is left out.
     """
     short = _ENDLESS.sub(lambda found: f"{found[0][:100]}[...]{found[0][-40:]}", text)
-    return "".join(
-        one if one.isprintable() or one == "\n" else one.encode("unicode_escape", "surrogatepass").decode()
-        for one in short
-    )
+    return "".join(one if one.isprintable() or one == "\n" else _escaped(one) for one in short)
+
+
+def _escaped(one: str) -> str:
+    # A byte of a name that is no text, as Python has it.
+    if "\udc80" <= one <= "\udcff":
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    return one.encode("unicode_escape", "surrogatepass").decode()
 
 
 def short_path(path: str) -> str:
