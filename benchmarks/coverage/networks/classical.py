@@ -50,7 +50,8 @@ def write(path: Path, module: str, name: str, arguments: Any, what: str, opset: 
     """Fit and write one of scikit-learn's; classifiers with their probabilities as a tensor."""
     rows, targets = _data(what)
     fitted = getattr(importlib.import_module(f"sklearn.{module}"), name)(**arguments).fit(rows, targets)
-    options = {"zipmap": False} if what == "class" else {}
+    # What gives no probabilities has none to put into maps.
+    options = {"zipmap": False} if hasattr(fitted, "predict_proba") else {}
     _converted(path, fitted, opset, **options)
 
 
