@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
-from orchestrator.builds.rest import rest_times
+from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
@@ -224,7 +224,7 @@ def verify(
             if endpoint is None:
                 times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
             times["untuned"] += tools.run(before, ordered, device.target, repeats=2, endpoint=endpoint).times
-        beyond = rest_times(tools, prepared, device.cores, seed)
+        rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
     middle = {name: statistics.median(values) for name, values in times.items() if values}
     store.verifications.put(
         NewVerification(
@@ -249,7 +249,7 @@ def verify(
                 "plans_s": choice.times_s,
                 "threads": device.cores,
                 "versions": tools.versions(),
-                **({} if beyond is None else {"rest_s": beyond.rest_s}),
+                **({} if rest_s is None else {"rest_s": rest_s}),
             },
         )
     )

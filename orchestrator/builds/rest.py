@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.builds.arrays import bytes_of
@@ -15,7 +15,7 @@ from orchestrator.files import writable
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, PreparedModel, Rest
 
-__all__ = ["RestTimes", "read_rest", "rest_label", "rest_path", "rest_times", "run_rest"]
+__all__ = ["RestTimes", "read_rest", "rest_label", "rest_path", "rest_seconds", "rest_times", "run_rest"]
 
 _SUFFIX = ".rest.onnx"
 
@@ -105,14 +105,35 @@ def run_rest(
     return {name: values[name] if name in values else next(made) for name in label.outputs}, run.times
 
 
-def rest_times(tools: Toolbox, model: PreparedModel, threads: int, seed: int = 1) -> RestTimes | None:
-    """Time both parts of a model in onnxruntime; None where it wasn't cut."""
+def rest_seconds(
+    tools: Toolbox,
+    model: PreparedModel,
+    inputs: Mapping[str, Array],
+    outputs: Sequence[Array],
+    threads: int,
+    seed: int = 1,
+) -> float | None:
+    """Time the rest of a model in onnxruntime, in seconds of one inference; None where it wasn't cut.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Of the part before it.
+    """
     rest = model.rest
     if rest is None:
         return None
+    made = {spec.name: one for spec, one in zip(model.outputs, outputs, strict=True)}
+    values = {**tools.random_inputs(rest.inputs, seed), **inputs, **made}
+    return statistics.median(run_rest(tools, rest.onnx, rest, values, threads, 5)[1])
+
+
+def rest_times(tools: Toolbox, model: PreparedModel, threads: int, seed: int = 1) -> RestTimes | None:
+    """Time both parts of a model in onnxruntime; None where it wasn't cut."""
+    if model.rest is None:
+        return None
     inputs, outputs = tools.reference_outputs(model, seed, threads)
-    drawn = tools.random_inputs(rest.inputs, seed)
-    values = {**drawn, **inputs, **{spec.name: one for spec, one in zip(model.outputs, outputs, strict=True)}}
-    _, times = run_rest(tools, rest.onnx, rest, values, threads, 5)
+    rest_s = rest_seconds(tools, model, inputs, outputs, threads, seed)
+    assert rest_s is not None
     before = tools.reference_timing(model, inputs, threads, 5).times
-    return RestTimes(statistics.median(before), statistics.median(times))
+    return RestTimes(statistics.median(before), rest_s)

@@ -203,7 +203,7 @@ def _faults(model: onnx.ModelProto, also: Collection[str]) -> tuple[dict[int, st
     faults: dict[int, str] = {}
     lost: set[str] = set()
     for place, node in enumerate(graph.node):
-        read = _read(node)
+        read = _graphs.reads(node)
         if read & lost:
             lost.update(node.output)
             continue
@@ -228,22 +228,12 @@ def _fault(node: Any, values: set[str]) -> str:
         if len(node.input) > place and node.input[place] in values:
             return f"gives its output a size that depends on the values of '{node.input[place]}'"
     inner = list(_graphs.graphs_of(node))
-    if inner and _read(node) & values:
+    if inner and _graphs.reads(node) & values:
         for graph in (g for outer in inner for g in _graphs.nested(outer)):
             for one in graph.node:
                 if one.op_type in ("NonMaxSuppression", "NonZero", "Unique"):
                     return f"holds a {one.op_type}, whose output's size depends on values"
     return ""
-
-
-def _read(node: Any) -> set[str]:
-    """Return the names that a node reads, those from within its graphs included."""
-    names = {name for name in node.input if name}
-    for inner in _graphs.graphs_of(node):
-        for graph in _graphs.nested(inner):
-            names |= {name for one in graph.node for name in one.input if name}
-            names |= {value.name for value in graph.output}
-    return names
 
 
 def _not_numbers(model: onnx.ModelProto) -> set[str]:
@@ -263,7 +253,7 @@ def _not_numbers(model: onnx.ModelProto) -> set[str]:
 def _behind(model: onnx.ModelProto, faults: Collection[int]) -> set[int]:
     behind, names = set(faults), {n for place in faults for n in model.graph.node[place].output if n}
     for place, node in enumerate(model.graph.node):
-        if place not in behind and _read(node) & names:
+        if place not in behind and _graphs.reads(node) & names:
             behind.add(place)
         if place in behind:
             names.update(name for name in node.output if name)
@@ -292,7 +282,7 @@ def _split(
 ) -> Parts:
     fed = {value.name for value in model.graph.input}
     made = {name for node in before for name in node.output if name}
-    read = {name for node in after for name in _read(node)}
+    read = {name for node in after for name in _graphs.reads(node)}
     crossing = [name for node in before for name in node.output if name in read or name in outputs]
     # Sizes of what comes before: they are known.
     constant = [name for name in crossing if name not in values and name not in outputs]
@@ -314,7 +304,9 @@ def _part(
     part.graph.node.extend(nodes)
     part.graph.output.extend(outputs)
     _drop_unread(part)
-    read = {name for node in part.graph.node for name in _read(node)} | {value.name for value in outputs}
+    read = {name for node in part.graph.node for name in _graphs.reads(node)} | {
+        value.name for value in outputs
+    }
     part.graph.input.extend(value for value in inputs if value.name in read)
     part.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in read)
     return part
@@ -326,7 +318,7 @@ def _drop_unread(part: onnx.ModelProto) -> None:
     for node in reversed(part.graph.node):
         if wanted & set(node.output):
             kept.append(node)
-            wanted |= _read(node)
+            wanted |= _graphs.reads(node)
     _graphs.replace_nodes(part.graph, kept[::-1])
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "attribute",
     "attributes",
     "constant_nodes",
+    "constants",
     "graphs",
     "graphs_of",
     "infer_shapes",
@@ -22,7 +23,9 @@ __all__ = [
     "nodes",
     "operator_counts",
     "opset",
+    "reads",
     "replace_nodes",
+    "shapes_and_types",
     "tensors",
     "title",
 ]
@@ -124,6 +127,49 @@ def title(node: Any) -> str:
     if node.name:
         return f"'{node.name}'"
     return f"that makes '{node.output[0]}'" if node.output else "without a name"
+
+
+def reads(node: Any) -> set[str]:
+    """Return the names that a node reads, those from within its graphs included."""
+    names = {name for name in node.input if name}
+    for inner in graphs_of(node):
+        for graph in nested(inner):
+            names |= {name for one in graph.node for name in one.input if name}
+            names |= {value.name for value in graph.output}
+    return names
+
+
+def constants(model: onnx.ModelProto) -> dict[str, Any]:
+    """The tensors of all graphs that depend on no input, by their names: stored, or ``Constant`` nodes."""
+    found: dict[str, Any] = {}
+    for graph in graphs(model):
+        found.update({tensor.name: tensor for tensor in graph.initializer})
+        found.update(constant_nodes(graph))
+    return found
+
+
+def shapes_and_types(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """What a model says of its values, after :func:`infer_shapes`.
+
+    Returns
+    -------
+    shapes : dict of str to tuple of int
+        Of every value whose sizes are all known.
+    types : dict of str to int
+        Element types, as ``onnx.TensorProto`` numbers them.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    types: dict[str, int] = {}
+    for graph in graphs(model):
+        for value in (*graph.input, *graph.value_info, *graph.output):
+            tensor = value.type.tensor_type
+            if value.type.WhichOneof("value") != "tensor_type":
+                continue
+            types[value.name] = int(tensor.elem_type)
+            dims = tensor.shape.dim
+            if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+                shapes[value.name] = tuple(int(dim.dim_value) for dim in dims)
+    return shapes, types
 
 
 def constant_nodes(graph: Any) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _sorted(graph: Any) -> bool:
         later = []
         for node in waiting:
             # Names of an outer graph are none of this graph's business.
-            needs = {name for name in _read(node) if name in made}
+            needs = {name for name in _graphs.reads(node) if name in made}
             if needs <= ready:
                 order.append(node)
                 ready.update(node.output)
@@ -60,15 +60,6 @@ def _sorted(graph: Any) -> bool:
         return False
     _graphs.replace_nodes(graph, order)
     return True
-
-
-def _read(node: Any) -> set[str]:
-    names = set(node.input)
-    for attribute in node.attribute:
-        for inner in [attribute.g, *attribute.graphs]:
-            names |= {name for graph in _graphs.nested(inner) for n in graph.node for name in n.input}
-            names |= {value.name for value in inner.output}
-    return names
 
 
 def _without_negative_pads(graph: Any) -> int:

@@ -45,11 +45,9 @@ _MIN_IR_VERSION = 8
 _SIZED_BY_VALUES = {
     "Compress",
     "If",
-    "Scheduler",
     "NonMaxSuppression",
     "NonZero",
     "Range",
-    "Scan",
     "StringSplit",
     "Unique",
 }

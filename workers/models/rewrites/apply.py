@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
-from onnx import helper
 
 from workers.models import _graphs
 from workers.models.rewrites import (
@@ -84,11 +83,8 @@ def _round(model: onnx.ModelProto, rules: Mapping[str, list[Rule]]) -> tuple[onn
     if not any(node.op_type in rules for node in _graphs.nodes(model)):
         return model, done
     model = _graphs.infer_shapes(model)
-    shapes, types = _known(model)
-    constants: dict[str, Any] = {}
-    for graph in _graphs.graphs(model):
-        constants.update({tensor.name: tensor for tensor in graph.initializer})
-        constants.update(_graphs.constant_nodes(graph))
+    shapes, types = _graphs.shapes_and_types(model)
+    constants = _graphs.constants(model)
     version = _graphs.opset(model)
     for graph in list(_graphs.graphs(model)):
         edit = Edit(graph, shapes, types, constants, version)
@@ -100,12 +96,7 @@ def _round(model: onnx.ModelProto, rules: Mapping[str, list[Rule]]) -> tuple[onn
                 nodes.append(node)
                 continue
             done[node.op_type] += 1
-            nodes += edit.made
-            nodes += [
-                helper.make_node("Identity", [name], [output], name=f"{output}/rewritten")
-                for name, output in zip(names, node.output, strict=False)
-                if output and name
-            ]
+            nodes += edit.instead_of(node, names)
         if done:
             _graphs.replace_nodes(graph, nodes)
     return model, done
@@ -118,18 +109,3 @@ def _first(node: Any, edit: Edit, rules: Mapping[str, list[Rule]]) -> Sequence[s
         if names is not None:
             return names
     return None
-
-
-def _known(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    types: dict[str, int] = {}
-    for graph in _graphs.graphs(model):
-        for value in (*graph.input, *graph.value_info, *graph.output):
-            tensor = value.type.tensor_type
-            if value.type.WhichOneof("value") != "tensor_type":
-                continue
-            types[value.name] = int(tensor.elem_type)
-            dims = tensor.shape.dim
-            if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-                shapes[value.name] = tuple(int(dim.dim_value) for dim in dims)
-    return shapes, types

@@ -119,6 +119,14 @@ class Edit:
         """Add a list of int64, as shapes and axes are."""
         return self.store(np.asarray(values, np.int64))
 
+    def instead_of(self, node: Any, names: Sequence[str]) -> list[Any]:
+        """Return what takes a node's place: what was written for it, under the names of its outputs."""
+        return self.made + [
+            helper.make_node("Identity", [name], [output], name=f"{output}/rewritten")
+            for name, output in zip(names, node.output, strict=False)
+            if output and name
+        ]
+
     # -- what is often wanted
 
     def cast(self, name: str, to: int) -> str:

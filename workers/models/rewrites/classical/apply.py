@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import onnx
-from onnx import helper
 
 from workers.models import _graphs
 from workers.models.rewrites.classical import codes, features, linear, svm, trees
@@ -98,12 +97,7 @@ def _round(model: onnx.ModelProto, left: dict[str, str]) -> Counter[str]:
             continue
         done[node.op_type] += 1
         behind.update(node.output)
-        nodes += edit.made
-        nodes += [
-            helper.make_node("Identity", [name], [output], name=f"{output}/written")
-            for name, output in zip(names, node.output, strict=False)
-            if output
-        ]
+        nodes += edit.instead_of(node, names)
     _graphs.replace_nodes(graph, nodes)
     _drop_unread(graph, given)
     return done

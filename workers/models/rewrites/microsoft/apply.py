@@ -138,10 +138,7 @@ def _raise_opset(model: onnx.ModelProto) -> None:
 def _round(model: onnx.ModelProto, *, fold: bool) -> Counter[str]:
     done: Counter[str] = Counter()
     shapes, types = known_values(model, fold=fold)
-    constants: dict[str, Any] = {}
-    for graph in _graphs.graphs(model):
-        constants.update({tensor.name: tensor for tensor in graph.initializer})
-        constants.update(_graphs.constant_nodes(graph))
+    constants = _graphs.constants(model)
     version = _graphs.opset(model)
     for graph in list(_graphs.graphs(model)):
         edit = Edit(graph, shapes, types, constants, version)
@@ -153,12 +150,7 @@ def _round(model: onnx.ModelProto, *, fold: bool) -> Counter[str]:
                 nodes.append(node)
                 continue
             done[node.op_type] += 1
-            nodes += edit.made
-            nodes += [
-                helper.make_node("Identity", [name], [output], name=f"{output}/rewritten")
-                for name, output in zip(names, node.output, strict=False)
-                if output and name
-            ]
+            nodes += edit.instead_of(node, names)
             # What reads it may be written in this round, too.
             kinds = [edit.type(name) for name in node.input if name]
             types.setdefault(node.output[0], next((kind for kind in kinds if kind in _FLOATS), 0))

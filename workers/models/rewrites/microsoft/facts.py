@@ -93,23 +93,7 @@ def known_values(model: onnx.ModelProto, *, fold: bool) -> tuple[dict[str, tuple
         Element types, as ``onnx.TensorProto`` numbers them.
     """
     light = _light(model)
-    shapes, types = _inferred(light)
+    shapes, types = _graphs.shapes_and_types(_graphs.infer_shapes(light))
     while fold and _folded(light, shapes):
-        shapes, types = _inferred(light)
-    return shapes, types
-
-
-def _inferred(light: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    inferred = _graphs.infer_shapes(light)
-    shapes: dict[str, tuple[int, ...]] = {}
-    types: dict[str, int] = {}
-    for graph in _graphs.graphs(inferred):
-        for value in (*graph.input, *graph.value_info, *graph.output):
-            tensor = value.type.tensor_type
-            if value.type.WhichOneof("value") != "tensor_type":
-                continue
-            types[value.name] = int(tensor.elem_type)
-            dims = tensor.shape.dim
-            if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-                shapes[value.name] = tuple(int(dim.dim_value) for dim in dims)
+        shapes, types = _graphs.shapes_and_types(_graphs.infer_shapes(light))
     return shapes, types
