@@ -17,6 +17,7 @@ from workers.enginekit.linkers import host_linker, linking
 from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.codegen import UNCHECKED
 from workers.engines.metaschedule.records import scheduled
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.workload import load_module
@@ -24,11 +25,6 @@ from workers.messages import Artifact, Candidate, Workload
 from workers.process.host import stage
 
 __all__ = ["MetaScheduleBuild", "build_candidate"]
-
-# Checks of a kernel's arguments, each with a message of its own, are most of a small kernel's code, and a
-# fifth of what all of them take to compile. They lie before the kernel, which is the same without them, and
-# the arguments are what it was built for. The libraries of models keep theirs.
-_UNCHECKED = {"tirx.disable_assert": True}
 
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
@@ -44,7 +40,7 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     stage("compiling")
     # What LocalBuilder does: the copies that rewrite a weight's layout are not part of what is timed.
     module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    with PassContext(config=_UNCHECKED):
+    with PassContext(config=UNCHECKED):
         library = compiled_for(module, target)
     stage("linking")
     with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:

@@ -26,7 +26,7 @@ from workers.enginekit.cuda import use_compiler
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
 from workers.engines.metaschedule import frontend
-from workers.engines.metaschedule._cuda import compiled_for, packing
+from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
@@ -120,11 +120,8 @@ def compile_model(
     params = None
     if params_beside:
         module, params = _with_weights_as_arguments(module)
-    executable = _compiled(module, target)
-    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-        path = pathlib.Path(folder) / "model.so"
-        executable.export_library(str(path), **packing(target), **linked)
-        library = path.read_bytes()
+    with linking(linker):
+        library = built_library(module, target, _lowering(target), **linked)
     archive, file = (None, "") if params is None else archived(params, model)
     return CompiledModel(library, archive, tuned, untuned, file)
 
@@ -344,7 +341,8 @@ class _LiftConstants(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         return self.variables[-1]
 
 
-def _compiled(module: IRModule, target: Target) -> Any:
+def _lowering(target: Target) -> Any:
+    """Return the passes from kernels with their schedules to what the virtual machine's compiler takes."""
     passes: list[Any] = []
     if target.kind.name != "llvm":
         # Kernels without a record stay unbound on a GPU and don't compile (TVM #18159).
@@ -360,8 +358,7 @@ def _compiled(module: IRModule, target: Target) -> Any:
     # relax.pipeline.dataflow_lower_passes() fails for llvm on 0.27: its package does not export them.
     lowering = cpu_generic if target.kind.name == "llvm" else gpu_generic
     passes += [*lowering.dataflow_lower_passes(target), *lowering.finalize_passes(target)]
-    with target, tvm.transform.PassContext(opt_level=3):
-        return compiled_for(module, target, relax_pipeline=tvm.transform.Sequential(passes))
+    return tvm.transform.Sequential(passes)
 
 
 def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
