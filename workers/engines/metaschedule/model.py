@@ -184,14 +184,14 @@ def _laid_out(model: PreparedModel, target: Target) -> tuple[IRModule, IRModule 
     """Return a model in its layout; and its kernels, where they had to be made to choose that."""
     module = with_wide_sums(_imported(model))
     if model.layout != "auto":
-        return with_layout(module, model.layout, target)[0], None
+        return with_layout(module, model.layout, target).module, None
     if target.kind.name != "llvm":
         return module, None
-    blocked, transforms = with_layout(module, "blocked", target)
-    if transforms <= _FEW_TRANSFORMS:
-        return blocked, None
+    blocked = with_layout(module, "blocked", target)
+    if len(blocked.transforms) <= _FEW_TRANSFORMS:
+        return blocked.module, None
     # What the transforms cost shows in the kernels: some become part of one that is there anyway.
-    laid = [blocked, *(with_layout(module, name, target)[0] for name in ("nhwc", "nchw"))]
+    laid = [blocked.module, *(with_layout(module, name, target).module for name in ("nhwc", "nchw"))]
     choices = [(choice, _as_kernels(choice, target)) for choice in laid]
     return min(choices, key=lambda choice: sum(_call_counts(choice[1]).values()))
 

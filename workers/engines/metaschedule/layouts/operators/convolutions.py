@@ -1,0 +1,227 @@
+"""Convolutions, and transposed ones: they decide which blocks there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tvm import relax, te, topi
+from tvm.ir import GenericConst
+from tvm.relax.utils import gen_call_tir_inputs
+
+from workers.engines.metaschedule import winograd
+from workers.engines.metaschedule.layouts.table import Made, operator
+from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
+
+if TYPE_CHECKING:
+    from workers.engines.metaschedule.layouts.mutator import Blocks
+
+__all__ = ["packed"]
+
+# Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
+_WINOGRAD_CHANNELS = 64
+# Sixteen weights for nine: beyond 4 MB of them, reading costs what the arithmetic saves.
+_WINOGRAD_WEIGHTS = 256 * 256
+# relax's OpPatternKind of what is fused with nothing.
+_OPAQUE = 8
+
+
+@operator("relax.nn.conv2d")
+def _convolution(blocks: Blocks, call: relax.Call) -> Made:
+    data, weights = call.args
+    attrs = call.attrs
+    if not _as_imported(call, "OIHW") or shape_of(call) is None:
+        return None
+    kernel, groups = weights.value.numpy(), int(attrs.groups)
+    out, each = kernel.shape[:2]
+    block = blocks.choose(out)
+    depthwise = each == 1 and 1 < groups == out
+    within = 0  # channels of a block of the input; in NCHW, each channel is one of its own
+    if depthwise:
+        if not block:
+            return None
+        source, within = blocks.blocked(data, block), block
+    elif groups > 1 and blocks.layout != "nhwc":
+        # A block must not reach into the next group.
+        block, within = blocks.choose(out // groups), blocks.choose(each)
+        if not block or not within:
+            return None
+        source = blocks.blocked(data, within)
+    else:
+        # Whatever block the input has.
+        there = blocks.of(data)
+        if there is None and not block:
+            return None
+        source, within = (blocks.visit_expr(data), 0) if there is None else (there.tensor, there.block)
+    if blocks.layout != "nhwc" and block and within and not depthwise and _suits_winograd(kernel, attrs):
+        return Blocked(_winograd(blocks, call, source, kernel, block), block)
+    made = blocks.builder_.call_te(
+        _convolved,
+        source,
+        relax.const(packed(kernel, 0 if depthwise else within, block, depthwise)),
+        strides=[int(n) for n in attrs.strides],
+        padding=[int(n) for n in attrs.padding],
+        dilation=[int(n) for n in attrs.dilation],
+        groups=groups,
+        depthwise=depthwise,
+        block=block,
+        primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_{blocks.name(block)}",
+    )
+    return Blocked(made, block) if block else made
+
+
+@operator("relax.nn.conv2d_transpose")
+def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
+    """Rewrite a transposed convolution whose windows don't overlap; TVM's own multiplies with zeros."""
+    data, weights = call.args
+    attrs = call.attrs
+    source = blocks.of(data)
+    if not _as_imported(call, "IOHW") or source is None:
+        return None
+    kernel = weights.value.numpy()
+    steps = tuple(map(int, attrs.strides))
+    if steps != kernel.shape[2:] or any(map(int, [*attrs.padding, *attrs.output_padding])):
+        return None
+    if int(attrs.groups) != 1 or {*map(int, attrs.dilation)} != {1}:
+        return None
+    block = blocks.choose(kernel.shape[1])
+    made = blocks.builder_.call_te(
+        _upsampled,
+        source.tensor,
+        relax.const(packed(kernel.transpose(1, 0, 2, 3), source.block, block)),
+        block=block,
+        primfunc_name_hint=f"conv2d_transpose_{blocks.name(block)}",
+    )
+    return Blocked(made, block) if block else made
+
+
+def _winograd(
+    blocks: Blocks, call: relax.Call, source: relax.Expr, kernel: np.ndarray, block: int
+) -> relax.Expr:
+    """Convolve by Winograd's algorithm, in four kernels."""
+
+    def step(function: Callable[..., te.Tensor], *args: Any, unroll: bool = False) -> relax.Expr:
+        func, arguments, ty = gen_call_tir_inputs(function, *args)
+        if unroll:
+            func = winograd.unrolled(func, function.__name__)
+        # Fused with what reads it, a transform would be computed again for each of its readers.
+        func = func.with_attr("op_pattern", _OPAQUE)
+        name = blocks.builder_.add_func(func, f"winograd_{function.__name__}")
+        return blocks.builder_.emit(relax.call_tir(name, arguments, ty))
+
+    shape = shape_of(call)
+    assert shape is not None
+    made = step(winograd.windows, source, [int(n) for n in call.attrs.padding], unroll=True)
+    made = step(winograd.products, made, relax.const(winograd.transformed_weights(kernel)))
+    made = step(winograd.tiles, made, block, unroll=True)
+    return blocks.builder_.call_te(
+        winograd.assembled, made, shape[0], *shape[2:], primfunc_name_hint="winograd_assembled"
+    )
+
+
+def _as_imported(call: relax.Call, kernel_layout: str) -> bool:
+    """Say whether a convolution of floats, its weights constant, has the layouts that the importer writes."""
+    data, weights = call.args
+    layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
+    constant = isinstance(weights, GenericConst) and dtype_of(data) == "float32"
+    return constant and layouts == ("NCHW", kernel_layout, "NCHW")
+
+
+def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
+    plain = int(attrs.groups) == 1 and {*map(int, attrs.strides), *map(int, attrs.dilation)} == {1}
+    out, channels = kernel.shape[:2]
+    worth = min(out, channels) >= _WINOGRAD_CHANNELS and out * channels <= _WINOGRAD_WEIGHTS
+    return plain and kernel.shape[2:] == (3, 3) and worth
+
+
+def _convolved(
+    data: te.Tensor,
+    weights: te.Tensor,
+    strides: list[int],
+    padding: list[int],
+    dilation: list[int],
+    groups: int,
+    depthwise: bool,
+    block: int,
+) -> te.Tensor:
+    """Convolve a tensor, in blocks or not, with packed weights, into blocks or not.
+
+    Parameters
+    ----------
+    data : (N, I/i, H, W, i) or (N, I, H, W)
+    weights : as :func:`packed` has them for it
+    block : int
+        Channels of a block of the result; 0 for NCHW.
+    """
+    top, left, bottom, right = padding
+    padded = data
+    if any(padding):
+        more = [0] * (len(data.shape) - 4)
+        padded = topi.nn.pad(data, [0, 0, top, left, *more], [0, 0, bottom, right, *more], name="data_pad")
+    batch, _, height, width = (int(n) for n in padded.shape[:4])
+    within = int(data.shape[4]) if len(data.shape) == 5 else 0
+    chunks = int(weights.shape[0])
+    kernel_h, kernel_w = (int(n) for n in (weights.shape[1:3] if depthwise else weights.shape[2:4]))
+    out_h = (height - (kernel_h - 1) * dilation[0] - 1) // strides[0] + 1
+    out_w = (width - (kernel_w - 1) * dilation[1] - 1) // strides[1] + 1
+    kh, kw = te.reduce_axis((0, kernel_h), "kh"), te.reduce_axis((0, kernel_w), "kw")
+    # A group of NHWC has a part of a block.
+    each = 1 if depthwise else int(weights.shape[1]) * (int(weights.shape[4]) if within else 1)
+    ic = te.reduce_axis((0, each), "ic")
+    of_group = chunks * max(block, 1) // groups
+
+    def at(channel: Any, oh: Any, ow: Any) -> tuple[Any, ...]:
+        y, x = oh * strides[0] + kh * dilation[0], ow * strides[1] + kw * dilation[1]
+        return (channel // within, y, x, channel % within) if within else (channel, y, x)
+
+    def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
+        if depthwise:
+            y, x = at(0, oh, ow)[1:3]
+            return te.sum(padded(n, oc, y, x, *ob) * weights(oc, kh, kw, *ob), axis=[kh, kw])
+        group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
+        weight = (
+            weights(oc, ic // within, kh, kw, ic % within, *ob) if within else weights(oc, ic, kh, kw, *ob)
+        )
+        return te.sum(padded(n, *at(group * each + ic, oh, ow)) * weight, axis=[ic, kh, kw])
+
+    shape = (batch, chunks, out_h, out_w, *([block] if block else []))
+    return te.compute(shape, one, name="depthwise_conv2d" if depthwise else "conv2d")
+
+
+def _upsampled(data: te.Tensor, weights: te.Tensor, block: int) -> te.Tensor:
+    """Convolve transposed, each element of the result being made of one position of the input.
+
+    Parameters
+    ----------
+    data : (N, I/i, H, W, i)
+    weights : (O/o, I/i, h, w, i, o)
+        As :func:`packed` has them; `h` and `w` are the strides as well.
+    """
+    batch, chunks, height, width, within = (int(n) for n in data.shape)
+    step_h, step_w = int(weights.shape[2]), int(weights.shape[3])
+    ic = te.reduce_axis((0, chunks * within), "ic")
+
+    def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
+        weight = weights(oc, ic // within, oh % step_h, ow % step_w, ic % within, *ob)
+        return te.sum(data[n, ic // within, oh // step_h, ow // step_w, ic % within] * weight, axis=[ic])
+
+    shape = (batch, int(weights.shape[0]), height * step_h, width * step_w, *([block] if block else []))
+    return te.compute(shape, one, name="conv2d_transpose")
+
+
+def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
+    """Lay weights out, (O, I, h, w), as :func:`_convolved` takes them.
+
+    Returns
+    -------
+    numpy.ndarray
+        (O/o, I/i, h, w, i, o), where `i` channels of the input are a block, and `o` of the output; without
+        those axes, where there are no blocks; (O/o, h, w, o) for a depthwise convolution.
+    """
+    out, each, height, width = kernel.shape
+    within = min(within, each)  # of NHWC a group reads its part
+    split = kernel.reshape(out // (block or 1), block or 1, each // (within or 1), within or 1, height, width)
+    laid = split.transpose(0, 2, 4, 5, 3, 1)
+    drop = [*((1, 4) if depthwise else () if within else (4,)), *(() if block else (5,))]
+    return np.ascontiguousarray(np.squeeze(laid, axis=tuple(drop)))
