@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tvm import te
-from tvm.ir import Call, GlobalVar, IRModule
+from tvm.ir import Call, GlobalVar, IRModule, PrimType
 from tvm.tirx import Evaluate, PrimFunc, SeqStmt
 
 from workers.engines.metaschedule.codegen import _calls_another, _divided
@@ -30,7 +30,9 @@ def test_fewer_kernels_than_parts_make_no_empty_part() -> None:
 def test_kernels_that_call_one_another_stay_in_one_module() -> None:
     inner = GlobalVar("inner")
     plain = doubled(4)
-    calling = PrimFunc(plain.params, SeqStmt([Evaluate(Call(PrimType("int32"), inner, [])), plain.body]))
+    calling = PrimFunc(
+        plain.params, SeqStmt([Evaluate(Call(inner, [], ret_ty=PrimType("int32"))), plain.body])
+    )
     assert _calls_another(calling)
     assert not _calls_another(plain)
     assert len(_divided(IRModule({inner: plain, GlobalVar("outer"): calling}))) == 1
