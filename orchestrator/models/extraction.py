@@ -13,7 +13,15 @@ from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec
 
-__all__ = ["AUTO", "ExtractedModel", "extract_model", "split_version", "tuned_layout", "tuned_version"]
+__all__ = [
+    "AUTO",
+    "ExtractedModel",
+    "extract_model",
+    "layout_version",
+    "split_version",
+    "tuned_layout",
+    "tuned_version",
+]
 
 #: The layout that an engine chooses itself.
 AUTO = "auto"
@@ -30,11 +38,13 @@ class ExtractedModel:
     id : int
         In the store.
     prepared : PreparedModel
-        With the layout asked for.
+        In the layout asked for, or that which the engine chose, where it says so.
     engine_version : str
         What the tasks are bound to, as :class:`Extraction` has it: the engine's version and that layout.
     remembered : bool
         The tasks came from the store.
+    layout_reason : str
+        Why the engine chose its layout, as :class:`Extraction` has it.
     """
 
     id: int
@@ -44,6 +54,7 @@ class ExtractedModel:
     tasks: tuple[TaskSpec, ...]
     engine_version: str
     remembered: bool
+    layout_reason: str = ""
 
 
 def extract_model(
@@ -82,7 +93,7 @@ def extract_model(
     if layout is None:
         layout = tuned_layout(store, model_id, tools.engine, device, engine)
     prepared = replace(prepared, layout=layout)
-    version = _version(engine, layout)
+    version = layout_version(engine, layout)
     known = store.extractions.find(model_id, tools.engine, device.target, version)
     extraction: Extraction
     if known is not None:
@@ -92,7 +103,18 @@ def extract_model(
         with _about(request.path):
             extraction = replace(tools.extract(prepared, device.target), engine_version=version)
         store.extractions.put(model_id, tools.engine, device.target, extraction)
-    return ExtractedModel(model_id, request, prepared, device, extraction.tasks, version, known is not None)
+    # What was chosen once is not weighed again by every compilation.
+    prepared = replace(prepared, layout=extraction.layout or layout)
+    return ExtractedModel(
+        model_id,
+        request,
+        prepared,
+        device,
+        extraction.tasks,
+        version,
+        known is not None,
+        extraction.layout_reason,
+    )
 
 
 @contextlib.contextmanager
@@ -130,7 +152,7 @@ def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo,
 
 def tuned_version(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:
     """Return what an engine's extraction of a model in its :func:`tuned_layout` is bound to."""
-    return _version(version, tuned_layout(store, model_id, engine, device, version))
+    return layout_version(version, tuned_layout(store, model_id, engine, device, version))
 
 
 def split_version(bound_to: str) -> tuple[str, str]:
@@ -139,5 +161,6 @@ def split_version(bound_to: str) -> tuple[str, str]:
     return version, layout or AUTO
 
 
-def _version(engine: str, layout: str) -> str:
+def layout_version(engine: str, layout: str) -> str:
+    """Return what an extraction is bound to: an engine's version, and a layout that was asked for."""
     return engine if layout == AUTO else f"{engine}{_LAYOUT_MARK}{layout}"

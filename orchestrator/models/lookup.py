@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
-from orchestrator.models.extraction import extract_model, split_version, tuned_version
+from orchestrator.models.extraction import extract_model, layout_version, split_version, tuned_version
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import DeviceClassRow, ModelDeviceRow, ModelRow, Storage
 from orchestrator.toolbox import Toolbox
@@ -88,9 +88,10 @@ def find_model(
     device: DeviceInfo,
     *,
     version: str | None = None,
+    layout: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> StoredModel:
-    """Find a model on a device, with the tasks of the layout in which a build would take it.
+    """Find a model on a device, with its tasks in a layout.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ def find_model(
         Of the engine whose tasks are meant; it is asked nothing where the store knows all.
     version : str, optional
         The engine's version that the tasks have to be of; left out, the one they were last found by.
+    layout : str, optional
+        Left out, that in which a build would take it.
 
     Raises
     ------
@@ -111,12 +114,16 @@ def find_model(
             version = split_version(stored[-1])[0]
         store.device_classes.put(tools.engine, device)
         if version is not None:
-            of_layout = tuned_version(store, known.id, tools.engine, device, version)
+            of_layout = (
+                tuned_version(store, known.id, tools.engine, device, version)
+                if layout is None
+                else layout_version(version, layout)
+            )
             if of_layout in stored:
                 # The name is the file's own now: it may have been another's, with the same content.
                 name = pathlib.Path(request.path).stem
                 return StoredModel(known.id, name, known.changes, device, tools.engine, of_layout)
-    return _read(store, tools, request, device, say)
+    return _read(store, tools, request, device, say, layout)
 
 
 def find_timed_model(
@@ -195,9 +202,10 @@ def _read(
     request: ModelRequest,
     device: DeviceInfo,
     say: Callable[[str], None],
+    layout: str | None = None,
 ) -> StoredModel:
     """Have an engine read a model: its tasks may be known from other models."""
-    found = extract_model(store, tools, request, device, say=say)
+    found = extract_model(store, tools, request, device, say=say, layout=layout)
     return StoredModel(
         found.id, found.prepared.name, found.prepared.changes, device, tools.engine, found.engine_version
     )

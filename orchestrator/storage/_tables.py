@@ -143,6 +143,8 @@ class Extraction(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
     target_id: Mapped[int] = mapped_column(ForeignKey("targets.id"))
     engine_version: Mapped[str]
+    layout: Mapped[str] = mapped_column(default="", server_default="")
+    layout_reason: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 

@@ -31,6 +31,7 @@ from orchestrator.storage._tables import Extraction as ExtractionTable
 from orchestrator.storage._types import insert_unless_there
 from orchestrator.storage._workload_rows import insert_workloads, workload_message
 from orchestrator.storage.rows import (
+    LayoutRow,
     ModelDeviceRow,
 )
 from workers.messages import (
@@ -77,6 +78,8 @@ class Extractions(Group):
                     "model_id": model_id,
                     "target_id": target_id,
                     "engine_version": extraction.engine_version,
+                    "layout": extraction.layout,
+                    "layout_reason": extraction.layout_reason,
                 },
             )
             _put_tasks(connection, extraction_id, extraction.tasks)
@@ -88,7 +91,8 @@ class Extractions(Group):
         """Return the stored tasks of a model for a target, modules included; None where never extracted."""
         query = (
             select(
-                ExtractionTable.id,
+                ExtractionTable.layout,
+                ExtractionTable.layout_reason,
                 ModelTask.name.label("task_name"),
                 ModelTask.weight,
                 Workload.hash,
@@ -115,7 +119,23 @@ class Extractions(Group):
         tasks = tuple(
             TaskSpec(row.task_name, row.weight, workload_message(row)) for row in rows if row.hash is not None
         )
-        return Extraction(tasks=tasks, engine_version=engine_version)
+        return Extraction(tasks, engine_version, rows[0].layout, rows[0].layout_reason)
+
+    def layouts(self, model_id: int, engine: str) -> list[LayoutRow]:
+        """Return in which layouts a model was extracted, on each device class, the first one first."""
+        query = (
+            select(
+                DeviceClass.name.label("device_class"),
+                ExtractionTable.engine_version,
+                ExtractionTable.layout,
+                ExtractionTable.layout_reason.label("reason"),
+            )
+            .join(Target, Target.id == ExtractionTable.target_id)
+            .join(DeviceClass, DeviceClass.target_id == Target.id)
+            .where(ExtractionTable.model_id == model_id, Target.engine == engine)
+            .order_by(ExtractionTable.id)
+        )
+        return [LayoutRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())]
 
     def versions(self, model_id: int, engine: str, target: str) -> list[str]:
         """Return what the stored extractions of a model for a target are bound to, the first one first."""

@@ -116,7 +116,14 @@ class Extraction:
         In the order of the model, one for each distinct workload.
     engine_version : str
         Tasks of another version of the engine are not reused.
+    layout : str
+        That the activations have: the one that was asked for, or what the engine chose for ``auto``; empty
+        where the engine knows none.
+    layout_reason : str
+        Why the engine chose that, for people; empty where it was asked for.
     """
 
     tasks: tuple[TaskSpec, ...]
     engine_version: str
+    layout: str = ""
+    layout_reason: str = ""

@@ -21,9 +21,17 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, duration, finite, gflops, instant, latency, short_path, when
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
+from orchestrator.cli.models.layouts import layout_text
 
 if TYPE_CHECKING:
-    from orchestrator.storage import CampaignModelRow, CampaignTaskRow, ModelRow, Storage, VerificationRow
+    from orchestrator.storage import (
+        CampaignModelRow,
+        CampaignTaskRow,
+        LayoutRow,
+        ModelRow,
+        Storage,
+        VerificationRow,
+    )
 
 __all__ = ["campaign_details", "show"]
 
@@ -42,14 +50,31 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
         None if model.model_id is None else store.models.get(model.model_id) for model in snapshot.models
     ]
     verifications = list(_verifications(store, snapshot))
-    session.emit(_details_document(snapshot, prepared, verifications))
+    layouts = [_layouts(store, snapshot, model.model_id) for model in snapshot.models]
+    session.emit(_details_document(snapshot, prepared, layouts, verifications))
     changes = [(row.name, row.changes) for row in prepared if row is not None]
-    session.show(_facts_table(snapshot, changes))
+    session.show(_facts_table(snapshot, changes, layouts))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
         session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
     session.show(*_comparisons(verifications))
+
+
+def _layouts(store: Storage, snapshot: Snapshot, model_id: int | None) -> list[LayoutRow]:
+    """Return the layouts in which a campaign tunes a model, one for each of its device classes."""
+    from orchestrator.models.extraction import AUTO, split_version
+
+    if model_id is None:
+        return []
+    asked = snapshot.campaign.spec.get("layout", AUTO)
+    classes = {task.device_class for task in snapshot.tasks}
+    found = {
+        row.device_class: row
+        for row in store.extractions.layouts(model_id, snapshot.campaign.engine)
+        if row.layout and row.device_class in classes and split_version(row.engine_version)[1] == asked
+    }
+    return list(found.values())
 
 
 def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[CampaignModelRow, VerificationRow]]:
@@ -64,6 +89,7 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
 def _details_document(
     snapshot: Snapshot,
     prepared: Sequence[ModelRow | None],
+    layouts: Sequence[Sequence[LayoutRow]],
     verifications: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> dict[str, Any]:
     """All there is to know about a campaign, its trials apart."""
@@ -77,8 +103,12 @@ def _details_document(
                 "model_id": model.model_id,
                 "shapes": {name: list(shape) for name, shape in model.shapes.items()},
                 "changes": list(row.changes) if row else [],
+                "layouts": [
+                    {"device_class": found.device_class, "layout": found.layout, "reason": found.reason}
+                    for found in of_model
+                ],
             }
-            for model, row in zip(snapshot.models, prepared, strict=True)
+            for model, row, of_model in zip(snapshot.models, prepared, layouts, strict=True)
         ],
         "tasks": [_campaign_task(task) for task in snapshot.tasks],
         "verifications": [_verification(model, row) for model, row in verifications],
@@ -124,7 +154,11 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
     }
 
 
-def _facts_table(snapshot: Snapshot, changes: Sequence[tuple[str, Sequence[str]]]) -> Table:
+def _facts_table(
+    snapshot: Snapshot,
+    changes: Sequence[tuple[str, Sequence[str]]],
+    layouts: Sequence[Sequence[LayoutRow]],
+) -> Table:
     """A campaign's own facts, as ``show`` begins with them."""
     row = snapshot.campaign
     state = asked_text(row)
@@ -142,6 +176,15 @@ def _facts_table(snapshot: Snapshot, changes: Sequence[tuple[str, Sequence[str]]
         shapes = ", ".join(f"{name}:{','.join(map(str, dims))}" for name, dims in model.shapes.items())
         pairs.append(("model", short_path(model.path) + (f"  ({shapes})" if shapes else "")))
     several = len(changes) > 1
+    texts = [
+        (name, dict.fromkeys(layout_text(row) for row in found))
+        for name, found in zip(snapshot.model_names, layouts, strict=True)
+    ]
+    pairs += [
+        (f"layout of {name}" if len(texts) > 1 else "layout", "\n".join(found))
+        for name, found in texts
+        if found
+    ]
     pairs += [
         (f"on import of {name}" if several else "on import", "\n".join(lines))
         for name, lines in changes

@@ -15,11 +15,13 @@ from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, latency, mflop
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line, narrowed, wanted_tasks
+from orchestrator.cli.models.layouts import layout_of, layout_text
 
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage
     from orchestrator.models.lookup import StoredModel
     from orchestrator.models.request import ModelRequest
+    from orchestrator.storage import LayoutRow
 
 __all__ = ["tasks"]
 
@@ -27,7 +29,7 @@ __all__ = ["tasks"]
 @command(
     "tasks",
     panel=options.PANELS.MODELS,
-    examples=("tasks model.onnx", "tasks model.onnx --tasks conv2d --json"),
+    examples=("tasks model.onnx", "tasks model.onnx --tasks conv2d --json", "tasks model.onnx --layout nchw"),
 )
 def tasks(
     session: Session,
@@ -36,6 +38,7 @@ def tasks(
     target: options.Target = "auto",
     pattern: options.TaskPattern = None,
     engine: options.Engine = options.DEFAULT_ENGINE,
+    layout: options.TunedLayout = None,
 ) -> None:
     """List what would be tuned in a model, and what is stored for it.
 
@@ -52,13 +55,21 @@ def tasks(
         steps("looking for the target")
         device = tools.resolve_target(target)
         # Those that this engine would tune, not those that another version of it found.
-        found = find_model(store, tools, request, device, version=tools.engine_version(), say=steps)
+        version = tools.engine_version()
+        if layout is not None:
+            tools.check_layout(layout)
+        found = find_model(store, tools, request, device, version=version, layout=layout, say=steps)
+        chosen = layout_of(store, found)
         coverage = narrowed(coverage_of(store, found), wants)
-    session.emit(_document(found, request, coverage))
+    session.emit(_document(found, request, coverage, chosen))
     session.show(_table(coverage), Text(f"\n{coverage_line(coverage)}", style="bold"))
+    if chosen is not None:
+        session.show(f"layout {layout_text(chosen)}")
 
 
-def _document(model: StoredModel, request: ModelRequest, coverage: Coverage) -> dict[str, Any]:
+def _document(
+    model: StoredModel, request: ModelRequest, coverage: Coverage, chosen: LayoutRow | None
+) -> dict[str, Any]:
     """A model's tasks on a device."""
     return {
         "model": model.name,
@@ -66,6 +77,8 @@ def _document(model: StoredModel, request: ModelRequest, coverage: Coverage) -> 
         "changes": list(model.changes),
         "target": model.device.target,
         "device_class": model.device_class,
+        "layout": chosen.layout if chosen else None,
+        "layout_reason": chosen.reason if chosen else "",
         "tasks_total": len(coverage.tasks),
         "tasks_tuned": coverage.tuned,
         "expected_s": coverage.expected_s,

@@ -24,6 +24,7 @@ from orchestrator.storage.rows.campaigns import (
 from orchestrator.storage.rows.catalog import (
     DeviceClassRow,
     DeviceRow,
+    LayoutRow,
     ModelDeviceRow,
     ModelRow,
     Sighting,
@@ -51,6 +52,7 @@ __all__ = [
     "DeviceRow",
     "FailureRow",
     "ImprovementRow",
+    "LayoutRow",
     "ModelDeviceRow",
     "ModelRow",
     "ModelShares",

@@ -7,7 +7,15 @@ from datetime import datetime
 
 from workers.messages import DeviceInfo, TensorSpec
 
-__all__ = ["DeviceClassRow", "DeviceRow", "ModelDeviceRow", "ModelRow", "Sighting", "WorkloadRow"]
+__all__ = [
+    "DeviceClassRow",
+    "DeviceRow",
+    "LayoutRow",
+    "ModelDeviceRow",
+    "ModelRow",
+    "Sighting",
+    "WorkloadRow",
+]
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,16 @@ class WorkloadRow:
     name: str
     flops: float
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class LayoutRow:
+    """The layout of one extraction of a model, as :class:`workers.messages.Extraction` has it."""
+
+    device_class: str
+    engine_version: str
+    layout: str
+    reason: str
 
 
 @dataclass(frozen=True)
