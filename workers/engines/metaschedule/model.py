@@ -30,7 +30,7 @@ from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
-from workers.engines.metaschedule.layouts import with_layout
+from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version
@@ -51,17 +51,24 @@ from workers.messages import (
 )
 from workers.process.host import stage
 
-__all__ = ["MetaScheduleModel", "compile_model", "extract_tasks", "imported", "run_model", "stock_kernels"]
+__all__ = [
+    "MetaScheduleModel",
+    "compile_model",
+    "extract_tasks",
+    "imported",
+    "in_nchw",
+    "run_model",
+    "stock_kernels",
+]
 
-# One of the first input, one of the last output, and some of an operator that knows no blocks.
-_FEW_TRANSFORMS = 4
 # For so long a library may keep a device, its upload included.
 _SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
     """Return the tasks of a model; see :meth:`workers.enginekit.roles.Model.extract`."""
-    lowered = _lowered(model, target)
+    choice = _laid_out(model, target)
+    lowered = _as_kernels(with_polynomials(choice.laid.module, target), target)
     module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
     # The pass names the kernels it touches anew, and so all of them end in a digit that says nothing.
@@ -80,7 +87,7 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
             readable = name if name in given or name[:-1] not in given else name[:-1]
             workload = Workload(key, engine, _kind(readable), flops, save_module(canonical))
             tasks[key] = TaskSpec(readable, weight, workload)
-    return Extraction(tuple(tasks.values()), version)
+    return Extraction(tuple(tasks.values()), version, choice.laid.layout, choice.reason)
 
 
 def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, tuple[str, ...]]]:
@@ -90,7 +97,7 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
     arguments are constants, so that one may be several tasks.
     """
     normalized = tvm.get_global_func("tvm.s_tir.meta_schedule.normalize_mod")
-    lowered = _lowered(model, target)
+    lowered = _as_kernels(imported(model, target), target)
     kernels: list[tuple[IRModule, tuple[str, ...]]] = []
     tasks: dict[str, list[str]] = {}
     for _, func in _kernels(_with_free_layouts(lowered, target)):
@@ -177,23 +184,20 @@ def run_model(
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
     """Return a model as TVM imports it, in the layout it asks for, its exponentials as polynomials."""
-    return with_polynomials(_laid_out(model, target)[0], target)
+    return with_polynomials(_laid_out(model, target).laid.module, target)
 
 
-def _laid_out(model: PreparedModel, target: Target) -> tuple[IRModule, IRModule | None]:
-    """Return a model in its layout; and its kernels, where they had to be made to choose that."""
-    module = with_wide_sums(_imported(model))
-    if model.layout != "auto":
-        return with_layout(module, model.layout, target).module, None
-    if target.kind.name != "llvm":
-        return module, None
-    blocked = with_layout(module, "blocked", target)
-    if len(blocked.transforms) <= _FEW_TRANSFORMS:
-        return blocked.module, None
-    # What the transforms cost shows in the kernels: some become part of one that is there anyway.
-    laid = [blocked.module, *(with_layout(module, name, target).module for name in ("nhwc", "nchw"))]
-    choices = [(choice, _as_kernels(choice, target)) for choice in laid]
-    return min(choices, key=lambda choice: sum(_call_counts(choice[1]).values()))
+def in_nchw(model: PreparedModel) -> IRModule:
+    """Return a model as it is before a layout is chosen for it."""
+    return with_wide_sums(_imported(model))
+
+
+def _laid_out(model: PreparedModel, target: Target) -> Choice:
+    module = in_nchw(model)
+    stage("laying out the model")
+    if model.layout == "auto":
+        return chosen_layout(module, target)
+    return Choice(with_layout(module, model.layout, target), "")
 
 
 def _imported(model: PreparedModel) -> IRModule:
@@ -232,13 +236,7 @@ def _node_name(node: onnx.NodeProto) -> str:
 
 def _fused(model: PreparedModel, target: Target) -> IRModule:
     """Run the passes before tuning. Extraction and compilation must see the same kernels (TVM #19385)."""
-    return _with_free_layouts(_lowered(model, target), target)
-
-
-def _lowered(model: PreparedModel, target: Target) -> IRModule:
-    laid, kernels = _laid_out(model, target)
-    module = with_polynomials(laid, target)
-    return kernels if module is laid and kernels is not None else _as_kernels(module, target)
+    return _with_free_layouts(_as_kernels(imported(model, target), target), target)
 
 
 def _as_kernels(module: IRModule, target: Target) -> IRModule:
