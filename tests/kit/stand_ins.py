@@ -16,6 +16,7 @@ from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
 from orchestrator.toolbox import Toolbox
 from tests.kit import cli_builders as build
+from workers.engines.metaschedule.traits import TRAITS
 from workers.messages import (
     Array,
     Artifact,
@@ -76,6 +77,9 @@ class CannedToolbox(Toolbox):
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
         assert candidate is not None
         return f"# schedule of {workload.name}\nsch.split(l1, factors=[2, 4])\n"
+
+    def check_layout(self, layout: str) -> None:
+        TRAITS.check_layout(layout)
 
     def check_options(self, options: SearchOptions) -> None:
         pass

@@ -62,6 +62,7 @@ def test_show_tells_tasks_the_dearest_first(cli: Cli, store: Storage) -> None:
     assert "3.98x" in answer.out
     assert "agree with onnxruntime" in answer.out
     assert "fixed input 'x' to 1x3x224x224" in answer.out
+    assert "layout blocked: convolutions and transforms are estimated" in " ".join(answer.out.split())
 
 
 def test_show_is_loud_about_wrong_outputs(cli: Cli, store: Storage) -> None:

@@ -125,6 +125,27 @@ def test_tasks_that_another_version_of_the_engine_found_are_looked_for_anew(
     assert len(cli("tasks", str(model), "--json").document["tasks"]) == 3
 
 
+def test_tasks_say_in_which_layout_they_are_and_why(
+    cli: Cli, model: Path, toolbox: type[CannedToolbox]
+) -> None:
+    asked: list[str] = []
+    chosen = extraction(3)
+
+    def extract(self: CannedToolbox, model: PreparedModel, target: str) -> Extraction:
+        asked.append(model.layout)
+        return chosen if model.layout == "auto" else replace(chosen, layout=model.layout, layout_reason="")
+
+    toolbox.extract = extract  # type: ignore[method-assign]
+    said = " ".join(cli("tasks", str(model)).out.split())
+    assert "layout blocked: convolutions and transforms are estimated to take blocks 1.2 ms" in said
+    assert "layout nchw" in cli("tasks", str(model), "--layout", "nchw").out
+    assert cli("tasks", str(model), "--layout", "nchw", "--json").document["layout"] == "nchw"
+    # Each is extracted once, and found again.
+    assert cli("tasks", str(model), "--layout", "auto", "--json").document["layout"] == "blocked"
+    assert asked == ["auto", "nchw"]
+    assert cli("tasks", str(model), "--layout", "rows").code == 2
+
+
 def test_the_best_of_a_known_model_on_a_stored_device_is_asked_of_the_store_alone(
     cli: Cli, model: Path, store: Storage
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -161,6 +162,25 @@ def test_a_model_without_tasks_or_without_times_has_no_shares(storage: Storage) 
     empty = storage.models.put(model(1), "/b.onnx")
     storage.extractions.put(empty, "metaschedule", CPU.target, extraction())
     assert storage.answers.slowest(empty, CPU.device_class, "0.27.0").tasks == ()
+
+
+def test_an_extraction_keeps_the_layout_that_was_chosen_and_why(storage: Storage) -> None:
+    model_id = storage.models.put(model(), "/a.onnx")
+    storage.device_classes.put("metaschedule", CPU)
+    plain = extraction(0)
+    chosen = replace(plain, layout="blocked", layout_reason="blocks 1 ms; NCHW 2 ms")
+    asked = replace(plain, engine_version=f"{plain.engine_version}+nchw", layout="nchw")
+    for one in (chosen, asked):
+        storage.extractions.put(model_id, "metaschedule", CPU.target, one)
+        assert storage.extractions.find(model_id, "metaschedule", CPU.target, one.engine_version) == one
+    assert [
+        (row.device_class, row.engine_version, row.layout, row.reason)
+        for row in storage.extractions.layouts(model_id, "metaschedule")
+    ] == [
+        (CPU.device_class, "0.27.0", "blocked", "blocks 1 ms; NCHW 2 ms"),
+        (CPU.device_class, "0.27.0+nchw", "nchw", ""),
+    ]
+    assert storage.extractions.layouts(model_id, "autotvm") == []
 
 
 def test_a_model_is_known_on_the_devices_it_was_extracted_for(storage: Storage) -> None:
