@@ -1,21 +1,24 @@
-"""The tuned model's latency as a multiple of onnxruntime's, same threads, after a named number of trials.
+"""The tuned model's latency as a multiple of onnxruntime's, same threads, after a number of trials or a time.
 
 Each model is tuned into the store given (so that a second run only measures), then its library runs beside
 the untuned one and onnxruntime, in turns::
 
     python -m benchmarks.latency --trials 400 --db bench.db ppocr_cls silero_vad_ifless minilm
+    python -m benchmarks.latency --time 4m --db full.db full/*.onnx
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 import sys
 
 from benchmarks.model_zoo import ZOO, fetch
 from orchestrator import CampaignSpec, Storage, submit
 from orchestrator.campaigns.running.coordinator import follow
+from orchestrator.cli.kit.parsing import parse_duration
 
 
 class _Progress:
@@ -35,18 +38,22 @@ class _Progress:
 def main() -> None:
     """Tune, compare, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("models", nargs="+", choices=sorted(ZOO))
-    parser.add_argument("--trials", type=int, default=400)
+    parser.add_argument("models", nargs="+", help=f"files, or {', '.join(sorted(ZOO))}")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--trials", type=int, default=400)
+    budget.add_argument("--time", type=parse_duration, help="for each model, e.g. 4m")
     parser.add_argument("--db", default="bench.db")
     parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
     options = parser.parse_args()
     rows = []
     with Storage.open(options.db) as store:
         for name in options.models:
+            known = ZOO.get(name)
+            path, shapes = (str(fetch(name)), known.shapes) if known else (name, {})
             spec = CampaignSpec.of(
                 {
-                    "models": [{"path": str(fetch(name)), "shapes": ZOO[name].shapes}],
-                    "trials": options.trials,
+                    "models": [{"path": path, "shapes": shapes}],
+                    **({"time_s": options.time} if options.time else {"trials": options.trials}),
                 }
             )
             outcome = follow(store, submit(store, spec, hold=True).id, listener=_Progress(store, name))
@@ -54,8 +61,8 @@ def main() -> None:
             report = outcome.reports[0]
             rows.append(
                 {
-                    "model": name,
-                    "kind": ZOO[name].kind,
+                    "model": pathlib.Path(name).stem,
+                    "kind": known.kind if known else "-",
                     "trials": sum(task.stored for task in tasks),
                     "failed": sum(task.stored_failures for task in tasks),
                     "seconds": outcome.campaign.active_s,
@@ -70,6 +77,8 @@ def main() -> None:
             f"{row['tuned_s'] * 1e3:.2f} | {row['reference_s'] * 1e3:.2f} | "
             f"{row['tuned_s'] / row['reference_s']:.2f} | {row['max_rel']:.0e} |"
         )
+    mean = math.exp(sum(math.log(row["tuned_s"] / row["reference_s"]) for row in rows) / len(rows))
+    print(f"| geometric mean | | | | | | {mean:.2f} | |")
     if options.output:
         options.output.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -1,0 +1,98 @@
+"""Convolutional models at the sizes people run them at, as torch exports them, with random weights.
+
+Runs in the environment of the coverage benchmark (benchmarks/coverage/requirements.txt)::
+
+    ENV/bin/python -m benchmarks.full_size --out full mobilenet_v3_large yolov8n
+    python -m benchmarks.latency --time 4m --db full.db full/*.onnx
+
+The coverage benchmark has the same architectures small, to see whether they come out right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["MODELS", "main"]
+
+
+def _torchvision(name: str) -> Callable[[], Any]:
+    def make() -> Any:
+        import torchvision
+
+        return torchvision.models.get_model(name, weights=None)
+
+    return make
+
+
+def _yolo(name: str) -> Callable[[], Any]:
+    def make() -> Any:
+        import ultralytics
+
+        from benchmarks.coverage.networks.yolo import exported
+
+        # As its own exporter has it: batch normalizations are part of the convolutions.
+        return exported(ultralytics.YOLO(f"{name}.yaml").model.fuse(), 640)
+
+    return make
+
+
+def _segformer() -> Any:
+    import transformers
+
+    from benchmarks.coverage.torch_export import Called
+
+    # That of segformer-b0, the smallest there is.
+    config = transformers.SegformerConfig(num_labels=19)
+    return Called(transformers.SegformerForSemanticSegmentation(config), ("pixel_values",))
+
+
+#: What makes a module, and the size of its image.
+MODELS: dict[str, tuple[Callable[[], Any], int]] = {
+    **{
+        name: (_torchvision(name), 224)
+        for name in (
+            "mobilenet_v3_large",
+            "efficientnet_b0",
+            "efficientnet_v2_s",
+            "regnet_y_400mf",
+            "shufflenet_v2_x1_0",
+            "convnext_tiny",
+            "resnet18",
+            "resnet50",
+            "densenet121",
+        )
+    },
+    "yolov8n": (_yolo("yolov8n"), 640),
+    "yolo11n": (_yolo("yolo11n"), 640),
+    "segformer": (_segformer, 224),
+}
+
+
+def main() -> None:
+    """Write a file for each model that isn't there."""
+    import torch
+
+    from benchmarks.coverage import torchvision_ops
+    from benchmarks.coverage.entry import SCRIPT
+    from benchmarks.coverage.torch_export import export, lively, seed
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("models", nargs="*", choices=[*MODELS, []], help="left out, all")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder")
+    options = parser.parse_args()
+    torchvision_ops.define()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.models or MODELS:
+        path = options.out / f"{name}.onnx"
+        if not path.exists():
+            make, size = MODELS[name]
+            seed(name)
+            export(path, lively(make()), (torch.rand(1, 3, size, size),), exporter=SCRIPT, opset=17)
+            print(path, flush=True)
+
+
+if __name__ == "__main__":
+    main()
