@@ -26,6 +26,8 @@ from workers.enginekit.cuda import use_compiler
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.rpc import requested
 from workers.engines.metaschedule import frontend
+from workers.engines.metaschedule.axes import with_plain_axes
+from workers.engines.metaschedule.batch_norms import with_batch_norms_folded
 from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
@@ -204,12 +206,13 @@ def _imported(model: PreparedModel) -> IRModule:
     stage("importing the model into TVM")
     graph = onnx.load_from_string(model.onnx)
     try:
-        return frontend.imported(graph)
+        module = frontend.imported(graph)
     except Exception as error:  # the frontend raises what it likes
         raise ModelError(
             f"TVM's ONNX frontend refused {model.name} at {_refused_at(error, graph)}: "
             f"{type(error).__name__}: {_last_words(error)}"
         ) from error
+    return with_batch_norms_folded(with_plain_axes(module))
 
 
 def _refused_at(error: Exception, model: onnx.ModelProto) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -23,21 +24,17 @@ from workers.models import _settle, prepare
 TARGET = "llvm -num-cores=2"
 
 
-def normalized() -> onnx.ModelProto:
-    """Normalizations before a convolution, which nothing can take in."""
+def biased() -> onnx.ModelProto:
+    """Convolutions whose biases the importer reshapes, one after the other."""
+    names = ["x", *"abcd", "y"]
     return model_of(
         [
-            helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["n"], name="norm"),
-            helper.make_node("Relu", ["n"], ["r"], name="relu"),
-            helper.make_node("Conv", ["r", "w"], ["y"], name="convolution"),
+            helper.make_node("Conv", [one, f"w{n}", f"b{n}"], [two], name=f"convolution{n}")
+            for n, (one, two) in enumerate(itertools.pairwise(names))
         ],
         [tensor("x", [1, 32, 6, 6])],
-        [tensor("y", [1, 48, 6, 6])],
-        [
-            *(weight(name, 32) for name in "sbm"),
-            numpy_helper.from_array(np.linspace(0.5, 2.0, 32, dtype=np.float32), "v"),
-            weight("w", 48, 32, 1, 1),
-        ],
+        [tensor("y", [1, 32, 6, 6])],
+        [made for n in range(5) for made in (weight(f"w{n}", 32, 32, 1, 1), weight(f"b{n}", 32))],
     )
 
 
@@ -67,7 +64,7 @@ def between_constants(module: tvm.ir.IRModule) -> int:
 def test_constants_are_folded_before_a_kernel_is_made_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = prepare(saved(normalized(), tmp_path))
+    prepared = dataclasses.replace(prepare(saved(biased(), tmp_path)), layout="nchw")
     seen: list[tuple[int, int]] = []
 
     def watched(module: tvm.ir.IRModule) -> tvm.ir.IRModule:
