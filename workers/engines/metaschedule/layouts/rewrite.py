@@ -45,4 +45,5 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
     rewrite = Blocks(module, layout, vector_bits(target) // 32)
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
     laid = relax.transform.DeadCodeElimination()(rewrite.builder_.finalize())
-    return LaidOut(laid, layout, tuple(rewrite.transforms))
+    left = {binding.var for block in laid["main"].body.blocks for binding in block.bindings}
+    return LaidOut(laid, layout, tuple(one for var, one in rewrite.transforms if var in left))

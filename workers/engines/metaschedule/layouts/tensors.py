@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax
 
-__all__ = ["Blocked", "dtype_of", "is_call", "shape_of"]
+__all__ = ["Blocked", "View", "dtype_of", "is_call", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,49 @@ class Blocked:
 
     tensor: relax.Expr
     block: int
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """N, C, H and W."""
+        batch, chunks, height, width, block = shape_of(self.tensor) or (0, 0, 0, 0, 0)
+        return batch, chunks * block, height, width
+
+    @property
+    def flat(self) -> bool:
+        """Whether its elements lie as they do in NCHW, so that a reshape is all it takes."""
+        _, _, height, width = self.sizes
+        return height * width == 1 or self.block == 1
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor in blocks that the model sees with its channels in groups, (N, groups, ...).
+
+    Within a group the elements lie in another order than the model's. What is computed of each alone, or of
+    all of a group, is the same.
+
+    Attributes
+    ----------
+    data : Blocked
+        A group is a whole number of blocks, or a block one of groups.
+    shape : tuple of int
+        As the model has it; the first two are N and the number of groups.
+    """
+
+    data: Blocked
+    shape: tuple[int, ...]
+
+    @property
+    def split(self) -> tuple[int, int, int, int]:
+        """Groups, each by the chunks it has; and the groups of a chunk, each by its channels in one."""
+        _, channels, _, _ = self.data.sizes
+        groups, block = self.shape[1], self.data.block
+        each = channels // groups
+        return (
+            (groups, each // block, 1, block)
+            if each >= block
+            else (channels // block, 1, block // each, each)
+        )
 
 
 def is_call(expr: relax.Expr, name: str) -> bool:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-__all__ = ["Transform", "in_blocks", "reblocked", "unblocked"]
+__all__ = ["OUTPUTS", "Transform", "in_blocks", "reblocked", "unblocked"]
+
+#: The cause of a transform that no operator asks for.
+OUTPUTS = "outputs"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Transform:
     source, into : str
         Layouts: ``nchw``, ``nhwc``, ``nchw16c`` and so on.
     cause : str
-        The operator of the model that asked for it, e.g. ``relax.reshape``.
+        The operator of the model that asked for it, e.g. ``relax.reshape``, or ``outputs``.
     """
 
     bytes: int

@@ -39,12 +39,17 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     depthwise = each == 1 and 1 < groups == out
     within = 0  # channels of a block of the input; in NCHW, each channel is one of its own
     if depthwise:
+        there = blocks.of(data)
+        block = block if there is None else there.block
         if not block:
             return None
         source, within = blocks.blocked(data, block), block
     elif groups > 1 and blocks.layout != "nhwc":
-        # A block must not reach into the next group.
+        # A block of the result must not reach into the next group, nor one of the input in part.
         block, within = blocks.choose(out // groups), blocks.choose(each)
+        there = blocks.of(data)
+        if block and there is not None and (there.block % each == 0 or each % there.block == 0):
+            within = there.block
         if not block or not within:
             return None
         source = blocks.blocked(data, within)
@@ -166,7 +171,7 @@ def _convolved(
     out_h = (height - (kernel_h - 1) * dilation[0] - 1) // strides[0] + 1
     out_w = (width - (kernel_w - 1) * dilation[1] - 1) // strides[1] + 1
     kh, kw = te.reduce_axis((0, kernel_h), "kh"), te.reduce_axis((0, kernel_w), "kw")
-    # A group of NHWC has a part of a block.
+    # A group may be a part of a block.
     each = 1 if depthwise else int(weights.shape[1]) * (int(weights.shape[4]) if within else 1)
     ic = te.reduce_axis((0, each), "ic")
     of_group = chunks * max(block, 1) // groups
@@ -220,7 +225,7 @@ def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False)
         those axes, where there are no blocks; (O/o, h, w, o) for a depthwise convolution.
     """
     out, each, height, width = kernel.shape
-    within = min(within, each)  # of NHWC a group reads its part
+    within = min(within, each)  # of a block of several groups, NHWC's among them, one reads its part
     split = kernel.reshape(out // (block or 1), block or 1, each // (within or 1), within or 1, height, width)
     laid = split.transpose(0, 2, 4, 5, 3, 1)
     drop = [*((1, 4) if depthwise else () if within else (4,)), *(() if block else (5,))]

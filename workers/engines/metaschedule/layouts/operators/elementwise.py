@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tvm import relax, topi
 from tvm.relax.utils import gen_call_tir_inputs
 from tvm_ffi import structural_equal
 
 from workers.engines.metaschedule.layouts.table import Made, operator, operator_on_blocks
-from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
+from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, shape_of
 from workers.engines.metaschedule.layouts.transforms import in_blocks
+from workers.engines.metaschedule.layouts.views import of_groups
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
@@ -19,21 +22,60 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _UNARY = (
-    *("nn.relu", "nn.leakyrelu", "nn.silu", "nn.gelu", "nn.softplus", "sigmoid", "tanh", "erf", "clip"),
-    *("exp", "log", "sqrt", "rsqrt", "square", "abs", "negative", "floor", "ceil", "round", "astype"),
+    *("abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "bitwise_not", "ceil", "cos", "cosh", "erf"),
+    *("exp", "floor", "isfinite", "isinf", "isnan", "log", "logical_not", "negative", "round", "rsqrt"),
+    *("sigmoid", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "clip", "astype"),
+    *("nn.relu", "nn.relu6", "nn.leakyrelu", "nn.silu", "nn.gelu", "nn.gelu_tanh", "nn.selu", "nn.softplus"),
 )
-_BINARY = ("add", "subtract", "multiply", "divide", "power", "maximum", "minimum")
+_BROADCAST = (
+    *("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "mod", "floor_divide"),
+    *("floor_mod", "equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and"),
+    *("logical_or", "logical_xor", "where"),
+)
 
 
-@operator_on_blocks(*(f"relax.{name}" for name in _UNARY))
-def _of_one(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    made = relax.Call(call.op, [data.tensor, *map(blocks.visit_expr, call.args[1:])], call.attrs)
-    return Blocked(made, data.block)
+@operator(*(f"relax.{name}" for name in _UNARY))
+def _of_one(blocks: Blocks, call: relax.Call) -> Made:
+    def made(data: relax.Expr) -> relax.Expr:
+        return relax.Call(call.op, [data, *map(blocks.visit_expr, call.args[1:])], call.attrs)
+
+    data, view = blocks.of(call.args[0]), blocks.view(call.args[0])
+    if data is not None:
+        return Blocked(made(data.tensor), data.block)
+    if view is not None:
+        return View(Blocked(made(view.data.tensor), view.data.block), view.shape)
+    return None
 
 
-@operator(*(f"relax.{name}" for name in _BINARY))
-def _of_two(blocks: Blocks, call: relax.Call) -> Made:
-    return _meeting(blocks, call, getattr(relax.op, call.op.name.removeprefix("relax.")), *call.args)
+@operator(*(f"relax.{name}" for name in _BROADCAST))
+def _of_several(blocks: Blocks, call: relax.Call) -> Made:
+    return _meeting(blocks, call, getattr(relax.op, call.op.name.removeprefix("relax.")), call.args)
+
+
+@operator_on_blocks("relax.broadcast_to")
+def _repeated(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
+    shape = shape_of(call)
+    if shape is None or len(shape) != 4 or shape[1] != data.sizes[1]:
+        return None
+    batch, channels, height, width = shape
+    laid = (batch, channels // data.block, height, width, data.block)
+    return Blocked(relax.op.broadcast_to(data.tensor, laid), data.block)
+
+
+@operator("relax.nn.prelu")
+def _sloping(blocks: Blocks, call: relax.Call) -> Made:
+    data, slope = call.args
+    shape, slopes = shape_of(data), blocks.constant(slope)
+    there = blocks.of(data)
+    if there is None or shape is None or slopes is None:
+        return None
+    dims = [1] * 4
+    dims[int(call.attrs.axis)] = slopes.size
+    laid = _constant(slopes.reshape(dims), shape[1], there.block)
+    emit = blocks.builder_.emit
+    above = emit(relax.op.greater(there.tensor, relax.const(0.0, dtype_of(data))))
+    below = emit(relax.op.multiply(there.tensor, laid))
+    return Blocked(relax.op.where(above, there.tensor, below), there.block)
 
 
 @operator("relax.call_tir")
@@ -48,40 +90,50 @@ def _kernel(blocks: Blocks, call: relax.Call) -> Made:
     found = blocks.module[call.args[0]]
     if not structural_equal(*(func.with_attr("global_symbol", "main") for func in (expected, found))):
         return None
-    return _meeting(blocks, call, getattr(relax.op, name), *arguments)
+    return _meeting(blocks, call, getattr(relax.op, name), arguments)
 
 
 def _meeting(
-    blocks: Blocks,
-    call: relax.Call,
-    made_by: Callable[..., relax.Expr],
-    one: relax.Expr,
-    two: relax.Expr,
+    blocks: Blocks, call: relax.Call, made_by: Callable[..., relax.Expr], arguments: Sequence[relax.Expr]
 ) -> Made:
+    """Return what operands of one shape, or broadcast to one, give where one of them is in blocks."""
     shape = shape_of(call)
-    there = [blocks.of(arg) for arg in (one, two) if shape_of(arg) == shape]
-    known = [found for found in there if found is not None]
-    if not known or shape is None:
+    views = [view for view in map(blocks.view, arguments) if view is not None]
+    if views and shape == views[0].shape:
+        found = [of_groups(blocks, views[0], arg) for arg in arguments]
+        data = views[0].data
+        return None if None in found else View(Blocked(made_by(*found), data.block), views[0].shape)
+    if shape is None or len(shape) != 4:
         return None
-    block = known[0].block
-    sides = [_side(blocks, arg, block) for arg in (one, two)]
+    there = [found for found in map(blocks.of, arguments) if found is not None]
+    known = [found for found in there if found.sizes[1] == shape[1]]
+    if not known:
+        return None
+    # The others are brought into its blocks: what is one number for each channel needs no transform for it.
+    block = max(known, key=lambda found: math.prod(found.sizes)).block
+    sides = [_side(blocks, arg, shape[1], block) for arg in arguments]
     return None if None in sides else Blocked(made_by(*sides), block)
 
 
-def _side(blocks: Blocks, arg: relax.Expr, block: int) -> relax.Expr | None:
-    """Return one side of an elementwise operator so that it meets one in blocks."""
+def _side(blocks: Blocks, arg: relax.Expr, channels: int, block: int) -> relax.Expr | None:
+    """Return an operand so that it meets one of so many channels in blocks."""
     shape = shape_of(arg)
     if shape is None:
         return None
     if len(shape) == 0:
         return blocks.visit_expr(arg)
+    dims = [*[1] * (4 - len(shape)), *shape]
     value = blocks.constant(arg)
     if value is not None:
-        dims = [1] * (4 - value.ndim) + list(value.shape)
-        return relax.const(in_blocks(value.reshape(dims), 1 if dims[1] == 1 else block))
-    if len(shape) != 4:
-        return None
-    if shape[1] == 1:
+        return _constant(value.reshape(dims), channels, block)
+    if dims[1] == 1:
         there = blocks.of(arg)
-        return relax.op.reshape(blocks.visit_expr(arg), [*shape, 1]) if there is None else there.tensor
-    return blocks.blocked(arg, block)
+        return relax.op.reshape(blocks.visit_expr(arg), [*dims, 1]) if there is None else there.tensor
+    if len(shape) == 4:
+        return blocks.blocked(arg, block)
+    return blocks.reblocked(blocks.builder_.emit(relax.op.reshape(blocks.visit_expr(arg), dims)), block)
+
+
+def _constant(value: np.ndarray, channels: int, block: int) -> relax.Expr:
+    """Return a constant, (N, C, H, W) or 1 for any of them, so that it meets one of so many channels."""
+    return relax.const(in_blocks(value, block if value.shape[1] == channels else 1), str(value.dtype))

@@ -1,0 +1,41 @@
+"""Normalizations that are one operator; as others are exported, they are means and products."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tvm import relax
+
+from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
+from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of
+from workers.engines.metaschedule.layouts.views import of_groups, reduced
+
+if TYPE_CHECKING:
+    from workers.engines.metaschedule.layouts.mutator import Blocks
+
+__all__: list[str] = []
+
+
+@operator_on_blocks("relax.nn.group_norm")
+def _group_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
+    """Normalize groups of channels, (x - mean) / sqrt(variance + epsilon), in two passes."""
+    attrs, emit = call.attrs, blocks.builder_.emit
+    groups, (batch, channels, height, width) = int(attrs.num_groups), data.sizes
+    each = channels // groups
+    fits = each % data.block == 0 or data.block % each == 0
+    over = [int(attrs.channel_axis), *map(int, attrs.axes)]
+    if not fits or over != [1, 2, 3] or dtype_of(data.tensor) != "float32":
+        return None
+    view = View(data, (batch, groups, each * height * width))
+    mean, variance = (
+        emit(relax.op.reshape(emit(reduced(blocks, view, name)), [batch, groups, 1]))
+        for name in ("mean", "variance")
+    )
+    spread = emit(relax.op.sqrt(emit(relax.op.add(variance, relax.const(float(attrs.epsilon), "float32")))))
+    made = emit(relax.op.subtract(data.tensor, of_groups(blocks, view, mean)))
+    made = emit(relax.op.divide(made, of_groups(blocks, view, spread)))
+    laid = [1, channels // data.block, 1, 1, data.block]
+    for wanted, arg, by in ((attrs.scale, 1, relax.op.multiply), (attrs.center, 2, relax.op.add)):
+        if wanted:
+            made = emit(by(made, emit(relax.op.reshape(blocks.visit_expr(call.args[arg]), laid))))
+    return Blocked(made, data.block)

@@ -1,0 +1,83 @@
+"""Parts of a tensor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tvm import relax, te
+from tvm.tirx import IntImm
+
+from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
+from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
+
+if TYPE_CHECKING:
+    from workers.engines.metaschedule.layouts.mutator import Blocks
+
+__all__: list[str] = []
+
+
+@operator_on_blocks("relax.split")
+def _split(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
+    axis, size = int(call.attrs.axis), data.sizes[int(call.attrs.axis)]
+    where = call.attrs.indices_or_sections
+    if isinstance(where, int | IntImm):
+        each = -(-size // int(where))
+        bounds = [0, *range(each, size, each), size]
+    else:
+        bounds = [0, *map(int, where), size]
+    parts = [range(size)[start:stop] for start, stop in itertools.pairwise(bounds)]
+    if len(parts) != len(call.ty.fields) or not all(parts):
+        return None
+    return [_part(blocks, data, {axis: part}, "split") for part in parts]
+
+
+@operator_on_blocks("relax.strided_slice")
+def _slice(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
+    shape = shape_of(call)
+    arguments = [
+        [one.value for one in argument] for argument in call.args[1:] if isinstance(argument, relax.Tuple)
+    ]
+    if shape is None or len(arguments) + 1 < len(call.args) or len(arguments) < 3:
+        return None
+    axes, begins, ends = ([int(n) for n in argument] for argument in arguments[:3])
+    steps = [int(n) for n in arguments[3]] if len(arguments) > 3 else [1] * len(axes)
+    parts = {
+        axis: range(data.sizes[axis])[begin:end:step]
+        for axis, begin, end, step in zip(axes, begins, ends, steps, strict=True)
+    }
+    # What is outside of the tensor, or counted backwards, is read here and there in different ways.
+    sizes = tuple(len(parts[axis]) if axis in parts else size for axis, size in enumerate(data.sizes))
+    return _part(blocks, data, parts, "strided_slice") if sizes == shape and min(steps) > 0 else None
+
+
+def _part(blocks: Blocks, data: Blocked, parts: dict[int, range], name: str) -> Blocked | relax.Expr:
+    """Return a part in blocks, if its channels fill any, else in NCHW."""
+    taken = [parts.get(axis, range(size)) for axis, size in enumerate(data.sizes)]
+    block = blocks.choose(len(taken[1])) if 1 in parts else data.block
+    places = [(part.start, part.step, len(part)) for part in taken]
+    made = blocks.builder_.call_te(_taken, data.tensor, places, block, primfunc_name_hint=name)
+    return Blocked(made, block) if block else made
+
+
+def _taken(data: te.Tensor, places: Sequence[tuple[int, int, int]], block: int) -> te.Tensor:
+    """Return a part of (N, C/c, H, W, c) in blocks, or not.
+
+    Parameters
+    ----------
+    places : of (start, step, size)
+        For N, C, H and W.
+    block : int
+        Channels of a block of the result; 0 for NCHW.
+    """
+    within = int(data.shape[4])
+    batch, channels, height, width = (size for _, _, size in places)
+
+    def at(n: Any, chunk: Any, h: Any, w: Any, *inner: Any) -> Any:
+        index = (n, chunk * block + inner[0] if inner else chunk, h, w)
+        n, c, h, w = (start + step * i for (start, step, _), i in zip(places, index, strict=True))
+        return data[n, c // within, h, w, c % within]
+
+    shape = (batch, channels // (block or 1), height, width, *([block] if block else []))
+    return te.compute(shape, at, name="taken")
