@@ -132,9 +132,9 @@ Layout = Annotated[
     str,
     typer.Option(
         "--layout",
-        metavar="auto|blocked|nhwc|nchw",
-        help="In which convolutions are tuned: channels in blocks of a vector, all side by side, or as the "
-        "model has them. 'auto' takes blocks where that needs few transforms.",
+        metavar="auto|blocked|mixed|nhwc|nchw",
+        help="In which convolutions are tuned: channels in blocks of a vector ('mixed': where it "
+        "pays), all side by side, or as the model has them. 'auto' estimates which takes the least time.",
         rich_help_panel=HOW,
     ),
 ]
@@ -143,7 +143,8 @@ TunedLayout = Annotated[
     typer.Option(
         "--layout",
         metavar="LAYOUT",
-        help="In which convolutions are built: auto, blocked, nhwc or nchw; left out, as they were tuned.",
+        help="In which convolutions are built: auto, blocked, mixed, nhwc or nchw; left out, as they "
+        "were tuned.",
         rich_help_panel=HOW,
         show_default=False,
     ),

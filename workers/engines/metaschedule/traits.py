@@ -14,7 +14,7 @@ _ONE_TUNER = "its search is evolutionary, its cost model XGBoost's"
 
 TRAITS = Traits(
     name=NAME,
-    layouts=("auto", "blocked", "nhwc", "nchw"),
+    layouts=("auto", "blocked", "mixed", "nhwc", "nchw"),
     settings=(
         Setting(
             "population",

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper, parser
 from tvm.ir import IRModule
 
-from workers.engines.metaschedule.layouts import chosen_layout, convolutions
+from workers.engines.metaschedule.layouts import chosen_layout, convolutions, with_layout
 from workers.engines.metaschedule.model import in_nchw
 from workers.engines.metaschedule.targets import parse_target
 from workers.models import prepare
@@ -90,3 +90,31 @@ def test_the_arithmetic_of_a_convolution(
     module = imported(tmp_path, f"g (float[1,4,10,10] x) => (float[a,b,c,d] y) {{ y = {body} }}", w=shape)
     (found,) = convolutions(module)
     assert (found.flops, found.depthwise) == (flops, depthwise)
+
+
+def test_a_part_that_loses_by_blocks_is_left_and_the_rest_is_not(tmp_path: Path) -> None:
+    module = imported(
+        tmp_path,
+        """g (float[1,8,256,256] x) => (float[1,8,65536] y, float[1,32,32,32] z)
+           <int64[3] rows = {1, 8, 65536}, int64[4] image = {1, 8, 256, 256}> {
+            a = Softmax<axis=3>(x)
+            b = Conv(a, v)
+            c = Reshape(b, rows)
+            y = Softmax<axis=2>(c)
+            d = MaxPool<kernel_shape=[8,8], strides=[8,8]>(x)
+            e = Conv<pads=[1,1,1,1]>(d, w)
+            f = Relu(e)
+            z = Conv<pads=[1,1,1,1]>(f, u)
+        }""",
+        v=(8, 8, 1, 1),
+        w=(32, 8, 3, 3),
+        u=(32, 32, 3, 3),
+    )
+    target = parse_target(CPU)
+    assert [one.flops for one in convolutions(with_layout(module, "blocked", target).module)] == []
+    mixed = with_layout(module, "mixed", target)
+    assert [one.flops for one in convolutions(mixed.module)] == [2 * 8 * 8 * 65536]
+    choice = chosen_layout(module, target)
+    assert choice.laid.layout == "mixed"
+    assert "take blocks in parts" in choice.reason
+    assert choice.laid.transforms == mixed.transforms

@@ -16,7 +16,8 @@ What an operator does on blocks is said in :mod:`.operators`, a file for each fa
 
 from __future__ import annotations
 
-from workers.engines.metaschedule.layouts.choice import Choice, chosen_layout, convolutions
+from workers.engines.metaschedule.layouts.choice import Choice, chosen_layout
+from workers.engines.metaschedule.layouts.costs import convolutions
 from workers.engines.metaschedule.layouts.rewrite import LaidOut, with_layout
 from workers.engines.metaschedule.layouts.transforms import Transform
 

@@ -13,7 +13,7 @@ from tvm.runtime import DataType
 from workers.engines.metaschedule.layouts import operators  # noqa: F401  (fills the table)
 from workers.engines.metaschedule.layouts.table import Made, rewrites_of
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, is_call, shape_of
-from workers.engines.metaschedule.layouts.transforms import OUTPUTS, Transform, reblocked, unblocked
+from workers.engines.metaschedule.layouts.transforms import OUTPUTS, PutIn, Transform, reblocked, unblocked
 
 __all__ = ["Blocks"]
 
@@ -32,15 +32,19 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     layout : {'blocked', 'nhwc'}
     lanes : int
         Numbers that a vector of the target holds, the most of a block.
+    left : frozenset of relax.Var, optional
+        Convolutions, by what the model calls their results, that stay as they are.
 
     Attributes
     ----------
-    transforms : list of (relax.Expr, Transform)
-        Each with the variable that is bound to it.
+    transforms : list of PutIn
     """
 
-    def __init__(self, module: IRModule, layout: str, lanes: int) -> None:
+    def __init__(
+        self, module: IRModule, layout: str, lanes: int, left: frozenset[relax.Var] = frozenset()
+    ) -> None:
         super().__init__(module)
+        self._left = left
         self.module, self.layout, self._lanes = module, layout, lanes
         # All by the variable of the model.
         self._blocks: dict[relax.Var, Blocked] = {}
@@ -50,18 +54,20 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         self._constants: dict[relax.Var, np.ndarray] = {}
         # By the tensor and the channels of a block, 0 for none.
         self._transformed: dict[tuple[relax.Expr, int], relax.Expr] = {}
-        self._reader = OUTPUTS
-        self.transforms: list[tuple[relax.Expr, Transform]] = []
+        self._reader, self._binding = OUTPUTS, None
+        self.transforms: list[PutIn] = []
 
     # -- what the mutator asks
 
     def visit_var_binding_(self, binding: relax.VarBinding) -> None:
         """Emit a binding in blocks where that can be, else as it was."""
         value = binding.value
-        self._reader = _named(value)
+        self._reader, self._binding = _named(value), binding.var
         constant = _constant(value)
         if constant is not None:
             self._constants[binding.var] = constant
+        elif binding.var in self._left:
+            pass
         elif isinstance(binding.var, relax.DataflowVar):
             if self._bound(binding.var, self._rewritten(value)):
                 return
@@ -124,7 +130,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if key not in self._transformed:
             made = self.builder_.emit_te(unblocked, there.tensor, primfunc_name_hint="to_nchw")
             self._transformed[key] = made
-            self._note(made, self.name(there.block), "nchw")
+            self._note(made, there.tensor, self.name(there.block), "nchw")
         return self._transformed[key]
 
     # -- what the operators ask
@@ -161,7 +167,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 reblocked, tensor, block, primfunc_name_hint=f"to_{self.name(block)}"
             )
             self._transformed[key] = made
-            self._note(made, self.name(had), self.name(block))
+            self._note(made, tensor, self.name(had), self.name(block))
         return self._transformed[key]
 
     def choose(self, channels: int) -> int:
@@ -178,9 +184,21 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return "nchw"
         return "nhwc" if self.layout == "nhwc" else f"nchw{block}c"
 
-    def _note(self, made: relax.Expr, source: str, into: str) -> None:
+    def _note(self, made: relax.Expr, of: relax.Expr, source: str, into: str) -> None:
         size = math.prod(shape_of(made) or ()) * DataType(dtype_of(made)).itemsize
-        self.transforms.append((made, Transform(size, source, into, self._reader)))
+        transform = Transform(size, source, into, self._reader)
+        self.transforms.append(PutIn(transform, made, of, self._binding))
+
+    # -- what is asked afterwards
+
+    def made_of(self, var: relax.Var) -> list[relax.Expr]:
+        """Return what a variable of the model was rewritten into; nothing where it stayed as it was."""
+        found: list[Blocked | relax.Expr] = list(self._parts.get(var, ()))
+        if var in self._blocks:
+            found.append(self._blocks[var])
+        elif var in self._views:
+            found.append(self._views[var].data)
+        return [one.tensor if isinstance(one, Blocked) else one for one in found]
 
 
 def _is_no_larger(call: relax.Call, of: Callable[[relax.Expr], Blocked | None]) -> bool:

@@ -9,7 +9,8 @@ from tvm.ir import IRModule
 from tvm.target import Target
 
 from workers.engines.metaschedule.layouts.mutator import Blocks
-from workers.engines.metaschedule.layouts.transforms import Transform
+from workers.engines.metaschedule.layouts.parts import losing
+from workers.engines.metaschedule.layouts.transforms import PutIn, Transform
 from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["LaidOut", "with_layout"]
@@ -22,7 +23,7 @@ class LaidOut:
     Attributes
     ----------
     module : IRModule
-    layout : {'blocked', 'nhwc', 'nchw'}
+    layout : {'blocked', 'mixed', 'nhwc', 'nchw'}
     transforms : tuple of Transform
         What had to be put in, in the order of the model; those of weights are done once and for all, and
         aren't among them.
@@ -38,12 +39,24 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
 
     Parameters
     ----------
-    layout : {'blocked', 'nhwc', 'nchw'}
+    layout : {'blocked', 'mixed', 'nhwc', 'nchw'}
+        ``mixed`` has in blocks what gains by it, see :mod:`.parts`.
     """
     if layout == "nchw":
         return LaidOut(module, layout, ())
-    rewrite = Blocks(module, layout, vector_bits(target) // 32)
+    laid, rewrite, transforms = _rewritten(module, "nhwc" if layout == "nhwc" else "blocked", target)
+    if layout == "mixed":
+        left = losing(module, rewrite, transforms, target)
+        if left:
+            laid, _, transforms = _rewritten(module, "blocked", target, left)
+    return LaidOut(laid, layout, tuple(one.transform for one in transforms))
+
+
+def _rewritten(
+    module: IRModule, layout: str, target: Target, left: frozenset[relax.Var] = frozenset()
+) -> tuple[IRModule, Blocks, list[PutIn]]:
+    rewrite = Blocks(module, layout, vector_bits(target) // 32, left)
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
     laid = relax.transform.DeadCodeElimination()(rewrite.builder_.finalize())
-    left = {binding.var for block in laid["main"].body.blocks for binding in block.bindings}
-    return LaidOut(laid, layout, tuple(one for var, one in rewrite.transforms if var in left))
+    there = {binding.var for block in laid["main"].body.blocks for binding in block.bindings}
+    return laid, rewrite, [one for one in rewrite.transforms if one.made in there]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from tvm import te
+from tvm import relax, te
 
-__all__ = ["OUTPUTS", "Transform", "in_blocks", "reblocked", "unblocked"]
+__all__ = ["OUTPUTS", "PutIn", "Transform", "in_blocks", "reblocked", "unblocked"]
 
 #: The cause of a transform that no operator asks for.
 OUTPUTS = "outputs"
@@ -37,6 +37,23 @@ class Transform:
     def reblocks(self) -> bool:
         """Whether blocks of one size become blocks of another."""
         return "nchw" not in (self.source, self.into)
+
+
+class PutIn(NamedTuple):
+    """A transform where it stands.
+
+    Attributes
+    ----------
+    made, of : relax.Expr
+        The tensor that comes of it, and the one it is made of.
+    reader : relax.Var or None
+        What the model calls the result that is made of it.
+    """
+
+    transform: Transform
+    made: relax.Expr
+    of: relax.Expr
+    reader: relax.Var | None
 
 
 def in_blocks(value: np.ndarray, block: int) -> np.ndarray:
