@@ -66,7 +66,8 @@ def chosen_layout(module: IRModule, target: Target) -> Choice:
         # No part had better be left: it is the first one again.
         if layout != "mixed" or estimate.seconds < found[0].seconds:
             found.append(estimate)
-    best, *rest = sorted(found, key=lambda estimate: estimate.seconds)
+    # Of what takes the same, that which changes the least.
+    best, *rest = sorted(found, key=lambda one: (one.seconds, one.laid.layout != "nchw"))
     told = ", ".join(map(str, rest))
     return Choice(best.laid, f"convolutions and transforms are estimated to take {best}; {told}")
 
