@@ -130,7 +130,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if key not in self._transformed:
             made = self.builder_.emit_te(unblocked, there.tensor, primfunc_name_hint="to_nchw")
             self._transformed[key] = made
-            self._note(made, there.tensor, self.name(there.block), "nchw")
+            self.note(made, there.tensor, self.name(there.block), "nchw")
         return self._transformed[key]
 
     # -- what the operators ask
@@ -167,7 +167,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 reblocked, tensor, block, primfunc_name_hint=f"to_{self.name(block)}"
             )
             self._transformed[key] = made
-            self._note(made, tensor, self.name(had), self.name(block))
+            self.note(made, tensor, self.name(had), self.name(block))
         return self._transformed[key]
 
     def choose(self, channels: int) -> int:
@@ -184,7 +184,8 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return "nchw"
         return "nhwc" if self.layout == "nhwc" else f"nchw{block}c"
 
-    def _note(self, made: relax.Expr, of: relax.Expr, source: str, into: str) -> None:
+    def note(self, made: relax.Expr, of: relax.Expr, source: str, into: str) -> None:
+        """Note a transform that was put in, as bound to its variable, and what it is made of."""
         size = math.prod(shape_of(made) or ()) * DataType(dtype_of(made)).itemsize
         transform = Transform(size, source, into, self._reader)
         self.transforms.append(PutIn(transform, made, of, self._binding))

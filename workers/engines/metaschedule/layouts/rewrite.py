@@ -8,6 +8,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.target import Target
 
+from workers.engines.metaschedule.layouts.channels_first import with_channels_first
 from workers.engines.metaschedule.layouts.mutator import Blocks
 from workers.engines.metaschedule.layouts.parts import losing
 from workers.engines.metaschedule.layouts.transforms import PutIn, Transform
@@ -44,6 +45,7 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
     """
     if layout == "nchw":
         return LaidOut(module, layout, ())
+    module = with_channels_first(module)
     laid, rewrite, transforms = _rewritten(module, "nhwc" if layout == "nhwc" else "blocked", target)
     if layout == "mixed":
         left = losing(module, rewrite, transforms, target)
