@@ -40,7 +40,22 @@ def _permuted(call: relax.Call, x: np.ndarray) -> np.ndarray:
     return np.transpose(x, None if call.attrs.axes is None else [int(axis) for axis in call.attrs.axes])
 
 
+def _dequantized(call: relax.Call, x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray | None:
+    """Compute as TVM's kernel does: a difference of whole numbers, a product in single precision."""
+    if x.dtype.kind not in "iu" or str(call.ty.dtype) != "float32":
+        return None
+    dims = [1] * x.ndim
+    if scale.size > 1:
+        dims[int(call.attrs.axis) % x.ndim] = scale.size
+    whole = x.astype("int32") - zero.astype("int32").reshape(dims if zero.size > 1 else ())
+    found: np.ndarray = whole.astype("float32") * scale.astype("float32").reshape(
+        dims if scale.size > 1 else ()
+    )
+    return found
+
+
 _OPERATORS: dict[str, Callable[..., np.ndarray | None]] = {
+    "relax.dequantize": _dequantized,
     "relax.add": lambda _, x, y: x + y,
     "relax.subtract": lambda _, x, y: x - y,
     "relax.multiply": lambda _, x, y: x * y,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from tvm import relax
 from tvm.ir import GenericConst, IRModule
 
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.layouts.channels_first import operators
 from workers.engines.metaschedule.layouts.channels_first.lowered import as_operator
-from workers.engines.metaschedule.layouts.channels_first.seen import (
-    Seen,
-    as_source,
-    constant_as_source,
-    made_plain,
-    same_order,
-)
+from workers.engines.metaschedule.layouts.channels_first.seen import Seen, image
 from workers.engines.metaschedule.layouts.tensors import is_call, shape_of
 
 __all__ = ["Images", "with_channels_first"]
@@ -22,7 +19,7 @@ __all__ = ["Images", "with_channels_first"]
 # What makes an image, or a signal.
 _SOURCES = ("conv1d", "conv2d", "conv1d_transpose", "conv2d_transpose", "max_pool2d", "avg_pool2d")
 # What makes something else of one.
-_ENDS = ("relax.reshape", "relax.matmul", "relax.permute_dims", "relax.einsum", "relax.take", "relax.gather_nd")
+_ENDS = ("relax.reshape", "relax.matmul", "relax.permute_dims", "relax.einsum", "relax.gather_nd")
 
 
 def with_channels_first(module: IRModule) -> IRModule:
@@ -58,6 +55,11 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def visit_var_binding_(self, binding: relax.VarBinding) -> None:
         """Emit a binding of an image, where there is one, else as it was."""
         value, var = binding.value, binding.var
+        sizes = shape_of(value.args[0]) if is_call(value, "relax.shape_of") else None
+        if sizes is not None and isinstance(var, relax.DataflowVar):
+            # A number that is known is no reader of the image.
+            self._plain[var] = relax.ShapeExpr(sizes)
+            return
         if isinstance(value, relax.Call) and isinstance(var, relax.DataflowVar) and shape_of(var) is not None:
             call = as_operator(self.module, value)
             self._note_image(var, call)
@@ -65,6 +67,8 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             if isinstance(made, Seen):
                 self._bind(var, made)
                 return
+            if is_call(made, "relax.layout_transform"):
+                self._images.add(var)
             if made is not None or call is not value:
                 made = self.visit_expr(call) if made is None else made
                 self._plain[var] = self.builder_.emit(made, var.name)
@@ -74,16 +78,14 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def visit_dataflow_var_(self, op: relax.DataflowVar) -> relax.Expr:
         """Return a tensor as the model has it."""
         if op in self._seen and op not in self._plain:
-            self._plain[op] = made_plain(self._seen[op], self.builder_)
+            self._plain[op] = self._seen[op].plain(self.builder_)
         return self._plain[op] if op in self._plain else super().visit_dataflow_var_(op)
 
     def _bind(self, var: relax.Var, made: Seen) -> None:
-        source = made.source
-        if not isinstance(source, relax.Var):
-            source = self.builder_.emit(source, var.name)
-        made = Seen(source, made.shape, made.axes)
-        if made.shape == shape_of(source) and same_order(made):
-            self._plain[var] = source
+        if not isinstance(made.source, relax.Var):
+            made = replace(made, source=self.builder_.emit(made.source, var.name))
+        if made.is_image:
+            self._plain[var] = made.source
             self._images.add(var)
         else:
             self._seen[var] = made
@@ -101,56 +103,49 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Return a tensor of the model as what it is seen of; None if it is what it is."""
         return self._seen.get(arg)
 
+    def value(self, var: relax.Expr) -> Any:
+        """Return what a variable of the model is bound to."""
+        return self._values.get(var) if isinstance(var, relax.Var) else None
+
     def image(self, arg: relax.Expr) -> Seen | None:
         """Return a tensor of the model as an image, itself if it is one."""
-        shape = shape_of(arg)
-        if arg not in self._images or shape is None or arg in self._seen:
-            return self.of(arg)
-        return Seen(self.visit_expr(arg), shape, (0, 1, 2, 3))
+        return image(self.visit_expr(arg)) if arg in self._images else self.of(arg)
 
     def meeting(self, whole: Seen, arg: relax.Expr) -> relax.Expr | None:
         """Return an operand so that it meets the source of a tensor; None where that takes a permute."""
-        if isinstance(arg, GenericConst):
-            value = arg.value.numpy()
-            if value.ndim == 0:
-                return arg
-            laid = constant_as_source(whole, value)
-            return None if laid is None else relax.const(laid, str(value.dtype))
-        shape, seen = shape_of(arg), self.image(arg)
+        shape = shape_of(arg)
         if shape is None:
             return None
-        if seen is not None:
-            return as_source(whole, seen)
         if len(shape) == 0:
             return self.visit_expr(arg)
-        offset = len(whole.shape) - len(shape)
-        wide = [place + offset for place, size in enumerate(shape) if size != 1]
-        axes = [whole.axes[place] for place in wide]
-        if offset < 0 or axes != sorted(axes) or -1 in axes or len(wide) > 1:
+        if isinstance(arg, GenericConst):
+            value = arg.value.numpy()
+            laid = whole.constant(value)
+            return None if laid is None else relax.const(laid, str(value.dtype))
+        seen, found = self.image(arg), whole.spread(shape)
+        if seen is not None:
+            return whole.operand(seen)
+        if found is None or len(found[1]) > 1:
             return None
-        sizes = [1] * len(shape_of(whole.source) or ())
-        for place in wide:
-            sizes[whole.axes[place]] = shape[place - offset]
+        sizes = [whole.sizes[axis] if axis in found[1] else 1 for axis in range(len(whole.sizes))]
         return self.builder_.emit(relax.op.reshape(self.visit_expr(arg), sizes))
 
-    def comes_back(self, var: relax.Var) -> bool:
+    def comes_back(self, var: relax.Var, seen: Seen) -> bool:
         """Say whether all that is computed of a tensor leads back to images with their channels first."""
         if var not in self._comes_back:
+            self._comes_back[var] = False
             readers = self._readers.get(var, [])
-            self._comes_back[var] = bool(readers) and all(self._leads_back(var, one) for one in readers)
+            self._comes_back[var] = len(readers) > 0 and all(
+                self._leads_back(var, seen, reader) for reader in readers
+            )
         return self._comes_back[var]
 
-    def _leads_back(self, var: relax.Var, reader: relax.Var) -> bool:
-        value = self._values.get(reader)
-        if not isinstance(value, relax.Call):
+    def _leads_back(self, var: relax.Var, seen: Seen, reader: relax.Var) -> bool:
+        value, shape = self._values.get(reader), shape_of(reader)
+        if not isinstance(value, relax.Call) or shape is None:
             return False
-        value = as_operator(self.module, value)
-        if is_call(value, "relax.permute_dims"):
-            shape = shape_of(reader) or ()
-            return len(shape) == 4 and value.attrs.axes is not None and [*map(int, value.attrs.axes)] == [0, 3, 1, 2]
-        if is_call(value, "relax.matmul") and not (value.args[0].same_as(var) and isinstance(value.args[1], GenericConst)):
-            return False
-        return operators.keeps_order(value) and self.comes_back(reader)
+        made = operators.order_of(as_operator(self.module, value), var, seen, shape)
+        return made is not None and (made.is_image or self.comes_back(reader, made))
 
 
 def _one_block(module: IRModule) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from tvm import relax, tirx, topi
 from tvm.ir import Call, IRModule
 from tvm.ir.expr import TensorLoad
@@ -35,7 +34,7 @@ def as_operator(module: IRModule, call: relax.Call) -> relax.Call:
     name, arguments = call.args[0].name_hint.rstrip("0123456789"), list(call.args[1])
     found = module[call.args[0]]
     if name in _LIMITS and len(arguments) == 2 and _is(found, _LIMITS[name], *arguments):
-        return getattr(relax.op, name)(*arguments)
+        return relax.BlockBuilder().normalize(getattr(relax.op, name)(*arguments))
     if name in _PADS and len(arguments) == 1:
         made = _pad(found, call, arguments[0], _PADS[name])
         return call if made is None else made
@@ -49,7 +48,9 @@ def _pad(found: tirx.PrimFunc, call: relax.Call, data: relax.Expr, mode: str) ->
     store, load = _parts(found)
     if store is None:
         return None
-    before = [_width_before(store, load, axis, *both) for axis, both in enumerate(zip(sizes, made, strict=True))]
+    before = [
+        _width_before(store, load, axis, *both) for axis, both in enumerate(zip(sizes, made, strict=True))
+    ]
     after = [there - had - one for had, there, one in zip(sizes, made, before, strict=True)]
     if min(*before, *after) < 0:
         return None
@@ -59,7 +60,7 @@ def _pad(found: tirx.PrimFunc, call: relax.Call, data: relax.Expr, mode: str) ->
     if not _is(found, lowered, data, before, after, *((value,) if mode == "constant" else more)):
         return None
     widths = [width for pair in zip(before, after, strict=True) for width in pair]
-    return relax.op.nn.pad(data, widths, mode, value)
+    return relax.BlockBuilder().normalize(relax.op.nn.pad(data, widths, mode, value))
 
 
 def _parts(found: tirx.PrimFunc) -> tuple[Any, Any]:

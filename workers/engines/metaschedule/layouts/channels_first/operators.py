@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
 from workers.engines.metaschedule.layouts.channels_first import signals
-from workers.engines.metaschedule.layouts.channels_first.seen import Seen, made_plain, reshaped
-from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
+from workers.engines.metaschedule.layouts.channels_first.seen import Seen
+from workers.engines.metaschedule.layouts.channels_first.shuffles import shuffled
+from workers.engines.metaschedule.layouts.tensors import shape_of
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.channels_first.images import Images
 
-__all__ = ["keeps_order", "seen_of"]
+__all__ = ["order_of", "seen_of"]
 
 _UNARY = (
     *("abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "bitwise_not", "ceil", "cos", "cosh", "erf"),
@@ -32,7 +33,7 @@ _BROADCAST = (
 _REDUCTIONS = ("mean", "sum", "max", "min", "prod", "variance", "std")
 _RESHAPES = ("relax.reshape", "relax.squeeze", "relax.expand_dims")
 
-_Made = Seen | relax.Expr | None
+_Made: TypeAlias = "Seen | relax.Expr | None"
 
 
 def seen_of(images: Images, call: relax.Call, var: relax.Var) -> _Made:
@@ -60,18 +61,36 @@ def seen_of(images: Images, call: relax.Call, var: relax.Var) -> _Made:
         return None
     if short in _UNARY or (name in ("relax.quantize", "relax.dequantize") and _alike(call)):
         made = relax.Call(call.op, [data.source, *map(images.visit_expr, call.args[1:])], call.attrs)
-        return Seen(made, data.shape, data.axes)
-    if name == "relax.matmul" and not images.comes_back(var):
-        return None
+        return data.made(made, data.shape)
     if short in _REDUCTIONS:
         return _reduced(images, call, data)
+    if name == "relax.matmul":
+        order = order_of(call, call.args[0], data, shape_of(var) or ())
+        return None if order is None or not images.comes_back(var, order) else _multiplied(images, call, data)
     return _OPERATORS[name](images, call, data) if name in _OPERATORS else None
 
 
-def keeps_order(call: relax.Call) -> bool:
-    """Say whether what an operator makes of a tensor in another order is in that order, most of the time."""
+def order_of(call: relax.Call, var: relax.Var, seen: Seen, shape: tuple[int, ...]) -> Seen | None:
+    """Return how the result of an operator would be seen, as far as its shape says; None where it isn't.
+
+    Parameters
+    ----------
+    var : relax.Var
+        The operand that is seen.
+    shape : tuple of int
+        Of the result.
+    """
     name = str(getattr(call.op, "name", ""))
-    return name.removeprefix("relax.") in {*_UNARY, *_BROADCAST} or name in {*_OPERATORS, "relax.concat"}
+    if name == "relax.permute_dims":
+        return None if call.attrs.axes is None else seen.permuted([int(axis) for axis in call.attrs.axes])
+    if name in _RESHAPES:
+        return seen.reshaped(shape)
+    if name == "relax.matmul":
+        weights = shape_of(call.args[1])
+        fits = isinstance(call.args[1], GenericConst) and weights is not None and len(weights) == 2
+        return seen.made(seen.source, shape) if fits and seen.axes[-1] == (1,) else None
+    kept = name.removeprefix("relax.") in {*_UNARY, *_BROADCAST} or name == "relax.nn.layer_norm"
+    return seen if kept and shape == seen.shape else None
 
 
 def _alike(call: relax.Call) -> bool:
@@ -80,19 +99,19 @@ def _alike(call: relax.Call) -> bool:
 
 
 def _permuted(images: Images, call: relax.Call) -> _Made:
-    data, axes = call.args[0], call.attrs.axes
-    seen, shape = images.image(data), shape_of(call)
-    if seen is None or axes is None or shape is None:
+    seen = images.image(call.args[0])
+    if seen is None or call.attrs.axes is None:
         return None
-    order = [int(axis) for axis in axes]
-    made = Seen(seen.source, shape, tuple(seen.axes[axis] for axis in order))
+    order = [int(axis) for axis in call.attrs.axes]
     # One that mixes the channels in between, or puts the batch elsewhere, isn't an image's.
-    return made if images.of(data) is not None or order == [0, 2, 3, 1] else None
+    known = images.of(call.args[0]) is not None or order == [0, 2, 3, 1]
+    return seen.permuted(order) if known else None
 
 
 def _reshaped(images: Images, call: relax.Call) -> _Made:
     seen, shape = images.image(call.args[0]), shape_of(call)
-    return None if seen is None or shape is None else reshaped(seen, shape)
+    made = None if seen is None or shape is None else seen.reshaped(shape)
+    return shuffled(images, call) if made is None else made
 
 
 def _of_several(images: Images, call: relax.Call, made_by: Callable[..., relax.Expr]) -> _Made:
@@ -107,7 +126,7 @@ def _of_several(images: Images, call: relax.Call, made_by: Callable[..., relax.E
         if side is None:
             return None
         sides.append(side)
-    return Seen(made_by(*sides), whole.shape, whole.axes)
+    return whole.made(made_by(*sides), whole.shape)
 
 
 def _concatenated(images: Images, call: relax.Call) -> _Made:
@@ -117,33 +136,35 @@ def _concatenated(images: Images, call: relax.Call) -> _Made:
     if not parts or len(seen) < len(parts) or shape is None or call.attrs.axis is None:
         return None
     axis = int(call.attrs.axis) % len(shape)
-    axes = seen[0].axes
-    if axes[axis] < 0 or -1 in axes or any(one.axes != axes for one in seen):
+    first = seen[0]
+    place = first.place_of(axis)
+    if place is None or any(one.axes != first.axes for one in seen):
         return None
-    return Seen(relax.op.concat([one.source for one in seen], axis=axes[axis]), shape, axes)
+    return first.made(relax.op.concat([one.source for one in seen], axis=place), shape)
 
 
 def _reduced(images: Images, call: relax.Call, data: Seen) -> _Made:
     shape = shape_of(call)
     if call.attrs.axis is None or shape is None:
         return None
-    over = [int(axis) % len(data.shape) for axis in call.attrs.axis]
-    axes = [data.axes[axis] for axis in over]
-    if -1 in axes:
+    over = sorted(int(axis) % len(data.shape) for axis in call.attrs.axis)
+    axes = sorted(place for axis in over for place in data.axes[axis])
+    if not axes:
         return None
-    made = getattr(relax.op, call.op.name.removeprefix("relax."))(data.source, axis=sorted(axes), keepdims=True)
+    made = getattr(relax.op, call.op.name.removeprefix("relax."))(data.source, axis=axes, keepdims=True)
+    sizes = tuple(1 if axis in axes else size for axis, size in enumerate(data.sizes))
     if call.attrs.keepdims:
-        return Seen(made, shape, data.axes)
-    left = tuple(axis for n, axis in enumerate(data.axes) if n not in over)
-    return Seen(made, shape, left)
+        left = tuple(() if axis in over else places for axis, places in enumerate(data.axes))
+    else:
+        left = tuple(places for axis, places in enumerate(data.axes) if axis not in over)
+    return Seen(made, sizes, shape, left)
 
 
 def _normalized(images: Images, call: relax.Call, data: Seen) -> _Made:
     """Normalize over the channels."""
-    axes = [int(axis) % len(data.shape) for axis in call.attrs.axes]
-    if [data.axes[axis] for axis in axes] != [1]:
-        return None
     attrs = call.attrs
+    if [data.axes[int(axis) % len(data.shape)] for axis in attrs.axes] != [(1,)]:
+        return None
     made = relax.op.nn.layer_norm(
         data.source,
         *map(images.visit_expr, call.args[1:]),
@@ -152,54 +173,49 @@ def _normalized(images: Images, call: relax.Call, data: Seen) -> _Made:
         center=bool(attrs.center),
         scale=bool(attrs.scale),
     )
-    return Seen(made, data.shape, data.axes)
+    return data.made(made, data.shape)
 
 
 def _multiplied(images: Images, call: relax.Call, data: Seen) -> _Made:
     """Multiply with constant weights over the channels: a convolution of 1x1."""
-    weights, shape = call.args[1], shape_of(call)
-    if not isinstance(weights, GenericConst) or shape is None:
-        return None
-    value = weights.value.numpy()
-    if value.ndim != 2 or data.axes[-1] != 1 or len(data.shape) < 2:
-        return None
+    value = call.args[1].value.numpy()
     kernel = np.ascontiguousarray(value.T[:, :, None, None])
-    made = relax.op.nn.conv2d(
-        data.source, relax.const(kernel, str(value.dtype)), out_dtype=str(call.ty.dtype)
-    )
-    return Seen(made, shape, data.axes)
+    weights = relax.const(kernel, str(value.dtype))
+    made = relax.op.nn.conv2d(data.source, weights, out_dtype=str(call.ty.dtype))
+    return data.made(made, shape_of(call) or ())
 
 
 def _padded(images: Images, call: relax.Call, data: Seen) -> _Made:
     shape, widths = shape_of(call), [int(width) for width in call.attrs.pad_width]
-    laid = [0] * (2 * len(shape_of(data.source) or ()))
-    for place, axis in enumerate(data.axes):
-        width = widths[2 * place : 2 * place + 2]
-        if axis < 0 and any(width):
+    laid = [0] * (2 * len(data.sizes))
+    for axis in range(len(data.shape)):
+        width, place = widths[2 * axis : 2 * axis + 2], data.place_of(axis)
+        if any(width) and place is None:
             return None
-        laid[2 * axis : 2 * axis + 2] = width if axis >= 0 else laid[2 * axis : 2 * axis + 2]
+        if place is not None:
+            laid[2 * place : 2 * place + 2] = width
     if shape is None:
         return None
     made = relax.op.nn.pad(data.source, laid, str(call.attrs.pad_mode), float(call.attrs.pad_value))
-    return Seen(made, shape, data.axes)
+    return data.made(made, shape)
 
 
 def _sliced(images: Images, call: relax.Call, data: Seen) -> _Made:
     shape = shape_of(call)
     if shape is None or not all(isinstance(arg, relax.Tuple) for arg in call.args[1:]):
         return None
-    places = [int(one.value) % len(data.shape) for one in call.args[1]]
-    axes = [data.axes[place] for place in places]
-    if -1 in axes:
+    places = [data.place_of(int(one.value) % len(data.shape)) for one in call.args[1]]
+    if None in places:
         return None
     bounds = [[int(one.value) for one in arg] for arg in call.args[2:]]
-    made = relax.op.strided_slice(data.source, axes, *bounds, assume_inbound=bool(call.attrs.assume_inbound))
-    return Seen(made, shape, data.axes)
+    made = relax.op.strided_slice(
+        data.source, places, *bounds, assume_inbound=bool(call.attrs.assume_inbound)
+    )
+    return data.made(made, shape)
 
 
 _OPERATORS: dict[str, Callable[[Images, Any, Seen], _Made]] = {
     "relax.nn.layer_norm": _normalized,
-    "relax.matmul": _multiplied,
     "relax.nn.pad": _padded,
     "relax.strided_slice": _sliced,
 }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from tvm import relax
 
 from workers.engines.metaschedule.layouts.tensors import shape_of
 
-__all__ = ["Seen", "as_source", "constant_as_source", "made_plain", "reshaped", "same_order"]
+__all__ = ["Seen", "image"]
+
+_Axes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -21,66 +25,116 @@ class Seen:
     ----------
     source : relax.Expr
         Of four axes, channels first.
+    sizes : tuple of int
+        Of the source.
     shape : tuple of int
         As the model has it.
-    axes : tuple of int
-        For each axis of the model's tensor the one of the source; -1 for one of size 1 that isn't there. Axes
-        of the source that aren't named have size 1.
+    axes : tuple of tuple of int
+        For each axis of the model's tensor those of the source that are it, one after the other: none for one
+        of size 1. Axes of the source that aren't named have size 1.
     """
 
     source: relax.Expr
+    sizes: tuple[int, ...]
     shape: tuple[int, ...]
-    axes: tuple[int, ...]
+    axes: _Axes
 
+    @property
+    def same_order(self) -> bool:
+        """Whether the elements lie as in the source, so that a reshape makes one the other."""
+        order = [*itertools.chain(*self.axes)]
+        return order == sorted(order)
 
-def same_order(seen: Seen) -> bool:
-    """Say whether the elements lie as in the source, so that a reshape makes one the other."""
-    order = [axis for axis, size in zip(seen.axes, seen.shape, strict=True) if size != 1]
-    return order == sorted(order)
+    @property
+    def is_image(self) -> bool:
+        """Whether it is just the source."""
+        return self.same_order and self.shape == self.sizes
 
+    def place_of(self, axis: int) -> int | None:
+        """Return which axis of the source one of the model is; None if it is several, or none."""
+        return self.axes[axis][0] if len(self.axes[axis]) == 1 else None
 
-def made_plain(seen: Seen, builder: relax.BlockBuilder) -> relax.Expr:
-    """Return the tensor as the model has it."""
-    sizes = shape_of(seen.source) or ()
-    made = seen.source
-    if not same_order(seen):
-        named = [axis for axis in seen.axes if axis >= 0]
-        order = [*named, *(axis for axis in range(len(sizes)) if axis not in named)]
-        made = builder.emit(relax.op.permute_dims(made, order))
-    return made if shape_of(made) == seen.shape else builder.emit(relax.op.reshape(made, seen.shape))
+    def plain(self, builder: relax.BlockBuilder) -> relax.Expr:
+        """Return the tensor as the model has it."""
+        made = self.source
+        if not self.same_order:
+            named = [*itertools.chain(*self.axes)]
+            rest = [axis for axis in range(len(self.sizes)) if axis not in named]
+            order = [*rest[: rest[:1] == [0]], *named, *rest[rest[:1] == [0] :]]
+            made = builder.emit(relax.op.permute_dims(made, order))
+        return made if shape_of(made) == self.shape else builder.emit(relax.op.reshape(made, self.shape))
 
+    def made(self, source: relax.Expr, shape: Sequence[int]) -> Seen:
+        """Return what an operator makes of the source, its axes being in the same order."""
+        sizes, shape = list(self.sizes), tuple(shape)
+        for axes, had, size in zip(self.axes, self.shape, shape, strict=True):
+            if had != size:
+                (axis,) = axes
+                sizes[axis] = size
+        left = tuple(tuple(axis for axis in axes if sizes[axis] != 1) for axes in self.axes)
+        return Seen(source, tuple(sizes), shape, left)
 
-def reshaped(seen: Seen, shape: tuple[int, ...]) -> Seen | None:
-    """Return it with axes of size 1 put in or left out; None, if the reshape does anything else."""
-    left = [(axis, size) for axis, size in zip(seen.axes, seen.shape, strict=True) if size != 1]
-    if [size for _, size in left] != [size for size in shape if size != 1]:
-        return None
-    named = iter(axis for axis, _ in left)
-    return Seen(seen.source, shape, tuple(-1 if size == 1 else next(named) for size in shape))
+    def permuted(self, order: Sequence[int]) -> Seen:
+        """Return it with its axes in an order."""
+        shape, axes = tuple(self.shape[axis] for axis in order), tuple(self.axes[axis] for axis in order)
+        return replace(self, shape=shape, axes=axes)
 
+    def reshaped(self, shape: Sequence[int]) -> Seen | None:
+        """Return it with other axes; None if the reshape takes axes of the source apart."""
+        left = [*itertools.chain(*self.axes)]
+        axes: list[tuple[int, ...]] = []
+        for size in shape:
+            together: list[int] = []
+            while left and math.prod(self.sizes[axis] for axis in together) < size:
+                together.append(left.pop(0))
+            if math.prod(self.sizes[axis] for axis in together) != size:
+                return None
+            axes.append(tuple(together))
+        return replace(self, shape=tuple(shape), axes=tuple(axes))
 
-def as_source(whole: Seen, part: Seen) -> relax.Expr | None:
-    """Return the source of an operand so that it meets the source of another, larger one; None if it can't."""
-    offset = len(whole.shape) - len(part.shape)
-    if offset < 0:
-        return None
-    for place, (axis, size) in enumerate(zip(part.axes, part.shape, strict=True)):
-        if size != 1 and axis != whole.axes[place + offset]:
+    def operand(self, other: Seen) -> relax.Expr | None:
+        """Return the source of an operand so that it meets this one's; None if it can't."""
+        offset = len(self.shape) - len(other.shape)
+        if offset < 0:
             return None
-    return part.source
+        whole = self.axes[offset:]
+        if any(axes not in ((), there) for axes, there in zip(other.axes, whole, strict=True)):
+            return None
+        wide = {*itertools.chain(*other.axes)}
+        return other.source if all(axis in wide or other.sizes[axis] == 1 for axis in range(4)) else None
+
+    def spread(self, shape: Sequence[int]) -> tuple[list[int], list[int]] | None:
+        """Say how an operand that is no image comes to meet the source.
+
+        Returns
+        -------
+        tuple of list of int, or None
+            The shape to give it, and the order to bring its axes into then; axes of size 1 left out. None if
+            it has more axes than the tensor, or an axis where that has one of size 1.
+        """
+        offset = len(self.shape) - len(shape)
+        if offset < 0:
+            return None
+        parts: list[int] = []
+        for size, axes, had in zip(shape, self.axes[offset:], self.shape[offset:], strict=True):
+            if size not in (1, had):
+                return None
+            parts += axes if size != 1 else ()
+        return [self.sizes[axis] for axis in parts], parts
+
+    def constant(self, value: np.ndarray) -> np.ndarray | None:
+        """Return a constant operand so that it meets the source; None if it can't."""
+        found = self.spread(value.shape)
+        if found is None:
+            return None
+        sizes, axes = found
+        moved = value.reshape(sizes).transpose(np.argsort(axes, kind="stable"))
+        wide = [self.sizes[axis] if axis in axes else 1 for axis in range(len(self.sizes))]
+        return np.ascontiguousarray(moved.reshape(wide))
 
 
-def constant_as_source(whole: Seen, value: np.ndarray) -> np.ndarray | None:
-    """Return a constant operand so that it meets the source of another, larger one; None if it can't."""
-    rank = len(shape_of(whole.source) or ())
-    if value.ndim > len(whole.shape):
-        return None
-    dims = [1] * (len(whole.shape) - value.ndim) + list(value.shape)
-    places = [(axis, n) for n, (axis, size) in enumerate(zip(whole.axes, dims, strict=True)) if size != 1]
-    if any(axis < 0 for axis, _ in places) or math.prod(dims) != value.size:
-        return None
-    places.sort()
-    rest = [n for n, size in enumerate(dims) if size == 1]
-    moved = value.reshape(dims).transpose([*(n for _, n in places), *rest])
-    sizes = dict((axis, dims[n]) for axis, n in places)
-    return np.ascontiguousarray(moved.reshape([sizes.get(axis, 1) for axis in range(rank)]))
+def image(source: relax.Expr) -> Seen:
+    """Return an image as it is."""
+    sizes = shape_of(source) or ()
+    axes = tuple((axis,) if size != 1 else () for axis, size in enumerate(sizes))
+    return Seen(source, sizes, sizes, axes)

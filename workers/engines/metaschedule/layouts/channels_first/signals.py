@@ -9,7 +9,7 @@ import numpy as np
 from tvm import relax
 from tvm.ir import GenericConst
 
-from workers.engines.metaschedule.layouts.channels_first.seen import Seen, as_source
+from workers.engines.metaschedule.layouts.channels_first.seen import Seen, image
 from workers.engines.metaschedule.layouts.tensors import shape_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,13 @@ def _row(images: Images, signal: relax.Expr) -> relax.Expr | None:
         return None
     batch, channels, width = shape
     seen = images.of(signal)
-    found = None if seen is None else as_source(Seen(seen.source, shape, (0, 1, 3)), seen)
-    if found is not None and shape_of(found) == (batch, channels, 1, width):
-        return found
+    if seen is not None and seen.same_order and seen.sizes == (batch, channels, 1, width):
+        return seen.source
     return images.builder_.emit(relax.op.reshape(images.visit_expr(signal), (batch, channels, 1, width)))
+
+
+def _signal(images: Images, row: relax.Expr, shape: tuple[int, ...]) -> Seen | None:
+    return image(images.builder_.emit(row)).reshaped(shape)
 
 
 def _convolved(images: Images, call: relax.Call) -> Seen | None:
@@ -56,7 +59,7 @@ def _convolved(images: Images, call: relax.Call) -> Seen | None:
         out_dtype=attrs.out_dtype or None,
         **more,
     )
-    return Seen(made, shape, (0, 1, 3))
+    return _signal(images, made, shape)
 
 
 def _pooled(images: Images, call: relax.Call) -> Seen | None:
@@ -77,7 +80,7 @@ def _pooled(images: Images, call: relax.Call) -> Seen | None:
         ceil_mode=bool(attrs.ceil_mode),
         count_include_pad=bool(attrs.count_include_pad),
     )
-    return Seen(made, shape, (0, 1, 3))
+    return _signal(images, made, shape)
 
 
 OPERATORS: dict[str, Callable[[Images, Any], Seen | None]] = {

@@ -1,4 +1,4 @@
-"""Convolutions, and transposed ones: they decide which blocks there are."""
+"""Convolutions: they decide which blocks there are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shap
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__ = ["packed"]
+__all__ = ["as_imported", "packed"]
 
 # Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
 _WINOGRAD_CHANNELS = 64
@@ -31,7 +31,7 @@ _OPAQUE = 8
 def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     data, weights = call.args
     attrs = call.attrs
-    if not _as_imported(call, "OIHW") or shape_of(call) is None:
+    if not as_imported(call, "OIHW") or shape_of(call) is None:
         return None
     kernel, groups = weights.value.numpy(), int(attrs.groups)
     out, each = kernel.shape[:2]
@@ -59,7 +59,8 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         if there is None and not block:
             return None
         source, within = (blocks.visit_expr(data), 0) if there is None else (there.tensor, there.block)
-    if blocks.layout != "nhwc" and block and within and not depthwise and _suits_winograd(kernel, attrs):
+    tiles = block and within and not depthwise and dtype_of(data) == "float32"
+    if blocks.layout != "nhwc" and tiles and _suits_winograd(kernel, attrs):
         return Blocked(_winograd(blocks, call, source, kernel, block), block)
     made = blocks.builder_.call_te(
         _convolved,
@@ -72,31 +73,6 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         depthwise=depthwise,
         block=block,
         primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_{blocks.name(block)}",
-    )
-    return Blocked(made, block) if block else made
-
-
-@operator("relax.nn.conv2d_transpose")
-def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
-    """Rewrite a transposed convolution whose windows don't overlap; TVM's own multiplies with zeros."""
-    data, weights = call.args
-    attrs = call.attrs
-    source = blocks.of(data)
-    if not _as_imported(call, "IOHW") or source is None:
-        return None
-    kernel = weights.value.numpy()
-    steps = tuple(map(int, attrs.strides))
-    if steps != kernel.shape[2:] or any(map(int, [*attrs.padding, *attrs.output_padding])):
-        return None
-    if int(attrs.groups) != 1 or {*map(int, attrs.dilation)} != {1}:
-        return None
-    block = blocks.choose(kernel.shape[1])
-    made = blocks.builder_.call_te(
-        _upsampled,
-        source.tensor,
-        relax.const(packed(kernel.transpose(1, 0, 2, 3), source.block, block)),
-        block=block,
-        primfunc_name_hint=f"conv2d_transpose_{blocks.name(block)}",
     )
     return Blocked(made, block) if block else made
 
@@ -125,12 +101,12 @@ def _winograd(
     )
 
 
-def _as_imported(call: relax.Call, kernel_layout: str) -> bool:
-    """Say whether a convolution of floats, its weights constant, has the layouts that the importer writes."""
+def as_imported(call: relax.Call, kernel_layout: str) -> bool:
+    """Say whether a convolution, of constant weights and with sums of float32, is as it was imported."""
     data, weights = call.args
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
-    constant = isinstance(weights, GenericConst) and dtype_of(data) == "float32"
-    return constant and layouts == ("NCHW", kernel_layout, "NCHW")
+    precise = "float32" in (dtype_of(data), call.attrs.out_dtype) and dtype_of(data) in ("float32", "float16")
+    return isinstance(weights, GenericConst) and precise and layouts == ("NCHW", kernel_layout, "NCHW")
 
 
 def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
@@ -176,6 +152,9 @@ def _convolved(
     ic = te.reduce_axis((0, each), "ic")
     of_group = chunks * max(block, 1) // groups
 
+    def wide(value: Any) -> Any:
+        return value.astype("float32") if str(data.dtype) == "float16" else value
+
     def at(channel: Any, oh: Any, ow: Any) -> tuple[Any, ...]:
         y, x = oh * strides[0] + kh * dilation[0], ow * strides[1] + kw * dilation[1]
         return (channel // within, y, x, channel % within) if within else (channel, y, x)
@@ -183,36 +162,15 @@ def _convolved(
     def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
         if depthwise:
             y, x = at(0, oh, ow)[1:3]
-            return te.sum(padded(n, oc, y, x, *ob) * weights(oc, kh, kw, *ob), axis=[kh, kw])
+            return te.sum(wide(padded(n, oc, y, x, *ob)) * wide(weights(oc, kh, kw, *ob)), axis=[kh, kw])
         group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
         weight = (
             weights(oc, ic // within, kh, kw, ic % within, *ob) if within else weights(oc, ic, kh, kw, *ob)
         )
-        return te.sum(padded(n, *at(group * each + ic, oh, ow)) * weight, axis=[ic, kh, kw])
+        return te.sum(wide(padded(n, *at(group * each + ic, oh, ow))) * wide(weight), axis=[ic, kh, kw])
 
     shape = (batch, chunks, out_h, out_w, *([block] if block else []))
     return te.compute(shape, one, name="depthwise_conv2d" if depthwise else "conv2d")
-
-
-def _upsampled(data: te.Tensor, weights: te.Tensor, block: int) -> te.Tensor:
-    """Convolve transposed, each element of the result being made of one position of the input.
-
-    Parameters
-    ----------
-    data : (N, I/i, H, W, i)
-    weights : (O/o, I/i, h, w, i, o)
-        As :func:`packed` has them; `h` and `w` are the strides as well.
-    """
-    batch, chunks, height, width, within = (int(n) for n in data.shape)
-    step_h, step_w = int(weights.shape[2]), int(weights.shape[3])
-    ic = te.reduce_axis((0, chunks * within), "ic")
-
-    def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
-        weight = weights(oc, ic // within, oh % step_h, ow % step_w, ic % within, *ob)
-        return te.sum(data[n, ic // within, oh // step_h, ow // step_w, ic % within] * weight, axis=[ic])
-
-    shape = (batch, int(weights.shape[0]), height * step_h, width * step_w, *([block] if block else []))
-    return te.compute(shape, one, name="conv2d_transpose")
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
