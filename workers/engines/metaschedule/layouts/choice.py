@@ -76,6 +76,9 @@ def _estimate(laid: LaidOut, whole: list[Convolution], rates: Rates) -> _Estimat
     """Estimate what the convolutions of a model take in a layout, and its transforms."""
     left = list(convolutions(laid.module))
     layout = "blocked" if laid.layout == "mixed" else laid.layout
-    total = rates.convolving_s(whole, layout) - rates.convolving_s(left, layout)
+    total = rates.convolving_s(laid.convolutions, layout) - rates.convolving_s(left, layout)
     total += rates.convolving_s(left, "nchw")
+    # Products that have become convolutions take as long as they did.
+    more = sum(one.flops for one in laid.convolutions) - sum(one.flops for one in whole)
+    total -= rates.convolving_s([Convolution(more, depthwise=False)], "blocked")
     return _Estimate(laid, total, rates.moving_s(laid.transforms))

@@ -9,6 +9,7 @@ from tvm.ir import IRModule
 from tvm.target import Target
 
 from workers.engines.metaschedule.layouts.channels_first import with_channels_first
+from workers.engines.metaschedule.layouts.costs import Convolution, convolutions
 from workers.engines.metaschedule.layouts.mutator import Blocks
 from workers.engines.metaschedule.layouts.parts import losing
 from workers.engines.metaschedule.layouts.transforms import PutIn, Transform
@@ -28,11 +29,14 @@ class LaidOut:
     transforms : tuple of Transform
         What had to be put in, in the order of the model; those of weights are done once and for all, and
         aren't among them.
+    convolutions : tuple of Convolution
+        What it was before it had blocks: products of images with their channels last among them.
     """
 
     module: IRModule
     layout: str
     transforms: tuple[Transform, ...]
+    convolutions: tuple[Convolution, ...]
 
 
 def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
@@ -44,14 +48,14 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
         ``mixed`` has in blocks what gains by it, see :mod:`.parts`.
     """
     if layout == "nchw":
-        return LaidOut(module, layout, ())
+        return LaidOut(module, layout, (), tuple(convolutions(module)))
     module = with_channels_first(module)
     laid, rewrite, transforms = _rewritten(module, "nhwc" if layout == "nhwc" else "blocked", target)
     if layout == "mixed":
         left = losing(module, rewrite, transforms, target)
         if left:
             laid, _, transforms = _rewritten(module, "blocked", target, left)
-    return LaidOut(laid, layout, tuple(one.transform for one in transforms))
+    return LaidOut(laid, layout, tuple(one.transform for one in transforms), tuple(convolutions(module)))
 
 
 def _rewritten(
