@@ -180,7 +180,7 @@ FAMILIES: list[tuple[Callable[[Graph], Outputs], dict[str, int]]] = [
     (norms, {}),
     (group_norms, {}),
     # Tensors with an axis more, side by side in the channels.
-    (attention, {"relax.concat": 1}),
+    (attention, {}),
     # The importer reads Max and Min as those over tensors that are stacked.
     (elementwise, {"relax.stack": 3}),
     # Groups of 9 in blocks of 4, and two results for each channel.

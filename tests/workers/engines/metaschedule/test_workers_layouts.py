@@ -181,5 +181,5 @@ def test_a_model_without_convolutions_is_the_same_in_every_layout(
 
 
 def test_a_layout_that_is_none_is_refused_with_the_names_of_those_there_are(engine: EngineClient) -> None:
-    with pytest.raises(UsageError, match="'nchw64c', but auto, blocked, nhwc, nchw"):
+    with pytest.raises(UsageError, match="'nchw64c', but auto, blocked, mixed, nhwc, nchw"):
         engine.traits.check_layout("nchw64c")
