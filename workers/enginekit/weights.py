@@ -46,6 +46,8 @@ def mapped(tensor: Any) -> memoryview:
     place = place_of(tensor)
     assert place is not None, f"{tensor.name} holds its data"
     file, offset, length = place
+    if not length:  # nothing is nowhere, and can't be mapped
+        return memoryview(b"")
     before = offset % mmap.ALLOCATIONGRANULARITY
     with open(file, "rb") as opened:
         pages = mmap.mmap(opened.fileno(), before + length, access=mmap.ACCESS_READ, offset=offset - before)

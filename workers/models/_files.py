@@ -6,6 +6,7 @@ Large tensors are not read: they name their place, see :mod:`workers.models._map
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,6 +139,11 @@ class _DataFiles:
             raise ModelError(
                 f"{self._path}: its external data file {location!r} is cut off: tensor {tensor.name!r} "
                 f"needs bytes {start} to {start + length} of {size}; copy the file again"
+            )
+        if not length and math.prod(tensor.dims):
+            raise ModelError(
+                f"{self._path}: its external data file {location!r} has nothing of tensor {tensor.name!r}, which "
+                f"has {math.prod(tensor.dims):,} entries; copy the file again"
             )
         if location != HERE:
             self.ranges.setdefault(location, set()).add((start, start + length))

@@ -21,6 +21,7 @@ __all__ = [
     "infer_shapes",
     "nested",
     "nodes",
+    "nodes_within",
     "operator_counts",
     "opset",
     "reads",
@@ -102,6 +103,13 @@ def nodes(model: onnx.ModelProto) -> Iterator[Any]:
     """Every node of every graph of the model; local functions are not entered."""
     for graph in graphs(model):
         yield from graph.node
+
+
+def nodes_within(node: Any) -> Iterator[Any]:
+    """Every node of the graphs that are a node's attributes, depth first."""
+    for inner in graphs_of(node):
+        for graph in nested(inner):
+            yield from graph.node
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[Any]:

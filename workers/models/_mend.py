@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from workers.errors import ModelError
 from workers.models import _graphs
 
-__all__ = ["mend"]
+__all__ = ["mend", "one_standard_domain"]
 
 # Of float32, 2 GiB: more than a model can hold.
 _MOST_ENTRIES = 2**29
@@ -38,6 +38,17 @@ def mend(model: onnx.ModelProto) -> list[str]:
     if dense:
         changes.append(f"wrote out {dense} sparse constants")
     return changes
+
+
+def one_standard_domain(model: onnx.ModelProto) -> None:
+    """Call the domain of ONNX's own operators by one of its two names, in place."""
+    holders = [*_graphs.nodes(model), *model.opset_import, *model.functions]
+    for function in model.functions:
+        holders += [*function.node, *function.opset_import]
+        holders += [node for outer in function.node for node in _graphs.nodes_within(outer)]
+    for holder in holders:
+        if holder.domain == _graphs.STANDARD_DOMAINS[1]:
+            holder.domain = _graphs.STANDARD_DOMAINS[0]
 
 
 def _sorted(graph: Any) -> bool:

@@ -16,10 +16,12 @@ from onnx import helper
 from workers.errors import ModelError
 from workers.messages import PreparedModel, TensorSpec
 from workers.models import _graphs, _mapped, _shapes
+from workers.models._attributes import refuse_attributes
 from workers.models._cut import CutError, Parts, cut
 from workers.models._files import read_model
 from workers.models._leftovers import drop_dropout, refuse_training
-from workers.models._mend import mend
+from workers.models._loops import refuse_endless
+from workers.models._mend import mend, one_standard_domain
 from workers.models._opset import is_old, raised
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line, without_kernel
@@ -57,12 +59,15 @@ _CONTROL = {"Loop", "Scan"}
 
 def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     model, sha256 = read_model(path)
+    one_standard_domain(model)
+    refuse_attributes(model, path)
     changes = mend(model)
     microsoft.set_apart(model)
     changes += check_valid(model, path)
     model, inlined = inline_functions(model)
     model, classical = write_out_classical(model)
     refuse_inputs(model, path)
+    refuse_endless(model, path)
     refuse_training(model, path)
     return model, sha256, changes + inlined + classical
 

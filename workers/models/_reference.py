@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from workers.messages import ModelTiming
 from workers.models import _mapped
 
 __all__ = [
+    "OutOfTimeError",
     "first_line",
     "loads",
     "open_session",
@@ -119,18 +121,47 @@ def without_kernel(error: ModelError) -> bool:
     return any(words in str(error) for words in _NO_KERNEL)
 
 
-def run_session(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+class OutOfTimeError(Exception):
+    """A run that was ended because it took too long."""
+
+
+def run_session(
+    session: Any, inputs: Mapping[str, npt.NDArray[Any]], limit_s: float | None = None
+) -> list[npt.NDArray[Any]]:
     """Run an open session once.
+
+    Parameters
+    ----------
+    limit_s : float, optional
+        Seconds after which onnxruntime is told to end the run; it looks between two nodes, those in the body
+        of a loop among them.
 
     Raises
     ------
     ModelError
         onnxruntime can't run the model on these inputs.
+    OutOfTimeError
+        The limit was reached.
     """
+    options, late = onnxruntime.RunOptions(), threading.Event()
+
+    def end() -> None:
+        late.set()
+        options.terminate = True
+
+    timer = threading.Timer(limit_s, end) if limit_s is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
     try:
-        return list(session.run(None, dict(inputs)))
+        return list(session.run(None, dict(inputs), options))
     except Exception as error:
+        if late.is_set():
+            raise OutOfTimeError from None
         raise ModelError(f"onnxruntime can't run the model: {first_line(error)}") from None
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def run_reference(

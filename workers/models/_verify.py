@@ -20,7 +20,8 @@ from workers.messages import TensorSpec
 from workers.models import _graphs
 from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._inputs import random_inputs
-from workers.models._reference import open_session, run_session
+from workers.models._loops import loops
+from workers.models._reference import OutOfTimeError, open_session, run_session
 
 __all__ = ["Expectation"]
 
@@ -29,9 +30,13 @@ _MAX_PROBES = 4
 # Integers that a model may insist on, most of them first: a table of one row, a divisor.
 _INTEGERS = ((0, 1), (0, 0), (1, 1))
 _MOST_MIXED = 3
+# Of one run of a model that has loops: what the inputs are decides when they end, if they do.
+_LOOP_SECONDS = 20.0
 
 
-def _taken(session: Any, inputs: Sequence[TensorSpec], path: Path) -> tuple[TensorSpec, ...]:
+def _taken(
+    session: Any, inputs: Sequence[TensorSpec], path: Path, limit_s: float | None
+) -> tuple[TensorSpec, ...]:
     """Return the inputs with integers that the model takes."""
     free = [spec.name for spec in inputs if np.dtype(spec.dtype).kind in "iu"]
     # All alike first; then, where there are few, each by itself.
@@ -52,7 +57,7 @@ def _taken(session: Any, inputs: Sequence[TensorSpec], path: Path) -> tuple[Tens
         }
         try:
             for draw in (drawn, {**drawn, **largest}) if free else (drawn,):
-                run_session(session, draw)
+                run_session(session, draw, limit_s)
         except ModelError as error:
             refusal = refusal or error
         else:
@@ -122,11 +127,19 @@ class Expectation:
             raise ModelError(
                 f"{path}: the model as given doesn't work with these input shapes: {error}"
             ) from None
-        self.inputs = _taken(session, inputs, path)
-        for draw in _draws(model, self.inputs):
-            # A branch that can't be taken with these shapes is none that has to be right.
-            with contextlib.suppress(ModelError):
-                self._cases.append((draw, run_session(session, draw)))
+        endless = [_graphs.title(node) for node in loops(model)]
+        limit_s = _LOOP_SECONDS if endless else None
+        try:
+            self.inputs = _taken(session, inputs, path, limit_s)
+            for draw in _draws(model, self.inputs):
+                # A branch that can't be taken with these shapes is none that has to be right.
+                with contextlib.suppress(ModelError):
+                    self._cases.append((draw, run_session(session, draw, limit_s)))
+        except OutOfTimeError:
+            raise ModelError(
+                f"{path}: Loop (node {' or '.join(endless)}) did not end within {_LOOP_SECONDS:.0f} s in "
+                "onnxruntime; bound how often it goes round"
+            ) from None
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

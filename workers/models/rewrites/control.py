@@ -14,11 +14,12 @@ from onnx.reference import ReferenceEvaluator
 from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
 
-__all__ = ["RULES"]
+__all__ = ["MOST_NODES", "MOST_STEPS", "RULES"]
 
 #: Nodes that all steps of one loop may make together.
 MOST_NODES = 50_000
-_MOST_STEPS = 10_000
+#: Steps of a loop.
+MOST_STEPS = 10_000
 
 
 def _inlined(edit: Edit, graph: Any, given: Mapping[str, str]) -> list[str]:
@@ -99,7 +100,7 @@ def _loop(node: Any, edit: Edit) -> list[str] | None:
     trips, going = edit.constant(edit.input(node, 0)), edit.constant(edit.input(node, 1))
     if (edit.input(node, 0) and trips is None) or (edit.input(node, 1) and going is None):
         return None
-    most = int(trips.ravel()[0]) if trips is not None else _MOST_STEPS
+    most = int(trips.ravel()[0]) if trips is not None else MOST_STEPS
     carried = list(node.input[2:])
     scans: list[list[str]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     step, on = 0, going is None or bool(going.ravel()[0])

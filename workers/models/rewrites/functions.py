@@ -47,7 +47,7 @@ def inline_functions(model: onnx.ModelProto) -> tuple[onnx.ModelProto, list[str]
     if model.functions:
         changes.append(f"inlined {len(model.functions)} functions that the model defines")
         try:
-            model = onnx.inliner.inline_local_functions(model)
+            model = onnx.inliner.inline_local_functions(model, convert_version=True)
         except RuntimeError as error:  # functions of each other, another number of inputs
             raise ModelError(
                 f"the functions that the model defines can't be inlined: {str(error).splitlines()[0]}"
