@@ -142,8 +142,8 @@ class _DataFiles:
             )
         if not length and math.prod(tensor.dims):
             raise ModelError(
-                f"{self._path}: its external data file {location!r} has nothing of tensor {tensor.name!r}, which "
-                f"has {math.prod(tensor.dims):,} entries; copy the file again"
+                f"{self._path}: its external data file {location!r} has nothing of tensor {tensor.name!r}, "
+                f"which has {math.prod(tensor.dims):,} entries; copy the file again"
             )
         if location != HERE:
             self.ranges.setdefault(location, set()).add((start, start + length))

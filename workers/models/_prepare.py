@@ -337,12 +337,12 @@ def _prepared(
         except CutError as error:
             known = {name for node in parts.before.graph.node for name in node.output}
             if not error.outputs & known:
-                raise
+                raise ModelError(str(error)) from None
             cut_off |= error.outputs & known
             try:
                 parts = cut(model, path, cut_off)
             except ModelError:
-                raise error from None
+                raise ModelError(str(error)) from None
 
 
 def _part(

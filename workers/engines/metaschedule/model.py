@@ -33,6 +33,7 @@ from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
+from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version
@@ -191,7 +192,7 @@ def imported(model: PreparedModel, target: Target) -> IRModule:
 
 def in_nchw(model: PreparedModel) -> IRModule:
     """Return a model as it is before a layout is chosen for it."""
-    return with_wide_sums(_imported(model))
+    return with_nans_kept(with_wide_sums(_imported(model)))
 
 
 def _laid_out(model: PreparedModel, target: Target) -> Choice:
