@@ -24,7 +24,8 @@ def refuse_attributes(model: onnx.ModelProto, path: Path) -> None:
     ModelError
         With the node and its attribute.
     """
-    version = _graphs.opset(model)
+    # A newer one than there is means the newest, as everywhere; a damaged one is no 32-bit integer.
+    version = max(0, min(_graphs.opset(model), defs.onnx_opset_version()))
     schemas: dict[str, Any] = {}
     for node in _graphs.nodes(model):
         standard = node.domain in _graphs.STANDARD_DOMAINS

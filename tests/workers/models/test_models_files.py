@@ -135,6 +135,17 @@ def test_a_cut_off_data_file_is_named(external: Path) -> None:
     assert "'weights.bin' is cut off" in text
 
 
+def test_an_empty_data_file_is_named_with_what_should_be_in_it(external: Path) -> None:
+    model = onnx.load(external, load_external_data=False)
+    for one in model.graph.initializer:
+        for entry in list(one.external_data):
+            if entry.key != "location":
+                one.external_data.remove(entry)
+    external.write_bytes(model.SerializeToString())
+    (external.parent / "weights.bin").write_bytes(b"")
+    assert "'weights.bin' has nothing of tensor" in refusal(external)
+
+
 @pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "inner/../../weights.bin"])
 def test_data_outside_the_models_folder_is_refused(external: Path, location: str) -> None:
     (external.parent / "inner").mkdir()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import onnx
+import onnx.parser
 import pytest
 from onnx import TensorProto, helper
 
-from tests.kit.model_builders import Save, constant, dense_model, model_of, tensor
+from tests.kit.model_builders import Save, constant, dense_model, model_of, tensor, weight
 from workers.errors import ModelError
-from workers.models import prepare
+from workers.models import _verify, prepare
 
 
 def test_a_custom_operator_is_named_with_its_node_and_domain(save: Save) -> None:
@@ -179,3 +181,75 @@ def test_a_sparse_constant_that_can_not_be_written_out_is_named(
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
     with pytest.raises(ModelError, match=rf"sparse constant 'few' .*{told}"):
         prepare(save(model))
+
+
+def test_an_attribute_of_another_type_is_named_before_anything_reads_it(save: Save) -> None:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="first", pads=1)
+    model = model_of([node], [tensor("x", [1, 1, 4, 4])], [tensor("y", [1, 1, 4, 4])], [weight("w", 1, 1, 3, 3)])
+    with pytest.raises(ModelError, match=r"'pads' of Conv \(node 'first'\) is int; the operator takes ints"):
+        prepare(save(model))
+
+
+def test_an_attribute_of_a_function_outside_of_one_is_named(save: Save) -> None:
+    node = helper.make_node("Softmax", ["x"], ["y"], name="last", axis=1)
+    node.attribute[0].ref_attr_name = "along"
+    model = model_of([node], [tensor("x", [2, 4])], [tensor("y", [2, 4])])
+    with pytest.raises(ModelError, match=r"'axis' of Softmax \(node 'last'\) is 'along' of a function"):
+        prepare(save(model))
+
+
+def test_a_version_beyond_any_number_is_refused_in_words(save: Save) -> None:
+    model = dense_model()
+    model.opset_import[0].version = 2**40
+    with pytest.raises(ModelError, match="version 1099511627776"):
+        prepare(save(model), {"x": (2, 8)})
+
+
+def test_the_standard_domain_is_known_by_both_of_its_names(save: Save) -> None:
+    model = dense_model()
+    for node in model.graph.node:
+        node.domain = "ai.onnx"
+    model.opset_import[0].domain = "ai.onnx"
+    assert prepare(save(model), {"x": (2, 8)}).outputs
+
+
+def looping(trips: int | None, condition: str = "c2 = Identity (c)") -> onnx.ModelProto:
+    """A loop that doubles a number, as often as is said or as an input says."""
+    count = "int64 n, " if trips is None else ""
+    body = f"(int64 i, bool c, float v) => (bool c2, float v2) {{ v2 = Add (v, v) {condition} }}"
+    steps = "" if trips is None else f"n = Constant <value = int64 {{{trips}}}> ()"
+    return onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 17]> g ({count}float[2] x) => (float last) {{
+            {steps}
+            on = Constant <value = bool {{1}}> ()
+            first = Constant <value = float {{1}}> ()
+            last = Loop (n, on, first) <body = b {body}>
+        }}"""
+    )
+
+
+def test_a_loop_that_nothing_ends_is_refused_with_its_count_before_it_runs(save: Save) -> None:
+    with pytest.raises(ModelError, match=r"Loop \(node that makes 'last'\) goes round 1,099,511,627,776 times"):
+        prepare(save(looping(2**40)))
+
+
+def test_a_loop_that_its_condition_ends_is_no_endless_one(save: Save) -> None:
+    ended = "limit = Constant <value = int64 {3}> () c2 = Less (i, limit)"
+    with pytest.raises(ModelError, match="nothing comes before it"):  # of constants alone: nothing to tune
+        prepare(save(looping(2**40, ended)))
+
+
+def test_a_loop_that_does_not_end_in_time_is_given_up_and_named(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_verify, "_LOOP_SECONDS", 0.3)
+    model = looping(2**40, "most = Constant <value = float {-1}> () c2 = Greater (v, most)")
+    with pytest.raises(ModelError, match=r"Loop \(node that makes 'last'\) did not end within 0 s"):
+        prepare(save(model))
+
+
+def test_what_cannot_be_cut_is_refused_by_an_error_that_crosses_processes(save: Save) -> None:
+    model = looping(None)
+    with pytest.raises(ModelError) as caught:
+        prepare(save(model))
+    assert type(caught.value) is ModelError

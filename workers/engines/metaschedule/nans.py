@@ -100,7 +100,10 @@ class _Kept(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         return value
 
     def _reduced(self, call: relax.Call) -> relax.Expr:
-        """The largest of what compares, or NaN where that comes first, as onnxruntime has it."""
+        """The largest of what compares, or NaN where that comes first.
+
+        As onnxruntime has it but for rows in which its vectors happen to meet NaN in another order.
+        """
         x, rank, emit = call.args[0], call.args[0].ty.ndim, self.builder_.emit
         axes = [int(one) % rank for one in (call.attrs.axis if call.attrs.axis is not None else range(rank))]
         worst = -math.inf if call.op.name == "relax.max" else math.inf
