@@ -6,8 +6,9 @@
     python -m benchmarks.prepare densenet121 --build
     python -m benchmarks.prepare path/to/model.onnx --shape input_ids:1,128 --build
 
-Preparing is done in this process, timed alone and then once more under a profiler, for the phases; with ``--build`` the same
-model goes through a toolbox as ``tunefleet build`` has it: prepare, extract, compile untuned, run, compare.
+Preparing is done in this process, timed alone and then once more under a profiler, for the phases; with
+``--build`` the same model goes through a toolbox as ``tunefleet build`` has it: prepare, extract, compile
+untuned, run, compare.
 """
 
 from __future__ import annotations

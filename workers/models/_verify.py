@@ -34,10 +34,13 @@ _MOST_MIXED = 3
 _LOOP_SECONDS = 20.0
 
 
+_Case = tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]
+
+
 def _taken(
     session: Any, inputs: Sequence[TensorSpec], path: Path, limit_s: float | None
-) -> tuple[TensorSpec, ...]:
-    """Return the inputs with integers that the model takes."""
+) -> tuple[tuple[TensorSpec, ...], _Case]:
+    """Return the inputs with integers that the model takes, and what it makes of them."""
     free = [spec.name for spec in inputs if np.dtype(spec.dtype).kind in "iu"]
     # All alike first; then, where there are few, each by itself.
     choices = [dict.fromkeys(free, values) for values in (_INTEGERS if free else _INTEGERS[:1])]
@@ -56,12 +59,13 @@ def _taken(
             spec.name: np.full(spec.shape, spec.values[1], spec.dtype) for spec in specs if spec.name in free
         }
         try:
-            for draw in (drawn, {**drawn, **largest}) if free else (drawn,):
-                run_session(session, draw, limit_s)
+            outputs = run_session(session, drawn, limit_s)
+            if free:
+                run_session(session, {**drawn, **largest}, limit_s)
         except ModelError as error:
             refusal = refusal or error
         else:
-            return specs
+            return specs, (drawn, outputs)
     raise ModelError(f"{path}: the model as given doesn't work with these input shapes: {refusal}") from None
 
 
@@ -82,11 +86,11 @@ def _compared_constants(model: onnx.ModelProto) -> list[int]:
 
 
 def _draws(model: onnx.ModelProto, inputs: Sequence[TensorSpec]) -> list[dict[str, npt.NDArray[Any]]]:
-    """Random inputs, and the same with each single integer set to what the model compares it with.
+    """Random inputs with each single integer set to what the model compares it with.
 
     A model may choose its branch by such an input, and random values would only ever see one of them.
     """
-    draws = [random_inputs(inputs, _SEED)]
+    draws = []
     single = [s for s in inputs if np.dtype(s.dtype).kind in "iu" and int(np.prod(s.shape)) == 1]
     for value in _compared_constants(model) if single else ():
         special = {s.name: np.full(s.shape, value, s.dtype) for s in single if value <= np.iinfo(s.dtype).max}
@@ -119,7 +123,6 @@ class Expectation:
     def __init__(self, model: onnx.ModelProto, inputs: Sequence[TensorSpec], path: Path) -> None:
         self._names = [value.name for value in model.graph.output]
         self._rtol = tolerance(model)
-        self._cases: list[tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]] = []
         try:
             # As written: an optimizing session would share its rewrites with the simplifier under test.
             session = open_session(model, 1, optimize=False, exact=True)
@@ -130,7 +133,8 @@ class Expectation:
         endless = [_graphs.title(node) for node in loops(model)]
         limit_s = _LOOP_SECONDS if endless else None
         try:
-            self.inputs = _taken(session, inputs, path, limit_s)
+            self.inputs, first = _taken(session, inputs, path, limit_s)
+            self._cases = [first]
             for draw in _draws(model, self.inputs):
                 # A branch that can't be taken with these shapes is none that has to be right.
                 with contextlib.suppress(ModelError):

@@ -185,7 +185,9 @@ def test_a_sparse_constant_that_can_not_be_written_out_is_named(
 
 def test_an_attribute_of_another_type_is_named_before_anything_reads_it(save: Save) -> None:
     node = helper.make_node("Conv", ["x", "w"], ["y"], name="first", pads=1)
-    model = model_of([node], [tensor("x", [1, 1, 4, 4])], [tensor("y", [1, 1, 4, 4])], [weight("w", 1, 1, 3, 3)])
+    model = model_of(
+        [node], [tensor("x", [1, 1, 4, 4])], [tensor("y", [1, 1, 4, 4])], [weight("w", 1, 1, 3, 3)]
+    )
     with pytest.raises(ModelError, match=r"'pads' of Conv \(node 'first'\) is int; the operator takes ints"):
         prepare(save(model))
 
@@ -229,7 +231,9 @@ def looping(trips: int | None, condition: str = "c2 = Identity (c)") -> onnx.Mod
 
 
 def test_a_loop_that_nothing_ends_is_refused_with_its_count_before_it_runs(save: Save) -> None:
-    with pytest.raises(ModelError, match=r"Loop \(node that makes 'last'\) goes round 1,099,511,627,776 times"):
+    with pytest.raises(
+        ModelError, match=r"Loop \(node that makes 'last'\) goes round 1,099,511,627,776 times"
+    ):
         prepare(save(looping(2**40)))
 
 

@@ -54,7 +54,9 @@ def test_nan_is_kept_where_onnxruntime_keeps_it(
 
 
 @pytest.mark.parametrize(
-    ("first", "kept"), [("b = Sqrt (x)", True), ("b = MatMul (x, y)", False)], ids=["alone", "behind a product"]
+    ("first", "kept"),
+    [("b = Sqrt (x)", True), ("b = MatMul (x, y)", False)],
+    ids=["alone", "behind a product"],
 )
 def test_kernels_behind_a_product_stay_what_records_are_of(
     engine: EngineClient, device: DeviceInfo, tmp_path: Path, first: str, kept: bool
