@@ -177,7 +177,8 @@ def main() -> None:
                     rows.append({"model": name, "engine": engine, "until_s": until, **row})
                     print(
                         f"| {name} | {engine} | {until:.0f} | {trials[engine]} | "
-                        f"{row['measured'] / row['tuning_s'] * 3600:.0f} | {row['untuned_s'] * 1e3:.2f} | "
+                        f"{row['measured'] / row['tuning_s'] * 3600:.0f} | "
+                        f"{(row['untuned_s'] or float('nan')) * 1e3:.2f} | "
                         f"{row['tuned_s'] * 1e3:.2f} | {row['reference_s'] * 1e3:.2f} | {row['plan']} |",
                         flush=True,
                     )

@@ -73,7 +73,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row['model']} | {row['kind']} | {row['trials']} | {row['untuned_s'] * 1e3:.2f} | "
+            f"| {row['model']} | {row['kind']} | {row['trials']} | "
+            f"{(row['untuned_s'] or float('nan')) * 1e3:.2f} | "
             f"{row['tuned_s'] * 1e3:.2f} | {row['reference_s'] * 1e3:.2f} | "
             f"{row['tuned_s'] / row['reference_s']:.2f} | {row['max_rel']:.0e} |"
         )

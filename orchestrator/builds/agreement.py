@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 
+from orchestrator.builds.fastest import Quiet
 from orchestrator.errors import DisagreementError, EngineError
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, CompiledModel, PreparedModel, RecordChoice
 
-__all__ = ["require_agreement"]
+__all__ = ["SEEDS", "Held", "hold_against", "require_agreement"]
 
 #: Seeds of the inputs that are tried; another than the comparison's at the end of a campaign.
 SEEDS = (2, 3)
@@ -32,16 +37,74 @@ def require_agreement(
     """
     say(f"checking what {model.name} computes against onnxruntime")
     for seed in SEEDS:
-        inputs, expected = tools.reference_outputs(model, seed, threads)
-        ordered = {spec.name: inputs[spec.name] for spec in model.inputs}
-        outputs = tools.run(compiled, ordered, target).outputs
-        found = tools.judge(model, inputs, outputs, expected)
-        if not found.ok:
-            say(f"looking for the node of {model.name} that differs")
-            raise DisagreementError(
-                f"the library of {model.name} computes something else than onnxruntime: output "
-                f"'{found.worst_name}' {found.reason}{_first_difference(tools, model, target, ordered)}"
-            )
+        hold_against(tools, model, target, compiled, seed, threads=threads, say=say)
+
+
+@dataclass(frozen=True)
+class Held:
+    """What it took (seconds) to hold a library against onnxruntime on one input.
+
+    Attributes
+    ----------
+    reference_s, judge_s : float
+        To have onnxruntime load and run the model, and to compare the outputs.
+    run_s, one_s : float
+        To hand the library to a process, load it and run it; and of that, its run.
+    """
+
+    reference_s: float
+    run_s: float
+    one_s: float
+    judge_s: float
+
+
+def hold_against(
+    tools: Toolbox,
+    model: PreparedModel,
+    target: str,
+    compiled: CompiledModel,
+    seed: int,
+    *,
+    threads: int,
+    run_limit_s: float = math.inf,
+    quiet: Quiet = nullcontext,
+    say: Callable[[str], None] = lambda _: None,
+) -> Held:
+    """Run a library on one random input, and refuse it where its outputs aren't the model's.
+
+    Parameters
+    ----------
+    run_limit_s : float, optional
+        Seconds after which its run is ended.
+    quiet : callable, optional
+        Makes a context to run it in.
+
+    Raises
+    ------
+    DisagreementError
+        See :func:`require_agreement`.
+    EngineTimeoutError
+        Its run was ended.
+    """
+    began = time.monotonic()
+    inputs, expected = tools.reference_outputs(model, seed, threads)
+    ordered = {spec.name: inputs[spec.name] for spec in model.inputs}
+    referred = time.monotonic()
+    with quiet():
+        asked = time.monotonic()
+        with tools.no_later_than(asked + run_limit_s):
+            run = tools.run(compiled, ordered, target)
+        ran = time.monotonic()
+    judging = time.monotonic()
+    found = tools.judge(model, inputs, run.outputs, expected)
+    if not found.ok:
+        say(f"looking for the node of {model.name} that differs")
+        raise DisagreementError(
+            f"the library of {model.name} computes something else than onnxruntime: output "
+            f"'{found.worst_name}' {found.reason}{_first_difference(tools, model, target, ordered)}"
+        )
+    run_s = ran - asked
+    return Held(referred - began, run_s, run.first_s or run_s, time.monotonic() - judging)
 
 
 def _first_difference(tools: Toolbox, model: PreparedModel, target: str, inputs: Mapping[str, Array]) -> str:

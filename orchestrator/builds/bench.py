@@ -6,13 +6,17 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.builds.choose_records import choose_records
+from orchestrator.builds.costs import Costs
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.pace import TURNS, Pace
 from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
+from orchestrator.builds.turns import take_turns
+from orchestrator.builds.untuned import UntunedTimes, untuned_of
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import TargetError
@@ -24,8 +28,8 @@ from workers.messages import CompiledModel, Endpoint, RecordChoice
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
-#: Turns taken; each turn runs all three, so that a slow minute of the machine hits them alike.
-ROUNDS = 5
+# Of what is begun when its last moment is over: the outputs are compared in any case.
+_LATE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class BenchReport:
     Attributes
     ----------
     untuned_s, tuned_s : float
-        Median seconds of one inference.
+        Median seconds of one inference. The first is None where not even one ended within a minute.
     reference_s : float or None
         The same of onnxruntime; None where the model was timed on a board, and onnxruntime asked here for its
         outputs alone.
@@ -53,6 +57,12 @@ class BenchReport:
     rest_s : float or None
         Median seconds of what follows the library in onnxruntime, where the model was cut; in none of the
         other times.
+    runs : dict of str to int
+        Of how many runs each figure is: ``untuned``, ``tuned`` and ``reference``.
+    turns : int
+        In how many turns they were taken.
+    untuned_note : str
+        How `untuned_s` was taken, where that was not in turns with the others.
     """
 
     model: str
@@ -61,7 +71,7 @@ class BenchReport:
     threads: int
     tasks_total: int
     tasks_tuned: int
-    untuned_s: float
+    untuned_s: float | None
     tuned_s: float
     reference_s: float | None
     max_abs: float
@@ -73,11 +83,14 @@ class BenchReport:
     plan: str = ""
     why: str = ""
     rest_s: float | None = None
+    runs: dict[str, int] = field(default_factory=dict)
+    turns: int = 0
+    untuned_note: str = ""
 
     @property
-    def speedup(self) -> float:
+    def speedup(self) -> float | None:
         """How many times faster than untuned."""
-        return self.untuned_s / self.tuned_s
+        return None if self.untuned_s is None else self.untuned_s / self.tuned_s
 
     @property
     def reference_ratio(self) -> float | None:
@@ -91,7 +104,7 @@ def bench_model(
     request: ModelRequest,
     *,
     target: str = "auto",
-    rounds: int = ROUNDS,
+    rounds: int = TURNS,
     seed: int = 1,
     layout: str | None = None,
     weigh_layouts: bool = True,
@@ -142,14 +155,17 @@ def verify(
     tools: Toolbox,
     model: ExtractedModel,
     *,
-    rounds: int = ROUNDS,
+    rounds: int = TURNS,
+    pace: Callable[[], Pace] = Pace,
     seed: int = 1,
     campaign_id: int | None = None,
     remember: bool = False,
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     endpoint: Endpoint | None = None,
-    untuned: CompiledModel | None = None,
+    untuned: CompiledModel | UntunedTimes | None = None,
+    costs: Costs | None = None,
+    built: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> BenchReport:
@@ -166,8 +182,16 @@ def verify(
     endpoint : Endpoint, optional
         The device to run both libraries on, where that is not this machine. What onnxruntime computes is
         computed here all the same; what it takes here says nothing about the device, and is left out.
-    untuned : CompiledModel, optional
-        The model compiled without records, where that was done before.
+    rounds : int, optional
+        Turns in which they are timed, at most.
+    pace : callable, optional
+        Says, when the libraries are built, when the rest is to be over. Building takes what it takes.
+    untuned : CompiledModel or UntunedTimes, optional
+        The model compiled without records, or its times, where that was done before.
+    costs : Costs, optional
+        What it took to compile it, to be stored for whoever plans the next comparison.
+    built : callable, optional
+        Called when the libraries are built, before any of them runs.
     quiet : callable, optional
         Makes a context within which nothing else uses this machine's cores.
     """
@@ -182,7 +206,7 @@ def verify(
 
     untuned_build: Future[CompiledModel] | None = None
 
-    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel, CompiledModel]:
+    def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel, CompiledModel | UntunedTimes]:
         nonlocal untuned_build
         choice = choose_records(
             store,
@@ -194,12 +218,19 @@ def verify(
             say=say,
             quiet=quiet,
         )
-        known = choice.untuned or untuned
+        known = untuned or choice.untuned
         say(f"compiling {prepared.name}, tuned" + ("" if known else " and untuned"))
         # Side by side, where neither is there already.
         if known is None and untuned_build is None:
             untuned_build = tools.compile(prepared, device.target, RecordChoice("untuned"))
-        tuned = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
+        tuned = choice.compiled
+        if tuned is None and not coverage.records and not choice.plan.sequence:
+            # Nothing of it is tuned: both are one library.
+            if untuned_build is not None:
+                tuned = untuned_build.result()
+            elif isinstance(known, CompiledModel):
+                tuned = known
+        tuned = tuned or tools.compile(prepared, device.target, choice.plan).result()
         if known is None:
             assert untuned_build is not None
             known = untuned_build.result()
@@ -211,27 +242,45 @@ def verify(
     why = choice.why
     if coverage.set_aside:
         why += f"; {coverage.set_aside} set aside, for they can't be built"
+    built()
+    until = pace()
     say(f"comparing {prepared.name} with onnxruntime")
-    inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
-    ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
-    first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
-    difference = tools.judge(prepared, inputs, first.outputs, expected)
-    times: dict[str, list[float]] = {"untuned": [], "tuned": [], "reference": []}
-    with quiet():
-        for turn in range(rounds):
-            say(f"timing {prepared.name}, turn {turn + 1} of {rounds}")
-            times["tuned"] += tools.run(tuned, ordered, device.target, repeats=5, endpoint=endpoint).times
-            if endpoint is None:
-                times["reference"] += tools.reference_timing(prepared, ordered, device.cores, 5).times
-            times["untuned"] += tools.run(before, ordered, device.target, repeats=2, endpoint=endpoint).times
-        rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
+    with tools.no_later_than(max(until.limit_at, until.now() + _LATE_SECONDS)):
+        began = until.now()
+        inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
+        ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
+        reference_one_s = until.now() - began
+        with quiet():
+            began = until.now()
+            first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
+            tuned_one_s = first.first_s or until.now() - began
+        difference = tools.judge(prepared, inputs, first.outputs, expected)
+        with quiet():
+            turns = take_turns(
+                tools,
+                prepared,
+                ordered,
+                device.target,
+                device.cores,
+                tuned=tuned,
+                tuned_one_s=tuned_one_s,
+                untuned=before,
+                reference_one_s=reference_one_s,
+                rounds=rounds,
+                pace=until,
+                endpoint=endpoint,
+                say=say,
+            )
+            rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
+    times = turns.times
     middle = {name: statistics.median(values) for name, values in times.items() if values}
+    versions = tools.versions()
     store.verifications.put(
         NewVerification(
             model_id=model.id,
             device_class=device.device_class,
             records_key=coverage.key,
-            untuned_s=middle["untuned"],
+            untuned_s=middle.get("untuned"),
             tuned_s=middle["tuned"],
             reference_s=middle.get("reference"),
             max_abs=difference.max_abs,
@@ -248,7 +297,11 @@ def verify(
                 "why": why,
                 "plans_s": choice.times_s,
                 "threads": device.cores,
-                "versions": tools.versions(),
+                "versions": versions,
+                "turns": turns.taken,
+                "untuned_note": turns.untuned_note,
+                "untuned_of": untuned_of(model, versions),
+                **({} if costs is None else {"costs_s": costs.document()}),
                 **({} if rest_s is None else {"rest_s": rest_s}),
             },
         )
@@ -259,7 +312,6 @@ def verify(
 
 
 def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:
-    assert row.untuned_s is not None
     assert row.tuned_s is not None
     assert row.max_abs is not None
     assert row.max_rel is not None
@@ -282,4 +334,7 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         why=str(row.details.get("why", "")),
         remembered=remembered,
         rest_s=row.details.get("rest_s"),
+        runs=row.runs,
+        turns=row.turns,
+        untuned_note=row.untuned_note,
     )

@@ -228,6 +228,7 @@ def run_campaign(
     *,
     fleet: FleetOptions = FleetOptions(),  # noqa: B008 - frozen, as in the signature it stands in for
     listener: Listener | None = None,
+    began: float | None = None,
     state: CampaignState = CampaignState.DONE,
     interrupted: bool = False,
     agree: bool = True,

@@ -13,14 +13,17 @@ mypy takes the parameters and the result from the interface, which is all that i
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from workers.clients.turns import turn
+from workers.clients.turns import WAIT_SECONDS, turn
 from workers.enginekit.roles import Address
 from workers.process.engine_process import EngineProcess
 
@@ -31,6 +34,9 @@ R = TypeVar("R")
 
 #: Seconds after which a call is killed: always the same, or by what it is asked; None for no limit.
 Seconds = float | Callable[P, float] | None
+
+# Of a call that begins when its time is over: enough to answer a question that takes no work.
+_LEAST_SECONDS = 5.0
 
 
 class Client:
@@ -43,10 +49,34 @@ class Client:
         The session or the service that the calls are about, where they are about one.
     timeout_s : float, optional
         Seconds after which a call is killed, instead of what each of them has for a limit.
+
+    Attributes
+    ----------
+    ends_at : float or None
+        When calls that begin from now on are killed, on the monotonic clock, where their own limit is later.
     """
+
+    ends_at: float | None = None
 
     def __init__(self, process: EngineProcess, name: str = "", *, timeout_s: float | None = None) -> None:
         self.process, self.name, self.timeout_s = process, name, timeout_s
+
+    @contextlib.contextmanager
+    def no_later_than(self, moment: float) -> Iterator[None]:
+        """Have what is called within end by then (on the monotonic clock), or be killed."""
+        before = self.ends_at
+        self.ends_at = moment if before is None else min(before, moment)
+        try:
+            yield
+        finally:
+            self.ends_at = before
+
+    def seconds_left(self, limit_s: float | None) -> float:
+        """Return how long a call may take that has a limit of its own."""
+        left = math.inf
+        if self.ends_at is not None:
+            left = max(_LEAST_SECONDS, self.ends_at - time.monotonic())
+        return left if limit_s is None else min(limit_s, left)
 
     def process_of(self, role: str) -> EngineProcess:
         """Return the process that has a role: one has all of them, unless a client is of several."""
@@ -82,6 +112,8 @@ class _Method(Generic[P, R]):
         limit = client.timeout_s
         if limit is None:
             limit = self.seconds(*args, **kwargs) if callable(self.seconds) else self.seconds
+        left = client.seconds_left(limit)
+        limit = None if math.isinf(left) else left
         process, name = client.process_of(self.role), client.name
         method = f"{self.role}.{self.name}"
         # The one place where what comes over the socket is given its type.
@@ -119,7 +151,7 @@ class Ask(Generic[P, R]):
     def _call(self, client: Client, *args: P.args, **kwargs: P.kwargs) -> R:
         if self.alone_on is None:
             return self.method.begin(client, *args, **kwargs).result()
-        with turn(self.alone_on(*args, **kwargs)):
+        with turn(self.alone_on(*args, **kwargs), client.seconds_left(WAIT_SECONDS)):
             return self.method.begin(client, *args, **kwargs).result()
 
 

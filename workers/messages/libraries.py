@@ -64,7 +64,14 @@ class ModelTiming:
 
 @dataclass(frozen=True)
 class ModelRun:
-    """One run of a compiled model: its outputs (numpy arrays) and its times (seconds, one a repeat)."""
+    """One run of a compiled model: its outputs (numpy arrays) and its times (seconds, one a repeat).
+
+    Attributes
+    ----------
+    first_s : float
+        What the run for the outputs took (seconds), which nothing had warmed up; 0 where nobody looked.
+    """
 
     outputs: tuple[Array, ...]
     times: tuple[float, ...]
+    first_s: float = 0.0

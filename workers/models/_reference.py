@@ -30,6 +30,8 @@ __all__ = [
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
 _SILENT = 4
+# After which no more warming up is begun.
+_WARM_SECONDS = 1.0
 # How it says that there is no kernel for an operator, or for a form of it.
 _NO_KERNEL = (
     "NOT_IMPLEMENTED",
@@ -211,7 +213,7 @@ def time_reference(
     repeats : int
         Inferences timed, at least.
     warmup : int, optional
-        Inferences before the clock starts: the first ones allocate.
+        Inferences before the clock starts: the first ones allocate. Of a model that takes seconds, fewer.
     min_total_s : float, optional
         Goes on until the timed inferences took this long together (seconds), so that a short model is not
         judged by a moment.
@@ -227,8 +229,11 @@ def time_reference(
         onnxruntime can't load the model or run it on these inputs.
     """
     session = open_session(onnx, threads)
+    began = time.perf_counter()
     for _ in range(warmup):
         run_session(session, inputs)
+        if time.perf_counter() - began > _WARM_SECONDS:
+            break
     times: list[float] = []
     total = 0.0
     while len(times) < repeats or total < min_total_s:

@@ -66,10 +66,16 @@ def follow(
     *,
     fleet: FleetOptions = _HERE,
     listener: Listener | None = None,
+    began: float | None = None,
 ) -> Outcome:
     """Run a campaign in this process until it is done, paused, cancelled or failed.
 
     Ctrl-C and SIGTERM pause it, within seconds.
+
+    Parameters
+    ----------
+    began : float, optional
+        When its time began to run, on the monotonic clock, where that was before this call.
 
     Raises
     ------
@@ -79,8 +85,10 @@ def follow(
         What made it fail; its state says ``failed``.
     """
     listener = listener or Nobody()
+    if began is None:
+        began = time.monotonic()
     claim(store, campaign_id, listener)
-    return _Coordinator(store, fleet, listener).follow(campaign_id)
+    return _Coordinator(store, fleet, listener).follow(campaign_id, began)
 
 
 def coordinate(
@@ -122,10 +130,10 @@ class _Coordinator:
             store, fleet.ray_address, fleet.slots, halted=self._halt, say=listener.activity
         )
 
-    def follow(self, campaign_id: int) -> Outcome:
+    def follow(self, campaign_id: int, began: float) -> Outcome:
         """Run one campaign."""
         with self._signals.taken():
-            run = self._take_on(self._store.campaigns.get(campaign_id))
+            run = self._take_on(self._store.campaigns.get(campaign_id), began)
             try:
                 while run.alive:
                     self._step()
@@ -165,9 +173,9 @@ class _Coordinator:
 
     # -- its campaigns
 
-    def _take_on(self, row: CampaignRow) -> CampaignRun:
+    def _take_on(self, row: CampaignRow, began: float | None = None) -> CampaignRun:
         prefix = f"campaign {row.id}: " if self._several else ""
-        run = CampaignRun(self._store, row, self._staffing, self._options, self._listener, prefix)
+        run = CampaignRun(self._store, row, self._staffing, self._options, self._listener, prefix, began)
         self._runs.append(run)
         run.start()
         return run

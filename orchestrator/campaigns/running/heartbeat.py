@@ -30,16 +30,22 @@ class Heartbeat:
         self._over = threading.Event()
         self.priority = priority
 
-    def start(self) -> None:
-        """Begin to beat."""
-        threading.Thread(target=self._beat, daemon=True).start()
+    def start(self, began: float) -> None:
+        """Begin to beat.
+
+        Parameters
+        ----------
+        began : float
+            When the time to count began, on the monotonic clock.
+        """
+        threading.Thread(target=self._beat, args=(began,), daemon=True).start()
 
     def end(self) -> None:
         """Beat no more."""
         self._over.set()
 
-    def _beat(self) -> None:
-        stopping, last = self._stopping, time.monotonic()
+    def _beat(self, last: float) -> None:
+        stopping = self._stopping
         while not self._over.wait(HEARTBEAT_SECONDS):
             # A store that does not answer now may do so next time; the lease has room for some silence.
             with contextlib.suppress(StorageError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orchestrator.builds.bench import BenchReport
 from orchestrator.storage import CampaignRow
@@ -26,6 +26,11 @@ class Outcome:
         Trials the plan asked for.
     interrupted : bool
         By Ctrl-C or SIGTERM: the campaign is paused.
+    remarks : tuple of str
+        What was left out for want of time, or is late.
+    parts_s : dict of str to float
+        Where this run's seconds went: ``planning``, ``checking``, ``workers`` (which it waited for),
+        ``tuning``, ``building`` and ``comparing``, as far as it came.
     """
 
     campaign: CampaignRow
@@ -34,3 +39,5 @@ class Outcome:
     already_stored: int
     plan_missing: int
     interrupted: bool
+    remarks: tuple[str, ...] = ()
+    parts_s: dict[str, float] = field(default_factory=dict)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Sequence
 
 from orchestrator.builds.bench import BenchReport
 from orchestrator.campaigns.planning.plan import CampaignPlan
+from orchestrator.campaigns.running.clock import CampaignClock
 from orchestrator.campaigns.running.heartbeat import Heartbeat
 from orchestrator.campaigns.running.leases import this_owner
 from orchestrator.campaigns.running.listener import Listener
@@ -31,6 +33,8 @@ class CampaignRun:
     ----------
     prefix : str
         What its activities begin with where several campaigns run.
+    began : float, optional
+        When it began, on the monotonic clock, where that was before now.
 
     Attributes
     ----------
@@ -48,6 +52,7 @@ class CampaignRun:
         options: FleetOptions,
         listener: Listener,
         prefix: str,
+        began: float | None = None,
     ) -> None:
         self._store, self._id, self._options, self._listener = store, row.id, options, listener
         self._staffing, self._prefix = staffing, prefix
@@ -56,6 +61,7 @@ class CampaignRun:
         self.error: BaseException | None = None
         self.may_tune = True
         self.displaced_by: int | None = None
+        self._began = time.monotonic() if began is None else began
         self._stopping = Stopping()
         self._heart = Heartbeat(store, row.id, row.priority, self._stopping)
         self._thread = threading.Thread(target=self._live, name=f"campaign-{row.id}", daemon=True)
@@ -114,12 +120,14 @@ class CampaignRun:
     def _carry_out(self) -> Outcome:
         """Go through the stages, and leave the campaign in the state that this comes to."""
         stopping, stages = self._stopping, None
+        clock: CampaignClock | None = None
         plan: CampaignPlan | None = None
         reports: list[BenchReport] = []
         try:
             spec = CampaignSpec.of(self.row.spec)
+            clock = CampaignClock(spec.time_s, self.row.active_s, self._began)
             with Toolbox(spec.engine) as tools, self._staffing.cores.beside(tools):
-                self._heart.start()
+                self._heart.start(self._began)
                 stages = Stages(
                     self._store,
                     self._id,
@@ -128,18 +136,15 @@ class CampaignRun:
                     self._staffing,
                     self._options,
                     stopping,
+                    clock,
                     self._say,
                     self._changed,
                 )
-                with stopping.long_wait(tools):
+                with stopping.long_wait(tools), clock.part("planning"):
                     self._enter(CampaignState.EXTRACTING)
                     plan = stages.plan()
-                    if plan.missing:
-                        stages.check(plan)
                 if plan.missing and not stopping.stopped:
-                    self._enter(CampaignState.TUNING)
-                    active_s = self._store.campaigns.get(self._id).active_s
-                    stages.tune(plan, active_s, lambda: self.priority)
+                    self._check_and_tune(stages, plan, tools, clock)
                 self.may_tune = False
                 if not stopping.stopped:
                     with stopping.long_wait(tools):
@@ -173,7 +178,19 @@ class CampaignRun:
             plan.stored if plan is not None else 0,
             plan.missing if plan is not None else 0,
             bool(stopping.interrupted),
+            _remarks(stages) if stages is not None else (),
+            {} if clock is None else dict(clock.parts_s),
         )
+
+    def _check_and_tune(
+        self, stages: Stages, plan: CampaignPlan, tools: Toolbox, clock: CampaignClock
+    ) -> None:
+        with stages.staffed(plan, lambda: self.priority) as request:
+            with self._stopping.long_wait(tools), clock.part("checking"):
+                stages.check(plan, request)
+            if not self._stopping.stopped:
+                self._enter(CampaignState.TUNING)
+                stages.tune(plan, request)
 
     def _enter(self, state: CampaignState) -> None:
         self._store.campaigns.transition(self._id, state, owner=this_owner())
@@ -206,8 +223,8 @@ class CampaignRun:
             message = f"measured {stages.measured} trials"
         if stages is not None and stages.measured_again:
             message += f", and {stages.measured_again} of the best again"
-        if stages is not None and stages.uncompared:
-            message += f"; not compared with onnxruntime: {'; '.join(stages.uncompared)}"
+        if stages is not None:
+            message = "; ".join([message, *_remarks(stages)])
         return rest(CampaignState.DONE, message)
 
     # -- talking
@@ -219,3 +236,9 @@ class CampaignRun:
 
     def _changed(self) -> None:
         self._listener.changed(self._id)
+
+
+def _remarks(stages: Stages) -> tuple[str, ...]:
+    """Say what was left out, or is late."""
+    uncompared = "; ".join(stages.uncompared)
+    return (*([f"not compared with onnxruntime: {uncompared}"] if uncompared else []), *stages.remarks)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
-from orchestrator.builds.agreement import require_agreement
 from orchestrator.builds.bench import BenchReport, verify
+from orchestrator.builds.costs import BUILD_FACTOR, UNKNOWN_SECONDS, Costs, closing_seconds
+from orchestrator.builds.untuned import earlier_untuned, untuned_of
 from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
+from orchestrator.campaigns.running.check import Checked, check_model
+from orchestrator.campaigns.running.clock import SLACK_SECONDS, CampaignClock
 from orchestrator.campaigns.running.leases import this_owner
 from orchestrator.campaigns.running.stopping import StopError, Stopping
 from orchestrator.campaigns.scheduling.staffing import Staffing, TuningRequest
@@ -16,19 +21,15 @@ from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
 from orchestrator.devices.boards import refuse_wrong_targets, wait_for_board
 from orchestrator.devices.targets import resolve_boards, resolve_targets
-from orchestrator.errors import EngineError, TargetError, UsageError
+from orchestrator.errors import EngineError, EngineTimeoutError, TargetError, UsageError
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.fleet.port import DevicesWanted
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewTask, Storage, TaskState
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel, DeviceInfo, RecordChoice
+from workers.messages import DeviceInfo
 
 __all__ = ["Stages"]
-
-# An untuned library that is compiled before the first trial is kept for the comparison after the last, unless
-# its weights would take that memory from the searches meanwhile.
-_KEPT_BYTES = 128 * 2**20
 
 
 class Stages:
@@ -45,6 +46,8 @@ class Stages:
         Trials that this run stored, and those of the best that it measured again.
     uncompared : list of str
         Models that could not be compared, and why.
+    remarks : list of str
+        What else was left out, or will be late.
     """
 
     def __init__(
@@ -56,23 +59,35 @@ class Stages:
         staffing: Staffing,
         options: FleetOptions,
         stopping: Stopping,
+        clock: CampaignClock,
         say: Callable[[str], None],
         changed: Callable[[], None],
     ) -> None:
         self._store, self._id, self._spec, self._tools = store, campaign_id, spec, tools
         self._staffing, self._options, self._stopping = staffing, options, stopping
-        self._say, self._changed = say, changed
+        self._clock, self._say, self._changed = clock, say, changed
         self._boards: dict[str, DeviceInfo] = {}
-        self._untuned: dict[tuple[int, str], CompiledModel] = {}
+        self._checked: dict[tuple[int, str], Checked] = {}
+        self._tuning: Tuning | None = None
+        self._tuning_begun: float | None = None
         self.measured = self.measured_again = 0
         self.uncompared: list[str] = []
+        self.remarks: list[str] = []
 
     # -- planned
 
     def plan(self) -> CampaignPlan:
         """Find out what is to be measured on what, and store that."""
         store = self._store
-        plan = make_plan(store, self._tools, self._spec, self._say, self._find_devices())
+        try:
+            with self._tools.no_later_than(self._clock.limit_at):
+                plan = make_plan(store, self._tools, self._spec, self._say, self._find_devices())
+        except EngineTimeoutError as error:
+            if self._clock.now() < self._clock.limit_at:
+                raise
+            raise EngineTimeoutError(
+                f"importing took all of --time and {SLACK_SECONDS:.0f} s more ({error}); give it more"
+            ) from None
         for model in plan.models:
             store.campaigns.set_model(self._id, self._spec.models.index(model.request), model.id)
         store.tasks.put(
@@ -136,9 +151,28 @@ class Stages:
             if note is not None and row.state is TaskState.OPEN:
                 self._store.tasks.update(row.id, state=TaskState.SATISFIED, note=note)
 
+    # -- staffed
+
+    @contextlib.contextmanager
+    def staffed(self, plan: CampaignPlan, priority: Callable[[], int]) -> Iterator[TuningRequest]:
+        """Have the fleet start while the models are checked."""
+        stopping = self._stopping
+        wanted = DevicesWanted(plan.devices)
+        if self._boards:
+            wanted = DevicesWanted((), self._boards, tracker_address(self._options.tracker))
+        request = TuningRequest(
+            self._spec.engine,
+            wanted,
+            lambda: stopping.stopped or self._clock.now() >= self._tuned_until(),
+            priority,
+            self._begin,
+        )
+        with self._staffing.ahead(request):
+            yield request
+
     # -- checked
 
-    def check(self, plan: CampaignPlan) -> None:
+    def check(self, plan: CampaignPlan, request: TuningRequest) -> None:
         """Hold each model, compiled without records, against onnxruntime before anything is spent on it.
 
         Left out where this machine doesn't have the device, and where the store has a comparison of the model
@@ -150,30 +184,53 @@ class Stages:
             TVM computes something else than the model.
         """
         for model in plan.models:
-            device, tools = model.device, self._tools
-            compared = self._store.verifications.latest(model.id, device.device_class)
-            if device.unfit or device.kind != "cpu" or self._boards or compared is not None:
+            device = model.device
+            key = model.id, device.device_class
+            compared = self._store.verifications.latest(*key)
+            if device.unfit or device.kind != "cpu" or self._boards:
+                continue
+            if compared is not None:
+                untuned = earlier_untuned(compared, untuned_of(model, self._tools.versions()))
+                self._checked[key] = Checked(untuned, Costs.of(compared.details.get("costs_s")))
                 continue
             self._stopping.go_on()
-            self._say(f"compiling {model.prepared.name} untuned, to see that it is right")
-            untuned = tools.compile(model.prepared, device.target, RecordChoice("untuned")).result()
-            require_agreement(
-                tools, model.prepared, device.target, untuned, threads=device.cores, say=self._say
+            self._checked[key] = check_model(
+                self._tools,
+                model,
+                settled=request.staffed.is_set,
+                quiet=self._quiet,
+                say=self._say,
+                go_on=self._stopping.go_on,
             )
-            if len(untuned.library) <= _KEPT_BYTES:
-                self._untuned[model.id, device.device_class] = untuned
+            if self._checked[key].remark:
+                self.remarks.append(self._checked[key].remark)
+        if self._clock.limited:
+            self._say_what_is_left()
+
+    def _say_what_is_left(self) -> None:
+        """Say beforehand where building alone will take longer than the time that was asked for."""
+        clock = self._clock
+        builds_s = sum(BUILD_FACTOR * costs.compile_s for costs in self._costs)
+        late_s = clock.now() + builds_s - clock.limit_at
+        if late_s > 0:
+            self.remarks.append(
+                f"building the tuned library takes about {builds_s:.0f} s, as compiling it untuned did, so "
+                f"that this ends about {late_s + SLACK_SECONDS:.0f} s after its time"
+            )
+            self._say(self.remarks[-1])
+
+    @property
+    def _costs(self) -> list[Costs]:
+        return [checked.costs for checked in self._checked.values() if checked.costs is not None]
+
+    def _quiet(self) -> AbstractContextManager[None]:
+        return self._staffing.cores.alone(self._tools, self._stopping.go_on)
 
     # -- tuned
 
-    def tune(self, plan: CampaignPlan, active_s: float, priority: Callable[[], int]) -> None:
-        """Have it tuned on the fleet until it has its trials, its time is over, or it is to stop.
-
-        Parameters
-        ----------
-        active_s : float
-            Seconds of its time that it has had.
-        """
-        spec, tools, stopping = self._spec, self._tools, self._stopping
+    def tune(self, plan: CampaignPlan, request: TuningRequest) -> None:
+        """Have it tuned on the fleet until it has its trials, its time is over, or it is to stop."""
+        spec, tools = self._spec, self._tools
         tuning = Tuning(
             self._store,
             self._id,
@@ -185,56 +242,80 @@ class Stages:
             transfers=tools.transfers(spec.search),
             lends=tools.lends(spec.search),
         )
-        deadline = None if spec.time_s is None else time.monotonic() + spec.time_s - active_s
-        tuning.ends_at = deadline
-        wanted = DevicesWanted(plan.devices)
-        if self._boards:
-            wanted = DevicesWanted((), self._boards, tracker_address(self._options.tracker))
-        request = TuningRequest(
-            spec.engine,
-            tuning,
-            wanted,
-            lambda: stopping.stopped or (deadline is not None and time.monotonic() >= deadline),
-            priority,
-        )
+        self._tuning = tuning
+        asked = self._clock.now()
         try:
-            self._staffing.tune(request)
+            self._staffing.tune(request, tuning)
         finally:
+            begun = self._clock.now() if self._tuning_begun is None else self._tuning_begun
+            self._clock.add("workers", begun - asked)
+            self._clock.add("tuning", self._clock.now() - begun)
             self.measured = tuning.recorded
             self.measured_again = len(tuning.measured_again)
+            if self._tuning_begun is None and not self._stopping.stopped:
+                self.remarks.append(
+                    "nothing was measured: importing, checking and starting took the time that was asked for"
+                )
+
+    def _begin(self) -> None:
+        """Note that its tuning begins; called by the coordinator's first thread."""
+        self._tuning_begun = self._clock.now()
+        assert self._tuning is not None
+        until = self._tuned_until()
+        self._tuning.ends_at = None if math.isinf(until) else until
+
+    def _tuned_until(self) -> float:
+        """Say when tuning has to end, so that there is time for what follows."""
+        clock, costs = self._clock, self._costs
+        begins = clock.now() if self._tuning_begun is None else self._tuning_begun
+        if not costs:
+            return clock.tuned_until(begins, UNKNOWN_SECONDS, UNKNOWN_SECONDS)
+        return clock.tuned_until(begins, closing_seconds(costs), closing_seconds(costs, turns=1))
 
     # -- compared
 
     def verify(self, plan: CampaignPlan) -> list[BenchReport]:
         """Compare each model, built with what was found, with what it was before and with onnxruntime."""
-        reports = []
-        for model in plan.models:
-            if model.device.kind != "cpu" and not self._boards:
-                continue
+        reports: list[BenchReport] = []
+        models = [model for model in plan.models if model.device.kind == "cpu" or self._boards]
+        for number, model in enumerate(models):
             try:
-                reports.append(self._compare(model))
+                reports.append(self._compare(model, len(models) - number))
             except (EngineError, UsageError) as error:
-                # Where it is done on this machine, a failure is the campaign's; a board may just have gone.
-                if not model.device.unfit:
+                # Where it is done on this machine, a failure is the campaign's. A board may just have gone,
+                # and where a time was asked for, there may be none left.
+                late = self._clock.limited and isinstance(error, EngineTimeoutError)
+                if not model.device.unfit and not late:
                     raise
                 why = str(error).splitlines()[0]
                 self.uncompared.append(f"{model.prepared.name} on {model.device.model}: {why}")
         return reports
 
-    def _compare(self, model: ExtractedModel) -> BenchReport:
-        device, endpoint = model.device, None
+    def _compare(self, model: ExtractedModel, still: int) -> BenchReport:
+        device, endpoint, clock = model.device, None, self._clock
         if device.model in self._boards:
             tracker = tracker_address(self._options.tracker)
             endpoint = wait_for_board(self._tools, device.model, tracker, device.kind, self._say)
-        return verify(
-            self._store,
-            self._tools,
-            model,
-            campaign_id=self._id,
-            remember=not self.measured,
-            weigh_layouts=self._spec.layout_tuning == "auto",
-            endpoint=endpoint,
-            untuned=self._untuned.get((model.id, device.device_class)),
-            say=self._say,
-            quiet=lambda: self._staffing.cores.alone(self._tools, self._stopping.go_on),
-        )
+        checked = self._checked.get((model.id, device.device_class), Checked())
+        began = clock.now()
+        built: list[float] = []
+        try:
+            return verify(
+                self._store,
+                self._tools,
+                model,
+                campaign_id=self._id,
+                remember=not self.measured,
+                weigh_layouts=self._spec.layout_tuning == "auto",
+                endpoint=endpoint,
+                untuned=checked.untuned,
+                costs=checked.costs,
+                pace=lambda: clock.pace(still),
+                built=lambda: built.append(clock.now()),
+                say=self._say,
+                quiet=self._quiet,
+            )
+        finally:
+            end = built[-1] if built else clock.now()
+            clock.add("building", end - began)
+            clock.add("comparing", clock.now() - end)

@@ -6,10 +6,11 @@ thread, the coordinator's first, carries out what they ask for: the fleet's star
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from orchestrator.campaigns.scheduling.job import TuningJob
@@ -38,20 +39,35 @@ class TuningRequest:
         Says whether it is to be stopped.
     priority : callable
         Says which priority it has by now.
+    begins : callable
+        Called, in the coordinator's first thread, when the fleet is there and its tuning begins.
+    job : TuningJob or None
+        What is to be tuned; None while the campaign isn't ready for that. Its fleet is started all the same.
+    staffed : threading.Event
+        Nothing is being started for it any more: the fleet is there, or won't be.
     """
 
     engine: str
-    job: TuningJob
     wanted: DevicesWanted
     stopped: Callable[[], bool]
     priority: Callable[[], int]
+    begins: Callable[[], None] = lambda: None
+    job: TuningJob | None = None
+    staffed: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
+    withdrawn: bool = False
     error: BaseException | None = None
     asked_at: float | None = None
+
+    @property
+    def unwanted(self) -> bool:
+        """There is no use in going on with it."""
+        return self.withdrawn or self.stopped()
 
     def end(self, error: BaseException | None = None) -> None:
         """Let the campaign go on."""
         self.error = error
+        self.staffed.set()
         self.over.set()
 
 
@@ -97,15 +113,29 @@ class Staffing:
 
     # -- for a campaign, in its own thread
 
-    def tune(self, request: TuningRequest) -> None:
-        """Wait until a campaign was tuned.
+    @contextlib.contextmanager
+    def ahead(self, request: TuningRequest) -> Iterator[None]:
+        """Have the fleet started for a campaign that is not ready to be tuned, but will be by :meth:`tune`.
+
+        One that never comes to that is forgotten in the end; what is started for it alone is ended.
+        """
+        self._waiting.append(request)
+        self.wake()
+        try:
+            yield
+        finally:
+            request.withdrawn = True
+            self.wake()
+
+    def tune(self, request: TuningRequest, job: TuningJob) -> None:
+        """Wait until a campaign was tuned for which :meth:`ahead` asked.
 
         Raises
         ------
         TunefleetError
             What was wrong with it, or with its devices.
         """
-        self._waiting.append(request)
+        request.job = job
         self.wake()
         request.over.wait()
         if request.error is not None:
@@ -143,7 +173,8 @@ class Staffing:
             self._wake.clear()
             return
         for request in self._tuned:
-            scheduler.rank(request.job.id, request.priority())
+            if request.job is not None:
+                scheduler.rank(request.job.id, request.priority())
         try:
             scheduler.step()
         except Exception as error:
@@ -180,7 +211,7 @@ class Staffing:
     def _staff(self) -> None:
         """See that each campaign that is to be tuned gets to the fleet."""
         for request in list(self._waiting):
-            if request.stopped():
+            if request.unwanted:
                 self._waiting.remove(request)
                 request.end()
                 continue
@@ -202,7 +233,7 @@ class Staffing:
         fleet = self._backend.make(request.engine, request.wanted, self._address, self._slots)
         try:
             ready = fleet.start(
-                self._say, lambda: self._halted() or all(other.stopped() for other in self._waiting)
+                self._say, lambda: self._halted() or all(other.unwanted for other in self._waiting)
             )
         except TunefleetError as error:
             fleet.stop()
@@ -224,7 +255,11 @@ class Staffing:
         if request.asked_at is None:
             request.asked_at = now
             fleet.need(request.wanted)
-        lacking = fleet.lacking(request.job.device_classes)
+            request.staffed.set()
+        job = request.job
+        if job is None:
+            return
+        lacking = fleet.lacking(job.device_classes)
         if lacking is not None and fleet.coming and now - request.asked_at < COME_SECONDS:
             return
         self._waiting.remove(request)
@@ -238,4 +273,5 @@ class Staffing:
 
         assert self._scheduler is not None
         self._tuned.append(request)
-        self._scheduler.add(request.job, request.stopped, ended, request.priority())
+        request.begins()
+        self._scheduler.add(job, request.stopped, ended, request.priority())

@@ -24,7 +24,9 @@ def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: F
     before = sum(task.measured_failures for task in store.tasks.of_campaign(row.id))
     try:
         with Display(store, row.id, session.err, activity="starting") as display:
-            outcome = session.launchers.follow(store, row.id, fleet=fleet, listener=display)
+            outcome = session.launchers.follow(
+                store, row.id, fleet=fleet, listener=display, began=session.began
+            )
     except KeyboardInterrupt:
         # Before or after the coordinator's own handling of it.
         session.say(f"interrupted; to go on:\n  {session.command_line('resume', str(row.id))}")

@@ -19,7 +19,17 @@ from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import amount, duration, finite, gflops, instant, latency, short_path, when
+from orchestrator.cli.kit.text import (
+    amount,
+    duration,
+    finite,
+    gflops,
+    instant,
+    latency,
+    plural,
+    short_path,
+    when,
+)
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
 from orchestrator.cli.models.layouts import layout_text
 
@@ -145,6 +155,9 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "untuned_s": row.untuned_s,
         "tuned_s": row.tuned_s,
         "reference_s": row.reference_s,
+        "runs": row.runs,
+        "turns": row.turns,
+        "untuned_note": row.untuned_note,
         "max_abs": finite(row.max_abs),
         "max_rel": finite(row.max_rel),
         "outputs_agree": row.details.get("agree"),
@@ -254,7 +267,9 @@ def _comparisons(
             str(row.details.get("remark", "")),
         )
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
-        pairs.append(("compared", when(row.created_at)))
-        yield Group(
-            "", head, "", latencies_table(row.untuned_s, row.tuned_s, row.reference_s), "", facts(pairs)
-        )
+        if row.untuned_note:
+            pairs.append(("untuned", row.untuned_note))
+        turns = f", in {plural(row.turns, 'turn')}" if row.turns else ""
+        pairs.append(("compared", f"{when(row.created_at)}{turns}"))
+        times = latencies_table(row.untuned_s, row.tuned_s, row.reference_s, row.runs)
+        yield Group("", head, "", times, "", facts(pairs))

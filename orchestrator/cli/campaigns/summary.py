@@ -44,6 +44,8 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             "trials_failed": failed,
             "trials_already_stored": outcome.already_stored,
             "trials_planned": outcome.plan_missing,
+            "remarks": list(outcome.remarks),
+            "parts_s": {name: round(seconds, 3) for name, seconds in outcome.parts_s.items()},
             "reports": [
                 {**bench_document(report), "changes": list(changes.get(report.path, ()))}
                 for report in outcome.reports
@@ -52,7 +54,12 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
     )
     for report in outcome.reports:
         session.show(bench_table(report, changes.get(report.path, ())))
-    session.write(Text(_cost(outcome, failed)), Text(f"database: {session.database}", style="dim"))
+    session.write(Text(_cost(outcome, failed)))
+    if outcome.parts_s:
+        session.write(Text(_parts(outcome), style="dim"))
+    session.write(Text(f"database: {session.database}", style="dim"))
+    for remark in outcome.remarks:
+        session.say(remark, style="yellow")
     if outcome.interrupted:
         session.say(f"stopped; everything measured is stored. To go on:\n  {_resume(session, campaign.id)}")
         return INTERRUPTED
@@ -95,6 +102,11 @@ def _cost(outcome: Outcome, failed: int) -> str:
         parts.append(f"{amount(outcome.already_stored)} were stored already")
     parts.append(f"{duration(outcome.campaign.active_s)} of work")
     return ", ".join(parts)
+
+
+def _parts(outcome: Outcome) -> str:
+    """Say where the time went."""
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in outcome.parts_s.items())
 
 
 def _resume(session: Session, campaign_id: int) -> str:

@@ -20,7 +20,13 @@ class Follow(Protocol):
     """Runs one campaign to its end; see :func:`orchestrator.campaigns.running.coordinator.follow`."""
 
     def __call__(
-        self, store: Storage, campaign_id: int, *, fleet: FleetOptions, listener: Listener | None
+        self,
+        store: Storage,
+        campaign_id: int,
+        *,
+        fleet: FleetOptions,
+        listener: Listener | None,
+        began: float | None,
     ) -> Outcome: ...
 
 
@@ -47,10 +53,17 @@ def _toolbox(engine: str) -> Toolbox:
     return Toolbox(engine)
 
 
-def _follow(store: Storage, campaign_id: int, *, fleet: FleetOptions, listener: Listener | None) -> Outcome:
+def _follow(
+    store: Storage,
+    campaign_id: int,
+    *,
+    fleet: FleetOptions,
+    listener: Listener | None,
+    began: float | None,
+) -> Outcome:
     from orchestrator.campaigns.running.coordinator import follow
 
-    return follow(store, campaign_id, fleet=fleet, listener=listener)
+    return follow(store, campaign_id, fleet=fleet, listener=listener, began=began)
 
 
 def _coordinate(

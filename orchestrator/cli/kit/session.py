@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,11 @@ class Session:
         Database URL as given; None for the default file.
     as_json : bool
     debug : bool
+
+    Attributes
+    ----------
+    began : float
+        When the command began, on the monotonic clock.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class Session:
         as_json: bool = False,
         debug: bool = False,
     ) -> None:
+        self.began = time.monotonic()
         self.command = command
         self.launchers = launchers
         self.db = db

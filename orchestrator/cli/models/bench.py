@@ -110,6 +110,9 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "disagreement": report.disagreement,
         "remark": report.remark,
         "rest_s": report.rest_s,
+        "runs": report.runs,
+        "turns": report.turns,
+        "untuned_note": report.untuned_note,
         "plan": report.plan,
         "why": report.why,
         "remembered": report.remembered,
@@ -136,9 +139,13 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
                 f"{latency(report.rest_s)} in onnxruntime, {report.rest_s / whole:.0%} of a run",
             )
         )
+    if report.turns:
+        pairs.append(("timed", f"in {plural(report.turns, 'turn')}"))
+    if report.untuned_note:
+        pairs.append(("untuned", report.untuned_note))
     if report.remembered:
         pairs.append(("measured", "earlier, for these same records"))
     if changes:
         pairs.append(("on import", "\n".join(changes)))
-    times = latencies_table(report.untuned_s, report.tuned_s, report.reference_s)
+    times = latencies_table(report.untuned_s, report.tuned_s, report.reference_s, report.runs)
     return Group(head, "", times, "", facts(pairs), "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -17,10 +19,22 @@ def latency_head(model: str, device_class: str) -> Text:
     return Text(model, style="bold").append(f" on {device_text(device_class)}", style="not bold dim")
 
 
-def latencies_table(untuned_s: float | None, tuned_s: float | None, reference_s: float | None) -> Table:
-    """One run untuned, tuned and in onnxruntime; those that were timed."""
+def latencies_table(
+    untuned_s: float | None,
+    tuned_s: float | None,
+    reference_s: float | None,
+    runs: Mapping[str, int] | None = None,
+) -> Table:
+    """One run untuned, tuned and in onnxruntime; those that were timed.
+
+    Parameters
+    ----------
+    runs : mapping of str to int, optional
+        Of how many runs each is the median: ``untuned``, ``tuned`` and ``reference``.
+    """
     # On a board there is no onnxruntime to time.
     right = ("latency", "speed-up", *(("of onnxruntime's time",) if reference_s else ()))
+    right += ("runs",) if runs else ()
     grid = Grid("one run", *right, right=right)
     for name, seconds in (("untuned", untuned_s), ("tuned", tuned_s), ("onnxruntime", reference_s)):
         if seconds is not None:
@@ -29,6 +43,7 @@ def latencies_table(untuned_s: float | None, tuned_s: float | None, reference_s:
                 ms(seconds),
                 f"{untuned_s / seconds:.2f}x" if untuned_s else "-",
                 *((f"{seconds / reference_s:.2f}x",) if reference_s else ()),
+                *((str(runs.get("reference" if name == "onnxruntime" else name, "-")),) if runs else ()),
                 style="bold" if name == "tuned" else "",
             )
     return grid.table()

@@ -10,6 +10,9 @@ from typing import Any
 
 __all__ = ["NewVerification", "VerificationRow", "records_key"]
 
+# What releases took that stored no number of turns.
+_TURNS_ONCE = 5
+
 
 @dataclass(frozen=True)
 class NewVerification:
@@ -59,6 +62,21 @@ class VerificationRow:
     tasks_tuned: int
     details: dict[str, Any]
     created_at: datetime
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """Count the runs that each figure is of; nothing where they weren't stored."""
+        return {name: len(times) for name, times in self.details.get("times_s", {}).items()}
+
+    @property
+    def turns(self) -> int:
+        """Say in how many turns they were taken; 0 where that isn't known."""
+        return int(self.details.get("turns", _TURNS_ONCE if self.runs else 0))
+
+    @property
+    def untuned_note(self) -> str:
+        """Say how the untuned library was timed, where that was not in turns with the others."""
+        return str(self.details.get("untuned_note", ""))
 
 
 def records_key(trial_ids: Iterable[int]) -> str:

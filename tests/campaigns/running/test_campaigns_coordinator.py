@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ class Tools:
 
     def stop(self) -> None:
         pass
+
+    def no_later_than(self, moment: float) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def pause(self) -> None:
         pass

@@ -112,6 +112,7 @@ def test_a_campaign_measures_its_budget_and_compares_the_result(
     assert report.outputs_agree, report.disagreement
     assert report.tasks_tuned == 2
     assert report.reference_s is not None
+    assert report.untuned_s is not None
     assert min(report.tuned_s, report.untuned_s, report.reference_s) > 0
 
 

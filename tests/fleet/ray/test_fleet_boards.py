@@ -119,6 +119,7 @@ def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs
     assert len(outcome.reports) == 2
     assert (report.device_class, report.outputs_agree, report.tasks_tuned) == (device_class, True, 1)
     assert (report.reference_s, report.reference_ratio) == (None, None)
+    assert report.untuned_s is not None
     assert min(report.tuned_s, report.untuned_s) > 0
     shown = next(r for r in store.verifications.after_campaign(campaign.id) if r.device_class == device_class)
     assert (shown.reference_s, shown.tuned_s) == (None, report.tuned_s)
@@ -175,6 +176,7 @@ def test_the_whole_model_is_timed_on_the_board_and_compared_with_onnxruntime_her
     assert report.device_class.endswith(f"@{KEY}")
     assert report.outputs_agree
     assert 0 < report.max_rel < 1e-4
+    assert report.untuned_s is not None
     assert min(report.untuned_s, report.tuned_s) > 0
     assert report.reference_s is None
     assert any("turn 2 of 2" in text for text in said)

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -150,13 +151,15 @@ def run_model(
             executor.set_input(**{name: tvm.nd.array(archive[name], device) for name in archive.files})
     executor.set_input(**inputs)
     stage("running the model")
+    began = time.perf_counter()
     executor.run()
+    first_s = time.perf_counter() - began
     outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
     times: tuple[float, ...] = ()
     if repeats:
         timed = executor.module.time_evaluator("run", device, number=number, repeat=repeats)()
         times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(outputs, times)
+    return ModelRun(outputs, times, first_s)
 
 
 class _Chosen(autotvm.task.DispatchContext):  # type: ignore[misc]

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -170,6 +171,7 @@ def run_model(
             arguments += [tvm.runtime.tensor(archive[f"p{i}"], device) for i in range(len(archive.files))]
     stage("running the model")
     called: tuple[Any, ...] = ("main", *arguments)
+    began = time.perf_counter()
     if endpoint is None:
         result = machine["main"](*arguments)
     else:
@@ -178,11 +180,12 @@ def run_model(
         machine.invoke_stateful("main")
         result = machine.get_outputs("main")
         called = ("invoke_stateful", "main")
+    first_s = time.perf_counter() - began
     times: tuple[float, ...] = ()
     if repeats:
         timed = machine.time_evaluator(called[0], device, number=number, repeat=repeats)(*called[1:])
         times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times)
+    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times, first_s)
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
