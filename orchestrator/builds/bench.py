@@ -163,7 +163,8 @@ def verify(
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
     endpoint: Endpoint | None = None,
-    untuned: CompiledModel | UntunedTimes | None = None,
+    untuned: CompiledModel | None = None,
+    untuned_times: UntunedTimes | None = None,
     costs: Costs | None = None,
     built: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
@@ -186,8 +187,10 @@ def verify(
         Turns in which they are timed, at most.
     pace : callable, optional
         Says, when the libraries are built, when the rest is to be over. Building takes what it takes.
-    untuned : CompiledModel or UntunedTimes, optional
-        The model compiled without records, or its times, where that was done before.
+    untuned : CompiledModel, optional
+        The model compiled without records, where that was done before.
+    untuned_times : UntunedTimes, optional
+        What it takes, where that is known and not to be taken again.
     costs : Costs, optional
         What it took to compile it, to be stored for whoever plans the next comparison.
     built : callable, optional
@@ -218,7 +221,7 @@ def verify(
             say=say,
             quiet=quiet,
         )
-        known = untuned or choice.untuned
+        known = untuned_times or untuned or choice.untuned
         say(f"compiling {prepared.name}, tuned" + ("" if known else " and untuned"))
         # Side by side, where neither is there already.
         if known is None and untuned_build is None:
@@ -226,10 +229,7 @@ def verify(
         tuned = choice.compiled
         if tuned is None and not coverage.records and not choice.plan.sequence:
             # Nothing of it is tuned: both are one library.
-            if untuned_build is not None:
-                tuned = untuned_build.result()
-            elif isinstance(known, CompiledModel):
-                tuned = known
+            tuned = untuned or choice.untuned or (untuned_build and untuned_build.result())
         tuned = tuned or tools.compile(prepared, device.target, choice.plan).result()
         if known is None:
             assert untuned_build is not None

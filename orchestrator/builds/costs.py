@@ -63,7 +63,7 @@ def _closing(costs: Costs, turns: int) -> float:
     tuned_s = costs.one_s / GUESSED_SPEEDUP
     outputs = costs.reference_s + costs.call_s + tuned_s + costs.judge_s
     turn = costs.call_s + min(_RUNS_SECONDS, (1 + REPEATS) * tuned_s)
-    turn += costs.reference_s + min(_RUNS_SECONDS, REPEATS * costs.reference_s)
+    turn += costs.reference_s + min(_RUNS_SECONDS, 2 * costs.reference_s)
     if costs.one_s < DEAR_SECONDS:
         turn += costs.call_s + 3 * costs.one_s
     return BUILD_FACTOR * costs.compile_s + outputs + turns * turn

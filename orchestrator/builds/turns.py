@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -77,10 +76,10 @@ def take_turns(
         The device, where that is not this machine: onnxruntime is not timed then.
     """
     found = Turns()
-    before = _Untuned(tools, inputs, target, endpoint, found)
+    before = _Untuned(tools, inputs, target, endpoint, found, pace.now)
     longest_s = 0.0
     while pace.turn_fits(found.taken, longest_s, rounds):
-        began = time.monotonic()
+        began = pace.now()
         say(f"timing {model.name}, turn {found.taken + 1} of {rounds}")
         repeats = pace.repeats(tuned_one_s)
         if repeats:
@@ -94,7 +93,7 @@ def take_turns(
         if isinstance(untuned, CompiledModel):
             before.take(untuned)
         found.taken += 1
-        longest_s = max(longest_s, time.monotonic() - began)
+        longest_s = max(longest_s, pace.now() - began)
     if isinstance(untuned, UntunedTimes):
         found.times["untuned"] += untuned.times_s
         found.untuned_note = untuned.note
@@ -111,9 +110,10 @@ class _Untuned:
         target: str,
         endpoint: Endpoint | None,
         found: Turns,
+        now: Callable[[], float],
     ) -> None:
         self._tools, self._inputs, self._target, self._endpoint = tools, inputs, target, endpoint
-        self._found = found
+        self._found, self._now = found, now
         self._one_s: float | None = None
 
     def take(self, compiled: CompiledModel) -> None:
@@ -147,11 +147,11 @@ class _Untuned:
         """Return the seconds of one run; None where it doesn't end within a minute."""
         if self._found.untuned_note and not self._found.times["untuned"]:
             return None  # it was tried
-        began = time.monotonic()
+        began = self._now()
         try:
             with self._tools.no_later_than(began + UNTUNED_SECONDS):
                 run = self._tools.run(compiled, self._inputs, self._target, endpoint=self._endpoint)
         except EngineTimeoutError:
             self._found.untuned_note = f"a run did not end within {UNTUNED_SECONDS:.0f} s"
             return None
-        return run.first_s or time.monotonic() - began
+        return run.first_s or self._now() - began

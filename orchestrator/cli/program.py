@@ -14,6 +14,7 @@ import typer
 from orchestrator.cli.answers import group as answers
 from orchestrator.cli.campaigns import group as campaigns
 from orchestrator.cli.kit.exits import INTERRUPTED
+from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.streams import prepare_streams
 from orchestrator.cli.models import group as models
 from orchestrator.cli.records import group as records
@@ -83,7 +84,7 @@ def main() -> None:
     gc.set_threshold(50_000, 20, 20)
     _hide_passwords()
     try:
-        app()
+        app(obj=Launchers(alone=True))
     except KeyboardInterrupt:
         # Between the commands' own handling and the end.
         sys.exit(INTERRUPTED)

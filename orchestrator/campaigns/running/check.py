@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.builds.agreement import SEEDS, Held, hold_against
-from orchestrator.builds.costs import Costs
+from orchestrator.builds.costs import BUILD_FACTOR, Costs
 from orchestrator.builds.fastest import Quiet
 from orchestrator.builds.pace import DEAR_SECONDS, UNTUNED_SECONDS, UNTUNED_TWICE_SECONDS
 from orchestrator.builds.untuned import UntunedTimes
@@ -16,12 +16,12 @@ from orchestrator.models.extraction import ExtractedModel
 from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, RecordChoice
 
-__all__ = ["Checked", "check_model"]
+__all__ = ["KEPT_BYTES", "Checked", "check_model"]
 
-# An untuned library that is compiled before the first trial is kept for the comparison after the last, unless
-# its weights would take that memory from the searches meanwhile.
-_KEPT_BYTES = 128 * 2**20
-_EARLIER = "before the tuning, for a run of it is long"
+#: Bytes of the largest untuned library that is kept for the comparison after the last trial: the weights of a
+#: larger one would take that memory from the searches.
+KEPT_BYTES = 128 * 2**20
+_DEAR = "before the tuning, for a run of it is long"
 _LARGE = "before the tuning, for the library is too large to be kept until its end"
 
 
@@ -31,23 +31,32 @@ class Checked:
 
     Attributes
     ----------
-    untuned : CompiledModel, UntunedTimes or None
-        Its library without records; or what that takes, where it is not to be run again.
+    compiled : CompiledModel or None
+        Its library without records.
+    times : UntunedTimes or None
+        What a run of that takes, where it is not to be run again.
     costs : Costs or None
         What its end will be estimated by.
     remark : str
         What was left out, where something was.
     """
 
-    untuned: CompiledModel | UntunedTimes | None = None
+    compiled: CompiledModel | None = None
+    times: UntunedTimes | None = None
     costs: Costs | None = None
     remark: str = ""
+
+    def light(self) -> Checked:
+        """Return what is kept during the tuning: no library that takes much of the searches' memory."""
+        large = self.compiled is not None and len(self.compiled.library) > KEPT_BYTES
+        return replace(self, compiled=None) if large else self
 
 
 def check_model(
     tools: Toolbox,
     model: ExtractedModel,
     *,
+    limit_at: float,
     settled: Callable[[], bool],
     quiet: Quiet,
     say: Callable[[str], None],
@@ -59,6 +68,8 @@ def check_model(
 
     Parameters
     ----------
+    limit_at : float
+        When the campaign is to be over, on the monotonic clock; building is to fit in before.
     settled : callable
         Says that nothing is being started on these cores.
     quiet : callable
@@ -72,10 +83,20 @@ def check_model(
         TVM computes something else than the model.
     """
     prepared, device = model.prepared, model.device
+    left_out = f"{prepared.name} was not compared with onnxruntime before it was tuned: "
     say(f"compiling {prepared.name} untuned, to see that it is right")
     began = time.monotonic()
-    compiled = tools.compile(prepared, device.target, RecordChoice("untuned")).result()
+    try:
+        with tools.no_later_than(limit_at):
+            compiled = tools.compile(prepared, device.target, RecordChoice("untuned")).result()
+    except EngineTimeoutError:
+        if time.monotonic() < limit_at:
+            raise
+        compile_s = time.monotonic() - began
+        remark = f"{left_out}compiling it took more than {compile_s:.0f} s; give it more time"
+        return Checked(costs=Costs(compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0), remark=remark)
     compile_s = time.monotonic() - began
+    runs_end_at = limit_at - BUILD_FACTOR * compile_s
 
     def held(seed: int, alone: bool) -> Held:
         go_on()
@@ -86,28 +107,40 @@ def check_model(
             compiled,
             seed,
             threads=device.cores,
-            run_limit_s=UNTUNED_SECONDS,
+            run_limit_s=min(UNTUNED_SECONDS, runs_end_at - time.monotonic()),
             say=say,
             **({"quiet": quiet} if alone else {}),
         )
 
     say(f"checking what {prepared.name} computes against onnxruntime")
     alone = settled()
+    asked = time.monotonic()
     try:
         first = held(SEEDS[0], alone)
     except EngineTimeoutError:
-        note = f"a run did not end within {UNTUNED_SECONDS:.0f} s"
-        costs = Costs(compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0)
-        remark = f"{prepared.name} was not compared with onnxruntime before it was tuned: untuned, {note}"
-        return Checked(UntunedTimes((), note), costs, remark)
-    costs = Costs(compile_s, first.run_s - first.one_s, first.one_s, first.reference_s, first.judge_s)
-    times = [first.one_s] if alone else []
+        ran_s = min(UNTUNED_SECONDS, time.monotonic() - asked)
+        note = f"a run did not end within {ran_s:.0f} s"
+        costs = Costs(compile_s, 0.0, ran_s, 0.0, 0.0)
+        return Checked(compiled, UntunedTimes((), note), costs, f"{left_out}untuned, {note}")
+    costs = _costs(compile_s, first)
     if first.one_s < DEAR_SECONDS:
-        large = len(compiled.library) > _KEPT_BYTES
+        large = len(compiled.library) > KEPT_BYTES
         second = held(SEEDS[1], large)
-        return Checked(UntunedTimes((second.one_s,), _LARGE) if large else compiled, costs)
-    if not alone and first.one_s <= UNTUNED_TWICE_SECONDS:
-        times = [held(SEEDS[1], True).one_s]
-    if times:
-        return Checked(UntunedTimes(tuple(times), _EARLIER), costs)
-    return Checked(UntunedTimes((first.one_s,), f"{_EARLIER}; while workers were started"), costs)
+        # What was still being started took part in the first.
+        costs = _costs(compile_s, first, second)
+        return Checked(compiled, UntunedTimes((second.one_s,), _LARGE) if large else None, costs)
+    if alone:
+        return Checked(compiled, UntunedTimes((first.one_s,), _DEAR), costs)
+    if first.one_s <= min(UNTUNED_TWICE_SECONDS, runs_end_at - time.monotonic()):
+        return Checked(compiled, UntunedTimes((held(SEEDS[1], True).one_s,), _DEAR), costs)
+    return Checked(compiled, UntunedTimes((first.one_s,), f"{_DEAR}; while workers were started"), costs)
+
+
+def _costs(compile_s: float, *held: Held) -> Costs:
+    return Costs(
+        compile_s,
+        min(each.run_s - each.one_s for each in held),
+        min(each.one_s for each in held),
+        min(each.reference_s for each in held),
+        min(each.judge_s for each in held),
+    )

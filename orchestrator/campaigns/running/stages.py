@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 from orchestrator.builds.bench import BenchReport, verify
 from orchestrator.builds.costs import BUILD_FACTOR, UNKNOWN_SECONDS, Costs, closing_seconds
+from orchestrator.builds.coverage import coverage_of
 from orchestrator.builds.untuned import earlier_untuned, untuned_of
 from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
 from orchestrator.campaigns.running.check import Checked, check_model
@@ -190,13 +191,15 @@ class Stages:
             if device.unfit or device.kind != "cpu" or self._boards:
                 continue
             if compared is not None:
-                untuned = earlier_untuned(compared, untuned_of(model, self._tools.versions()))
-                self._checked[key] = Checked(untuned, Costs.of(compared.details.get("costs_s")))
+                times = earlier_untuned(compared, untuned_of(model, self._tools.versions()))
+                costs = Costs.of(compared.details.get("costs_s"))
+                self._checked[key] = Checked(times=times, costs=costs)
                 continue
             self._stopping.go_on()
             self._checked[key] = check_model(
                 self._tools,
                 model,
+                limit_at=self._clock.limit_at,
                 settled=request.staffed.is_set,
                 quiet=self._quiet,
                 say=self._say,
@@ -260,6 +263,7 @@ class Stages:
     def _begin(self) -> None:
         """Note that its tuning begins; called by the coordinator's first thread."""
         self._tuning_begun = self._clock.now()
+        self._checked = {key: checked.light() for key, checked in self._checked.items()}
         assert self._tuning is not None
         until = self._tuned_until()
         self._tuning.ends_at = None if math.isinf(until) else until
@@ -280,6 +284,8 @@ class Stages:
         models = [model for model in plan.models if model.device.kind == "cpu" or self._boards]
         for number, model in enumerate(models):
             try:
+                if self._is_known_untuned(model):
+                    continue
                 reports.append(self._compare(model, len(models) - number))
             except (EngineError, UsageError) as error:
                 # Where it is done on this machine, a failure is the campaign's. A board may just have gone,
@@ -290,6 +296,20 @@ class Stages:
                 why = str(error).splitlines()[0]
                 self.uncompared.append(f"{model.prepared.name} on {model.device.model}: {why}")
         return reports
+
+    def _is_known_untuned(self, model: ExtractedModel) -> bool:
+        """Say whether comparing would be running a dear library once more that the check has just run."""
+        checked = self._checked.get((model.id, model.device.device_class), Checked())
+        asked = self._clock.limited and (checked.times is not None or bool(checked.remark))
+        if not asked or coverage_of(self._store, model).records:
+            return False
+        known = ""
+        if checked.times is not None and checked.times.times_s:
+            known = f"; untuned, a run took {checked.times.times_s[-1]:.3g} s"
+        self.uncompared.append(
+            f"{model.prepared.name} on {model.device.model}: nothing of it is tuned{known}"
+        )
+        return True
 
     def _compare(self, model: ExtractedModel, still: int) -> BenchReport:
         device, endpoint, clock = model.device, None, self._clock
@@ -308,7 +328,8 @@ class Stages:
                 remember=not self.measured,
                 weigh_layouts=self._spec.layout_tuning == "auto",
                 endpoint=endpoint,
-                untuned=checked.untuned,
+                untuned=checked.compiled,
+                untuned_times=checked.times,
                 costs=checked.costs,
                 pace=lambda: clock.pace(still),
                 built=lambda: built.append(clock.now()),

@@ -87,8 +87,11 @@ class Launchers:
         Makes the engine processes of an engine, by its name; they start when they are first asked something.
     follow : Follow
     coordinate : Coordinate
+    alone : bool
+        This process was started for one command, so that its start is the command's.
     """
 
     toolbox: Callable[[str], Toolbox] = _toolbox
     follow: Follow = _follow
     coordinate: Coordinate = _coordinate
+    alone: bool = False

@@ -1,0 +1,162 @@
+"""How often what is compared is run: decided by times alone, on a clock that is put by hand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.builds.pace import LEAST_TURNS, REPEATS, TURNS, Pace
+from orchestrator.builds.turns import Turns, take_turns
+from orchestrator.builds.untuned import UntunedTimes, earlier_untuned
+from orchestrator.errors import EngineTimeoutError
+from orchestrator.storage import VerificationRow
+from orchestrator.toolbox import Toolbox
+from workers.messages import CompiledModel, ModelRun, ModelTiming, PreparedModel, TensorSpec
+
+INPUT = TensorSpec("x", (1,), "float32")
+MODEL = PreparedModel("0" * 64, "model", b"", (INPUT,), (INPUT,))
+TUNED, UNTUNED = CompiledModel(b"tuned", None, (), ()), CompiledModel(b"untuned", None, (), ())
+
+
+class Machine:
+    """A toolbox whose libraries take the seconds they are said to, on a clock of its own."""
+
+    def __init__(self, tuned_s: float, untuned_s: float, reference_s: float = 0.01) -> None:
+        self.seconds = {b"tuned": tuned_s, b"untuned": untuned_s}
+        self.reference_s = reference_s
+        self.at = 0.0
+        self.ends_at = float("inf")
+        self.ran: dict[bytes, float] = {b"tuned": 0.0, b"untuned": 0.0}
+
+    def now(self) -> float:
+        return self.at
+
+    @contextlib.contextmanager
+    def no_later_than(self, moment: float) -> Iterator[None]:
+        self.ends_at = moment
+        yield
+        self.ends_at = float("inf")
+
+    def run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Any],
+        target: str,
+        repeats: int = 0,
+        endpoint: object = None,
+    ) -> ModelRun:
+        one_s = self.seconds[compiled.library]
+        taken_s = min((1 + repeats) * one_s, self.ends_at - self.at)
+        self.at += taken_s
+        self.ran[compiled.library] += taken_s
+        if self.at >= self.ends_at:
+            self.ends_at = float("inf")
+            raise EngineTimeoutError("killed")
+        return ModelRun((), (one_s,) * repeats, one_s)
+
+    def reference_timing(self, model: object, inputs: object, threads: int, repeats: int) -> ModelTiming:
+        self.at += (3 + repeats) * self.reference_s
+        return ModelTiming((self.reference_s,) * repeats)
+
+    def turns(
+        self,
+        untuned: CompiledModel | UntunedTimes = UNTUNED,
+        ends_at: float = float("inf"),
+        limit_at: float = float("inf"),
+    ) -> Turns:
+        return take_turns(
+            cast("Toolbox", self),
+            MODEL,
+            {},
+            "llvm",
+            2,
+            tuned=TUNED,
+            tuned_one_s=self.seconds[b"tuned"],
+            untuned=untuned,
+            reference_one_s=self.reference_s,
+            pace=Pace(ends_at, limit_at, self.now),
+        )
+
+
+def counts(found: Turns) -> tuple[int, int, int]:
+    return tuple(len(found.times[name]) for name in ("untuned", "tuned", "reference"))  # type: ignore[return-value]
+
+
+def test_all_are_run_in_each_of_five_turns_where_nobody_waits() -> None:
+    found = Machine(0.01, 0.4).turns()
+    assert (found.taken, counts(found), found.untuned_note) == (TURNS, (10, 25, 25), "")
+
+
+@pytest.mark.parametrize(("untuned_s", "runs"), [(2.0, 2), (29.0, 2), (37.0, 1), (59.0, 1)])
+def test_a_dear_untuned_library_is_run_once_or_twice_within_a_minute_and_it_is_said(
+    untuned_s: float, runs: int
+) -> None:
+    machine = Machine(0.3, untuned_s)
+    found = machine.turns()
+    assert found.times["untuned"] == [untuned_s] * runs
+    assert machine.ran[b"untuned"] <= 60.0
+    assert found.untuned_note == "run once or twice, for a run of it is long"
+    assert (found.taken, len(found.times["tuned"])) == (TURNS, TURNS * REPEATS)
+
+
+def test_one_that_takes_more_than_a_minute_is_ended_once_and_has_no_time() -> None:
+    machine = Machine(0.3, 500.0)
+    found = machine.turns()
+    assert found.times["untuned"] == []
+    assert machine.ran[b"untuned"] == 60.0
+    assert found.untuned_note == "a run did not end within 60 s"
+
+
+def test_what_is_known_of_it_is_not_run_again() -> None:
+    machine = Machine(0.3, 37.0)
+    found = machine.turns(UntunedTimes((36.5,), "before the tuning, for a run of it is long"))
+    assert machine.ran[b"untuned"] == 0.0
+    assert found.times["untuned"] == [36.5]
+    assert found.untuned_note.startswith("before the tuning")
+
+
+@pytest.mark.parametrize("tuned_s", [0.01, 0.5, 2.0, 8.0])
+@pytest.mark.parametrize("reference_s", [0.01, 0.3])
+@pytest.mark.parametrize("left_s", [-20.0, 5.0, 30.0, 300.0])
+def test_turns_and_runs_are_as_many_as_fit_until_the_limit(
+    tuned_s: float, reference_s: float, left_s: float
+) -> None:
+    machine = Machine(tuned_s, 0.5, reference_s)
+    limit_at = left_s + 75.0
+    found = machine.turns(ends_at=left_s, limit_at=limit_at)
+    assert machine.at <= limit_at
+    assert 1 <= found.taken <= TURNS
+    assert len(found.times["tuned"]) >= 1
+    assert len(found.times["reference"]) >= found.taken
+    if left_s == 300.0:
+        assert found.taken == TURNS
+    if left_s < 0:
+        assert found.taken <= LEAST_TURNS
+
+
+def test_a_tuned_library_that_is_too_slow_to_be_run_again_is_worth_the_run_for_its_outputs() -> None:
+    machine = Machine(40.0, 0.5)
+    found = machine.turns(ends_at=10.0, limit_at=85.0)
+    assert found.times["tuned"] == [40.0]
+    assert machine.ran[b"tuned"] == 0.0
+    assert machine.at < 85.0
+
+
+def test_a_dear_figure_of_an_earlier_comparison_is_taken_for_the_same_library_alone() -> None:
+    same = {"engine": "1+nchw", "versions": {"tvm": "0.27"}}
+    details = {
+        "untuned_note": "before the tuning, for a run of it is long",
+        "untuned_of": dict(same),
+        "times_s": {"untuned": [36.5]},
+    }
+    row = VerificationRow(
+        1, 1, 1, "cpu", "key", 36.5, 1.0, 0.5, 0.0, 0.0, 1, 1, details, datetime.now(tz=UTC)
+    )
+    assert earlier_untuned(row, same) == UntunedTimes((36.5,), "before the tuning, for a run of it is long")
+    assert earlier_untuned(row, {**same, "engine": "1+nhwc"}) is None
+    assert earlier_untuned(row, {**same, "versions": {"tvm": "0.28"}}) is None
+    assert earlier_untuned(None, same) is None
