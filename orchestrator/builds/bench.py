@@ -229,7 +229,8 @@ def verify(
         tuned = choice.compiled
         if tuned is None and not coverage.records and not choice.plan.sequence:
             # Nothing of it is tuned: both are one library.
-            tuned = untuned or choice.untuned or (untuned_build and untuned_build.result())
+            tuned = untuned or choice.untuned
+            tuned = tuned or (None if untuned_build is None else untuned_build.result())
         tuned = tuned or tools.compile(prepared, device.target, choice.plan).result()
         if known is None:
             assert untuned_build is not None

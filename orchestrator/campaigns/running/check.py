@@ -57,6 +57,7 @@ def check_model(
     model: ExtractedModel,
     *,
     limit_at: float,
+    run_limit_s: float,
     settled: Callable[[], bool],
     quiet: Quiet,
     say: Callable[[str], None],
@@ -70,6 +71,8 @@ def check_model(
     ----------
     limit_at : float
         When the campaign is to be over, on the monotonic clock; building is to fit in before.
+    run_limit_s : float
+        Seconds after which a run of the library is ended.
     settled : callable
         Says that nothing is being started on these cores.
     quiet : callable
@@ -107,7 +110,7 @@ def check_model(
             compiled,
             seed,
             threads=device.cores,
-            run_limit_s=min(UNTUNED_SECONDS, runs_end_at - time.monotonic()),
+            run_limit_s=min(run_limit_s, runs_end_at - time.monotonic()),
             say=say,
             **({"quiet": quiet} if alone else {}),
         )
@@ -118,7 +121,7 @@ def check_model(
     try:
         first = held(SEEDS[0], alone)
     except EngineTimeoutError:
-        ran_s = min(UNTUNED_SECONDS, time.monotonic() - asked)
+        ran_s = min(run_limit_s, time.monotonic() - asked)
         note = f"a run did not end within {ran_s:.0f} s"
         costs = Costs(compile_s, 0.0, ran_s, 0.0, 0.0)
         return Checked(compiled, UntunedTimes((), note), costs, f"{left_out}untuned, {note}")

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from orchestrator.builds.pace import Pace
+from orchestrator.builds.pace import UNTUNED_SECONDS, Pace
 
 __all__ = ["SLACK_SECONDS", "CampaignClock"]
 
@@ -60,6 +60,11 @@ class CampaignClock:
     def taken_s(self) -> float:
         """Seconds since this run began."""
         return self.now() - self.began
+
+    @property
+    def untuned_limit_s(self) -> float:
+        """Seconds that a run of an untuned library may take: a minute, or half of a time that is short."""
+        return min(UNTUNED_SECONDS, math.inf if self._time_s is None else self._time_s / 2)
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:

@@ -200,6 +200,7 @@ class Stages:
                 self._tools,
                 model,
                 limit_at=self._clock.limit_at,
+                run_limit_s=self._clock.untuned_limit_s,
                 settled=request.staffed.is_set,
                 quiet=self._quiet,
                 say=self._say,

@@ -15,13 +15,17 @@ from typing import Any
 import pytest
 
 from benchmarks.postgres_server import PostgresServer, new_database
+from orchestrator.builds.costs import Costs, closing_seconds
+from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.running import coordinator, heartbeat, run, stages
+from orchestrator.campaigns.running.check import Checked
 from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
+from orchestrator.campaigns.scheduling.staffing import TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import patience, results
-from orchestrator.errors import LeaseLostError, ModelError
+from orchestrator.errors import DisagreementError, LeaseLostError, ModelError
 from orchestrator.fleet.options import FleetOptions
-from orchestrator.fleet.simulated import offer
+from orchestrator.fleet.simulated import SimulatedFleet, offer
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from tests.kit.planned_campaigns import CPU, workload
 from tests.kit.stand_in_fleet import Simulated
@@ -382,3 +386,101 @@ def test_campaigns_of_two_engines_never_share_the_machine_and_neither_starves(
     assert fleet.engines == ["plain", "other", "plain"]
     assert span(store, first)[1] < span(store, other)[0]
     assert span(store, other)[1] < span(store, third)[0]
+
+
+# -- its time
+
+
+def test_the_fleet_starts_while_the_models_are_checked_and_measures_when_they_are(
+    store: Storage,
+    fleet: Simulated,
+    place: FleetOptions,
+    spec: CampaignSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def check(_: stages.Stages, plan: CampaignPlan, request: TuningRequest) -> None:
+        assert request.staffed.wait(20.0)
+        time.sleep(0.3)  # for what must not begin
+        seen.append((fleet.running, len(fleet.happenings)))
+
+    monkeypatch.setattr(stages.Stages, "check", check)
+    outcome = follow(store, submit(store, spec, hold=True).id, fleet=place)
+    assert seen == [(1, 0)]
+    assert outcome.measured == 40
+    assert list(outcome.parts_s) == ["planning", "checking", "workers", "tuning"]
+
+
+def test_a_model_that_is_refused_ends_the_start_of_its_fleet(
+    store: Storage,
+    fleet: Simulated,
+    place: FleetOptions,
+    spec: CampaignSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starting = threading.Event()
+
+    def start(_: SimulatedFleet, say: Callable[[str], None], stopped: Callable[[], bool]) -> bool:
+        starting.set()
+        until = time.monotonic() + 60.0
+        while not stopped() and time.monotonic() < until:
+            time.sleep(0.05)
+        return False
+
+    def check(*_: object) -> None:
+        assert starting.wait(20.0)
+        raise DisagreementError("it computes something else")
+
+    monkeypatch.setattr(SimulatedFleet, "start", start)
+    monkeypatch.setattr(stages.Stages, "check", check)
+    campaign_id = submit(store, spec, hold=True).id
+    began = time.monotonic()
+    with pytest.raises(DisagreementError):
+        follow(store, campaign_id, fleet=place)
+    assert time.monotonic() - began < 30.0
+    assert store.campaigns.get(campaign_id).state is CampaignState.FAILED
+    assert (fleet.running, fleet.happenings) == (0, [])
+
+
+def test_a_campaign_stops_tuning_while_there_is_time_for_what_follows(
+    store: Storage,
+    place: FleetOptions,
+    spec: CampaignSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    costs = Costs(compile_s=2.0, call_s=0.1, one_s=0.1, reference_s=0.1, judge_s=0.1)
+    ended: list[float] = []
+
+    def check(self: stages.Stages, plan: CampaignPlan, request: TuningRequest) -> None:
+        self._checked = {(1, CPU.device_class): Checked(costs=costs)}
+
+    def verify(self: stages.Stages, plan: CampaignPlan) -> list[Any]:
+        ended.append(time.monotonic())
+        return []
+
+    monkeypatch.setattr(stages.Stages, "check", check)
+    monkeypatch.setattr(stages.Stages, "verify", verify)
+    timed = spec.model_copy(update={"trials_per_task": None, "time_s": 10.0})
+    campaign_id = submit(store, timed, hold=True).id
+    began = time.monotonic()
+    outcome = follow(store, campaign_id, fleet=place, began=began - 2.0)
+    # Two seconds had passed before this began, and four and more are kept.
+    assert closing_seconds([costs]) > 4.0
+    assert outcome.parts_s["tuning"] > 1.0
+    assert ended[0] - began < 10.0 - 2.0 - 4.0 + 2.0
+    assert outcome.campaign.active_s >= 2.0
+
+
+def test_a_campaign_without_any_time_left_says_that_nothing_was_measured(
+    store: Storage, fleet: Simulated, place: FleetOptions, spec: CampaignSpec
+) -> None:
+    timed = spec.model_copy(update={"time_s": 5.0})
+    campaign_id = submit(store, timed, hold=True).id
+    outcome = follow(store, campaign_id, fleet=place, began=time.monotonic() - 200.0)
+    assert outcome.measured == 0
+    assert fleet.happenings == []
+    assert outcome.remarks == (
+        "nothing was measured: importing, checking and starting took the time that was asked for",
+    )
+    assert outcome.remarks[0] in outcome.campaign.message

@@ -1,0 +1,150 @@
+"""What is found out about a model before it is tuned, and how often it is run for that."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from typing import Any, cast
+
+import pytest
+
+from orchestrator.campaigns.running import check
+from orchestrator.campaigns.running.check import Checked, check_model
+from orchestrator.errors import DisagreementError, EngineError, EngineTimeoutError
+from orchestrator.models.extraction import ExtractedModel
+from orchestrator.models.request import ModelRequest
+from orchestrator.toolbox import Toolbox
+from tests.kit.planned_campaigns import CPU
+from workers.messages import CompiledModel, ModelRun, PreparedModel, TensorSpec
+from workers.models import OutputDifference
+
+INPUT = TensorSpec("x", (1,), "float32")
+MODEL = ExtractedModel(
+    id=1,
+    request=ModelRequest(path="/model.onnx"),
+    prepared=PreparedModel("0" * 64, "model", b"", (INPUT,), (INPUT,)),
+    device=CPU,
+    tasks=(),
+    engine_version="1",
+    remembered=False,
+)
+
+
+class Tools:
+    """A toolbox whose one library says what it takes, and notes when it is run."""
+
+    def __init__(self, one_s: float, *, agree: bool = True, size: int = 7) -> None:
+        self.one_s, self.agree, self.size = one_s, agree, size
+        self.quiet = False
+        self.ran: list[str] = []
+        self.limits: list[float] = []
+
+    def compile(self, *_: Any) -> Future[CompiledModel]:
+        done: Future[CompiledModel] = Future()
+        if self.ran:
+            done.set_exception(EngineError("the model with all its nodes exposed can't be compiled"))
+        else:
+            done.set_result(CompiledModel(b"x" * self.size, None, (), ()))
+        return done
+
+    @contextlib.contextmanager
+    def no_later_than(self, moment: float) -> Iterator[None]:
+        self.limits.append(moment - time.monotonic())
+        yield
+
+    def reference_outputs(self, *_: Any) -> tuple[dict[str, float], list[float]]:
+        return {"x": 0.0}, [0.0]
+
+    def run(self, compiled: CompiledModel, inputs: Mapping[str, Any], target: str) -> ModelRun:
+        self.ran.append("alone" if self.quiet else "beside others")
+        if self.one_s > self.limits[-1]:
+            raise EngineTimeoutError("killed")
+        return ModelRun((), (), self.one_s)
+
+    def judge(self, *_: Any) -> OutputDifference:
+        return OutputDifference(0.0, 0.0, 0, "y", self.agree, "" if self.agree else "is off by 2")
+
+    def expose(self, model: PreparedModel) -> PreparedModel:
+        return model
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        self.quiet = True
+        yield
+        self.quiet = False
+
+    def checked(self, *, settled: bool, left_s: float = math.inf, run_limit_s: float = 60.0) -> Checked:
+        return check_model(
+            cast("Toolbox", self),
+            MODEL,
+            limit_at=time.monotonic() + left_s,
+            run_limit_s=run_limit_s,
+            settled=lambda: settled,
+            quiet=self.alone,
+            say=lambda _: None,
+            go_on=lambda: None,
+        )
+
+
+def test_a_quick_model_is_tried_on_two_inputs_and_kept_for_the_comparison() -> None:
+    tools = Tools(0.01)
+    found = tools.checked(settled=False)
+    assert tools.ran == ["beside others"] * 2
+    assert found.times is None
+    assert found.compiled is found.light().compiled is not None
+    assert found.costs is not None
+    assert found.costs.one_s == 0.01
+
+
+@pytest.mark.parametrize(
+    ("one_s", "settled", "ran", "note"),
+    [
+        (37.0, True, ["alone"], "before the tuning, for a run of it is long"),
+        (12.0, False, ["beside others", "alone"], "before the tuning, for a run of it is long"),
+        (37.0, False, ["beside others"], "a run of it is long; while workers were started"),
+    ],
+)
+def test_a_dear_one_is_run_once_or_twice_and_timed_with_the_cores_for_itself(
+    one_s: float, settled: bool, ran: list[str], note: str
+) -> None:
+    tools = Tools(one_s)
+    found = tools.checked(settled=settled)
+    assert tools.ran == ran
+    assert found.times is not None
+    assert found.times.times_s == (one_s,)
+    assert found.times.note.endswith(note)
+    assert found.remark == ""
+
+
+def test_one_that_is_too_large_to_be_kept_is_timed_before_the_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "KEPT_BYTES", 10)
+    tools = Tools(0.5, size=11)
+    found = tools.checked(settled=False)
+    assert tools.ran == ["beside others", "alone"]
+    assert found.times is not None
+    assert found.times.times_s == (0.5,)
+    assert found.compiled is not None
+    assert found.light().compiled is None
+
+
+@pytest.mark.parametrize(("left_s", "run_limit_s"), [(math.inf, 60.0), (20.0, 60.0), (100.0, 30.0)])
+def test_a_run_that_takes_too_long_is_ended_and_that_is_said(left_s: float, run_limit_s: float) -> None:
+    tools = Tools(500.0)
+    found = tools.checked(settled=True, left_s=left_s, run_limit_s=run_limit_s)
+    assert tools.ran == ["alone"]
+    assert tools.limits[-1] <= min(run_limit_s, left_s)
+    assert found.times is not None
+    assert found.times.times_s == ()
+    assert found.remark.startswith(
+        "model was not compared with onnxruntime before it was tuned: untuned, a run"
+    )
+
+
+def test_a_wrong_model_is_refused_without_waiting_for_what_is_being_started() -> None:
+    tools = Tools(0.01, agree=False)
+    with pytest.raises(DisagreementError, match="output 'y' is off by 2"):
+        tools.checked(settled=False)
+    assert tools.ran == ["beside others"]
