@@ -219,6 +219,8 @@ def report(path: str, *, agree: bool = True) -> BenchReport:
         max_rel=4e-7,
         outputs_agree=agree,
         disagreement="" if agree else "output 'y' is off by 2",
+        runs={"untuned": 10, "tuned": 25, "reference": 25},
+        turns=5,
     )
 
 

@@ -34,6 +34,7 @@ def latencies_table(
     """
     # On a board there is no onnxruntime to time.
     right = ("latency", "speed-up", *(("of onnxruntime's time",) if reference_s else ()))
+    runs = runs if runs and any(runs.values()) else None
     right += ("runs",) if runs else ()
     grid = Grid("one run", *right, right=right)
     for name, seconds in (("untuned", untuned_s), ("tuned", tuned_s), ("onnxruntime", reference_s)):

@@ -65,13 +65,14 @@ class VerificationRow:
 
     @property
     def runs(self) -> dict[str, int]:
-        """Count the runs that each figure is of; nothing where they weren't stored."""
-        return {name: len(times) for name, times in self.details.get("times_s", {}).items()}
+        """Count the runs that each figure is of, by its name; 0 where that isn't known."""
+        times = self.details.get("times_s", {})
+        return {name: len(times.get(name, ())) for name in ("untuned", "tuned", "reference")}
 
     @property
     def turns(self) -> int:
         """Say in how many turns they were taken; 0 where that isn't known."""
-        return int(self.details.get("turns", _TURNS_ONCE if self.runs else 0))
+        return int(self.details.get("turns", _TURNS_ONCE if any(self.runs.values()) else 0))
 
     @property
     def untuned_note(self) -> str:

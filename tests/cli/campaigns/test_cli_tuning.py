@@ -21,9 +21,10 @@ def test_tune_ends_with_a_table_and_what_to_do_next(cli: Cli, model: Path) -> No
     answer = cli("tune", str(model))
     assert answer.code == 0
     rows = {line.split()[0]: line.split()[1:] for line in answer.out.splitlines() if line.strip()}
-    assert rows["untuned"] == ["40.20", "ms", "1.00x", "5.36x"]
-    assert rows["tuned"] == ["10.10", "ms", "3.98x", "1.35x"]
-    assert rows["onnxruntime"] == ["7.500", "ms", "5.36x", "1.00x"]
+    assert rows["untuned"] == ["40.20", "ms", "1.00x", "5.36x", "10"]
+    assert rows["tuned"] == ["10.10", "ms", "3.98x", "1.35x", "25"]
+    assert rows["onnxruntime"] == ["7.500", "ms", "5.36x", "1.00x", "25"]
+    assert "timed               in 5 turns" in answer.out
     assert "outputs             agree with onnxruntime" in answer.out
     assert "measured 96 trials (12 failed)" in answer.out
     assert f"tunefleet build squeezenet.onnx -o squeezenet.so --db {cli.db}" in answer.out
