@@ -23,6 +23,7 @@ from orchestrator.cli.kit.parsing import parse_duration
 
 __all__ = ["Kept", "table"]
 
+FIGURES = ("untuned", "tuned", "reference")
 PARTS = ("planning", "checking", "workers", "tuning", "building", "comparing")
 
 
@@ -52,7 +53,7 @@ class Kept:
 def table(runs: list[Kept]) -> list[str]:
     """Write the lines of a table: seconds asked and taken, and of that each part."""
     lines = [
-        f"| model | asked s | taken s | kept | {' | '.join(PARTS)} | trials | runs of untuned, tuned, reference |",
+        f"| model | asked s | taken s | kept | {' | '.join(PARTS)} | trials | runs: {', '.join(FIGURES)} |",
         "|---" * (len(PARTS) + 6) + "|",
     ]
     for run in runs:
@@ -60,7 +61,7 @@ def table(runs: list[Kept]) -> list[str]:
         seconds = " | ".join(f"{parts[name]:.0f}" if name in parts else "-" for name in PARTS)
         runs_of = "-"
         for report in run.document.get("reports", ()):
-            runs_of = ", ".join(str(report["runs"][name]) for name in ("untuned", "tuned", "reference"))
+            runs_of = ", ".join(str(report["runs"][name]) for name in FIGURES)
         kept = "yes" if run.kept else "NO"
         lines.append(
             f"| {run.model} | {run.asked_s:.0f} | {run.taken_s:.0f} | {kept} | {seconds} | "
