@@ -113,7 +113,25 @@ def test_a_campaign_measures_its_budget_and_compares_the_result(
     assert report.tasks_tuned == 2
     assert report.reference_s is not None
     assert report.untuned_s is not None
+    assert (report.turns, report.runs["untuned"], report.runs["tuned"]) == (5, 10, 25)
+    assert report.runs["reference"] >= 25
+    assert list(outcome.parts_s) == ["planning", "checking", "workers", "tuning", "building", "comparing"]
     assert min(report.tuned_s, report.untuned_s, report.reference_s) > 0
+
+
+@pytest.mark.slow
+def test_a_campaign_keeps_its_time(place: Place) -> None:
+    began = time.monotonic()
+    campaign = place.submit(trials_per_task=None, tasks=None, time_s=40.0)
+    outcome = tf.follow(place.store, campaign)
+    # Ninety seconds more are promised, and meant for models of which a build takes a minute.
+    assert time.monotonic() - began < 40.0 + 45.0
+    assert outcome.campaign.state is CampaignState.DONE
+    assert outcome.measured > 0
+    assert outcome.remarks == ()
+    (report,) = outcome.reports
+    assert report.outputs_agree, report.disagreement
+    assert sum(outcome.parts_s.values()) == pytest.approx(time.monotonic() - began, abs=10.0)
 
 
 def test_its_trials_say_where_and_with_what_they_were_measured(
