@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from orchestrator.campaigns.scheduling.job import TuningJob
 from orchestrator.campaigns.scheduling.quiet import QuietCores
 from orchestrator.campaigns.scheduling.scheduler import Scheduler
-from orchestrator.errors import TunefleetError
+from orchestrator.errors import EngineError, TunefleetError
 from orchestrator.fleet.choose import choose_backend
 from orchestrator.fleet.port import DevicesWanted, Fleet
 from orchestrator.storage import Storage
@@ -45,6 +45,10 @@ class TuningRequest:
         What is to be tuned; None while the campaign isn't ready for that. Its fleet is started all the same.
     staffed : threading.Event
         Nothing is being started for it any more: the fleet is there, or won't be.
+    withdrawn : bool
+        It will not come to be tuned.
+    too_early : bool
+        A fleet could not be started ahead of its tuning; it is tried again when it is ready.
     """
 
     engine: str
@@ -56,6 +60,7 @@ class TuningRequest:
     staffed: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     withdrawn: bool = False
+    too_early: bool = False
     error: BaseException | None = None
     asked_at: float | None = None
 
@@ -219,6 +224,8 @@ class Staffing:
             if scheduler is not None and self._engine != request.engine and not scheduler.busy:
                 self.close()
             if self._fleet is None:
+                if request.too_early and request.job is None:
+                    continue
                 # What is timed on this machine is not to be disturbed by the start of a fleet.
                 if not self.cores.reserved and self._changing.acquire(blocking=False):
                     try:
@@ -237,6 +244,11 @@ class Staffing:
             )
         except TunefleetError as error:
             fleet.stop()
+            if request.job is None and isinstance(error, EngineError):
+                # Its models are being compiled on these cores, which may have been too much at once.
+                request.too_early = True
+                request.staffed.set()
+                return
             self._waiting.remove(request)
             request.end(error)
             return

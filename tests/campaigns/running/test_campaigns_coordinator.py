@@ -23,7 +23,7 @@ from orchestrator.campaigns.running.coordinator import coordinate, follow, submi
 from orchestrator.campaigns.scheduling.staffing import TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import patience, results
-from orchestrator.errors import DisagreementError, LeaseLostError, ModelError
+from orchestrator.errors import DisagreementError, EngineError, LeaseLostError, ModelError
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.fleet.simulated import SimulatedFleet, offer
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
@@ -441,6 +441,33 @@ def test_a_model_that_is_refused_ends_the_start_of_its_fleet(
     assert time.monotonic() - began < 30.0
     assert store.campaigns.get(campaign_id).state is CampaignState.FAILED
     assert (fleet.running, fleet.happenings) == (0, [])
+
+
+def test_a_fleet_that_could_not_start_beside_the_check_is_started_after_it(
+    store: Storage,
+    fleet: Simulated,
+    place: FleetOptions,
+    spec: CampaignSpec,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start, tries = SimulatedFleet.start, 0
+
+    def overloaded(self: SimulatedFleet, *args: Any) -> bool:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise EngineError("Ray did not start on this machine")
+        return start(self, *args)
+
+    def check(_: stages.Stages, plan: CampaignPlan, request: TuningRequest) -> None:
+        assert request.staffed.wait(20.0)
+        time.sleep(0.5)  # for what must not begin
+        assert tries == 1
+
+    monkeypatch.setattr(SimulatedFleet, "start", overloaded)
+    monkeypatch.setattr(stages.Stages, "check", check)
+    assert follow(store, submit(store, spec, hold=True).id, fleet=place).measured == 40
+    assert tries == 2
 
 
 def test_a_campaign_stops_tuning_while_there_is_time_for_what_follows(
