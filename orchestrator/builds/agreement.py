@@ -66,6 +66,7 @@ def hold_against(
     seed: int,
     *,
     threads: int,
+    limit_at: float = math.inf,
     run_limit_s: float = math.inf,
     quiet: Quiet = nullcontext,
     say: Callable[[str], None] = lambda _: None,
@@ -74,6 +75,8 @@ def hold_against(
 
     Parameters
     ----------
+    limit_at : float, optional
+        When all of it is ended, on the monotonic clock; but looking for the node that differs.
     run_limit_s : float, optional
         Seconds after which its run is ended.
     quiet : callable, optional
@@ -84,19 +87,20 @@ def hold_against(
     DisagreementError
         See :func:`require_agreement`.
     EngineTimeoutError
-        Its run was ended.
+        Something was ended before it could be judged.
     """
     began = time.monotonic()
-    inputs, expected = tools.reference_outputs(model, seed, threads)
-    ordered = {spec.name: inputs[spec.name] for spec in model.inputs}
-    referred = time.monotonic()
-    with quiet():
-        asked = time.monotonic()
-        with tools.no_later_than(asked + run_limit_s):
-            run = tools.run(compiled, ordered, target)
-        ran = time.monotonic()
-    judging = time.monotonic()
-    found = tools.judge(model, inputs, run.outputs, expected)
+    with tools.no_later_than(limit_at):
+        inputs, expected = tools.reference_outputs(model, seed, threads)
+        ordered = {spec.name: inputs[spec.name] for spec in model.inputs}
+        referred = time.monotonic()
+        with quiet():
+            asked = time.monotonic()
+            with tools.no_later_than(asked + run_limit_s):
+                run = tools.run(compiled, ordered, target)
+            ran = time.monotonic()
+        judging = time.monotonic()
+        found = tools.judge(model, inputs, run.outputs, expected)
     if not found.ok:
         say(f"looking for the node of {model.name} that differs")
         raise DisagreementError(

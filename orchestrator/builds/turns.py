@@ -152,6 +152,6 @@ class _Untuned:
             with self._tools.no_later_than(began + UNTUNED_SECONDS):
                 run = self._tools.run(compiled, self._inputs, self._target, endpoint=self._endpoint)
         except EngineTimeoutError:
-            self._found.untuned_note = f"a run did not end within {UNTUNED_SECONDS:.0f} s"
+            self._found.untuned_note = f"no run of it ended within {UNTUNED_SECONDS:.0f} s"
             return None
         return run.first_s or self._now() - began

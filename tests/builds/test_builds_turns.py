@@ -108,7 +108,7 @@ def test_one_that_takes_more_than_a_minute_is_ended_once_and_has_no_time() -> No
     found = machine.turns()
     assert found.times["untuned"] == []
     assert machine.ran[b"untuned"] == 60.0
-    assert found.untuned_note == "a run did not end within 60 s"
+    assert found.untuned_note == "no run of it ended within 60 s"
 
 
 def test_what_is_known_of_it_is_not_run_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -110,6 +111,7 @@ def check_model(
             compiled,
             seed,
             threads=device.cores,
+            limit_at=runs_end_at,
             run_limit_s=min(run_limit_s, runs_end_at - time.monotonic()),
             say=say,
             **({"quiet": quiet} if alone else {}),
@@ -122,21 +124,25 @@ def check_model(
         first = held(SEEDS[0], alone)
     except EngineTimeoutError:
         ran_s = min(run_limit_s, time.monotonic() - asked)
-        note = f"a run did not end within {ran_s:.0f} s"
+        in_time = "in time" if ran_s < run_limit_s else f"within {run_limit_s:.0f} s"
+        note = f"no run of it ended {in_time}"
         costs = Costs(compile_s, 0.0, ran_s, 0.0, 0.0)
         return Checked(compiled, UntunedTimes((), note), costs, f"{left_out}untuned, {note}")
     costs = _costs(compile_s, first)
-    if first.one_s < DEAR_SECONDS:
-        large = len(compiled.library) > KEPT_BYTES
-        second = held(SEEDS[1], large)
-        # What was still being started took part in the first.
-        costs = _costs(compile_s, first, second)
-        return Checked(compiled, UntunedTimes((second.one_s,), _LARGE) if large else None, costs)
-    if alone:
-        return Checked(compiled, UntunedTimes((first.one_s,), _DEAR), costs)
-    if first.one_s <= min(UNTUNED_TWICE_SECONDS, runs_end_at - time.monotonic()):
-        return Checked(compiled, UntunedTimes((held(SEEDS[1], True).one_s,), _DEAR), costs)
-    return Checked(compiled, UntunedTimes((first.one_s,), f"{_DEAR}; while workers were started"), costs)
+    dear, large = first.one_s >= DEAR_SECONDS, len(compiled.library) > KEPT_BYTES
+    second = None
+    if not dear or (not alone and first.one_s <= UNTUNED_TWICE_SECONDS):
+        # The first has shown that it is right: there may be no more time.
+        with contextlib.suppress(EngineTimeoutError):
+            second = held(SEEDS[1], dear or large)
+            # What was still being started took part in the first.
+            costs = _costs(compile_s, first, second)
+    if not dear and not large:
+        return Checked(compiled, None, costs)
+    note = _DEAR if dear else _LARGE
+    if second is None and not alone:
+        note += "; while workers were started"
+    return Checked(compiled, UntunedTimes(((second or first).one_s,), note), costs)
 
 
 def _costs(compile_s: float, *held: Held) -> Costs:
