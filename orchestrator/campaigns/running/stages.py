@@ -71,6 +71,7 @@ class Stages:
         self._checked: dict[tuple[int, str], Checked] = {}
         self._tuning: Tuning | None = None
         self._tuning_begun: float | None = None
+        self._late = ""
         self.measured = self.measured_again = 0
         self.uncompared: list[str] = []
         self.remarks: list[str] = []
@@ -217,11 +218,11 @@ class Stages:
         builds_s = sum(BUILD_FACTOR * costs.compile_s for costs in self._costs)
         late_s = clock.now() + builds_s - clock.limit_at
         if late_s > 0:
-            self.remarks.append(
+            self._late = (
                 f"building the tuned library takes about {builds_s:.0f} s, as compiling it untuned did, so "
                 f"that this ends about {late_s + SLACK_SECONDS:.0f} s after its time"
             )
-            self._say(self.remarks[-1])
+            self._say(self._late)
 
     @property
     def _costs(self) -> list[Costs]:
@@ -256,6 +257,8 @@ class Stages:
             self._clock.add("tuning", self._clock.now() - begun)
             self.measured = tuning.recorded
             self.measured_again = len(tuning.measured_again)
+            if self._late and self.measured:
+                self.remarks.append(self._late)
             if self._tuning_begun is None and not self._stopping.stopped:
                 self.remarks.append(
                     "nothing was measured: importing, checking and starting took the time that was asked for"
