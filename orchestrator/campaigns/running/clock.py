@@ -48,7 +48,8 @@ class CampaignClock:
     ) -> None:
         self._time_s, self._had_s, self.began, self.now = time_s, had_s, began, now
         self.ends_at = math.inf if time_s is None else began + time_s - had_s
-        self.limit_at = self.ends_at + SLACK_SECONDS - _LAST_SECONDS
+        # One that is resumed when its time is over is compared all the same.
+        self.limit_at = max(began, self.ends_at) + SLACK_SECONDS - _LAST_SECONDS
         self.parts_s: dict[str, float] = {}
 
     @property

@@ -64,6 +64,12 @@ def test_what_earlier_runs_of_it_took_is_off_its_time_and_its_least_share_is_not
     assert resumed.tuned_until(1045.0, 20.0, 10.0) == 1030.0
 
 
+def test_one_that_is_resumed_when_its_time_is_over_is_not_tuned_but_compared() -> None:
+    late = clock(600.0, had_s=5000.0)
+    assert late.tuned_until(1010.0, 20.0, 10.0) < 1010.0
+    assert 1000.0 + 60.0 < late.limit_at < 1000.0 + SLACK_SECONDS
+
+
 def test_without_a_time_nothing_has_an_end() -> None:
     free = clock(None)
     assert math.isinf(free.tuned_until(1000.0, 80.0, 50.0))
