@@ -14,7 +14,7 @@ __all__ = ["SLACK_SECONDS", "CampaignClock"]
 #: Seconds past its time by which a campaign is over, whatever it is of; what a build alone takes excepted.
 SLACK_SECONDS = 90.0
 #: Of these, what is left alone: to end the workers, to store, to report.
-_LAST_SECONDS = 15.0
+_LAST_SECONDS = 20.0
 #: Part of its time that a campaign tunes at least, where its end leaves room for that; seconds at most.
 LEAST_TUNED, LEAST_TUNED_SECONDS = 0.25, 60.0
 
