@@ -195,7 +195,7 @@ def prepared(family: Callable[[Graph], Outputs], folder: Path) -> PreparedModel:
 
 
 @EACH
-@pytest.mark.parametrize("layout", ["nchw", "nhwc", "blocked"])
+@pytest.mark.parametrize("layout", [pytest.param("nchw", marks=pytest.mark.slow), "nhwc", "blocked"])
 def test_operators_give_the_outputs_of_onnxruntime(
     engine: EngineClient,
     device: DeviceInfo,

@@ -42,11 +42,11 @@ def losing(
     """
     rates = Rates(target)
 
+    layout = "nhwc" if rewrite.layout == "nhwc" else "blocked"
+
     def loses(part: _Part) -> bool:
         found = part.convolutions.values()
-        gain = rates.convolving_s(found, "nchw") - rates.convolving_s(
-            found, "nhwc" if rewrite.layout == "nhwc" else "blocked"
-        )
+        gain = rates.convolving_s(found, "nchw") - rates.convolving_s(found, layout)
         return rates.moving_s(part.transforms) > gain
 
     return frozenset(
