@@ -29,7 +29,7 @@ class _Part:
 def losing(
     module: IRModule, rewrite: Blocks, transforms: Iterable[PutIn], target: Target
 ) -> frozenset[relax.Var]:
-    """Return the convolutions of the parts that take longer in their layout than they would in NCHW.
+    """Return the convolutions of the parts that take longer in blocks than they would in NCHW.
 
     Parameters
     ----------
@@ -42,11 +42,9 @@ def losing(
     """
     rates = Rates(target)
 
-    layout = "nhwc" if rewrite.layout == "nhwc" else "blocked"
-
     def loses(part: _Part) -> bool:
         found = part.convolutions.values()
-        gain = rates.convolving_s(found, "nchw") - rates.convolving_s(found, layout)
+        gain = rates.convolving_s(found, "nchw") - rates.convolving_s(found, "blocked")
         return rates.moving_s(part.transforms) > gain
 
     return frozenset(
