@@ -11,7 +11,9 @@ from typing import Any
 
 import tvm
 from tvm import relax
-from tvm.ir import IRModule, Op
+from tvm.ir import IRModule
+
+from workers.engines.metaschedule.layouts.tensors import op_name
 
 __all__ = ["with_plain_axes"]
 
@@ -46,7 +48,7 @@ def with_plain_axes(module: IRModule) -> IRModule:
 class _PlainAxes(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         call = super().visit_call_(call)
-        name = call.op.name if isinstance(call.op, Op) else ""
+        name = op_name(call)
         rank = _rank(call.args[0]) if len(call.args) else None
         if name in _ONE and _axis(call) is not None:
             rank = _rank(call.args[0][0]) if isinstance(call.args[0], relax.Tuple) else rank

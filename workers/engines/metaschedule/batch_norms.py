@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from tvm import relax
-from tvm.ir import GenericConst, IRModule, Op
+from tvm.ir import GenericConst, IRModule
 
-from workers.engines.metaschedule.layouts.tensors import dtype_of, shape_of
+from workers.engines.metaschedule.layouts.tensors import dtype_of, op_name, shape_of
 
 __all__ = ["with_batch_norms_folded"]
 
@@ -106,7 +106,7 @@ class _Fold(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         value = self._values.get(var)
         if value is None or self._readers[var] != 1:
             return None
-        name = _name(value)
+        name = op_name(value)
         if name == "relax.add":
             one, two = value.args
             bias = self._bias(two, value)
@@ -120,7 +120,7 @@ class _Fold(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def _bias(self, arg: Any, call: Any) -> np.ndarray | None:
         """Return what is added for each channel, (1, C, 1, 1), as the importer writes it."""
         value = self._values.get(arg, arg)
-        constant = value.args[0] if _name(value) == "relax.reshape" else value
+        constant = value.args[0] if op_name(value) == "relax.reshape" else value
         sizes, of = shape_of(arg), shape_of(call)
         if not isinstance(constant, GenericConst) or sizes is None or of is None:
             return None
@@ -137,7 +137,7 @@ class _Fold(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
 
 def _scaling(call: Any) -> _Scaling | None:
-    if _name(call) != _NAME or call.attrs.training:
+    if op_name(call) != _NAME or call.attrs.training:
         return None
     if not all(isinstance(arg, GenericConst) for arg in call.args[1:]):
         return None
@@ -149,8 +149,4 @@ def _scaling(call: Any) -> _Scaling | None:
 
 
 def _has_any(module: IRModule) -> bool:
-    return any(_name(one.value) == _NAME for block in module["main"].body.blocks for one in block.bindings)
-
-
-def _name(value: Any) -> str:
-    return value.op.name if isinstance(value, relax.Call) and isinstance(value.op, Op) else ""
+    return any(op_name(one.value) == _NAME for block in module["main"].body.blocks for one in block.bindings)

@@ -10,7 +10,9 @@ import math
 from typing import Any
 
 from tvm import relax
-from tvm.ir import IRModule, Op
+from tvm.ir import IRModule
+
+from workers.engines.metaschedule.layouts.tensors import op_name
 
 __all__ = ["with_nans_kept"]
 
@@ -53,23 +55,21 @@ def _found(main: Any) -> dict[Any, list[Any]]:
     for block in main.body.blocks:
         for binding in block.bindings:
             value = values[binding.var] = binding.value
-            if _name(value).startswith(_HEAVY) or any(one in made for one in relax.analysis.free_vars(value)):
+            if op_name(value).startswith(_HEAVY) or any(
+                one in made for one in relax.analysis.free_vars(value)
+            ):
                 made.add(binding.var)
             elif compared := _compared(value, values):
                 found[value] = compared
     return found
 
 
-def _name(value: Any) -> str:
-    return value.op.name if isinstance(value, relax.Call) and isinstance(value.op, Op) else ""
-
-
 def _compared(value: Any, values: dict[Any, Any]) -> list[Any]:
     """Return what a call compares; nothing of a call of another kind, and of integers."""
-    name = _name(value)
+    name = op_name(value)
     if name == "relax.call_tir" and value.args[0].name_hint.startswith(("maximum", "minimum")):
         compared = list(value.args[1])  # as the frontend writes ONNX's Clip
-    elif name in ("relax.max", "relax.min") and _name(values.get(value.args[0])) == "relax.stack":
+    elif name in ("relax.max", "relax.min") and op_name(values.get(value.args[0])) == "relax.stack":
         compared = list(values[value.args[0]].args[0])  # and its Max and Min
     elif name in ("relax.max", "relax.min"):
         compared = [value.args[0]]
@@ -92,7 +92,7 @@ class _Kept(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         compared = self._found.get(call, [])
         value = super().visit_call_(call)
-        if len(compared) == 1 and _name(value) in ("relax.max", "relax.min"):
+        if len(compared) == 1 and op_name(value) in ("relax.max", "relax.min"):
             return self._reduced(value)
         for x in map(self.visit_expr, compared):
             value = self.builder_.emit(value)

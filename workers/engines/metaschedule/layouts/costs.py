@@ -15,7 +15,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.target import Target
 
-from workers.engines.metaschedule.layouts.tensors import shape_of
+from workers.engines.metaschedule.layouts.tensors import op_name, shape_of
 from workers.engines.metaschedule.layouts.transforms import Transform
 from workers.engines.metaschedule.targets import vector_bits
 
@@ -75,7 +75,7 @@ def convolutions_by_name(module: IRModule) -> Iterator[tuple[relax.Var, Convolut
     for block in module["main"].body.blocks:
         for binding in block.bindings:
             value = binding.value
-            name = getattr(getattr(value, "op", None), "name", "").removeprefix("relax.nn.")
+            name = op_name(value).removeprefix("relax.nn.")
             if name in _CONVOLUTIONS:
                 yield binding.var, _convolution(value, transposed=name.endswith("transpose"))
 

@@ -12,7 +12,7 @@ from tvm.runtime import DataType
 
 from workers.engines.metaschedule.layouts import operators  # noqa: F401  (fills the table)
 from workers.engines.metaschedule.layouts.table import Made, rewrites_of
-from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, is_call, shape_of
+from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, is_call, op_name, shape_of
 from workers.engines.metaschedule.layouts.transforms import OUTPUTS, PutIn, Transform, reblocked, unblocked
 
 __all__ = ["Blocks"]
@@ -117,7 +117,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return None if parts is None else parts[int(value.index)]
         if not isinstance(value, relax.Call):
             return None
-        made = (rewrite(self, value) for rewrite in rewrites_of(getattr(value.op, "name", "")))
+        made = (rewrite(self, value) for rewrite in rewrites_of(op_name(value)))
         return next((found for found in made if found is not None), None)
 
     def _whole(self, there: Blocked | relax.Expr) -> relax.Expr:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import tvm
 from tvm import relax
+from tvm.ir import Op
 
-__all__ = ["Blocked", "View", "dtype_of", "is_call", "shape_of"]
+__all__ = ["Blocked", "View", "dtype_of", "is_call", "op_name", "shape_of"]
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,14 @@ class View:
         )
 
 
+def op_name(expr: Any) -> str:
+    """Return which operator an expression calls, as ``relax.add``; nothing where it calls none."""
+    return str(expr.op.name) if isinstance(expr, relax.Call) and isinstance(expr.op, Op) else ""
+
+
 def is_call(expr: relax.Expr, name: str) -> bool:
     """Say whether an expression is a call of an operator."""
-    return isinstance(expr, relax.Call) and getattr(expr.op, "name", "") == name
+    return op_name(expr) == name
 
 
 def shape_of(expr: relax.Expr) -> tuple[int, ...] | None:

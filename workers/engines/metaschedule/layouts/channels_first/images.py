@@ -12,7 +12,7 @@ from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.layouts.channels_first import operators
 from workers.engines.metaschedule.layouts.channels_first.lowered import as_operator
 from workers.engines.metaschedule.layouts.channels_first.seen import Seen, image
-from workers.engines.metaschedule.layouts.tensors import is_call, shape_of
+from workers.engines.metaschedule.layouts.tensors import is_call, op_name, shape_of
 
 __all__ = ["Images", "with_channels_first"]
 
@@ -91,7 +91,7 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             self._seen[var] = made
 
     def _note_image(self, var: relax.Var, call: relax.Call) -> None:
-        name = str(getattr(call.op, "name", ""))
+        name = op_name(call)
         if len(shape_of(var) or ()) != 4 or name in _ENDS:
             return
         if name.removeprefix("relax.nn.") in _SOURCES or any(arg in self._images for arg in _operands(call)):

@@ -12,7 +12,7 @@ from tvm.ir import GenericConst
 from workers.engines.metaschedule.layouts.channels_first import signals
 from workers.engines.metaschedule.layouts.channels_first.seen import Seen
 from workers.engines.metaschedule.layouts.channels_first.shuffles import shuffled
-from workers.engines.metaschedule.layouts.tensors import shape_of
+from workers.engines.metaschedule.layouts.tensors import op_name, shape_of
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.channels_first.images import Images
@@ -44,7 +44,7 @@ def seen_of(images: Images, call: relax.Call, var: relax.Var) -> _Made:
     var : relax.Var
         Of the model, that is bound to it.
     """
-    name = str(getattr(call.op, "name", ""))
+    name = op_name(call)
     if name in signals.OPERATORS:
         return signals.OPERATORS[name](images, call)
     if name == "relax.permute_dims":
@@ -80,7 +80,7 @@ def order_of(call: relax.Call, var: relax.Var, seen: Seen, shape: tuple[int, ...
     shape : tuple of int
         Of the result.
     """
-    name = str(getattr(call.op, "name", ""))
+    name = op_name(call)
     if name == "relax.permute_dims":
         return None if call.attrs.axes is None else seen.permuted([int(axis) for axis in call.attrs.axes])
     if name in _RESHAPES:
