@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from benchmarks.model_zoo import ZOO, fetch
+from benchmarks.model_zoo import ZOO, located
 from benchmarks.trials_per_hour import show
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.models.extraction import extract_model
@@ -351,7 +351,7 @@ def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
     """Build a model with a store's records and profile it beside onnxruntime."""
     import numpy as np
 
-    path, shapes = str(fetch(model)), ZOO[model].shapes
+    path, shapes = located(model)
     wanted, device = ModelRequest(path=path, shapes=shapes), tools.resolve_target("auto")
     prepared = extract_model(store, tools, wanted, device).prepared
     inputs = tools.random_inputs(prepared.inputs, 1)
@@ -421,7 +421,7 @@ def main() -> None:
         "nodes": profile_nodes,
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("models", nargs="+", choices=sorted(ZOO))
+    parser.add_argument("models", nargs="+", help=f"files, or {', '.join(sorted(ZOO))}")
     parser.add_argument("--db", default="bench.db", help="store with the models' records (%(default)s)")
     parser.add_argument("--least", type=float, default=0.01, help="share below which tasks are summed up")
     parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")

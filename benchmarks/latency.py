@@ -15,7 +15,7 @@ import math
 import pathlib
 import sys
 
-from benchmarks.model_zoo import ZOO, fetch
+from benchmarks.model_zoo import ZOO, located
 from orchestrator import CampaignSpec, Storage, submit
 from orchestrator.campaigns.running.coordinator import follow
 from orchestrator.cli.kit.parsing import parse_duration
@@ -49,7 +49,7 @@ def main() -> None:
     with Storage.open(options.db) as store:
         for name in options.models:
             known = ZOO.get(name)
-            path, shapes = (str(fetch(name)), known.shapes) if known else (name, {})
+            path, shapes = located(name)
             spec = CampaignSpec.of(
                 {
                     "models": [{"path": path, "shapes": shapes}],

@@ -179,6 +179,12 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
     return target
 
 
+def located(name: str) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """Return the path of a model's file and the shapes that it leaves open, of the zoo or of a file itself."""
+    known = ZOO.get(name)
+    return (str(fetch(name)), known.shapes) if known else (name, {})
+
+
 def main() -> None:
     """Print the table; with ``--fetch`` download what is missing."""
     parser = argparse.ArgumentParser(description=main.__doc__)
