@@ -239,8 +239,10 @@ LEFT: dict[Callable[[Graph], Outputs], dict[str, int]] = {
     convnext: {"outputs": 2},
     pads: {"outputs": 5, "relax.nn.pad": 1},
     pools_and_sizes: {"outputs": 8},
-    signals: {"outputs": 4},
-    shuffles: {"outputs": 5},
+    # A row of blocks that hold less than they could is made a signal by a transform, as an output is.
+    signals: {"outputs": 2, "relax.reshape": 2},
+    # Groups of channels that were shuffled.
+    shuffles: {"outputs": 5, "relax.nn.conv2d": 1},
     transposed: {"outputs": 9, "relax.nn.conv2d_transpose": 1},
     quantized: {"outputs": 2},
     halves: {"outputs": 2},

@@ -58,11 +58,10 @@ def chosen_layout(module: IRModule, target: Target) -> Choice:
     whole = list(convolutions(module))
     if not whole:
         return Choice(with_layout(module, "nchw", target), "there is no convolution")
-    rates = Rates(target)
-    found = [_estimate(with_layout(module, "blocked", target), whole, rates)]
+    found = [_estimate(with_layout(module, "blocked", target), whole, target)]
     close = found[0].transforms_s >= _NEGLIGIBLE * found[0].convolutions_s
     for layout in ("mixed", "nhwc", "nchw") if close else ("nchw",):
-        estimate = _estimate(with_layout(module, layout, target), whole, rates)
+        estimate = _estimate(with_layout(module, layout, target), whole, target)
         # No part had better be left: it is the first one again.
         if layout != "mixed" or estimate.seconds < found[0].seconds:
             found.append(estimate)
@@ -72,13 +71,10 @@ def chosen_layout(module: IRModule, target: Target) -> Choice:
     return Choice(best.laid, f"convolutions and transforms are estimated to take {best}; {told}")
 
 
-def _estimate(laid: LaidOut, whole: list[Convolution], rates: Rates) -> _Estimate:
+def _estimate(laid: LaidOut, whole: list[Convolution], target: Target) -> _Estimate:
     """Estimate what the convolutions of a model take in a layout, and its transforms."""
-    left = list(convolutions(laid.module))
-    layout = "blocked" if laid.layout == "mixed" else laid.layout
-    total = rates.convolving_s(laid.convolutions, layout) - rates.convolving_s(left, layout)
-    total += rates.convolving_s(left, "nchw")
+    convolutions_s, transforms_s = laid.times(target)
     # Products that have become convolutions take as long as they did.
     more = sum(one.flops for one in laid.convolutions) - sum(one.flops for one in whole)
-    total -= rates.convolving_s([Convolution(more, depthwise=False)], "blocked")
-    return _Estimate(laid, total, rates.moving_s(laid.transforms))
+    rest = Rates(target).convolving_s([Convolution(more, depthwise=False)], "blocked")
+    return _Estimate(laid, convolutions_s - rest, transforms_s)

@@ -17,6 +17,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule.layouts.tensors import op_name, shape_of
 from workers.engines.metaschedule.layouts.transforms import Transform
+from workers.engines.metaschedule.layouts.widths import share_of_rate
 from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["Convolution", "Rates", "convolutions", "convolutions_by_name"]
@@ -38,14 +39,18 @@ class Convolution:
 
     Attributes
     ----------
-    flops : int
-        A multiplication and an addition are two; those with the zeros of a transposed one don't count.
+    flops : float
+        A multiplication and an addition are two; those with the zeros of a transposed one don't count, but
+        those for places of blocks that hold no channel do.
     depthwise : bool
         Each channel by itself.
+    block : int or None
+        Places of a block of its result, 0 for NCHW; None where that is a matter of the layout.
     """
 
-    flops: int
+    flops: float
     depthwise: bool
+    block: int | None = None
 
 
 class Rates:
@@ -53,12 +58,18 @@ class Rates:
 
     def __init__(self, target: Target) -> None:
         self._cores = int(target.attrs.get("num-cores", 1))
-        self._peak = self._cores * _CYCLES * _FLOPS_PER_LANE * vector_bits(target) / 32
+        self._lanes = vector_bits(target) // 32
+        self._peak = self._cores * _CYCLES * _FLOPS_PER_LANE * self._lanes
 
     def convolving_s(self, found: Iterable[Convolution], layout: str) -> float:
         """Return the seconds that convolutions take."""
         dense, depthwise = _REACHED[layout]
-        return sum(one.flops / self._peak / (depthwise if one.depthwise else dense) for one in found)
+
+        def seconds(one: Convolution) -> float:
+            share = 1.0 if one.block is None else share_of_rate(one.block, self._lanes)
+            return one.flops / self._peak / (depthwise if one.depthwise else dense) / share
+
+        return sum(map(seconds, found))
 
     def moving_s(self, transforms: Iterable[Transform]) -> float:
         """Return the seconds that transforms take."""

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-from tvm import relax
+from tvm import relax, te
 from tvm.ir import GenericConst, IRModule
 from tvm.runtime import DataType
 
 from workers.engines.metaschedule.layouts import operators  # noqa: F401  (fills the table)
+from workers.engines.metaschedule.layouts.channels import Channels
+from workers.engines.metaschedule.layouts.costs import Convolution
+from workers.engines.metaschedule.layouts.places import table_for
 from workers.engines.metaschedule.layouts.table import Made, rewrites_of
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, is_call, op_name, shape_of
 from workers.engines.metaschedule.layouts.transforms import OUTPUTS, PutIn, Transform, reblocked, unblocked
+from workers.engines.metaschedule.layouts.widths import Widths
 
 __all__ = ["Blocks"]
-
-# Fewer channels side by side than this are no gain over a row.
-_LEAST_BLOCK = 4
 
 
 @relax.expr_functor.mutator
@@ -30,32 +32,38 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     module : IRModule
         As imported; ``main`` is what is visited.
     layout : {'blocked', 'nhwc'}
-    lanes : int
-        Numbers that a vector of the target holds, the most of a block.
+    widths : Widths
+        Of blocks.
     left : frozenset of relax.Var, optional
         Convolutions, by what the model calls their results, that stay as they are.
 
     Attributes
     ----------
     transforms : list of PutIn
+    convolved : dict of relax.Var to (int or None, float)
+        Of each convolution that was rewritten, by the variable of the model: places of a block of its result;
+        and how much arithmetic it does for each multiplication of the model's, which is more where places
+        hold no channel.
     """
 
     def __init__(
-        self, module: IRModule, layout: str, lanes: int, left: frozenset[relax.Var] = frozenset()
+        self, module: IRModule, layout: str, widths: Widths, left: frozenset[relax.Var] = frozenset()
     ) -> None:
         super().__init__(module)
         self._left = left
-        self.module, self.layout, self._lanes = module, layout, lanes
+        self.module, self.layout, self._widths = module, layout, widths
         # All by the variable of the model.
         self._blocks: dict[relax.Var, Blocked] = {}
         self._views: dict[relax.Var, View] = {}
         self._plain: dict[relax.Var, relax.Expr] = {}
         self._parts: dict[relax.Var, list[Blocked | relax.Expr]] = {}
         self._constants: dict[relax.Var, np.ndarray] = {}
-        # By the tensor and the channels of a block, 0 for none.
-        self._transformed: dict[tuple[relax.Expr, int], relax.Expr] = {}
-        self._reader, self._binding = OUTPUTS, None
+        # By the tensor, where its channels lie there, and where they do then; None for NCHW.
+        self._transformed: dict[tuple[relax.Expr, Channels | None, Channels | None], relax.Expr] = {}
+        self._reader = OUTPUTS
+        self._binding: relax.Var | None = None
         self.transforms: list[PutIn] = []
+        self.convolved: dict[relax.Var, tuple[int | None, float]] = {}
 
     # -- what the mutator asks
 
@@ -75,7 +83,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             made = self._rewritten(value)
             # An image that is made larger is better put into NCHW before.
             if isinstance(made, Blocked) and _is_no_larger(value, self.of):
-                made = self._whole(Blocked(self.builder_.emit(made.tensor), made.block))
+                made = self._whole(Blocked(self.builder_.emit(made.tensor), made.channels))
             if isinstance(made, relax.Expr):
                 binding = relax.VarBinding(binding.var, made)
         super().visit_var_binding_(binding)
@@ -103,9 +111,9 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if isinstance(made, list):
             self._parts[var] = made
         elif isinstance(made, Blocked):
-            self._blocks[var] = Blocked(self.builder_.emit(made.tensor, var.name), made.block)
+            self._blocks[var] = Blocked(self.builder_.emit(made.tensor, var.name), made.channels)
         elif isinstance(made, View):
-            data = Blocked(self.builder_.emit(made.data.tensor, var.name), made.data.block)
+            data = Blocked(self.builder_.emit(made.data.tensor, var.name), made.data.channels)
             self._views[var] = View(data, made.shape)
         else:
             self._plain[var] = self.builder_.emit(made, var.name)
@@ -124,13 +132,32 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Return a tensor in NCHW."""
         if not isinstance(there, Blocked):
             return there
-        key = (there.tensor, 0)
         if there.flat:
             return self.builder_.emit(relax.op.reshape(there.tensor, there.sizes))
+        places = there.channels.places
+        names = (self.name(there.block), "nchw")
+        return self._moved(there.tensor, (there.channels, None), places, unblocked, names)
+
+    def _moved(
+        self,
+        tensor: relax.Expr,
+        between: tuple[Channels | None, Channels | None],
+        sources: Sequence[int],
+        kernel: Callable[..., te.Tensor],
+        names: tuple[str, str],
+    ) -> relax.Expr:
+        """Return what a transform makes of a tensor, put in once."""
+        key = (tensor, *between)
         if key not in self._transformed:
-            made = self.builder_.emit_te(unblocked, there.tensor, primfunc_name_hint="to_nchw")
+            table = table_for(sources)
+            made = self.builder_.emit_te(
+                lambda data, *more: kernel(data, sources, *more),
+                tensor,
+                *([] if table is None else [relax.const(table)]),
+                primfunc_name_hint=f"to_{names[1]}",
+            )
             self._transformed[key] = made
-            self.note(made, there.tensor, self.name(there.block), "nchw")
+            self.note(made, tensor, *names)
         return self._transformed[key]
 
     # -- what the operators ask
@@ -147,36 +174,48 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Return a tensor of the model that is a view of blocks; None if it isn't."""
         return self._views.get(arg)
 
-    def blocked(self, arg: relax.Expr, block: int) -> relax.Expr:
-        """Return a tensor of the model, of four axes, in blocks of a size, whatever it is in."""
+    def blocked(self, arg: relax.Expr, channels: Channels) -> relax.Expr:
+        """Return a tensor of the model, of four axes, in blocks, whatever it is in."""
         there = self.of(arg)
-        return self.reblocked(self.visit_expr(arg) if there is None else there, block)
+        return self.reblocked(self.visit_expr(arg) if there is None else there, channels)
 
-    def reblocked(self, there: Blocked | relax.Expr, block: int) -> relax.Expr:
-        """Return a tensor, in blocks or in NCHW, in blocks of a size."""
-        had, tensor = (there.block, there.tensor) if isinstance(there, Blocked) else (0, there)
-        if had == block:
+    def reblocked(self, there: Blocked | relax.Expr, channels: Channels) -> relax.Expr:
+        """Return a tensor, in blocks or in NCHW, with its channels in blocks as said."""
+        had, tensor = (there.channels, there.tensor) if isinstance(there, Blocked) else (None, there)
+        if had == channels:
             return tensor
-        batch, channels, height, width = there.sizes if isinstance(there, Blocked) else shape_of(there) or ()
-        if height * width == 1:
-            laid = relax.op.reshape(tensor, [batch, channels // block, 1, 1, block])
-            return self.builder_.emit(laid)
-        key = (tensor, block)
-        if key not in self._transformed:
-            made = self.builder_.emit_te(
-                reblocked, tensor, block, primfunc_name_hint=f"to_{self.name(block)}"
-            )
-            self._transformed[key] = made
-            self.note(made, tensor, self.name(had), self.name(block))
-        return self._transformed[key]
+        batch, _, height, width = there.sizes if isinstance(there, Blocked) else shape_of(there) or ()
+        if height * width == 1 and channels.plain and (had is None or had.plain):
+            laid = [batch, channels.size // channels.block, 1, 1, channels.block]
+            return self.builder_.emit(relax.op.reshape(tensor, laid))
+        sources = channels.sources(had)
+        names = (self.name(had.block if had else 0), self.name(channels.block))
 
-    def choose(self, channels: int) -> int:
-        """Return how many channels to put side by side: 0 where none are, the row being the better vector."""
-        if self.layout == "nhwc":
-            return channels
-        sizes = [size for size in range(_LEAST_BLOCK, self._lanes + 1) if channels % size == 0]
-        powers = [size for size in sizes if size & (size - 1) == 0]
-        return max(powers or sizes, default=0)
+        def kernel(data: te.Tensor, places: Sequence[int], *table: te.Tensor) -> te.Tensor:
+            return reblocked(data, places, channels.block, *table)
+
+        return self._moved(tensor, (had, channels), sources, kernel, names)
+
+    def choose(self, channels: int, *, full: bool = False) -> Channels | None:
+        """Return how to put channels side by side; None where a row of the image is the better vector.
+
+        Parameters
+        ----------
+        full : bool
+            Whether each place has to hold a channel.
+        """
+        return (replace(self._widths, fill=False) if full else self._widths).choose(channels)
+
+    @property
+    def fills(self) -> bool:
+        """Whether blocks may have places without a channel."""
+        return self._widths.fill
+
+    def convolves(self, channels: Channels | None, more: float) -> None:
+        """Note what a convolution is computed in, and how much more arithmetic than the model's it does."""
+        if self._binding is not None:
+            block = None if self.layout == "nhwc" else channels.block if channels else 0
+            self.convolved[self._binding] = (block, more)
 
     def name(self, block: int) -> str:
         """Return what a layout with such blocks is called."""
@@ -200,6 +239,11 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         elif var in self._views:
             found.append(self._views[var].data)
         return [one.tensor if isinstance(one, Blocked) else one for one in found]
+
+    def as_computed(self, var: relax.Var, convolution: Convolution) -> Convolution:
+        """Return what a convolution of the model is computed as."""
+        block, more = self.convolved.get(var, (0, 1.0))
+        return replace(convolution, flops=convolution.flops * more, block=block)
 
 
 def _is_no_larger(call: relax.Call, of: Callable[[relax.Expr], Blocked | None]) -> bool:

@@ -43,8 +43,8 @@ def losing(
     rates = Rates(target)
 
     def loses(part: _Part) -> bool:
-        found = part.convolutions.values()
-        gain = rates.convolving_s(found, "nchw") - rates.convolving_s(found, "blocked")
+        blocked = [rewrite.as_computed(var, one) for var, one in part.convolutions.items()]
+        gain = rates.convolving_s(part.convolutions.values(), "nchw") - rates.convolving_s(blocked, "blocked")
         return rates.moving_s(part.transforms) > gain
 
     return frozenset(

@@ -9,6 +9,8 @@ import tvm
 from tvm import relax
 from tvm.ir import Op
 
+from workers.engines.metaschedule.layouts.channels import Channels
+
 __all__ = ["Blocked", "View", "dtype_of", "is_call", "op_name", "shape_of"]
 
 
@@ -19,25 +21,30 @@ class Blocked:
     Attributes
     ----------
     tensor : relax.Expr
-        (N, C/block, H, W, block)
-    block : int
-        Channels of a block.
+        (N, places/block, H, W, block)
+    channels : Channels
+        Where they lie in it.
     """
 
     tensor: relax.Expr
-    block: int
+    channels: Channels
+
+    @property
+    def block(self) -> int:
+        """Channels of a block."""
+        return self.channels.block
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """N, C, H and W."""
-        batch, chunks, height, width, block = shape_of(self.tensor) or (0, 0, 0, 0, 0)
-        return batch, chunks * block, height, width
+        """N, C, H and W, as the model has them."""
+        batch, _, height, width, _ = shape_of(self.tensor) or (0, 0, 0, 0, 0)
+        return batch, self.channels.count, height, width
 
     @property
     def flat(self) -> bool:
         """Whether its elements lie as they do in NCHW, so that a reshape is all it takes."""
         _, _, height, width = self.sizes
-        return height * width == 1 or self.block == 1
+        return self.channels.plain and (height * width == 1 or self.block == 1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class View:
     Attributes
     ----------
     data : Blocked
-        A group is a whole number of blocks, or a block one of groups.
+        Its places are the channels. A group is a whole number of blocks, or a block one of groups.
     shape : tuple of int
         As the model has it; the first two are N and the number of groups.
     """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from tvm import relax, te
+from tvm import relax, te, tirx
+
+from workers.engines.metaschedule.layouts.places import read_at
 
 __all__ = ["OUTPUTS", "PutIn", "Transform", "in_blocks", "reblocked", "unblocked"]
 
@@ -63,23 +66,45 @@ def in_blocks(value: np.ndarray, block: int) -> np.ndarray:
     return np.ascontiguousarray(split.transpose(0, 1, 3, 4, 2))
 
 
-def unblocked(data: te.Tensor) -> te.Tensor:
-    """Return a tensor in blocks as (N, C, H, W)."""
-    batch, chunks, height, width, block = (int(n) for n in data.shape)
-    return te.compute(
-        (batch, chunks * block, height, width),
-        lambda n, c, h, w: data[n, c // block, h, w, c % block],
-        name="to_nchw",
-    )
+def unblocked(data: te.Tensor, places: Sequence[int], *table: te.Tensor) -> te.Tensor:
+    """Return a tensor in blocks as (N, C, H, W).
+
+    Parameters
+    ----------
+    places : sequence of int
+        Where each channel lies.
+    table : te.Tensor
+        What :func:`.places.table_for` has for them, if it has anything.
+    """
+    batch, _, height, width, block = (int(n) for n in data.shape)
+
+    def at(n: Any, c: Any, h: Any, w: Any) -> Any:
+        return read_at(places, c, lambda p: data[n, p // block, h, w, p % block], _zero(data), *table)
+
+    return te.compute((batch, len(places), height, width), at, name="to_nchw")
 
 
-def reblocked(data: te.Tensor, block: int) -> te.Tensor:
-    """Return a tensor, in NCHW or in other blocks, in blocks of `block` channels."""
-    batch, chunks, height, width = (int(n) for n in data.shape[:4])
+def reblocked(data: te.Tensor, sources: Sequence[int], block: int, *table: te.Tensor) -> te.Tensor:
+    """Return a tensor, in NCHW or in other blocks, in blocks of `block` places.
+
+    Parameters
+    ----------
+    sources : sequence of int
+        For each place of the result that of the tensor, or NONE.
+    table : te.Tensor
+        What :func:`.places.table_for` has for them, if it has anything.
+    """
+    batch, _, height, width = (int(n) for n in data.shape[:4])
     had = int(data.shape[4]) if len(data.shape) == 5 else 0
 
     def at(n: Any, chunk: Any, h: Any, w: Any, inner: Any) -> Any:
-        channel = chunk * block + inner
-        return data[n, channel // had, h, w, channel % had] if had else data[n, channel, h, w]
+        def read(place: Any) -> Any:
+            return data[n, place // had, h, w, place % had] if had else data[n, place, h, w]
 
-    return te.compute((batch, chunks * max(had, 1) // block, height, width, block), at, name="to_blocks")
+        return read_at(sources, chunk * block + inner, read, _zero(data), *table)
+
+    return te.compute((batch, len(sources) // block, height, width, block), at, name="to_blocks")
+
+
+def _zero(data: te.Tensor) -> Any:
+    return tirx.const(0, data.dtype)

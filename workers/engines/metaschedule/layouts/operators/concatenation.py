@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tvm import relax
 
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 
@@ -23,22 +26,47 @@ def _concatenated(blocks: Blocks, call: relax.Call) -> Made:
     if call.attrs.axis is None or not all(shape is not None and len(shape) == 4 for shape in shapes):
         return None
     axis, there = int(call.attrs.axis), [blocks.of(part) for part in parts]
-    known = [found.block for found in there if found is not None]
     sizes = [math.prod(shape or ()) for shape in shapes]
     inside = sum(size for size, found in zip(sizes, there, strict=True) if found is not None)
     # What is mostly in NCHW stays there.
-    if not known or 2 * inside < sum(sizes):
+    if not any(there) or 2 * inside < sum(sizes):
         return None
     channels = [shape[1] for shape in shapes if shape is not None]
     if blocks.layout == "nhwc":
-        laid = [blocks.blocked(part, count) for part, count in zip(parts, channels, strict=True)]
-        block = sum(channels) if axis == 1 else channels[0]
-        return Blocked(relax.op.concat(laid, axis=4 if axis == 1 else axis), block)
-    # No block may reach from one part into the next.
-    block = blocks.choose(math.gcd(*channels))
-    if len(known) == len(parts):
-        least = min(known)
-        block = block if any(one % least for one in known) else least
+        placed = [Channels.in_order(count, count) for count in channels]
+        laid = [blocks.blocked(part, one) for part, one in zip(parts, placed, strict=True)]
+        whole = sum(channels) if axis == 1 else channels[0]
+        return Blocked(relax.op.concat(laid, axis=4 if axis == 1 else axis), Channels.in_order(whole, whole))
+    if axis != 1:
+        # Their channels have to be in the same places: those of the largest.
+        largest = max((found for found in there if found is not None), key=lambda one: math.prod(one.sizes))
+        laid = [blocks.blocked(part, largest.channels) for part in parts]
+        return Blocked(relax.op.concat(laid, axis=axis), largest.channels)
+    block = _common_block(blocks, there, sizes, channels)
     if not block:
         return None
-    return Blocked(relax.op.concat([blocks.blocked(part, block) for part in parts], axis=axis), block)
+    placed = [
+        found.channels if found is not None and found.block == block else Channels.in_order(count, block)
+        for found, count in zip(there, channels, strict=True)
+    ]
+    laid = [blocks.blocked(part, one) for part, one in zip(parts, placed, strict=True)]
+    return Blocked(relax.op.concat(laid, axis=1), functools.reduce(Channels.beside, placed))
+
+
+def _common_block(
+    blocks: Blocks, there: Sequence[Blocked | None], sizes: Sequence[int], channels: Sequence[int]
+) -> int:
+    """Return the block for parts put side by side; 0 where there is none."""
+    known = {found.block for found in there if found is not None}
+    # None may reach from one part into the next, but for places that hold no channel.
+    if blocks.fills:
+        inside = dict.fromkeys(sorted(known, reverse=True), 0)
+        for size, found in zip(sizes, there, strict=True):
+            if found is not None:
+                inside[found.block] += size
+        return max(inside, key=lambda block: inside[block])
+    shared = blocks.choose(math.gcd(*channels))
+    least = min(known)
+    if None not in there and not any(block % least for block in known):
+        return least
+    return shared.block if shared else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from tvm import relax, te, topi
@@ -11,6 +11,7 @@ from tvm.ir import GenericConst
 from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule import winograd
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
 
@@ -34,38 +35,25 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     if not as_imported(call, "OIHW") or shape_of(call) is None:
         return None
     kernel, groups = weights.value.numpy(), int(attrs.groups)
-    out, each = kernel.shape[:2]
-    block = blocks.choose(out)
-    depthwise = each == 1 and 1 < groups == out
-    within = 0  # channels of a block of the input; in NCHW, each channel is one of its own
+    depthwise = kernel.shape[1] == 1 and 1 < groups == kernel.shape[0]
     if depthwise:
-        there = blocks.of(data)
-        block = block if there is None else there.block
-        if not block:
-            return None
-        source, within = blocks.blocked(data, block), block
+        read = _of_each(blocks, data, kernel)
     elif groups > 1 and blocks.layout != "nhwc":
-        # A block of the result must not reach into the next group, nor one of the input in part.
-        block, within = blocks.choose(out // groups), blocks.choose(each)
-        there = blocks.of(data)
-        if block and there is not None and (there.block % each == 0 or each % there.block == 0):
-            within = there.block
-        if not block or not within:
-            return None
-        source = blocks.blocked(data, within)
+        read = _of_groups(blocks, data, kernel, groups)
     else:
-        # Whatever block the input has.
-        there = blocks.of(data)
-        if there is None and not block:
-            return None
-        source, within = (blocks.visit_expr(data), 0) if there is None else (there.tensor, there.block)
-    tiles = block and within and not depthwise and dtype_of(data) == "float32"
-    if blocks.layout != "nhwc" and tiles and _suits_winograd(kernel, attrs):
-        return Blocked(_winograd(blocks, call, source, kernel, block), block)
+        read = _of_all(blocks, data, kernel, groups)
+    if read is None:
+        return None
+    source, within, laid, channels = read
+    block = channels.block if channels else 0
+    blocks.convolves(channels, laid.size / kernel.size)
+    tiles = channels and within and not depthwise and dtype_of(data) == "float32"
+    if channels and blocks.layout != "nhwc" and tiles and _suits_winograd(laid, attrs):
+        return Blocked(_winograd(blocks, call, source, laid, block), channels)
     made = blocks.builder_.call_te(
         _convolved,
         source,
-        relax.const(packed(kernel, 0 if depthwise else within, block, depthwise)),
+        relax.const(packed(laid, 0 if depthwise else within, block, depthwise)),
         strides=[int(n) for n in attrs.strides],
         padding=[int(n) for n in attrs.padding],
         dilation=[int(n) for n in attrs.dilation],
@@ -74,7 +62,71 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         block=block,
         primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_{blocks.name(block)}",
     )
-    return Blocked(made, block) if block else made
+    return Blocked(made, channels) if channels else made
+
+
+class _Read(NamedTuple):
+    """What a convolution reads, and what it makes.
+
+    Attributes
+    ----------
+    source : relax.Expr
+    within : int
+        Places of a block of it that the weights are laid out for; 0 for none.
+    kernel : numpy.ndarray
+        The weights, (O, I, h, w), with zeros for places without a channel.
+    channels : Channels or None
+        Of the result; None for NCHW.
+    """
+
+    source: relax.Expr
+    within: int
+    kernel: np.ndarray
+    channels: Channels | None
+
+
+def _of_each(blocks: Blocks, data: relax.Expr, kernel: np.ndarray) -> _Read | None:
+    """Convolve each channel by itself, in its place."""
+    there = blocks.of(data)
+    channels = blocks.choose(kernel.shape[0]) if there is None else there.channels
+    if channels is None:
+        return None
+    return _Read(blocks.blocked(data, channels), channels.block, channels.spread(kernel, 0), channels)
+
+
+def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
+    """Convolve groups of channels: no block of the result may reach into the next."""
+    out, each = kernel.shape[:2]
+    of_group, reads = blocks.choose(out // groups), blocks.choose(each, full=True)
+    if of_group is None:
+        return None
+    there = blocks.of(data)
+    apart = there and there.channels.of_groups(groups)
+    if there is not None and apart is not None:
+        kernel, within, source = apart.spread(kernel, 1), apart.block, there.tensor
+    elif there is not None and there.channels.ordered:
+        source = there.tensor
+        within = there.block if there.block % each == 0 or each % there.block == 0 else 0
+    elif reads is not None:
+        within = reads.block
+        source = blocks.blocked(data, Channels.in_order(each * groups, within))
+    else:
+        source, within = blocks.visit_expr(data), 0
+    channels = of_group
+    for _ in range(groups - 1):
+        channels = channels.beside(of_group)
+    return _Read(source, within, channels.spread(kernel, 0), channels)
+
+
+def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
+    """Sum over all channels, in whatever blocks they are."""
+    channels, there = blocks.choose(kernel.shape[0]), blocks.of(data)
+    if there is None:
+        if channels is None:
+            return None
+        return _Read(blocks.visit_expr(data), 0, channels.spread(kernel, 0), channels)
+    laid = there.channels.spread(kernel, 1) if groups == 1 else kernel
+    return _Read(there.tensor, there.block, channels.spread(laid, 0) if channels else laid, channels)
 
 
 def _winograd(
@@ -142,13 +194,16 @@ def _convolved(
         padded = topi.nn.pad(data, [0, 0, top, left, *more], [0, 0, bottom, right, *more], name="data_pad")
     batch, _, height, width = (int(n) for n in padded.shape[:4])
     within = int(data.shape[4]) if len(data.shape) == 5 else 0
+    # Of groups that blocks don't fit into, the weights are laid out one by one.
+    packs = len(weights.shape) == (6 if block else 5)
     chunks = int(weights.shape[0])
     kernel_h, kernel_w = (int(n) for n in (weights.shape[1:3] if depthwise else weights.shape[2:4]))
     out_h = (height - (kernel_h - 1) * dilation[0] - 1) // strides[0] + 1
     out_w = (width - (kernel_w - 1) * dilation[1] - 1) // strides[1] + 1
     kh, kw = te.reduce_axis((0, kernel_h), "kh"), te.reduce_axis((0, kernel_w), "kw")
     # A group may be a part of a block.
-    each = 1 if depthwise else int(weights.shape[1]) * (int(weights.shape[4]) if within else 1)
+    inner = int(weights.shape[4]) if packs else 1
+    each = 1 if depthwise else int(weights.shape[1]) * inner
     ic = te.reduce_axis((0, each), "ic")
     of_group = chunks * max(block, 1) // groups
 
@@ -164,9 +219,7 @@ def _convolved(
             y, x = at(0, oh, ow)[1:3]
             return te.sum(wide(padded(n, oc, y, x, *ob)) * wide(weights(oc, kh, kw, *ob)), axis=[kh, kw])
         group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
-        weight = (
-            weights(oc, ic // within, kh, kw, ic % within, *ob) if within else weights(oc, ic, kh, kw, *ob)
-        )
+        weight = weights(oc, ic // inner, kh, kw, ic % inner, *ob) if packs else weights(oc, ic, kh, kw, *ob)
         return te.sum(wide(padded(n, *at(group * each + ic, oh, ow))) * wide(weight), axis=[ic, kh, kw])
 
     shape = (batch, chunks, out_h, out_w, *([block] if block else []))

@@ -11,6 +11,7 @@ from tvm import relax, topi
 from tvm.relax.utils import gen_call_tir_inputs
 from tvm_ffi import structural_equal
 
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator, operator_on_blocks
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, shape_of
 from workers.engines.metaschedule.layouts.transforms import in_blocks
@@ -19,7 +20,7 @@ from workers.engines.metaschedule.layouts.views import of_groups
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__: list[str] = []
+__all__ = ["cleared"]
 
 _UNARY = (
     *("abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "bitwise_not", "ceil", "cos", "cosh", "erf"),
@@ -27,6 +28,9 @@ _UNARY = (
     *("sigmoid", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "clip", "astype"),
     *("nn.relu", "nn.relu6", "nn.leakyrelu", "nn.silu", "nn.gelu", "nn.gelu_tanh", "nn.selu", "nn.softplus"),
 )
+# What may make something else than a number of a number that means nothing.
+_UNBOUNDED = ("acos", "acosh", "asin", "atanh", "cosh", "exp", "log", "rsqrt", "sinh", "sqrt", "tan")
+_DIVISIONS = ("divide", "mod", "floor_divide", "floor_mod")
 _BROADCAST = (
     *("add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "mod", "floor_divide"),
     *("floor_mod", "equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and"),
@@ -41,15 +45,21 @@ def _of_one(blocks: Blocks, call: relax.Call) -> Made:
 
     data, view = blocks.of(call.args[0]), blocks.view(call.args[0])
     if data is not None:
-        return Blocked(made(data.tensor), data.block)
+        there = Blocked(made(data.tensor), data.channels)
+        return cleared(blocks, there) if call.op.name.removeprefix("relax.") in _UNBOUNDED else there
     if view is not None:
-        return View(Blocked(made(view.data.tensor), view.data.block), view.shape)
+        return View(Blocked(made(view.data.tensor), view.data.channels), view.shape)
     return None
 
 
 @operator(*(f"relax.{name}" for name in _BROADCAST))
 def _of_several(blocks: Blocks, call: relax.Call) -> Made:
-    return _meeting(blocks, call, getattr(relax.op, call.op.name.removeprefix("relax.")), call.args)
+    name = call.op.name.removeprefix("relax.")
+    divides = name in _DIVISIONS
+    made = _meeting(blocks, call, getattr(relax.op, name), call.args, int(divides))
+    # Nothing is divided by the places of a constant that hold nothing: they are 1.
+    safe = not divides or blocks.constant(call.args[1]) is not None
+    return made if not isinstance(made, Blocked) or (safe and name != "power") else cleared(blocks, made)
 
 
 @operator_on_blocks("relax.broadcast_to")
@@ -57,9 +67,9 @@ def _repeated(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     shape = shape_of(call)
     if shape is None or len(shape) != 4 or shape[1] != data.sizes[1]:
         return None
-    batch, channels, height, width = shape
-    laid = (batch, channels // data.block, height, width, data.block)
-    return Blocked(relax.op.broadcast_to(data.tensor, laid), data.block)
+    batch, _, height, width = shape
+    laid = (batch, data.channels.size // data.block, height, width, data.block)
+    return Blocked(relax.op.broadcast_to(data.tensor, laid), data.channels)
 
 
 @operator("relax.nn.prelu")
@@ -71,11 +81,11 @@ def _sloping(blocks: Blocks, call: relax.Call) -> Made:
         return None
     dims = [1] * 4
     dims[int(call.attrs.axis)] = slopes.size
-    laid = _constant(slopes.reshape(dims), shape[1], there.block)
+    laid = _constant(slopes.reshape(dims), there.channels)
     emit = blocks.builder_.emit
     above = emit(relax.op.greater(there.tensor, relax.const(0.0, dtype_of(data))))
     below = emit(relax.op.multiply(there.tensor, laid))
-    return Blocked(relax.op.where(above, there.tensor, below), there.block)
+    return Blocked(relax.op.where(above, there.tensor, below), there.channels)
 
 
 @operator("relax.call_tir")
@@ -93,16 +103,38 @@ def _kernel(blocks: Blocks, call: relax.Call) -> Made:
     return _meeting(blocks, call, getattr(relax.op, name), arguments)
 
 
+def cleared(blocks: Blocks, data: Blocked, value: float = 0) -> Blocked:
+    """Return a tensor with a number in the places that hold no channel."""
+    if data.channels.full:
+        return data
+    tensor = blocks.builder_.emit(data.tensor)
+    holds = np.zeros((1, data.channels.size, 1, 1), "bool")
+    holds[:, list(data.channels.places)] = True
+    there = relax.const(in_blocks(holds, data.block), "bool")
+    made = relax.op.where(there, tensor, relax.const(value, dtype_of(tensor)))
+    return Blocked(blocks.builder_.emit(made), data.channels)
+
+
 def _meeting(
-    blocks: Blocks, call: relax.Call, made_by: Callable[..., relax.Expr], arguments: Sequence[relax.Expr]
+    blocks: Blocks,
+    call: relax.Call,
+    made_by: Callable[..., relax.Expr],
+    arguments: Sequence[relax.Expr],
+    fill: int = 0,
 ) -> Made:
-    """Return what operands of one shape, or broadcast to one, give where one of them is in blocks."""
+    """Return what operands of one shape, or broadcast to one, give where one of them is in blocks.
+
+    Parameters
+    ----------
+    fill : int
+        What is in places of constants that hold no channel.
+    """
     shape = shape_of(call)
     views = [view for view in map(blocks.view, arguments) if view is not None]
     if views and shape == views[0].shape:
         found = [of_groups(blocks, views[0], arg) for arg in arguments]
         data = views[0].data
-        return None if None in found else View(Blocked(made_by(*found), data.block), views[0].shape)
+        return None if None in found else View(Blocked(made_by(*found), data.channels), views[0].shape)
     if shape is None or len(shape) != 4:
         return None
     there = [found for found in map(blocks.of, arguments) if found is not None]
@@ -110,13 +142,13 @@ def _meeting(
     if not known:
         return None
     # The others are brought into its blocks: what is one number for each channel needs no transform for it.
-    block = max(known, key=lambda found: math.prod(found.sizes)).block
-    sides = [_side(blocks, arg, shape[1], block) for arg in arguments]
-    return None if None in sides else Blocked(made_by(*sides), block)
+    channels = max(known, key=lambda found: math.prod(found.sizes)).channels
+    sides = [_side(blocks, arg, channels, fill) for arg in arguments]
+    return None if None in sides else Blocked(made_by(*sides), channels)
 
 
-def _side(blocks: Blocks, arg: relax.Expr, channels: int, block: int) -> relax.Expr | None:
-    """Return an operand so that it meets one of so many channels in blocks."""
+def _side(blocks: Blocks, arg: relax.Expr, channels: Channels, fill: int) -> relax.Expr | None:
+    """Return an operand so that it meets one whose channels are in blocks."""
     shape = shape_of(arg)
     if shape is None:
         return None
@@ -125,15 +157,17 @@ def _side(blocks: Blocks, arg: relax.Expr, channels: int, block: int) -> relax.E
     dims = [*[1] * (4 - len(shape)), *shape]
     value = blocks.constant(arg)
     if value is not None:
-        return _constant(value.reshape(dims), channels, block)
+        return _constant(value.reshape(dims), channels, fill)
     if dims[1] == 1:
         there = blocks.of(arg)
         return relax.op.reshape(blocks.visit_expr(arg), [*dims, 1]) if there is None else there.tensor
     if len(shape) == 4:
-        return blocks.blocked(arg, block)
-    return blocks.reblocked(blocks.builder_.emit(relax.op.reshape(blocks.visit_expr(arg), dims)), block)
+        return blocks.blocked(arg, channels)
+    return blocks.reblocked(blocks.builder_.emit(relax.op.reshape(blocks.visit_expr(arg), dims)), channels)
 
 
-def _constant(value: np.ndarray, channels: int, block: int) -> relax.Expr:
-    """Return a constant, (N, C, H, W) or 1 for any of them, so that it meets one of so many channels."""
-    return relax.const(in_blocks(value, block if value.shape[1] == channels else 1), str(value.dtype))
+def _constant(value: np.ndarray, channels: Channels, fill: int = 0) -> relax.Expr:
+    """Return a constant, (N, C, H, W) or 1 for any of them, so that it meets channels in blocks."""
+    every = value.shape[1] == channels.count
+    laid = in_blocks(channels.spread(value, 1, fill), channels.block) if every else in_blocks(value, 1)
+    return relax.const(laid, str(value.dtype))

@@ -21,4 +21,4 @@ def _taken(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     if axis is None or int(axis) % 4 < 2 or int(call.args[1].ty.ndim) != 1:
         return None
     numbers = blocks.visit_expr(call.args[1])
-    return Blocked(relax.op.take(data.tensor, numbers, int(axis) % 4, str(call.attrs.mode)), data.block)
+    return Blocked(relax.op.take(data.tensor, numbers, int(axis) % 4, str(call.attrs.mode)), data.channels)

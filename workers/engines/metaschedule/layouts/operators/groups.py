@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tvm import relax, te
 
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator, operator_on_blocks, operator_on_views
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, shape_of
 from workers.engines.metaschedule.layouts.views import reduced
@@ -13,7 +14,7 @@ from workers.engines.metaschedule.layouts.views import reduced
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__: list[str] = []
+__all__ = ["laid_flat"]
 
 
 @operator("relax.reshape", "relax.squeeze", "relax.expand_dims")
@@ -23,11 +24,28 @@ def _reshaped(blocks: Blocks, call: relax.Call) -> Made:
     there = view.data if view is not None else data
     if there is None or shape is None:
         return None
+    if shape == there.sizes and view is None:
+        return there
+    if not there.channels.plain:
+        return laid_flat(blocks, there, shape)
     if shape == there.sizes:
         return there
     if there.flat:
         return relax.op.reshape(there.tensor, shape)
     return _grouped(there, shape)
+
+
+def laid_flat(blocks: Blocks, data: Blocked, shape: tuple[int, ...]) -> relax.Expr | None:
+    """Return what has one pixel, some of whose places hold no channel, in another shape."""
+    batch, count, height, width = data.sizes
+    if height * width > 1:
+        return None
+    places = blocks.builder_.emit(relax.op.reshape(data.tensor, [batch, data.channels.size]))
+    if data.channels.ordered:
+        held = relax.op.strided_slice(places, axes=[1], begin=[0], end=[count])
+    else:
+        held = relax.op.take(places, relax.const(list(data.channels.places), "int64"), axis=1)
+    return relax.op.reshape(blocks.builder_.emit(held), shape)
 
 
 def _grouped(data: Blocked, shape: tuple[int, ...]) -> View | None:
@@ -51,7 +69,8 @@ def _of_groups(blocks: Blocks, call: relax.Call, view: View) -> Made:
     if axes == [1] and shape == (batch, chunks * channels, height, width) and inner == 1:
         laid = relax.op.reshape(view.data.tensor, [batch, outer, chunks, height, width, channels])
         reduce = getattr(relax.op, call.op.name.removeprefix("relax."))
-        return Blocked(reduce(blocks.builder_.emit(laid), axis=[1], keepdims=False), channels)
+        made = reduce(blocks.builder_.emit(laid), axis=[1], keepdims=False)
+        return Blocked(made, Channels.in_order(chunks * channels, channels))
     if axes != list(range(2, len(view.shape))):
         return None
     made = reduced(blocks, view, call.op.name.removeprefix("relax."))
@@ -75,7 +94,8 @@ def _side_by_side(blocks: Blocks, call: relax.Call) -> Made:
         if len(alike) > 1 or blocks.layout == "nhwc" or next(iter(alike))[1]:
             return None
         made = relax.op.concat([view.data.tensor for view in views], axis=1)
-        return View(Blocked(made, block), shape)
+        whole = sum(view.data.sizes[1] for view in views)
+        return View(Blocked(made, Channels.in_order(whole, block)), shape)
     if (
         int(call.attrs.axis) != 2
         or len(shape) != 3
@@ -88,7 +108,7 @@ def _side_by_side(blocks: Blocks, call: relax.Call) -> Made:
         )
         for view in views
     ]
-    return View(Blocked(relax.op.concat(laid, axis=2), block), shape)
+    return View(Blocked(relax.op.concat(laid, axis=2), views[0].data.channels), shape)
 
 
 @operator_on_views("relax.permute_dims")
@@ -106,9 +126,11 @@ def _channels_last(blocks: Blocks, call: relax.Call, view: View) -> Made:
 def _permuted(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     axes = [*map(int, call.attrs.axes)]
     batch, channels, height, width = data.sizes
-    if axes == [0, 2, 3, 1] and data.block == channels:
+    if not data.channels.ordered:
+        return None
+    if axes == [0, 2, 3, 1] and data.channels.plain and data.block == channels:
         return relax.op.reshape(data.tensor, [batch, height, width, channels])
-    return blocks.builder_.call_te(_in_order, data.tensor, axes, primfunc_name_hint="permute_dims")
+    return blocks.builder_.call_te(_in_order, data.tensor, channels, axes, primfunc_name_hint="permute_dims")
 
 
 def _positions(data: te.Tensor) -> te.Tensor:
@@ -121,10 +143,10 @@ def _positions(data: te.Tensor) -> te.Tensor:
     )
 
 
-def _in_order(data: te.Tensor, axes: list[int]) -> te.Tensor:
-    """Return the permutation of (N, C, H, W) of what is (N, C/c, H, W, c)."""
-    batch, chunks, height, width, block = (int(n) for n in data.shape)
-    sizes = (batch, chunks * block, height, width)
+def _in_order(data: te.Tensor, channels: int, axes: list[int]) -> te.Tensor:
+    """Return the permutation of (N, C, H, W) of what is (N, places/c, H, W, c), the first being channels."""
+    batch, _, height, width, block = (int(n) for n in data.shape)
+    sizes = (batch, channels, height, width)
 
     def at(*index: te.Var) -> te.Tensor:
         n, c, h, w = (index[axes.index(axis)] for axis in range(4))

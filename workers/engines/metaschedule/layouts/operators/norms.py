@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from tvm import relax
 
+from workers.engines.metaschedule.layouts.operators.elementwise import cleared
 from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of
+from workers.engines.metaschedule.layouts.transforms import in_blocks
 from workers.engines.metaschedule.layouts.views import of_groups, reduced
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def _group_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     attrs, emit = call.attrs, blocks.builder_.emit
     groups, (batch, channels, height, width) = int(attrs.num_groups), data.sizes
     each = channels // groups
-    fits = each % data.block == 0 or data.block % each == 0
+    fits = data.channels.plain and (each % data.block == 0 or data.block % each == 0)
     over = [int(attrs.channel_axis), *map(int, attrs.axes)]
     if not fits or over != [1, 2, 3] or dtype_of(data.tensor) != "float32":
         return None
@@ -38,7 +40,7 @@ def _group_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     for wanted, arg, by in ((attrs.scale, 1, relax.op.multiply), (attrs.center, 2, relax.op.add)):
         if wanted:
             made = emit(by(made, emit(relax.op.reshape(blocks.visit_expr(call.args[arg]), laid))))
-    return Blocked(made, data.block)
+    return Blocked(made, data.channels)
 
 
 @operator_on_blocks("relax.nn.layer_norm")
@@ -46,6 +48,10 @@ def _layer_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     """Normalize over the channels of each place."""
     attrs = call.attrs
     if [int(axis) % 4 for axis in attrs.axes] != [1]:
+        return None
+    if not data.channels.full:
+        return _over_some(blocks, call, data)
+    if not data.channels.ordered:
         return None
     values = [blocks.constant(arg) for arg in call.args[1:]]
     sides = [
@@ -62,4 +68,29 @@ def _layer_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
         center=bool(attrs.center),
         scale=bool(attrs.scale),
     )
-    return Blocked(made, data.block)
+    return Blocked(made, data.channels)
+
+
+def _over_some(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
+    """Normalize over the channels of each place, where blocks have places without one."""
+    attrs, emit, dtype = call.attrs, blocks.builder_.emit, dtype_of(data.tensor)
+    sides = [blocks.constant(arg) for arg in call.args[1:]]
+    if dtype != "float32" or any(side is None for side in sides):
+        return None
+    count = relax.const(data.channels.count, dtype)
+
+    def mean(of: relax.Expr) -> relax.Expr:
+        held = cleared(blocks, Blocked(of, data.channels)).tensor
+        return emit(relax.op.divide(emit(relax.op.sum(held, axis=[1, 4], keepdims=True)), count))
+
+    apart = emit(relax.op.subtract(data.tensor, mean(data.tensor)))
+    variance = mean(emit(relax.op.multiply(apart, apart)))
+    spread = emit(relax.op.sqrt(emit(relax.op.add(variance, relax.const(float(attrs.epsilon), dtype)))))
+    made = emit(relax.op.divide(apart, spread))
+    for wanted, side, by in zip(
+        (attrs.scale, attrs.center), sides, (relax.op.multiply, relax.op.add), strict=True
+    ):
+        if wanted and side is not None:
+            laid = in_blocks(data.channels.spread(side.reshape(1, -1, 1, 1), 1), data.block)
+            made = emit(by(made, relax.const(laid, dtype)))
+    return Blocked(made, data.channels)

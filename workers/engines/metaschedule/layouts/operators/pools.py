@@ -32,4 +32,4 @@ def _pooled(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
         layout=layout,
         out_layout=layout,
     )
-    return Blocked(made, data.block)
+    return Blocked(made, data.channels)

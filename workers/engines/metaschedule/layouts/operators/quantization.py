@@ -22,4 +22,4 @@ def _quantized(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     if any(side is None or side.size != 1 for side in sides):
         return None
     made = relax.Call(call.op, [data.tensor, *map(blocks.visit_expr, call.args[1:])], call.attrs)
-    return Blocked(made, data.block)
+    return Blocked(made, data.channels)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tvm import relax
 
+from workers.engines.metaschedule.layouts.operators.elementwise import cleared
+from workers.engines.metaschedule.layouts.operators.groups import laid_flat
 from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
-from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
+from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
@@ -15,28 +18,40 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 _NAMES = ("mean", "sum", "max", "min", "prod", "variance", "std")
+# What doesn't change the result, for places that hold no channel.
+_NEUTRAL = {"mean": 0.0, "sum": 0.0, "max": -math.inf, "min": math.inf, "prod": 1.0}
 # Where an axis of NCHW is in blocks.
 _AXES = {0: [0], 1: [1, 4], 2: [2], 3: [3]}
 
 
 @operator_on_blocks(*(f"relax.{name}" for name in _NAMES))
 def _reduced(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    axes = [*map(int, call.attrs.axis)]
+    axes, name = [*map(int, call.attrs.axis)], call.op.name.removeprefix("relax.")
     shape = shape_of(call)
     if shape is None:
         return None
-    reduce = getattr(relax.op, call.op.name.removeprefix("relax."))
-    made = reduce(data.tensor, axis=sorted(at for axis in axes for at in _AXES[axis]), keepdims=True)
+    places = sorted(at for axis in axes for at in _AXES[axis])
+    if 1 in axes and not data.channels.full:
+        if name not in _NEUTRAL:
+            return None
+        data = cleared(blocks, data, _NEUTRAL[name])
+        made = getattr(relax.op, "sum" if name == "mean" else name)(data.tensor, axis=places, keepdims=True)
+        if name == "mean":
+            count = math.prod(size for axis, size in enumerate(data.sizes) if axis in axes)
+            made = relax.op.divide(blocks.builder_.emit(made), relax.const(count, dtype_of(data.tensor)))
+    else:
+        made = getattr(relax.op, name)(data.tensor, axis=places, keepdims=True)
     _, channels, height, width = (1 if axis in axes else size for axis, size in enumerate(data.sizes))
-    if channels > 1 and height * width > 1:
-        # Still an image with channels: its blocks are kept, if its axes are.
-        return Blocked(made, data.block) if call.attrs.keepdims else None
     if channels > 1 and call.attrs.keepdims:
-        return Blocked(made, data.block)
+        return Blocked(made, data.channels)
+    if channels > 1 and height * width > 1:
+        return None  # an image with channels, without the axes of one
+    if channels > 1 and not data.channels.plain:
+        return laid_flat(blocks, Blocked(blocks.builder_.emit(made), data.channels), shape)
     return relax.op.reshape(blocks.builder_.emit(made), shape)
 
 
 @operator_on_blocks("relax.nn.softmax", "relax.nn.log_softmax")
 def _normalized(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     axis = int(call.attrs.axis)
-    return Blocked(relax.Call(call.op, [data.tensor], call.attrs), data.block) if axis in (2, 3) else None
+    return Blocked(relax.Call(call.op, [data.tensor], call.attrs), data.channels) if axis in (2, 3) else None

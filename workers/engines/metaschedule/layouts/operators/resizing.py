@@ -33,4 +33,4 @@ def _resized(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
         extrapolation_value=attrs.extrapolation_value,
         out_dtype=attrs.out_dtype or None,
     )
-    return Blocked(made, data.block)
+    return Blocked(made, data.channels)

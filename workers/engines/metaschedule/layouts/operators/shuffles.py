@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tvm import relax, te, tirx
+from tvm.sym.analyzer import Analyzer
 
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 
@@ -21,19 +23,42 @@ def _shuffled(blocks: Blocks, call: relax.Call) -> Made:
     if shape is None or had is None or len(shape) != 4 or len(had) != 4:
         return None
     data = blocks.of(call.args[0])
-    block = 0 if data is None else blocks.choose(shape[1])
-    if data is not None and blocks.layout != "nhwc" and shape[1] % data.block == 0:
-        block = data.block  # as what it may meet
     source_of = call.attrs.index_map.inverse(list(had))
+    if data is not None and blocks.layout != "nhwc" and had == shape:
+        order = _order(source_of, shape)
+        if order is not None:
+            return Blocked(data.tensor, data.channels.taken(order))
+    channels = None if data is None else blocks.choose(shape[1])
+    if data is not None and blocks.layout != "nhwc" and shape[1] % data.block == 0:
+        channels = Channels.in_order(shape[1], data.block)  # as what it may meet
+    if data is not None and not data.channels.ordered:
+        ordered = Channels.in_order(data.channels.count, data.block)
+        data = Blocked(blocks.reblocked(data, ordered), ordered)
     made = blocks.builder_.call_te(
-        lambda tensor: _gathered(tensor, source_of, shape, block),
+        lambda tensor: _gathered(tensor, source_of, shape, channels),
         blocks.visit_expr(call.args[0]) if data is None else data.tensor,
-        primfunc_name_hint=f"shuffle_{blocks.name(block)}",
+        primfunc_name_hint=f"shuffle_{blocks.name(channels.block if channels else 0)}",
     )
-    return Blocked(made, block) if block else made
+    return Blocked(made, channels) if channels else made
 
 
-def _gathered(data: te.Tensor, source_of: tirx.IndexMap, shape: tuple[int, ...], block: int) -> te.Tensor:
+def _order(source_of: tirx.IndexMap, shape: tuple[int, ...]) -> list[int] | None:
+    """Return which channel of the input each of the result is; None where more than channels is moved."""
+    place = [tirx.Var(name, "int64") for name in "nchw"]
+    found, analyzer = source_of.map_indices(place), Analyzer()
+    if any(not analyzer.can_prove_equal(found[axis], place[axis]) for axis in (0, 2, 3)):
+        return None
+    if {*tirx.analysis.undefined_vars(found[1])} - {place[1]}:
+        return None
+    channel = tirx.IndexMap([place[1]], [found[1]], None)
+    return [
+        int(analyzer.simplify(channel.map_indices([tirx.IntImm("int64", n)])[0])) for n in range(shape[1])
+    ]
+
+
+def _gathered(
+    data: te.Tensor, source_of: tirx.IndexMap, shape: tuple[int, ...], channels: Channels | None
+) -> te.Tensor:
     """Return a tensor, in blocks or not, each element read at a place of its own.
 
     Parameters
@@ -43,16 +68,21 @@ def _gathered(data: te.Tensor, source_of: tirx.IndexMap, shape: tuple[int, ...],
         From a place of the result to the one of the input, both in NCHW.
     shape : tuple of int
         Of the result, in NCHW.
-    block : int
-        Channels of a block of the result; 0 for NCHW.
+    channels : Channels or None
+        Of the result, in order; None for NCHW.
     """
+    block = channels.block if channels else 0
     within = int(data.shape[4]) if len(data.shape) == 5 else 0
 
     def at(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
-        place = [n, oc * block + ob[0] if ob else oc, oh, ow]
-        n, c, h, w = source_of.map_indices(place)
-        return data[n, c // within, h, w, c % within] if within else data[n, c, h, w]
+        channel = oc * block + ob[0] if ob else oc
+        n, c, h, w = source_of.map_indices([n, channel, oh, ow])
+        found = data[n, c // within, h, w, c % within] if within else data[n, c, h, w]
+        if channels is None or channels.full:
+            return found
+        return tirx.if_then_else(channel < channels.count, found, tirx.const(0, data.dtype))
 
-    batch, channels, height, width = shape
-    laid = (batch, channels // (block or 1), height, width, *([block] if block else []))
-    return te.compute(laid, at, name="shuffle")
+    batch, count, height, width = shape
+    if channels is None:
+        return te.compute((batch, count, height, width), at, name="shuffle")
+    return te.compute((batch, channels.size // block, height, width, block), at, name="shuffle")

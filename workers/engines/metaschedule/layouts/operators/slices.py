@@ -6,9 +6,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tvm import relax, te
+import numpy as np
+from tvm import relax, te, tirx
 from tvm.tirx import IntImm
 
+from workers.engines.metaschedule.layouts.channels import NONE
+from workers.engines.metaschedule.layouts.places import read_at, table_for
 from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
 from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 
@@ -55,29 +58,56 @@ def _slice(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
 def _part(blocks: Blocks, data: Blocked, parts: dict[int, range], name: str) -> Blocked | relax.Expr:
     """Return a part in blocks, if its channels fill any, else in NCHW."""
     taken = [parts.get(axis, range(size)) for axis, size in enumerate(data.sizes)]
-    block = blocks.choose(len(taken[1])) if 1 in parts else data.block
-    places = [(part.start, part.step, len(part)) for part in taken]
-    made = blocks.builder_.call_te(_taken, data.tensor, places, block, primfunc_name_hint=name)
-    return Blocked(made, block) if block else made
+    there = data.channels
+    if 1 in parts:
+        held = [there.places[channel] for channel in taken[1]]
+        chosen = blocks.choose(len(held))
+        # In the order in which they lie: the fewer runs there are to read.
+        order = np.argsort(held) if chosen else range(len(held))
+        channels = chosen and chosen.taken([int(n) for n in np.argsort(order)])
+        sources = [held[n] for n in order] + [NONE] * (chosen.size - len(held) if chosen else 0)
+    else:
+        channels, sources = there, [*range(there.size)]
+    table = table_for(sources)
+    places = [(taken[axis].start, taken[axis].step, len(taken[axis])) for axis in (0, 2, 3)]
+    block = channels.block if channels else 0
+    made = blocks.builder_.call_te(
+        lambda tensor, *more: _taken(tensor, places, sources, block, *more),
+        data.tensor,
+        *([] if table is None else [relax.const(table)]),
+        primfunc_name_hint=name,
+    )
+    return Blocked(made, channels) if channels else made
 
 
-def _taken(data: te.Tensor, places: Sequence[tuple[int, int, int]], block: int) -> te.Tensor:
+def _taken(
+    data: te.Tensor,
+    parts: Sequence[tuple[int, int, int]],
+    sources: Sequence[int],
+    block: int,
+    *table: te.Tensor,
+) -> te.Tensor:
     """Return a part of (N, C/c, H, W, c) in blocks, or not.
 
     Parameters
     ----------
-    places : of (start, step, size)
-        For N, C, H and W.
+    parts : of (start, step, size)
+        For N, H and W.
+    sources : sequence of int
+        For each place of the result that of the tensor, or NONE.
     block : int
         Channels of a block of the result; 0 for NCHW.
+    table : te.Tensor
+        What ``table_for`` has for the sources, if it has anything.
     """
     within = int(data.shape[4])
-    batch, channels, height, width = (size for _, _, size in places)
+    batch, height, width = (size for _, _, size in parts)
 
     def at(n: Any, chunk: Any, h: Any, w: Any, *inner: Any) -> Any:
-        index = (n, chunk * block + inner[0] if inner else chunk, h, w)
-        n, c, h, w = (start + step * i for (start, step, _), i in zip(places, index, strict=True))
-        return data[n, c // within, h, w, c % within]
+        n, h, w = (start + step * i for (start, step, _), i in zip(parts, (n, h, w), strict=True))
+        place = chunk * block + inner[0] if inner else chunk
+        zero = tirx.const(0, data.dtype)
+        return read_at(sources, place, lambda c: data[n, c // within, h, w, c % within], zero, *table)
 
-    shape = (batch, channels // (block or 1), height, width, *([block] if block else []))
+    shape = (batch, len(sources) // (block or 1), height, width, *([block] if block else []))
     return te.compute(shape, at, name="taken")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import relax, te, topi
 
+from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.operators.convolutions import as_imported, packed
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
@@ -30,24 +31,29 @@ def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
     kernel = _by_output(weights.value.numpy(), groups, [int(n) for n in attrs.dilation])
     out, each = kernel.shape[:2]
     there = blocks.of(data)
-    block, within = blocks.choose(out), 0 if there is None else there.block
+    channels, reads = blocks.choose(out), there.channels if there is not None else None
     depthwise = each == 1 and 1 < groups == out
     if depthwise:
-        within = block
+        channels = reads = channels if reads is None else reads
     elif groups > 1 and blocks.layout != "nhwc":
         # A block must not reach into the next group.
-        block, within = blocks.choose(out // groups), blocks.choose(each)
-    if not block and (groups > 1 or not within):
+        channels, reads = _of_groups(blocks, groups, out, each)
+    if (channels is None and (groups > 1 or reads is None)) or (groups > 1 and reads is None):
         return None
-    if groups > 1 and not within:
-        return None
+    whole = kernel.size
+    if channels is not None:
+        kernel = channels.spread(kernel, 0)
+    if reads is not None and groups == 1:
+        kernel = reads.spread(kernel, 1)
+    blocks.convolves(channels, kernel.size / whole)
+    block, within = (one.block if one else 0 for one in (channels, reads))
     strides = [int(n) for n in attrs.strides]
     # As many weights for each position as any has; some are zero.
     more = [(-size) % step for size, step in zip(kernel.shape[2:], strides, strict=True)]
     kernel = np.pad(kernel, [(0, 0), (0, 0), (0, more[0]), (0, more[1])])
     made = blocks.builder_.call_te(
         _gathered,
-        blocks.blocked(data, within) if within else blocks.visit_expr(data),
+        blocks.blocked(data, reads) if reads else blocks.visit_expr(data),
         relax.const(packed(kernel, 0 if depthwise else within, block, depthwise)),
         strides=strides,
         padding=[int(n) for n in attrs.padding][:2],
@@ -57,7 +63,15 @@ def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
         block=block,
         primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_transpose_{blocks.name(block)}",
     )
-    return Blocked(made, block) if block else made
+    return Blocked(made, channels) if channels else made
+
+
+def _of_groups(blocks: Blocks, groups: int, out: int, each: int) -> tuple[Channels | None, Channels | None]:
+    """Return how to lay the channels of groups, made and read, so that no block reaches into the next."""
+    made, read = blocks.choose(out // groups, full=True), blocks.choose(each, full=True)
+    if made is None or read is None:
+        return None, None
+    return (Channels.in_order(out, made.block), Channels.in_order(groups * each, read.block))
 
 
 def _by_output(kernel: np.ndarray, groups: int, dilation: list[int]) -> np.ndarray:
