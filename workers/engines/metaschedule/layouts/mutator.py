@@ -12,8 +12,11 @@ from tvm.ir import GenericConst, IRModule
 from tvm.runtime import DataType
 
 from workers.engines.metaschedule.layouts import operators  # noqa: F401  (fills the table)
+from workers.engines.metaschedule.layouts.apart import laid_apart, read_apart
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.costs import Convolution
+from workers.engines.metaschedule.layouts.joined import Joined, whole
+from workers.engines.metaschedule.layouts.operators.slices import gathered
 from workers.engines.metaschedule.layouts.places import table_for
 from workers.engines.metaschedule.layouts.table import Made, rewrites_of
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, is_call, op_name, shape_of
@@ -52,11 +55,13 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         super().__init__(module)
         self._left = left
         self.module, self.layout, self._widths = module, layout, widths
+        self._apart = read_apart(module) if widths.fill else {}
         # All by the variable of the model.
         self._blocks: dict[relax.Var, Blocked] = {}
         self._views: dict[relax.Var, View] = {}
         self._plain: dict[relax.Var, relax.Expr] = {}
-        self._parts: dict[relax.Var, list[Blocked | relax.Expr]] = {}
+        self._parts: dict[relax.Var, list[Blocked | Joined | relax.Expr]] = {}
+        self._joined: dict[relax.Var, Joined] = {}
         self._constants: dict[relax.Var, np.ndarray] = {}
         # By the tensor, where its channels lie there, and where they do then; None for NCHW.
         self._transformed: dict[tuple[relax.Expr, Channels | None, Channels | None], relax.Expr] = {}
@@ -81,6 +86,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 return
         else:
             made = self._rewritten(value)
+            made = gathered(self, made) if isinstance(made, Joined) else made
             # An image that is made larger is better put into NCHW before.
             if isinstance(made, Blocked) and _is_no_larger(value, self.of):
                 made = self._whole(Blocked(self.builder_.emit(made.tensor), made.channels))
@@ -94,8 +100,8 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return self._plain[op]
         if op in self._parts:
             self._plain[op] = relax.Tuple([self._whole(part) for part in self._parts[op]])
-        elif op in self._blocks:
-            self._plain[op] = self._whole(self._blocks[op])
+        elif op in self._blocks or op in self._joined:
+            self._plain[op] = self._whole(self._blocks.get(op) or self._joined[op])
         elif op in self._views:
             view = self._views[op]
             whole = self._whole(view.data)
@@ -110,6 +116,8 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             return False
         if isinstance(made, list):
             self._parts[var] = made
+        elif isinstance(made, Joined):
+            self._joined[var] = made
         elif isinstance(made, Blocked):
             self._blocks[var] = Blocked(self.builder_.emit(made.tensor, var.name), made.channels)
         elif isinstance(made, View):
@@ -128,8 +136,9 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         made = (rewrite(self, value) for rewrite in rewrites_of(op_name(value)))
         return next((found for found in made if found is not None), None)
 
-    def _whole(self, there: Blocked | relax.Expr) -> relax.Expr:
+    def _whole(self, there: Blocked | Joined | relax.Expr) -> relax.Expr:
         """Return a tensor in NCHW."""
+        there = gathered(self, there) if isinstance(there, Joined) else there
         if not isinstance(there, Blocked):
             return there
         if there.flat:
@@ -164,7 +173,16 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
     def of(self, arg: relax.Expr) -> Blocked | None:
         """Return a tensor of the model in whatever blocks it has; None if it has none."""
+        if arg in self._joined and arg not in self._blocks:
+            made = gathered(self, self._joined[arg])
+            self._blocks[arg] = Blocked(self.builder_.emit(made.tensor), made.channels)
         return self._blocks.get(arg)
+
+    def joined(self, arg: relax.Expr) -> Joined | None:
+        """Return the channels of a tensor of the model, wherever they lie; None if they are in no blocks."""
+        if arg in self._joined:
+            return self._joined[arg]
+        return whole(self._blocks[arg]) if arg in self._blocks else None
 
     def constant(self, arg: relax.Expr) -> np.ndarray | None:
         """Return what a tensor of the model is, where it is a constant."""
@@ -206,6 +224,13 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """
         return (replace(self._widths, fill=False) if full else self._widths).choose(channels)
 
+    def made(self, channels: int) -> Channels | None:
+        """Return how to lay the channels that the operator under way makes, where the order is free."""
+        chosen = self.choose(channels)
+        if chosen is None or self._binding is None:
+            return chosen
+        return laid_apart(chosen, self._apart.get(self._binding))
+
     @property
     def fills(self) -> bool:
         """Whether blocks may have places without a channel."""
@@ -233,12 +258,18 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
     def made_of(self, var: relax.Var) -> list[relax.Expr]:
         """Return what a variable of the model was rewritten into; nothing where it stayed as it was."""
-        found: list[Blocked | relax.Expr] = list(self._parts.get(var, ()))
+        found = list(self._parts.get(var, ()))
         if var in self._blocks:
             found.append(self._blocks[var])
+        elif var in self._joined:
+            found.append(self._joined[var])
         elif var in self._views:
             found.append(self._views[var].data)
-        return [one.tensor if isinstance(one, Blocked) else one for one in found]
+        made: list[relax.Expr] = []
+        for one in found:
+            parts = one.parts if isinstance(one, Joined) else [one]
+            made += [part.tensor if isinstance(part, Blocked) else part for part in parts]
+        return made
 
     def as_computed(self, var: relax.Var, convolution: Convolution) -> Convolution:
         """Return what a convolution of the model is computed as."""

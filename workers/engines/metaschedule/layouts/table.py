@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tvm import relax
 
+from workers.engines.metaschedule.layouts.joined import Joined
 from workers.engines.metaschedule.layouts.tensors import Blocked, View
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Made", "Rewrite", "operator", "operator_on_blocks", "operator_on_views", "rewrites_of"]
 
-#: A tensor in blocks, or a view of one; or one as the model has it, made of others in blocks; or several of
-#: these, where the operator makes several; or None, where the operator has to stay as it was.
-Made: TypeAlias = "Blocked | View | relax.Expr | list[Blocked | relax.Expr] | None"
+#: A tensor in blocks, or channels of several, or a view of one; or one as the model has it, made of others in
+#: blocks; or several of these, where the operator makes several; or None, where it has to stay as it was.
+Made: TypeAlias = "Blocked | Joined | View | relax.Expr | list[Blocked | Joined | relax.Expr] | None"
 #: Of the mutator, and a call as the model has it.
 Rewrite: TypeAlias = Callable[["Blocks", relax.Call], Made]
 _TABLE: dict[str, list[Rewrite]] = {}

@@ -120,7 +120,7 @@ def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int
 
 def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
     """Sum over all channels, in whatever blocks they are."""
-    channels, there = blocks.choose(kernel.shape[0]), blocks.of(data)
+    channels, there = blocks.made(kernel.shape[0]), blocks.of(data)
     if there is None:
         if channels is None:
             return None

@@ -14,7 +14,7 @@ from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__: list[str] = []
+__all__ = ["order_of"]
 
 
 @operator("relax.layout_transform")
@@ -22,12 +22,12 @@ def _shuffled(blocks: Blocks, call: relax.Call) -> Made:
     shape, had = shape_of(call), shape_of(call.args[0])
     if shape is None or had is None or len(shape) != 4 or len(had) != 4:
         return None
-    data = blocks.of(call.args[0])
     source_of = call.attrs.index_map.inverse(list(had))
-    if data is not None and blocks.layout != "nhwc" and had == shape:
-        order = _order(source_of, shape)
-        if order is not None:
-            return Blocked(data.tensor, data.channels.taken(order))
+    joined = blocks.joined(call.args[0])
+    order = order_of(source_of, shape) if joined and blocks.layout != "nhwc" and had == shape else None
+    if joined is not None and order is not None:
+        return joined.taken(order)
+    data = blocks.of(call.args[0])
     channels = None if data is None else blocks.choose(shape[1])
     if data is not None and blocks.layout != "nhwc" and shape[1] % data.block == 0:
         channels = Channels.in_order(shape[1], data.block)  # as what it may meet
@@ -42,7 +42,7 @@ def _shuffled(blocks: Blocks, call: relax.Call) -> Made:
     return Blocked(made, channels) if channels else made
 
 
-def _order(source_of: tirx.IndexMap, shape: tuple[int, ...]) -> list[int] | None:
+def order_of(source_of: tirx.IndexMap, shape: tuple[int, ...]) -> list[int] | None:
     """Return which channel of the input each of the result is; None where more than channels is moved."""
     place = [tirx.Var(name, "int64") for name in "nchw"]
     found, analyzer = source_of.map_indices(place), Analyzer()

@@ -10,21 +10,24 @@ import numpy as np
 from tvm import relax, te, tirx
 from tvm.tirx import IntImm
 
-from workers.engines.metaschedule.layouts.channels import NONE
+from workers.engines.metaschedule.layouts.channels import NONE, Channels
+from workers.engines.metaschedule.layouts.joined import Joined, in_whole_blocks
 from workers.engines.metaschedule.layouts.places import read_at, table_for
-from workers.engines.metaschedule.layouts.table import Made, operator_on_blocks
+from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__: list[str] = []
+__all__ = ["gathered"]
 
 
-@operator_on_blocks("relax.split")
-def _split(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    axis, size = int(call.attrs.axis), data.sizes[int(call.attrs.axis)]
-    where = call.attrs.indices_or_sections
+@operator("relax.split")
+def _split(blocks: Blocks, call: relax.Call) -> Made:
+    shape, axis = shape_of(call.args[0]), int(call.attrs.axis)
+    if shape is None or blocks.joined(call.args[0]) is None:
+        return None
+    where, size = call.attrs.indices_or_sections, shape[axis]
     if isinstance(where, int | IntImm):
         each = -(-size // int(where))
         bounds = [0, *range(each, size, each), size]
@@ -33,41 +36,76 @@ def _split(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     parts = [range(size)[start:stop] for start, stop in itertools.pairwise(bounds)]
     if len(parts) != len(call.ty.fields) or not all(parts):
         return None
-    return [_part(blocks, data, {axis: part}, "split") for part in parts]
+    return [_part(blocks, call.args[0], {axis: part}, "split") for part in parts]
 
 
-@operator_on_blocks("relax.strided_slice")
-def _slice(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    shape = shape_of(call)
+@operator("relax.strided_slice")
+def _slice(blocks: Blocks, call: relax.Call) -> Made:
+    shape, had = shape_of(call), shape_of(call.args[0])
     arguments = [
         [one.value for one in argument] for argument in call.args[1:] if isinstance(argument, relax.Tuple)
     ]
-    if shape is None or len(arguments) + 1 < len(call.args) or len(arguments) < 3:
+    if shape is None or had is None or len(arguments) + 1 < len(call.args) or len(arguments) < 3:
+        return None
+    if blocks.joined(call.args[0]) is None:
         return None
     axes, begins, ends = ([int(n) for n in argument] for argument in arguments[:3])
     steps = [int(n) for n in arguments[3]] if len(arguments) > 3 else [1] * len(axes)
     parts = {
-        axis: range(data.sizes[axis])[begin:end:step]
+        axis: range(had[axis])[begin:end:step]
         for axis, begin, end, step in zip(axes, begins, ends, steps, strict=True)
     }
     # What is outside of the tensor, or counted backwards, is read here and there in different ways.
-    sizes = tuple(len(parts[axis]) if axis in parts else size for axis, size in enumerate(data.sizes))
-    return _part(blocks, data, parts, "strided_slice") if sizes == shape and min(steps) > 0 else None
+    sizes = tuple(len(parts[axis]) if axis in parts else size for axis, size in enumerate(had))
+    return _part(blocks, call.args[0], parts, "strided_slice") if sizes == shape and min(steps) > 0 else None
 
 
-def _part(blocks: Blocks, data: Blocked, parts: dict[int, range], name: str) -> Blocked | relax.Expr:
+def gathered(blocks: Blocks, joined: Joined) -> Blocked:
+    """Return channels of several tensors as one in blocks."""
+    chosen = blocks.choose(len(joined.places))
+    made, does = in_whole_blocks(blocks, joined, chosen)
+    if does or chosen is None:
+        return made
+    tensor, channels = _copied(blocks, made, {1: range(len(joined.places))}, chosen, "gathered")
+    return Blocked(blocks.builder_.emit(tensor), channels or chosen)
+
+
+def _part(
+    blocks: Blocks, arg: relax.Expr, parts: dict[int, range], name: str
+) -> Blocked | Joined | relax.Expr:
     """Return a part in blocks, if its channels fill any, else in NCHW."""
+    chosen, joined = blocks.choose(len(parts[1])) if 1 in parts else None, blocks.joined(arg)
+    if chosen is not None and joined is not None and len(parts) == 1 and blocks.layout != "nhwc":
+        return joined.taken(parts[1])
+    data = blocks.of(arg)
+    assert data is not None, "what is joined can be had in blocks"
+    tensor, channels = _copied(blocks, data, parts, chosen, name)
+    return Blocked(tensor, channels) if channels else tensor
+
+
+def _copied(
+    blocks: Blocks, data: Blocked, parts: dict[int, range], chosen: Channels | None, name: str
+) -> tuple[relax.Expr, Channels | None]:
+    """Return a part, and where its channels lie then; None for NCHW.
+
+    Parameters
+    ----------
+    parts : dict of int to range
+        Of axes; of others, all is taken.
+    chosen : Channels or None
+        For those of a part of the channels.
+    """
     taken = [parts.get(axis, range(size)) for axis, size in enumerate(data.sizes)]
-    there = data.channels
-    if 1 in parts:
-        held = [there.places[channel] for channel in taken[1]]
-        chosen = blocks.choose(len(held))
+    held, channels = [data.channels.places[channel] for channel in taken[1]], chosen
+    if 1 not in parts:
+        sources, channels = [*range(data.channels.size)], data.channels
+    elif chosen is not None:
         # In the order in which they lie: the fewer runs there are to read.
-        order = np.argsort(held) if chosen else range(len(held))
-        channels = chosen and chosen.taken([int(n) for n in np.argsort(order)])
-        sources = [held[n] for n in order] + [NONE] * (chosen.size - len(held) if chosen else 0)
+        order = np.argsort(held)
+        channels = chosen.taken([int(n) for n in np.argsort(order)])
+        sources = [held[n] for n in order] + [NONE] * (chosen.size - len(held))
     else:
-        channels, sources = there, [*range(there.size)]
+        sources = held
     table = table_for(sources)
     places = [(taken[axis].start, taken[axis].step, len(taken[axis])) for axis in (0, 2, 3)]
     block = channels.block if channels else 0
@@ -77,7 +115,7 @@ def _part(blocks: Blocks, data: Blocked, parts: dict[int, range], name: str) -> 
         *([] if table is None else [relax.const(table)]),
         primfunc_name_hint=name,
     )
-    return Blocked(made, channels) if channels else made
+    return made, channels
 
 
 def _taken(
