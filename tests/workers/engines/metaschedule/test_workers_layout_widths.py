@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tvm.tirx import PrimFunc
 
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule import model as engine_model
 from workers.engines.metaschedule.layouts import convolutions, with_layout
+from workers.engines.metaschedule.layouts.apart import laid_apart
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.places import table_for
+from workers.engines.metaschedule.layouts.tensors import op_name
 from workers.engines.metaschedule.layouts.widths import Widths
 from workers.engines.metaschedule.targets import parse_target
 from workers.messages import PreparedModel, RecordChoice
@@ -96,29 +99,41 @@ def over_channels(g: Graph) -> Outputs:
     }
 
 
+def shuffled(g: Graph, data: str, groups: int, channels: int) -> str:
+    """Put the channels of groups beside each other, the first of each first."""
+    apart = g.constant([1, groups, channels // groups, 7, 6], "int64")
+    swapped = g.node("Transpose", g.node("Reshape", data, apart), perm=[0, 2, 1, 3, 4])
+    return g.node("Reshape", swapped, g.constant([1, channels, 7, 6], "int64"))
+
+
+def units(g: Graph, deep: str) -> str:
+    """Put two tensors side by side, shuffle and split them, as in a ShuffleNet; twice."""
+    left, data = g.conv(deep, 58, 58), g.node("Relu", g.conv(deep, 58, 58))
+    for _ in range(2):
+        left, right = g.nodes_of(
+            "Split", 2, shuffled(g, g.node("Concat", left, data, axis=1), 2, 116), axis=1
+        )
+        right = g.node("Relu", g.conv(right, 58, 58))
+        data = g.conv(g.conv(right, 58, 1, 3, group=58, pads=[1, 1, 1, 1]), 58, 58)
+    return shuffled(g, g.node("Concat", left, data, axis=1), 2, 116)
+
+
+def shuffles(g: Graph) -> Outputs:
+    """Units of a ShuffleNet alone."""
+    return {g.conv(units(g, beginning(g)), 24, 116): 4}
+
+
 def put_together(g: Graph) -> Outputs:
     """Parts of channels, between others or not, that fill no block; and in other orders."""
     deep = beginning(g)
-
-    def shuffled(data: str, groups: int, channels: int) -> str:
-        apart = g.constant([1, groups, channels // groups, 7, 6], "int64")
-        swapped = g.node("Transpose", g.node("Reshape", data, apart), perm=[0, 2, 1, 3, 4])
-        return g.node("Reshape", swapped, g.constant([1, channels, 7, 6], "int64"))
-
-    left, data = g.conv(deep, 58, 58), g.node("Relu", g.conv(deep, 58, 58))
-    for _ in range(2):
-        whole = shuffled(g.node("Concat", left, data, axis=1), 2, 116)
-        left, right = g.nodes_of("Split", 2, whole, axis=1)
-        right = g.node("Relu", g.conv(right, 58, 58))
-        data = g.conv(g.conv(right, 58, 1, 3, group=58, pads=[1, 1, 1, 1]), 58, 58)
-    last = g.node("Concat", left, data, axis=1)
+    last, data = units(g, deep), g.node("Relu", g.conv(deep, 58, 58))
     few, more = g.conv(deep, 10, 58), g.conv(deep, 7, 58)
     mixed = g.node("Concat", few, data, more, axis=1)
     three = g.nodes_of("Split", 3, mixed, g.constant([5, 60, 10], "int64"), axis=1)
-    scattered = shuffled(g.node("Relu", shuffled(mixed, 5, 75)), 3, 75)
+    scattered = shuffled(g, g.node("Relu", shuffled(g, mixed, 5, 75)), 3, 75)
     return {
-        g.conv(shuffled(last, 2, 116), 24, 116): 4,
-        g.node("Relu", shuffled(last, 2, 116)): 4,
+        g.conv(last, 24, 116): 4,
+        g.node("Relu", last): 4,
         g.conv(mixed, 8, 75): 4,
         g.conv(three[1], 8, 60): 4,
         g.node("Sigmoid", three[2]): 4,
@@ -241,3 +256,30 @@ def test_places_are_looked_up_only_where_they_follow_no_rule() -> None:
     assert table_for([*range(29, 58), *range(93, 122), *[-1] * 6]) is None
     scattered = [n * n % 101 for n in range(1, 40)]
     assert table_for(scattered) is not None
+
+
+def test_units_of_a_shufflenet_copy_whole_blocks_of_what_is_read_and_shuffle_nothing(tmp_path: Path) -> None:
+    module = engine_model.in_nchw(prepared(shuffles, tmp_path))
+    laid = with_layout(module, "blocked", parse_target(NARROW)).module
+    called = Counter(
+        op_name(binding.value).removeprefix("relax.")
+        for block in laid["main"].body.blocks
+        for binding in block.bindings
+    )
+    # Of the two tensors before each unit, one half goes into the convolution; and what is left at the end.
+    assert (called["concat"], called["layout_transform"], called["split"]) == (3, 0, 0)
+    names = [var.name_hint for var, func in laid.functions.items() if isinstance(func, PrimFunc)]
+    assert not [name for name in names if name.startswith(("split", "shuffle", "gathered"))]
+    assert sum(one.flops for one in convolutions(laid)) == 0
+
+
+def test_channels_that_are_read_apart_begin_at_blocks_of_their_own() -> None:
+    channels = Channels.in_order(58, 8)
+    halves = np.arange(58) // 29
+    assert laid_apart(channels, halves) == Channels(8, 64, (*range(29), *range(32, 61)))
+    again = np.select([np.arange(58) < 8, np.arange(58) < 15, np.arange(58) < 29], [0, 1, 2], 3)
+    laid = laid_apart(channels, again)
+    assert (laid.size, laid.places[:15], laid.places[15], laid.places[29]) == (64, (*range(15),), 16, 32)
+    # Where they would be many more, they stay in order.
+    assert laid_apart(Channels.in_order(20, 8), np.arange(20) // 10) == Channels.in_order(20, 8)
+    assert laid_apart(channels, None) == channels

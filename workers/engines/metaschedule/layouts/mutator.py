@@ -142,9 +142,10 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if not isinstance(there, Blocked):
             return there
         if there.flat:
-            return self.builder_.emit(relax.op.reshape(there.tensor, there.sizes))
+            return self.builder_.emit(relax.op.reshape(there.tensor, there.shape))
         places = there.channels.places
-        names = (self.name(there.block), "nchw")
+        rank = len(there.shape)
+        names = (self.name(there.block, rank), self.name(0, rank))
         return self._moved(there.tensor, (there.channels, None), places, unblocked, names)
 
     def _moved(
@@ -193,7 +194,7 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         return self._views.get(arg)
 
     def blocked(self, arg: relax.Expr, channels: Channels) -> relax.Expr:
-        """Return a tensor of the model, of four axes, in blocks, whatever it is in."""
+        """Return an image or a volume of the model in blocks, whatever it is in."""
         there = self.of(arg)
         return self.reblocked(self.visit_expr(arg) if there is None else there, channels)
 
@@ -202,15 +203,15 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         had, tensor = (there.channels, there.tensor) if isinstance(there, Blocked) else (None, there)
         if had == channels:
             return tensor
-        batch, _, height, width = there.sizes if isinstance(there, Blocked) else shape_of(there) or ()
-        if height * width == 1 and channels.plain and (had is None or had.plain):
-            laid = [batch, channels.size // channels.block, 1, 1, channels.block]
+        shape = there.shape if isinstance(there, Blocked) else shape_of(there) or ()
+        if math.prod(shape[2:]) == 1 and channels.plain and (had is None or had.plain):
+            laid = [shape[0], channels.size // channels.block, *shape[2:], channels.block]
             return self.builder_.emit(relax.op.reshape(tensor, laid))
         sources = channels.sources(had)
-        names = (self.name(had.block if had else 0), self.name(channels.block))
+        names = (self.name(had.block if had else 0, len(shape)), self.name(channels.block, len(shape)))
 
         def kernel(data: te.Tensor, places: Sequence[int], *table: te.Tensor) -> te.Tensor:
-            return reblocked(data, places, channels.block, *table)
+            return reblocked(data, len(shape), places, channels.block, *table)
 
         return self._moved(tensor, (had, channels), sources, kernel, names)
 
@@ -242,11 +243,12 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             block = None if self.layout == "nhwc" else channels.block if channels else 0
             self.convolved[self._binding] = (block, more)
 
-    def name(self, block: int) -> str:
-        """Return what a layout with such blocks is called."""
+    def name(self, block: int, rank: int = 4) -> str:
+        """Return what a layout with such blocks is called, for tensors of so many axes."""
+        space = "dhw"[-(rank - 2) :]
         if not block:
-            return "nchw"
-        return "nhwc" if self.layout == "nhwc" else f"nchw{block}c"
+            return f"nc{space}"
+        return f"n{space}c" if self.layout == "nhwc" else f"nc{space}{block}c"
 
     def note(self, made: relax.Expr, of: relax.Expr, source: str, into: str) -> None:
         """Note a transform that was put in, as bound to its variable, and what it is made of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ class Blocked:
     Attributes
     ----------
     tensor : relax.Expr
-        (N, places/block, H, W, block)
+        (N, places/block, H, W, block); of a volume (N, places/block, D, H, W, block).
     channels : Channels
         Where they lie in it.
     """
@@ -35,10 +36,21 @@ class Blocked:
         return self.channels.block
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """As the model has it: N, C, H and W, or N, C, D, H and W."""
+        batch, _, *space, _ = shape_of(self.tensor) or (0, 0, 0, 0, 0)
+        return batch, self.channels.count, *space
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it has rows and columns, and nothing else besides its channels."""
+        return len(self.shape) == 4
+
+    @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """N, C, H and W, as the model has them."""
-        batch, _, height, width, _ = shape_of(self.tensor) or (0, 0, 0, 0, 0)
-        return batch, self.channels.count, height, width
+        """N, C, H and W; of a volume, all its rows are H."""
+        batch, channels, *space, width = self.shape
+        return batch, channels, math.prod(space), width
 
     @property
     def flat(self) -> bool:

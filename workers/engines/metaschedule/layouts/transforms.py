@@ -60,14 +60,14 @@ class PutIn(NamedTuple):
 
 
 def in_blocks(value: np.ndarray, block: int) -> np.ndarray:
-    """Return a constant, (N, C, H, W), as (N, C/block, H, W, block)."""
-    batch, channels, height, width = value.shape
-    split = value.reshape(batch, channels // block, block, height, width)
-    return np.ascontiguousarray(split.transpose(0, 1, 3, 4, 2))
+    """Return a constant, (N, C, H, W), as (N, C/block, H, W, block); of a volume in the same way."""
+    batch, channels, *space = value.shape
+    split = value.reshape(batch, channels // block, block, *space)
+    return np.ascontiguousarray(np.moveaxis(split, 2, -1))
 
 
 def unblocked(data: te.Tensor, places: Sequence[int], *table: te.Tensor) -> te.Tensor:
-    """Return a tensor in blocks as (N, C, H, W).
+    """Return a tensor in blocks as (N, C, H, W), or (N, C, D, H, W).
 
     Parameters
     ----------
@@ -76,34 +76,38 @@ def unblocked(data: te.Tensor, places: Sequence[int], *table: te.Tensor) -> te.T
     table : te.Tensor
         What :func:`.places.table_for` has for them, if it has anything.
     """
-    batch, _, height, width, block = (int(n) for n in data.shape)
+    batch, _, *space, block = (int(n) for n in data.shape)
 
-    def at(n: Any, c: Any, h: Any, w: Any) -> Any:
-        return read_at(places, c, lambda p: data[n, p // block, h, w, p % block], _zero(data), *table)
+    def at(n: Any, c: Any, *place: Any) -> Any:
+        return read_at(places, c, lambda p: data(n, p // block, *place, p % block), _zero(data), *table)
 
-    return te.compute((batch, len(places), height, width), at, name="to_nchw")
+    return te.compute((batch, len(places), *space), at, name="to_nchw")
 
 
-def reblocked(data: te.Tensor, sources: Sequence[int], block: int, *table: te.Tensor) -> te.Tensor:
+def reblocked(data: te.Tensor, rank: int, sources: Sequence[int], block: int, *table: te.Tensor) -> te.Tensor:
     """Return a tensor, in NCHW or in other blocks, in blocks of `block` places.
 
     Parameters
     ----------
+    rank : int
+        How many axes the model's tensor has: one more has one in blocks.
     sources : sequence of int
         For each place of the result that of the tensor, or NONE.
     table : te.Tensor
         What :func:`.places.table_for` has for them, if it has anything.
     """
-    batch, _, height, width = (int(n) for n in data.shape[:4])
-    had = int(data.shape[4]) if len(data.shape) == 5 else 0
+    batch, _, *space = (int(n) for n in data.shape[:rank])
+    had = int(data.shape[rank]) if len(data.shape) > rank else 0
 
-    def at(n: Any, chunk: Any, h: Any, w: Any, inner: Any) -> Any:
-        def read(place: Any) -> Any:
-            return data[n, place // had, h, w, place % had] if had else data[n, place, h, w]
+    def at(n: Any, chunk: Any, *place: Any) -> Any:
+        *place, inner = place
+
+        def read(channel: Any) -> Any:
+            return data(n, channel // had, *place, channel % had) if had else data(n, channel, *place)
 
         return read_at(sources, chunk * block + inner, read, _zero(data), *table)
 
-    return te.compute((batch, len(sources) // block, height, width, block), at, name="to_blocks")
+    return te.compute((batch, len(sources) // block, *space, block), at, name="to_blocks")
 
 
 def _zero(data: te.Tensor) -> Any:

@@ -23,7 +23,8 @@ __all__: list[str] = []
 def _concatenated(blocks: Blocks, call: relax.Call) -> Made:
     parts = list(call.args[0]) if isinstance(call.args[0], relax.Tuple) else []
     shapes = [shape_of(part) for part in parts]
-    if call.attrs.axis is None or not all(shape is not None and len(shape) == 4 for shape in shapes):
+    rank = max((len(shape) for shape in shapes if shape is not None), default=0)
+    if call.attrs.axis is None or rank not in (4, 5) or any(shape is None for shape in shapes):
         return None
     axis = int(call.attrs.axis)
     if axis == 1 and blocks.layout != "nhwc":
@@ -39,7 +40,9 @@ def _concatenated(blocks: Blocks, call: relax.Call) -> Made:
         placed = [Channels.in_order(count, count) for count in channels]
         laid = [blocks.blocked(part, one) for part, one in zip(parts, placed, strict=True)]
         count = sum(channels) if axis == 1 else channels[0]
-        return Blocked(relax.op.concat(laid, axis=4 if axis == 1 else axis), Channels.in_order(count, count))
+        return Blocked(
+            relax.op.concat(laid, axis=rank if axis == 1 else axis), Channels.in_order(count, count)
+        )
     # Their channels have to be in the same places: those of the largest.
     largest = max((found for found in there if found is not None), key=lambda one: math.prod(one.sizes))
     laid = [blocks.blocked(part, largest.channels) for part in parts]

@@ -28,11 +28,12 @@ _WINOGRAD_WEIGHTS = 256 * 256
 _OPAQUE = 8
 
 
-@operator("relax.nn.conv2d")
+@operator("relax.nn.conv2d", "relax.nn.conv3d")
 def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     data, weights = call.args
     attrs = call.attrs
-    if not as_imported(call, "OIHW") or shape_of(call) is None:
+    rank = 4 if call.op.name.endswith("2d") else 5
+    if not as_imported(call, "OIHW" if rank == 4 else "OIDHW") or shape_of(call) is None:
         return None
     kernel, groups = weights.value.numpy(), int(attrs.groups)
     depthwise = kernel.shape[1] == 1 and 1 < groups == kernel.shape[0]
@@ -60,7 +61,7 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         groups=groups,
         depthwise=depthwise,
         block=block,
-        primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv2d_{blocks.name(block)}",
+        primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d_{blocks.name(block, rank)}",
     )
     return Blocked(made, channels) if channels else made
 
@@ -157,8 +158,9 @@ def as_imported(call: relax.Call, kernel_layout: str) -> bool:
     """Say whether a convolution, of constant weights and with sums of float32, is as it was imported."""
     data, weights = call.args
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
+    plain = f"NC{kernel_layout[2:]}"
     precise = "float32" in (dtype_of(data), call.attrs.out_dtype) and dtype_of(data) in ("float32", "float16")
-    return isinstance(weights, GenericConst) and precise and layouts == ("NCHW", kernel_layout, "NCHW")
+    return isinstance(weights, GenericConst) and precise and layouts == (plain, kernel_layout, plain)
 
 
 def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
@@ -178,31 +180,36 @@ def _convolved(
     depthwise: bool,
     block: int,
 ) -> te.Tensor:
-    """Convolve a tensor, in blocks or not, with packed weights, into blocks or not.
+    """Convolve an image or a volume, in blocks or not, with packed weights, into blocks or not.
 
     Parameters
     ----------
-    data : (N, I/i, H, W, i) or (N, I, H, W)
+    data : (N, I/i, H, W, i) or (N, I, H, W), or with D before H
     weights : as :func:`packed` has them for it
     block : int
         Channels of a block of the result; 0 for NCHW.
     """
-    top, left, bottom, right = padding
+    rank = 2 + len(strides)
+    before, after = padding[: rank - 2], padding[rank - 2 :]
     padded = data
     if any(padding):
-        more = [0] * (len(data.shape) - 4)
-        padded = topi.nn.pad(data, [0, 0, top, left, *more], [0, 0, bottom, right, *more], name="data_pad")
-    batch, _, height, width = (int(n) for n in padded.shape[:4])
-    within = int(data.shape[4]) if len(data.shape) == 5 else 0
+        more = [0] * (len(data.shape) - rank)
+        padded = topi.nn.pad(data, [0, 0, *before, *more], [0, 0, *after, *more], name="data_pad")
+    batch, _, *space = (int(n) for n in padded.shape[:rank])
+    within = int(data.shape[rank]) if len(data.shape) > rank else 0
     # Of groups that blocks don't fit into, the weights are laid out one by one.
-    packs = len(weights.shape) == (6 if block else 5)
+    packs = len(weights.shape) == rank + (2 if block else 1)
     chunks = int(weights.shape[0])
-    kernel_h, kernel_w = (int(n) for n in (weights.shape[1:3] if depthwise else weights.shape[2:4]))
-    out_h = (height - (kernel_h - 1) * dilation[0] - 1) // strides[0] + 1
-    out_w = (width - (kernel_w - 1) * dilation[1] - 1) // strides[1] + 1
-    kh, kw = te.reduce_axis((0, kernel_h), "kh"), te.reduce_axis((0, kernel_w), "kw")
+    first = 1 if depthwise else 2
+    kernel = [int(n) for n in weights.shape[first : first + rank - 2]]
+    sizes = [
+        (size - (taps - 1) * apart - 1) // step + 1
+        for size, taps, apart, step in zip(space, kernel, dilation, strides, strict=True)
+    ]
+    names = ("kd", "kh", "kw")[-len(kernel) :]
+    reached = [te.reduce_axis((0, taps), name) for taps, name in zip(kernel, names, strict=True)]
     # A group may be a part of a block.
-    inner = int(weights.shape[4]) if packs else 1
+    inner = int(weights.shape[rank]) if packs else 1
     each = 1 if depthwise else int(weights.shape[1]) * inner
     ic = te.reduce_axis((0, each), "ic")
     of_group = chunks * max(block, 1) // groups
@@ -210,20 +217,24 @@ def _convolved(
     def wide(value: Any) -> Any:
         return value.astype("float32") if str(data.dtype) == "float16" else value
 
-    def at(channel: Any, oh: Any, ow: Any) -> tuple[Any, ...]:
-        y, x = oh * strides[0] + kh * dilation[0], ow * strides[1] + kw * dilation[1]
-        return (channel // within, y, x, channel % within) if within else (channel, y, x)
-
-    def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
+    def one(n: Any, oc: Any, *index: Any) -> Any:
+        place, ob = index[: rank - 2], index[rank - 2 :]
+        at = [
+            where * step + tap * apart
+            for where, tap, apart, step in zip(place, reached, dilation, strides, strict=True)
+        ]
         if depthwise:
-            y, x = at(0, oh, ow)[1:3]
-            return te.sum(wide(padded(n, oc, y, x, *ob)) * wide(weights(oc, kh, kw, *ob)), axis=[kh, kw])
+            return te.sum(wide(padded(n, oc, *at, *ob)) * wide(weights(oc, *reached, *ob)), axis=reached)
         group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
-        weight = weights(oc, ic // inner, kh, kw, ic % inner, *ob) if packs else weights(oc, ic, kh, kw, *ob)
-        return te.sum(wide(padded(n, *at(group * each + ic, oh, ow))) * wide(weight), axis=[ic, kh, kw])
+        channel = group * each + ic
+        read = padded(n, channel // within, *at, channel % within) if within else padded(n, channel, *at)
+        weight = (
+            weights(oc, ic // inner, *reached, ic % inner, *ob) if packs else weights(oc, ic, *reached, *ob)
+        )
+        return te.sum(wide(read) * wide(weight), axis=[ic, *reached])
 
-    shape = (batch, chunks, out_h, out_w, *([block] if block else []))
-    return te.compute(shape, one, name="depthwise_conv2d" if depthwise else "conv2d")
+    shape = (batch, chunks, *sizes, *([block] if block else []))
+    return te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
@@ -233,11 +244,13 @@ def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False)
     -------
     numpy.ndarray
         (O/o, I/i, h, w, i, o), where `i` channels of the input are a block, and `o` of the output; without
-        those axes, where there are no blocks; (O/o, h, w, o) for a depthwise convolution.
+        those axes, where there are no blocks; (O/o, h, w, o) for a depthwise convolution. With d before h
+        for volumes.
     """
-    out, each, height, width = kernel.shape
+    out, each, *taps = kernel.shape
     within = min(within, each)  # of a block of several groups, NHWC's among them, one reads its part
-    split = kernel.reshape(out // (block or 1), block or 1, each // (within or 1), within or 1, height, width)
-    laid = split.transpose(0, 2, 4, 5, 3, 1)
-    drop = [*((1, 4) if depthwise else () if within else (4,)), *(() if block else (5,))]
+    split = kernel.reshape(out // (block or 1), block or 1, each // (within or 1), within or 1, *taps)
+    laid = split.transpose(0, 2, *range(4, 4 + len(taps)), 3, 1)
+    last = 2 + len(taps)
+    drop = [*((1, last) if depthwise else () if within else (last,)), *(() if block else (last + 1,))]
     return np.ascontiguousarray(np.squeeze(laid, axis=tuple(drop)))

@@ -65,10 +65,9 @@ def _of_several(blocks: Blocks, call: relax.Call) -> Made:
 @operator_on_blocks("relax.broadcast_to")
 def _repeated(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     shape = shape_of(call)
-    if shape is None or len(shape) != 4 or shape[1] != data.sizes[1]:
+    if shape is None or len(shape) != len(data.shape) or shape[1] != data.channels.count:
         return None
-    batch, _, height, width = shape
-    laid = (batch, data.channels.size // data.block, height, width, data.block)
+    laid = (shape[0], data.channels.size // data.block, *shape[2:], data.block)
     return Blocked(relax.op.broadcast_to(data.tensor, laid), data.channels)
 
 
@@ -79,7 +78,7 @@ def _sloping(blocks: Blocks, call: relax.Call) -> Made:
     there = blocks.of(data)
     if there is None or shape is None or slopes is None:
         return None
-    dims = [1] * 4
+    dims = [1] * len(shape)
     dims[int(call.attrs.axis)] = slopes.size
     laid = _constant(slopes.reshape(dims), there.channels)
     emit = blocks.builder_.emit
@@ -108,7 +107,7 @@ def cleared(blocks: Blocks, data: Blocked, value: float = 0) -> Blocked:
     if data.channels.full:
         return data
     tensor = blocks.builder_.emit(data.tensor)
-    holds = np.zeros((1, data.channels.size, 1, 1), "bool")
+    holds = np.zeros((1, data.channels.size, *[1] * (len(data.shape) - 2)), "bool")
     holds[:, list(data.channels.places)] = True
     there = relax.const(in_blocks(holds, data.block), "bool")
     made = relax.op.where(there, tensor, relax.const(value, dtype_of(tensor)))
@@ -135,33 +134,33 @@ def _meeting(
         found = [of_groups(blocks, views[0], arg) for arg in arguments]
         data = views[0].data
         return None if None in found else View(Blocked(made_by(*found), data.channels), views[0].shape)
-    if shape is None or len(shape) != 4:
+    if shape is None:
         return None
     there = [found for found in map(blocks.of, arguments) if found is not None]
-    known = [found for found in there if found.sizes[1] == shape[1]]
+    known = [found for found in there if found.shape[1:2] == shape[1:2] and len(found.shape) == len(shape)]
     if not known:
         return None
     # The others are brought into its blocks: what is one number for each channel needs no transform for it.
     channels = max(known, key=lambda found: math.prod(found.sizes)).channels
-    sides = [_side(blocks, arg, channels, fill) for arg in arguments]
+    sides = [_side(blocks, arg, channels, len(shape), fill) for arg in arguments]
     return None if None in sides else Blocked(made_by(*sides), channels)
 
 
-def _side(blocks: Blocks, arg: relax.Expr, channels: Channels, fill: int) -> relax.Expr | None:
-    """Return an operand so that it meets one whose channels are in blocks."""
+def _side(blocks: Blocks, arg: relax.Expr, channels: Channels, rank: int, fill: int) -> relax.Expr | None:
+    """Return an operand so that it meets one of so many axes whose channels are in blocks."""
     shape = shape_of(arg)
     if shape is None:
         return None
     if len(shape) == 0:
         return blocks.visit_expr(arg)
-    dims = [*[1] * (4 - len(shape)), *shape]
+    dims = [*[1] * (rank - len(shape)), *shape]
     value = blocks.constant(arg)
     if value is not None:
         return _constant(value.reshape(dims), channels, fill)
     if dims[1] == 1:
         there = blocks.of(arg)
         return relax.op.reshape(blocks.visit_expr(arg), [*dims, 1]) if there is None else there.tensor
-    if len(shape) == 4:
+    if len(shape) == rank:
         return blocks.blocked(arg, channels)
     return blocks.reblocked(blocks.builder_.emit(relax.op.reshape(blocks.visit_expr(arg), dims)), channels)
 

@@ -17,8 +17,8 @@ __all__: list[str] = []
 
 @operator_on_blocks("relax.take")
 def _taken(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    axis = call.attrs.axis
-    if axis is None or int(axis) % 4 < 2 or int(call.args[1].ty.ndim) != 1:
+    axis, rank = call.attrs.axis, len(data.shape)
+    if axis is None or int(axis) % rank < 2 or int(call.args[1].ty.ndim) != 1:
         return None
     numbers = blocks.visit_expr(call.args[1])
-    return Blocked(relax.op.take(data.tensor, numbers, int(axis) % 4, str(call.attrs.mode)), data.channels)
+    return Blocked(relax.op.take(data.tensor, numbers, int(axis) % rank, str(call.attrs.mode)), data.channels)

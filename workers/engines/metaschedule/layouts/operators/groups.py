@@ -24,11 +24,11 @@ def _reshaped(blocks: Blocks, call: relax.Call) -> Made:
     there = view.data if view is not None else data
     if there is None or shape is None:
         return None
-    if shape == there.sizes and view is None:
+    if shape == there.shape and view is None:
         return there
     if not there.channels.plain:
         return laid_flat(blocks, there, shape)
-    if shape == there.sizes:
+    if shape == there.shape:
         return there
     if there.flat:
         return relax.op.reshape(there.tensor, shape)
@@ -50,7 +50,7 @@ def laid_flat(blocks: Blocks, data: Blocked, shape: tuple[int, ...]) -> relax.Ex
 
 def _grouped(data: Blocked, shape: tuple[int, ...]) -> View | None:
     batch, channels, _, _ = data.sizes
-    if len(shape) < 3 or shape[0] != batch or not shape[1] or channels % shape[1]:
+    if not data.is_image or len(shape) < 3 or shape[0] != batch or not shape[1] or channels % shape[1]:
         return None
     each = channels // shape[1]
     return View(data, shape) if each % data.block == 0 or data.block % each == 0 else None
@@ -126,7 +126,7 @@ def _channels_last(blocks: Blocks, call: relax.Call, view: View) -> Made:
 def _permuted(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     axes = [*map(int, call.attrs.axes)]
     batch, channels, height, width = data.sizes
-    if not data.channels.ordered:
+    if not data.is_image or not data.channels.ordered:
         return None
     if axes == [0, 2, 3, 1] and data.channels.plain and data.block == channels:
         return relax.op.reshape(data.tensor, [batch, height, width, channels])

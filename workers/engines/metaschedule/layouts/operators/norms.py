@@ -24,7 +24,7 @@ def _group_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     attrs, emit = call.attrs, blocks.builder_.emit
     groups, (batch, channels, height, width) = int(attrs.num_groups), data.sizes
     each = channels // groups
-    fits = data.channels.plain and (each % data.block == 0 or data.block % each == 0)
+    fits = data.is_image and data.channels.plain and (each % data.block == 0 or data.block % each == 0)
     over = [int(attrs.channel_axis), *map(int, attrs.axes)]
     if not fits or over != [1, 2, 3] or dtype_of(data.tensor) != "float32":
         return None
@@ -63,7 +63,7 @@ def _layer_norm(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     made = relax.op.nn.layer_norm(
         data.tensor,
         *sides,
-        axes=[1, 4],
+        axes=[1, len(data.shape)],
         epsilon=float(attrs.epsilon),
         center=bool(attrs.center),
         scale=bool(attrs.scale),
@@ -77,11 +77,11 @@ def _over_some(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
     sides = [blocks.constant(arg) for arg in call.args[1:]]
     if dtype != "float32" or any(side is None for side in sides):
         return None
-    count = relax.const(data.channels.count, dtype)
+    count, rank = relax.const(data.channels.count, dtype), len(data.shape)
 
     def mean(of: relax.Expr) -> relax.Expr:
         held = cleared(blocks, Blocked(of, data.channels)).tensor
-        return emit(relax.op.divide(emit(relax.op.sum(held, axis=[1, 4], keepdims=True)), count))
+        return emit(relax.op.divide(emit(relax.op.sum(held, axis=[1, rank], keepdims=True)), count))
 
     apart = emit(relax.op.subtract(data.tensor, mean(data.tensor)))
     variance = mean(emit(relax.op.multiply(apart, apart)))
@@ -91,6 +91,6 @@ def _over_some(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
         (attrs.scale, attrs.center), sides, (relax.op.multiply, relax.op.add), strict=True
     ):
         if wanted and side is not None:
-            laid = in_blocks(data.channels.spread(side.reshape(1, -1, 1, 1), 1), data.block)
+            laid = in_blocks(data.channels.spread(side.reshape(1, -1, *[1] * (rank - 2)), 1), data.block)
             made = emit(by(made, relax.const(laid, dtype)))
     return Blocked(made, data.channels)

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@operator_on_blocks("relax.nn.max_pool2d", "relax.nn.avg_pool2d")
+@operator_on_blocks(*(f"relax.nn.{kind}_pool{rank}d" for kind in ("max", "avg") for rank in (2, 3)))
 def _pooled(blocks: Blocks, call: relax.Call, data: Blocked) -> Made:
-    attrs, layout = call.attrs, f"NCHW{data.block}c"
-    if attrs.layout != "NCHW" or attrs.out_layout != "NCHW":
+    attrs, plain = call.attrs, "NCHW" if data.is_image else "NCDHW"
+    if attrs.layout != plain or attrs.out_layout != plain:
         return None
-    pool = relax.op.nn.max_pool2d if call.op.name.endswith("max_pool2d") else relax.op.nn.avg_pool2d
+    layout = f"{plain}{data.block}c"
+    pool = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
     made = pool(
         data.tensor,
         pool_size=attrs.pool_size,

@@ -95,7 +95,7 @@ def _copied(
     chosen : Channels or None
         For those of a part of the channels.
     """
-    taken = [parts.get(axis, range(size)) for axis, size in enumerate(data.sizes)]
+    taken = [parts.get(axis, range(size)) for axis, size in enumerate(data.shape)]
     held, channels = [data.channels.places[channel] for channel in taken[1]], chosen
     if 1 not in parts:
         sources, channels = [*range(data.channels.size)], data.channels
@@ -107,7 +107,7 @@ def _copied(
     else:
         sources = held
     table = table_for(sources)
-    places = [(taken[axis].start, taken[axis].step, len(taken[axis])) for axis in (0, 2, 3)]
+    places = [(part.start, part.step, len(part)) for axis, part in enumerate(taken) if axis != 1]
     block = channels.block if channels else 0
     made = blocks.builder_.call_te(
         lambda tensor, *more: _taken(tensor, places, sources, block, *more),
@@ -130,7 +130,7 @@ def _taken(
     Parameters
     ----------
     parts : of (start, step, size)
-        For N, H and W.
+        For all axes but the channels.
     sources : sequence of int
         For each place of the result that of the tensor, or NONE.
     block : int
@@ -138,14 +138,14 @@ def _taken(
     table : te.Tensor
         What ``table_for`` has for the sources, if it has anything.
     """
-    within = int(data.shape[4])
-    batch, height, width = (size for _, _, size in parts)
+    within = int(data.shape[-1])
+    batch, *space = (size for _, _, size in parts)
 
-    def at(n: Any, chunk: Any, h: Any, w: Any, *inner: Any) -> Any:
-        n, h, w = (start + step * i for (start, step, _), i in zip(parts, (n, h, w), strict=True))
-        place = chunk * block + inner[0] if inner else chunk
-        zero = tirx.const(0, data.dtype)
-        return read_at(sources, place, lambda c: data[n, c // within, h, w, c % within], zero, *table)
+    def at(n: Any, chunk: Any, *index: Any) -> Any:
+        *index, inner = index if block else (*index, 0)
+        n, *place = (start + step * i for (start, step, _), i in zip(parts, (n, *index), strict=True))
+        channel, zero = chunk * block + inner if block else chunk, tirx.const(0, data.dtype)
+        return read_at(sources, channel, lambda c: data(n, c // within, *place, c % within), zero, *table)
 
-    shape = (batch, len(sources) // (block or 1), height, width, *([block] if block else []))
+    shape = (batch, len(sources) // (block or 1), *space, *([block] if block else []))
     return te.compute(shape, at, name="taken")
