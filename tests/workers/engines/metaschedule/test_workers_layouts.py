@@ -134,7 +134,7 @@ def test_layouts_are_part_of_the_workloads_and_auto_takes_blocks(
 @pytest.mark.parametrize(
     ("mcpu", "block", "blocks"),
     [
-        # Six and ten channels are most of a vector of 8, or of two; of one of 16 they are little more than half.
+        # Six channels are most of a vector of 8, and ten are most of two; of one of 16 they aren't.
         ("skylake-avx512", "nchw16c", {"nchw16c", "nchw10c", "nchw8c", "nchw6c", "nchw"}),
         ("haswell", "nchw8c", {"nchw8c", "nchw"}),
         ("nehalem", "nchw4c", {"nchw4c", "nchw"}),

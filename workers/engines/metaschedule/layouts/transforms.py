@@ -99,8 +99,8 @@ def reblocked(data: te.Tensor, rank: int, sources: Sequence[int], block: int, *t
     batch, _, *space = (int(n) for n in data.shape[:rank])
     had = int(data.shape[rank]) if len(data.shape) > rank else 0
 
-    def at(n: Any, chunk: Any, *place: Any) -> Any:
-        *place, inner = place
+    def at(n: Any, chunk: Any, *index: Any) -> Any:
+        *place, inner = index
 
         def read(channel: Any) -> Any:
             return data(n, channel // had, *place, channel % had) if had else data(n, channel, *place)

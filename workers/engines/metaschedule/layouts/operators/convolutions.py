@@ -102,7 +102,7 @@ def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int
     if of_group is None:
         return None
     there = blocks.of(data)
-    apart = there and there.channels.of_groups(groups)
+    apart = None if there is None else there.channels.of_groups(groups)
     if there is not None and apart is not None:
         kernel, within, source = apart.spread(kernel, 1), apart.block, there.tensor
     elif there is not None and there.channels.ordered:

@@ -142,8 +142,8 @@ def _taken(
     batch, *space = (size for _, _, size in parts)
 
     def at(n: Any, chunk: Any, *index: Any) -> Any:
-        *index, inner = index if block else (*index, 0)
-        n, *place = (start + step * i for (start, step, _), i in zip(parts, (n, *index), strict=True))
+        *within_part, inner = index if block else (*index, 0)
+        n, *place = (start + step * i for (start, step, _), i in zip(parts, (n, *within_part), strict=True))
         channel, zero = chunk * block + inner if block else chunk, tirx.const(0, data.dtype)
         return read_at(sources, channel, lambda c: data(n, c // within, *place, c % within), zero, *table)
 
