@@ -135,6 +135,7 @@ def put_together(g: Graph) -> Outputs:
         g.conv(last, 24, 116): 4,
         g.node("Relu", last): 4,
         g.conv(mixed, 8, 75): 4,
+        g.conv(g.node("Concat", few, data, few, axis=1), 8, 78): 4,
         g.conv(three[1], 8, 60): 4,
         g.node("Sigmoid", three[2]): 4,
         g.node("Add", scattered, mixed): 4,

@@ -55,14 +55,19 @@ def whole(data: Blocked) -> Joined:
 
 def beside(found: Iterable[Joined]) -> Joined:
     """Return the channels of several, one after the other."""
-    parts: dict[relax.Expr, Blocked] = {}
-    places: list[tuple[int, int]] = []
-    for one in found:
-        for part in one.parts:
-            parts.setdefault(part.tensor, part)
-        at = {tensor: number for number, tensor in enumerate(parts)}
-        places += [(at[one.parts[part].tensor], place) for part, place in one.places]
-    return Joined(tuple(parts.values()), tuple(places))
+    joined = list(found)
+    parts = list({part.tensor: part for one in joined for part in one.parts}.values())
+    at = {part.tensor: number for number, part in enumerate(parts)}
+    places = [(at[one.parts[part].tensor], place) for one in joined for part, place in one.places]
+    if len({*places}) == len(places):
+        return Joined(tuple(parts), tuple(places))
+    # What is there twice is copied twice.
+    parts = [part for one in joined for part in one.parts]
+    places, start = [], 0
+    for one in joined:
+        places += [(start + part, place) for part, place in one.places]
+        start += len(one.parts)
+    return Joined(tuple(parts), tuple(places))
 
 
 def in_whole_blocks(blocks: Blocks, joined: Joined, wanted: Channels | None) -> tuple[Blocked, bool]:
