@@ -19,7 +19,7 @@ from workers.engines.metaschedule.layouts.apart import laid_apart
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.places import table_for
 from workers.engines.metaschedule.layouts.tensors import op_name
-from workers.engines.metaschedule.layouts.widths import Widths
+from workers.engines.metaschedule.layouts.widths import Widths, share_of_rate
 from workers.engines.metaschedule.targets import parse_target
 from workers.messages import PreparedModel, RecordChoice
 from workers.models import compare, random_inputs, run_reference
@@ -240,6 +240,11 @@ def test_a_block_is_a_vector_where_that_is_less_arithmetic_in_the_end(
 @pytest.mark.parametrize("channels", [1, 2, 3, 9])
 def test_channels_that_would_leave_most_of_a_vector_empty_stay_in_rows(channels: int) -> None:
     assert Widths(8).choose(channels) is None
+
+
+def test_half_vectors_are_half_as_fast_and_odd_ones_no_faster_than_rows() -> None:
+    assert (share_of_rate(8, 8), share_of_rate(4, 8), share_of_rate(8, 16)) == (1, 0.5, 0.5)
+    assert share_of_rate(6, 8) == share_of_rate(4, 16) == share_of_rate(0, 8) == pytest.approx(0.47)
 
 
 def test_each_place_is_read_from_where_its_channel_lies() -> None:
