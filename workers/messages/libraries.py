@@ -46,6 +46,8 @@ class CompiledModel:
         Hashes of the workloads for which a record was applied.
     untuned : tuple of str
         Hashes of those for which none was found.
+    lent : tuple of str
+        Those of the untuned ones that have a schedule all the same, which nobody has measured for them.
     """
 
     library: bytes
@@ -53,6 +55,7 @@ class CompiledModel:
     tuned: tuple[str, ...]
     untuned: tuple[str, ...]
     params_file: str = ""
+    lent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
+from workers.engines.metaschedule.starter import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version
@@ -120,12 +121,15 @@ def compile_model(
     """Compile a model with the records given; see :meth:`workers.enginekit.roles.Model.compile`."""
     linker, linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
+    stage("scheduling what has no record")
+    lent = _begun(module, target, records)
     stage("applying the records")
-    database = RecordDatabase(lambda key, _: [records[key]] if key in records else [], target, "")
+    known = lent | records
+    database = RecordDatabase(lambda key, _: [known[key]] if key in known else [], target, "")
     with target, database:
         module = relax.transform.MetaScheduleApplyDatabase()(module)
-    tuned = tuple(sorted(key for key, found in database.asked.items() if found))
-    untuned = tuple(sorted(key for key, found in database.asked.items() if not found))
+    tuned = tuple(sorted(key for key in database.asked if key in records))
+    untuned = tuple(sorted(key for key in database.asked if key not in records))
     stage("compiling the model")
     module = _packed(module, target)
     params = None
@@ -134,7 +138,24 @@ def compile_model(
     with linking(linker):
         library = built_library(module, target, _lowering(target), **linked)
     archive, file = (None, "") if params is None else archived(params, model)
-    return CompiledModel(library, archive, tuned, untuned, file)
+    return CompiledModel(library, archive, tuned, untuned, file, tuple(sorted(lent)))
+
+
+def _begun(module: IRModule, target: Target, records: Mapping[str, Record]) -> dict[str, Record]:
+    """Return schedules for a model's kernels without a record, by the hash of their workload."""
+    if target.kind.name != "llvm":
+        return {}  # a GPU's kernels without a record get DLight's schedules
+    found: dict[str, Record] = {}
+    for name, func in _kernels(module):
+        canonical = canonical_module(func)
+        key = workload_hash(canonical)
+        if key in records or key in found:
+            continue
+        flops = float(tvm.s_tir.analysis.estimate_tir_flops(canonical))
+        begun = begun_record(canonical, _kind(name), flops, target)
+        if begun is not None:
+            found[key] = begun
+    return found
 
 
 def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:

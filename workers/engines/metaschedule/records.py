@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tvm.ir import IRModule
@@ -19,7 +20,7 @@ from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
 
-__all__ = ["adapted", "candidate_of", "replayed", "scheduled", "translated"]
+__all__ = ["adapted", "candidate_of", "fitted_tiles", "replayed", "scheduled", "translated"]
 
 
 def candidate_of(trace: Trace) -> Candidate:
@@ -67,7 +68,7 @@ def adapted(trace: Trace, module: IRModule) -> Schedule:
         if instruction.kind.name != "SamplePerfectTile":
             return decision
         extent = int(schedule.get(inputs[0]).extent)
-        return _tiles(extent, [int(factor) for factor in decision], int(attrs[1]))
+        return fitted_tiles(extent, [int(factor) for factor in decision], int(attrs[1]))
 
     trace.apply_to_schedule(schedule, True, decide)
     if _guarded(schedule.mod["main"].body):
@@ -85,7 +86,7 @@ def _guarded(statement: Any) -> bool:
     return any(_guarded(part) for part in parts if part is not None)
 
 
-def _tiles(extent: int, factors: list[int], innermost: int) -> list[int]:
+def fitted_tiles(extent: int, factors: Sequence[int], innermost: int = 64) -> list[int]:
     """Split a loop into as many as `factors`, the inner ones as large as those where they divide it."""
     left, tiles = extent, []
     for place, factor in enumerate(reversed(factors[1:])):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import math
 import random
 from typing import Any
@@ -15,6 +16,7 @@ from tvm.s_tir.meta_schedule.cost_model.xgb_model import FeatureGroup, XGBModel
 from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
 from tvm.target import Target
 
+from workers.engines.metaschedule import starter
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
@@ -80,13 +82,14 @@ class MetaScheduleSearch:
         if cost_model is not None:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
-        if self._evolution is None and 2 * len(self._adapted) >= count:
-            # To start with, what others found good is good enough, and an evolution takes a second or two.
-            return self._given_out(self._taken(count))
         if self._spaces is None:
             self._spaces = cpu_spaces(
                 self._context.generate_design_space(), self._module, self._workload.flops, self._target
             )
+            self._begin(self._spaces, count)
+        if self._evolution is None and 2 * len(self._adapted) >= count:
+            # To start with, what others found good is good enough, and an evolution takes a second or two.
+            return self._given_out(self._taken(count))
         if not any(space.trace.decisions for space in self._spaces):
             # Each space has one schedule, and the cost model has nothing to choose.
             self._adapted += self._one_of_each(self._spaces)
@@ -108,6 +111,22 @@ class MetaScheduleSearch:
         fresh += self._spare
         fresh, self._spare = fresh[:count], fresh[count:]
         return self._given_out(fresh)
+
+    def _begin(self, spaces: list[Schedule], count: int) -> None:
+        """Put what a library without any record has first, and in turns with what others lend."""
+        if self._target.kind.name != "llvm" or not any(space.trace.decisions for space in spaces):
+            return
+        begun: list[tuple[Candidate, ms.MeasureCandidate]] = []
+        for schedule in starter.begun(
+            spaces, self._module, self._workload.name, self._workload.flops, self._target
+        ):
+            finished = self._finished(schedule)
+            if finished is not None:
+                begun.append(finished)
+            if len(begun) == count:
+                break
+        pairs = itertools.zip_longest(begun, self._adapted)
+        self._adapted = [one for pair in pairs for one in pair if one is not None]
 
     def _taken(self, count: int) -> list[tuple[Candidate, ms.MeasureCandidate]]:
         """Take up to `count` of the schedules that no evolution has made."""

@@ -1,0 +1,166 @@
+"""The schedule that a kernel begins with, before any candidate of it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tvm.ir import IRModule
+from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+from tvm.target import Target
+
+from workers.engines.metaschedule.protected import protected
+from workers.engines.metaschedule.records import candidate_of, fitted_tiles
+from workers.engines.metaschedule.spaces import cpu_spaces
+from workers.engines.metaschedule.starter.pack import Entry, entries_of
+from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
+from workers.engines.metaschedule.targets import vector_bits
+from workers.messages import Record
+
+__all__ = ["begun", "begun_record"]
+
+# Of the nearest so many are tried, where those before them can't be fitted.
+_TRIED = 6
+# A loop that is sixteen times as long is another loop, and two thousand times is no worse.
+_FARTHEST = 4.0
+# What counts how much against an entry: the sizes of its loops, how much its tiles must shrink to fit them,
+# what others of its kind reach beyond it, vectors of another width. All are logarithms to base 2.
+_SIZES, _SHRUNK, _SLOWER, _WIDTH = 0.5, 1.0, 1.0, 1.0
+# The rule, where the pack has nothing: so many vectors are summed up at once, in so many registers, over so
+# much of the first reduced loop; and a kernel of so few operations is left to one core.
+_VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
+
+_Decide = Callable[[Any, Any, Any, Any], Any]
+
+
+def begun_record(module: IRModule, called: str, flops: float, target: Target) -> Record | None:
+    """Return a schedule for a kernel of which there is no record; None where it can't be scheduled.
+
+    Parameters
+    ----------
+    module : IRModule
+        In its canonical form.
+    called : str
+        What its workload is called.
+
+    Returns
+    -------
+    Record or None
+        Its time is that of nothing: none was taken.
+    """
+    module = protected(module)
+    context = ms.TuneContext(
+        mod=module, target=target, space_generator="post-order-apply", rand_state=1, num_threads=1
+    )
+    spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
+    for schedule in begun(spaces, module, called, flops, target):
+        if all(post.apply(schedule) for post in context.space_generator.postprocs):
+            return Record(candidate_of(schedule.trace), (math.inf,))
+    return None
+
+
+def begun(
+    spaces: Sequence[Schedule], module: IRModule, called: str, flops: float, target: Target
+) -> Iterator[Schedule]:
+    """Yield schedules of a kernel's design spaces, those first that are most likely to be good.
+
+    What TVM appends to a trace at its end (vectorizing, unrolling, threads) is left to its postprocessors.
+    """
+    known = [(space, sketch_of(candidate_of(space.trace).trace, called)) for space in spaces]
+    yield from _lent(known, module, target)
+    yield from _ruled(known, module, flops)
+
+
+def _lent(
+    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target
+) -> Iterator[Schedule]:
+    bits = vector_bits(target)
+    ranked: list[tuple[float, Entry, Schedule, Sketch]] = []
+    for space, sketch in known:
+        near = [entry for entry in entries_of(sketch.does) if _alike(entry.sketch, sketch)]
+        best = max((entry.rate for entry in near), default=0.0)
+        ranked += [(_distance(entry, sketch, best, bits), entry, space, sketch) for entry in near]
+    for _, entry, space, sketch in sorted(ranked, key=lambda one: one[0])[:_TRIED]:
+        decide = _Decisions(
+            [fitted_tiles(extent, factors) for extent, factors in zip(sketch.loops, entry.sketch.tiles)],
+            entry.sketch.choices,
+            entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else sketch.places,
+        )
+        schedule = _applied(space, module, decide)
+        if schedule is not None:
+            yield schedule
+
+
+def _alike(one: Sketch, other: Sketch) -> bool:
+    return one.structure == other.structure and len(one.tiles) == len(other.tiles)
+
+
+def _distance(entry: Entry, sketch: Sketch, best: float, bits: int) -> float:
+    sizes = shrunk = 0.0
+    for extent, known, factors in zip(sketch.loops, entry.sketch.loops, entry.sketch.tiles):
+        sizes += min(abs(math.log2(extent / known)), _FARTHEST)
+        fitted = fitted_tiles(extent, factors)
+        shrunk += sum(math.log2(old / new) for old, new in zip(factors[1:], fitted[1:]) if new < old)
+    slower = math.log2(best / entry.rate) if entry.rate else 0.0
+    width = 0.0 if entry.vector_bits == bits else _WIDTH
+    return _SIZES * sizes + _SHRUNK * shrunk + _SLOWER * slower + width
+
+
+def _ruled(
+    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float
+) -> Iterator[Schedule]:
+    """Yield schedules by a rule: whole vectors, as many sums at once as there are registers, all cores."""
+    alone = flops < _ALONE
+
+    def last_resort(pair: tuple[Schedule, Sketch]) -> tuple[bool, bool, bool]:
+        structure = pair[1].structure
+        return "RFactor" in structure, ("alone" in structure) != alone, "joined" not in structure
+
+    for space, sketch in sorted(known, key=last_resort):
+        decide = _Decisions(_ruled_tiles(sketch), tuple(1 for _ in sketch.choices), sketch.places)
+        schedule = _applied(space, module, decide)
+        if schedule is not None:
+            yield schedule
+
+
+def _ruled_tiles(sketch: Sketch) -> list[list[int]]:
+    tiles: list[list[int]] = []
+    vectors = _VECTORS
+    for extent, factors in reversed(list(zip(sketch.loops, sketch.tiles))):
+        if len(factors) > 2:  # a spatial loop
+            inner = fitted_tiles(extent, (1, vectors))[1]
+            vectors //= inner
+        else:
+            inner = fitted_tiles(extent, (1, _SUMMED))[1]
+        tiles.append([extent // inner, *[1] * (len(factors) - 2), inner])
+    return tiles[::-1]
+
+
+class _Decisions:
+    """Answers the instructions of a trace that ask for a decision, in their order."""
+
+    def __init__(
+        self, tiles: Sequence[Sequence[int]], choices: Sequence[int], places: Sequence[int]
+    ) -> None:
+        self._left = {
+            "SamplePerfectTile": list(tiles),
+            "SampleCategorical": list(choices),
+            "SampleComputeLocation": list(places),
+        }
+
+    def __call__(self, instruction: Any, inputs: Any, attrs: Any, decision: Any) -> Any:
+        del inputs, attrs
+        left = self._left.get(instruction.kind.name)
+        return left.pop(0) if left else decision
+
+
+def _applied(space: Schedule, module: IRModule, decide: _Decide) -> Schedule | None:
+    schedule = Schedule(protected(module), debug_mask="none")
+    try:
+        space.trace.apply_to_schedule(schedule, True, decide)
+    except Exception:  # what can't be computed where it is elsewhere, whatever a primitive says to that
+        return None
+    schedule.enter_postproc()
+    return schedule
