@@ -180,7 +180,7 @@ def fetch(name: str, folder: str | os.PathLike[str] | None = None) -> Path:
 
 
 def located(name: str) -> tuple[str, dict[str, tuple[int, ...]]]:
-    """Return the path of a model's file and the shapes that it leaves open, of the zoo or of a file itself."""
+    """Return the path of a model's file, of the zoo or given itself, and the shapes that it leaves open."""
     known = ZOO.get(name)
     return (str(fetch(name)), known.shapes) if known else (name, {})
 

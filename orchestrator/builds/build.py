@@ -143,6 +143,7 @@ def build_model(
         )
     if not (unchecked or device.unfit or board):
         require_agreement(tools, model.prepared, device.target, compiled, threads=device.cores, say=say)
+    coverage = coverage.as_compiled(compiled)
     label = Label(
         model=model.prepared.name,
         model_sha256=model.prepared.sha256,
@@ -154,6 +155,7 @@ def build_model(
         params_beside=weights is not None,
         tasks_total=len(coverage.tasks),
         tasks_tuned=coverage.tuned,
+        tasks_lent=coverage.lent,
         plan=choice.plan.name,
         records_key=coverage.key,
         versions=tools.versions(),

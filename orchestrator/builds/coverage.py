@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.lookup import StoredModel
 from orchestrator.storage import ModelTaskRow, Storage, TrialRow, records_key
-from workers.messages import Candidate, Record
+from workers.messages import Candidate, CompiledModel, Record
 
 __all__ = ["Coverage", "SetAside", "TaskCoverage", "Unusable", "coverage_of"]
 
@@ -56,6 +56,9 @@ class TaskCoverage:
         there. Empty otherwise.
     set_aside : tuple of SetAside
         Faster records that were left out, for they can't be used.
+    lent : bool
+        It has no record, and the library has a schedule for it all the same, one that was good for another
+        kernel or is a rule's.
     """
 
     name: str
@@ -69,6 +72,7 @@ class TaskCoverage:
     recorded_at: datetime | None
     borrowed_from: str = ""
     set_aside: tuple[SetAside, ...] = ()
+    lent: bool = False
 
     @property
     def expected_s(self) -> float | None:
@@ -106,9 +110,20 @@ class Coverage:
         return tuple(task for task in self.tasks if task.best_s is None)
 
     @property
+    def lent(self) -> int:
+        """Tasks without a record that have a schedule all the same."""
+        return sum(task.lent for task in self.tasks)
+
+    @property
     def expected_s(self) -> float:
         """Seconds of the tuned tasks in one inference."""
         return sum(task.expected_s or 0.0 for task in self.tasks)
+
+    def as_compiled(self, compiled: CompiledModel) -> Coverage:
+        """Return the same with what the engine lent to tasks without a record."""
+        lent = set(compiled.lent)
+        tasks = tuple(replace(task, lent=task.workload_hash in lent) for task in self.tasks)
+        return replace(self, tasks=tasks)
 
 
 def coverage_of(

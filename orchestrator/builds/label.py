@@ -62,7 +62,8 @@ class Label:
         In the order of the model, under its names.
     params_beside : bool
         The weights are in a file of their own.
-    tasks_total, tasks_tuned : int
+    tasks_total, tasks_tuned, tasks_lent : int
+        All of them, those with a record, and those without one that have a schedule all the same.
     plan : str
         Which records were applied.
     records_key : str
@@ -87,6 +88,7 @@ class Label:
     records_key: str
     versions: dict[str, str]
     rest: RestLabel | None = None
+    tasks_lent: int = 0
 
     @property
     def all_inputs(self) -> tuple[TensorSpec, ...]:

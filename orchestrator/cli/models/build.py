@@ -80,8 +80,9 @@ def build(
     """Build a library from the best that is stored.
 
     It runs with the TVM runtime and numpy alone. Before it is written its outputs are compared with
-    onnxruntime's. Tasks without a record are compiled untuned; the table
-    says which, how old each record is, and what its task takes of one run.
+    onnxruntime's. Tasks without a record have a schedule that was good for
+    another kernel, where there is one; the table says which, how old each
+    record is, and what its task takes of one run.
     """
     from orchestrator.builds import build_model
 
@@ -135,7 +136,9 @@ def build(
     if report.params is not None:
         session.write(Text(f"wrote {short_path(str(report.params))}"))
     if report.coverage.missing:
-        few = f"{len(report.coverage.missing)} of {len(report.coverage.tasks)} tasks are untuned and slow"
+        missing, lent = len(report.coverage.missing), report.coverage.lent
+        few = f"{missing} of {len(report.coverage.tasks)} tasks are untuned"
+        few += f"; schedules of others are lent to {lent}" if lent else " and slow"
         how = tune_command(session, model, input_shape, target, engine, device)
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
@@ -182,7 +185,9 @@ def _table(coverage: Coverage) -> Table:
             latency(task.best_s),
             latency(task.expected_s),
             *([amount(len(task.set_aside)) if task.set_aside else ""] if aside else []),
-            Text("untuned", style="yellow") if task.best_s is None else age(task.recorded_at, now),
+            Text("lent" if task.lent else "untuned", style="yellow")
+            if task.best_s is None
+            else age(task.recorded_at, now),
             *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
         )
     return grid.table()

@@ -64,6 +64,7 @@ def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
             "trial_id": task.trial_id,
             "recorded_at": instant(task.recorded_at),
             "borrowed_from": task.borrowed_from or None,
+            "lent": task.lent,
             "set_aside": [
                 {
                     "trial_id": aside.trial_id,

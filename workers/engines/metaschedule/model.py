@@ -119,12 +119,31 @@ def compile_model(
     model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
 ) -> CompiledModel:
     """Compile a model with the records given; see :meth:`workers.enginekit.roles.Model.compile`."""
-    linker, linked = _linked_for(target)  # without a linker nothing is worth compiling
+    linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
     stage("scheduling what has no record")
     lent = _begun(module, target, records)
+    try:
+        return _compiled(model, module, target, records, lent, linked, params_beside)
+    except Exception:  # of whatever it is that LLVM or a pass makes of a schedule
+        if not lent:
+            raise
+        # Nobody has built what is lent, and a library without it is slow, but it is one.
+        return _compiled(model, module, target, records, {}, linked, params_beside)
+
+
+def _compiled(
+    model: PreparedModel,
+    module: IRModule,
+    target: Target,
+    records: Mapping[str, Record],
+    lent: dict[str, Record],
+    linked: tuple[str, dict[str, Any]],
+    params_beside: bool,
+) -> CompiledModel:
+    linker, options = linked
     stage("applying the records")
-    known = lent | records
+    known = {**lent, **records}
     database = RecordDatabase(lambda key, _: [known[key]] if key in known else [], target, "")
     with target, database:
         module = relax.transform.MetaScheduleApplyDatabase()(module)
@@ -136,7 +155,7 @@ def compile_model(
     if params_beside:
         module, params = _with_weights_as_arguments(module)
     with linking(linker):
-        library = built_library(module, target, _lowering(target), **linked)
+        library = built_library(module, target, _lowering(target), **options)
     archive, file = (None, "") if params is None else archived(params, model)
     return CompiledModel(library, archive, tuned, untuned, file, tuple(sorted(lent)))
 

@@ -11,6 +11,7 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
+from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of, fitted_tiles
 from workers.engines.metaschedule.spaces import cpu_spaces
@@ -50,6 +51,7 @@ def begun_record(module: IRModule, called: str, flops: float, target: Target) ->
     Record or None
         Its time is that of nothing: none was taken.
     """
+    register_intrinsics(target)
     module = protected(module)
     context = ms.TuneContext(
         mod=module, target=target, space_generator="post-order-apply", rand_state=1, num_threads=1
@@ -73,9 +75,7 @@ def begun(
     yield from _ruled(known, module, flops)
 
 
-def _lent(
-    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target
-) -> Iterator[Schedule]:
+def _lent(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target) -> Iterator[Schedule]:
     bits = vector_bits(target)
     ranked: list[tuple[float, Entry, Schedule, Sketch]] = []
     for space, sketch in known:
@@ -84,7 +84,10 @@ def _lent(
         ranked += [(_distance(entry, sketch, best, bits), entry, space, sketch) for entry in near]
     for _, entry, space, sketch in sorted(ranked, key=lambda one: one[0])[:_TRIED]:
         decide = _Decisions(
-            [fitted_tiles(extent, factors) for extent, factors in zip(sketch.loops, entry.sketch.tiles)],
+            [
+                fitted_tiles(extent, factors)
+                for extent, factors in zip(sketch.loops, entry.sketch.tiles, strict=True)
+            ],
             entry.sketch.choices,
             entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else sketch.places,
         )
@@ -99,18 +102,18 @@ def _alike(one: Sketch, other: Sketch) -> bool:
 
 def _distance(entry: Entry, sketch: Sketch, best: float, bits: int) -> float:
     sizes = shrunk = 0.0
-    for extent, known, factors in zip(sketch.loops, entry.sketch.loops, entry.sketch.tiles):
+    for extent, known, factors in zip(sketch.loops, entry.sketch.loops, entry.sketch.tiles, strict=True):
         sizes += min(abs(math.log2(extent / known)), _FARTHEST)
         fitted = fitted_tiles(extent, factors)
-        shrunk += sum(math.log2(old / new) for old, new in zip(factors[1:], fitted[1:]) if new < old)
+        shrunk += sum(
+            math.log2(old / new) for old, new in zip(factors[1:], fitted[1:], strict=True) if new < old
+        )
     slower = math.log2(best / entry.rate) if entry.rate else 0.0
     width = 0.0 if entry.vector_bits == bits else _WIDTH
     return _SIZES * sizes + _SHRUNK * shrunk + _SLOWER * slower + width
 
 
-def _ruled(
-    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float
-) -> Iterator[Schedule]:
+def _ruled(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float) -> Iterator[Schedule]:
     """Yield schedules by a rule: whole vectors, as many sums at once as there are registers, all cores."""
     alone = flops < _ALONE
 
@@ -128,7 +131,7 @@ def _ruled(
 def _ruled_tiles(sketch: Sketch) -> list[list[int]]:
     tiles: list[list[int]] = []
     vectors = _VECTORS
-    for extent, factors in reversed(list(zip(sketch.loops, sketch.tiles))):
+    for extent, factors in reversed(list(zip(sketch.loops, sketch.tiles, strict=True))):
         if len(factors) > 2:  # a spatial loop
             inner = fitted_tiles(extent, (1, vectors))[1]
             vectors //= inner
@@ -141,10 +144,8 @@ def _ruled_tiles(sketch: Sketch) -> list[list[int]]:
 class _Decisions:
     """Answers the instructions of a trace that ask for a decision, in their order."""
 
-    def __init__(
-        self, tiles: Sequence[Sequence[int]], choices: Sequence[int], places: Sequence[int]
-    ) -> None:
-        self._left = {
+    def __init__(self, tiles: Sequence[Sequence[int]], choices: Sequence[int], places: Sequence[int]) -> None:
+        self._left: dict[str, list[Any]] = {
             "SamplePerfectTile": list(tiles),
             "SampleCategorical": list(choices),
             "SampleComputeLocation": list(places),
