@@ -35,7 +35,7 @@ from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
-from workers.engines.metaschedule.starter import begun_record
+from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.toolchain import engine_version

@@ -16,11 +16,11 @@ from tvm.s_tir.meta_schedule.cost_model.xgb_model import FeatureGroup, XGBModel
 from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
 from tvm.target import Target
 
-from workers.engines.metaschedule import starter
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
 from workers.engines.metaschedule.spaces import cpu_spaces
+from workers.engines.metaschedule.starter.begin import begun
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.traits import TRAITS
 from workers.engines.metaschedule.workload import load_module
@@ -87,12 +87,11 @@ class MetaScheduleSearch:
                 self._context.generate_design_space(), self._module, self._workload.flops, self._target
             )
             self._begin(self._spaces, count)
-        if self._evolution is None and 2 * len(self._adapted) >= count:
-            # To start with, what others found good is good enough, and an evolution takes a second or two.
-            return self._given_out(self._taken(count))
         if not any(space.trace.decisions for space in self._spaces):
             # Each space has one schedule, and the cost model has nothing to choose.
-            self._adapted += self._one_of_each(self._spaces)
+            return self._given_out(self._taken(count))
+        if self._evolution is None and 2 * len(self._adapted) >= count:
+            # To start with, what others found good is good enough, and an evolution takes a second or two.
             return self._given_out(self._taken(count))
         if count > self._round:
             # Only for more: an evolution knows what it proposed, and a new one proposes it again.
@@ -114,18 +113,13 @@ class MetaScheduleSearch:
 
     def _begin(self, spaces: list[Schedule], count: int) -> None:
         """Put what a library without any record has first, and in turns with what others lend."""
-        if self._target.kind.name != "llvm" or not any(space.trace.decisions for space in spaces):
-            return
-        begun: list[tuple[Candidate, ms.MeasureCandidate]] = []
-        for schedule in starter.begun(
-            spaces, self._module, self._workload.name, self._workload.flops, self._target
-        ):
-            finished = self._finished(schedule)
-            if finished is not None:
-                begun.append(finished)
-            if len(begun) == count:
-                break
-        pairs = itertools.zip_longest(begun, self._adapted)
+        open_ended = any(space.trace.decisions for space in spaces)
+        if open_ended and self._target.kind.name != "llvm":
+            return  # the rule is for CPUs
+        name, flops = self._workload.name, self._workload.flops
+        finished = map(self._finished, begun(spaces, self._module, name, flops, self._target))
+        first = itertools.islice((one for one in finished if one is not None), count if open_ended else None)
+        pairs = itertools.zip_longest(first, self._adapted)
         self._adapted = [one for pair in pairs for one in pair if one is not None]
 
     def _taken(self, count: int) -> list[tuple[Candidate, ms.MeasureCandidate]]:
@@ -136,17 +130,6 @@ class MetaScheduleSearch:
     def _given_out(self, fresh: list[tuple[Candidate, ms.MeasureCandidate]]) -> tuple[Candidate, ...]:
         self._pending.update((candidate.hash, measured) for candidate, measured in fresh)
         return tuple(candidate for candidate, _ in fresh)
-
-    def _one_of_each(self, spaces: list[Schedule]) -> list[tuple[Candidate, ms.MeasureCandidate]]:
-        """Return the schedule of each space, where nothing is to be decided, if it wasn't tried."""
-        found = []
-        for space in spaces:
-            schedule = Schedule(self._module, debug_mask="none")
-            # As an evolution does it, so that what it has proposed in another campaign is known again.
-            space.trace.simplified(remove_postproc=True).apply_to_schedule(schedule, remove_postproc=True)
-            schedule.enter_postproc()
-            found.append(self._finished(schedule))
-        return [finished for finished in found if finished is not None]
 
     def _finished(self, schedule: Schedule) -> tuple[Candidate, ms.MeasureCandidate] | None:
         """Have a schedule finished; None where it breaks the target's limits or was tried."""

@@ -32,6 +32,8 @@ _SIZES, _SHRUNK, _SLOWER, _WIDTH = 0.5, 1.0, 1.0, 1.0
 # The rule, where the pack has nothing: so many vectors are summed up at once, in so many registers, over so
 # much of the first reduced loop; and a kernel of so few operations is left to one core.
 _VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
+# What TVM has for "at no loop of another block".
+_BY_ITSELF = -1
 
 _Decide = Callable[[Any, Any, Any, Any], Any]
 
@@ -76,6 +78,8 @@ def begun(
 
 
 def _lent(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target) -> Iterator[Schedule]:
+    if target.kind.name != "llvm":
+        return
     bits = vector_bits(target)
     ranked: list[tuple[float, Entry, Schedule, Sketch]] = []
     for space, sketch in known:
@@ -89,11 +93,16 @@ def _lent(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Ta
                 for extent, factors in zip(sketch.loops, entry.sketch.tiles, strict=True)
             ],
             entry.sketch.choices,
-            entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else sketch.places,
+            entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else _own(sketch),
         )
         schedule = _applied(space, module, decide)
         if schedule is not None:
             yield schedule
+
+
+def _own(sketch: Sketch) -> list[int]:
+    """Have each block that isn't tiled computed by itself, before what reads it."""
+    return [_BY_ITSELF] * len(sketch.places)
 
 
 def _alike(one: Sketch, other: Sketch) -> bool:
@@ -122,7 +131,7 @@ def _ruled(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: fl
         return "RFactor" in structure, ("alone" in structure) != alone, "joined" not in structure
 
     for space, sketch in sorted(known, key=last_resort):
-        decide = _Decisions(_ruled_tiles(sketch), tuple(1 for _ in sketch.choices), sketch.places)
+        decide = _Decisions(_ruled_tiles(sketch), tuple(1 for _ in sketch.choices), _own(sketch))
         schedule = _applied(space, module, decide)
         if schedule is not None:
             yield schedule
@@ -160,7 +169,8 @@ class _Decisions:
 def _applied(space: Schedule, module: IRModule, decide: _Decide) -> Schedule | None:
     schedule = Schedule(protected(module), debug_mask="none")
     try:
-        space.trace.apply_to_schedule(schedule, True, decide)
+        # As an evolution does it, so that what it has proposed in another campaign is known again.
+        space.trace.simplified(remove_postproc=True).apply_to_schedule(schedule, True, decide)
     except Exception:  # what can't be computed where it is elsewhere, whatever a primitive says to that
         return None
     schedule.enter_postproc()

@@ -1,0 +1,155 @@
+"""What kernels begin with that nobody has measured: the starter pack, what it lends, and the rule."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.kit.tiny_models import save
+from workers.actors import SearchActor
+from workers.clients import EngineClient
+from workers.engines.metaschedule.starter.pack import PACK, Entry, read_pack, written
+from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
+from workers.messages import (
+    Candidate,
+    DeviceInfo,
+    Extraction,
+    PreparedModel,
+    Record,
+    RecordChoice,
+    SearchOptions,
+    Workload,
+)
+from workers.models import compare, prepare, random_inputs, run_reference
+
+SMALL = SearchOptions(settings={"population": 128})
+NOTHING = RecordChoice("untuned")
+
+
+def convolution(extraction: Extraction) -> Workload:
+    return next(task.workload for task in extraction.tasks if "conv2d" in task.name)
+
+
+def proposed(searcher: SearchActor, workload: Workload, device: DeviceInfo, count: int) -> list[Candidate]:
+    searcher.open("starter", workload, device.target, SMALL, (), (), 120)
+    found = searcher.propose("starter", count, None, 120, ())
+    searcher.close("starter")
+    return list(found)
+
+
+# -- the pack
+
+
+def test_the_pack_that_ships_is_small_and_says_where_each_schedule_was_measured() -> None:
+    data = PACK.read_bytes()
+    assert len(data) < 300_000
+    entries = read_pack(data)
+    assert {"conv2d", "depthwise_conv2d", "matmul"} <= {entry.sketch.does for entry in entries}
+    for entry in entries:
+        assert entry.where
+        assert entry.vector_bits in (128, 256, 512)
+        assert entry.seconds > 0
+        assert all(min(tiles) > 0 for tiles in entry.sketch.tiles)
+
+
+def test_a_pack_is_read_as_it_was_written_and_the_same_entries_give_the_same_bytes() -> None:
+    of = Sketch("conv2d", "tiles 4 2", ((2, 1, 4, 8), (3, 16)), (2,), (-1,))
+    entries = (
+        Entry(of, 2e6, 1e-4, 256, "here"),
+        Entry(dataclasses.replace(of, does="m"), 1.0, 2e-5, 128, "x"),
+    )
+    data = written(entries, {"version": 1})
+    assert set(read_pack(data)) == set(entries)
+    assert written(entries[::-1], {"version": 1}) == data
+
+
+def test_a_trace_is_read_as_decisions_and_the_structure_they_are_made_in(
+    searcher: SearchActor, extraction: Extraction, device: DeviceInfo
+) -> None:
+    workload = convolution(extraction)
+    for candidate in proposed(searcher, workload, device, 4):
+        sketch = sketch_of(candidate.trace, workload.name)
+        sampled = [line for line in json.loads(candidate.trace)[0] if line[0] == "SamplePerfectTile"]
+        assert len(sketch.tiles) == len(sampled) > 0
+        assert "conv2d" in sketch.does
+        assert sketch.structure.startswith("tiles 4")
+        # 8 rows of 4 channels, each of 8 pixels, a vector; 3 channels of 3 x 3 pixels are summed.
+        assert np.prod(sketch.loops) == 8 * 4 * 27
+
+
+# -- what a kernel begins with
+
+
+def test_a_library_without_a_record_is_right_and_says_which_kernels_have_lent_schedules(
+    engine: EngineClient, model: PreparedModel, extraction: Extraction, device: DeviceInfo
+) -> None:
+    compiled = engine.compile(model, device.target, NOTHING).result()
+    tasks = {task.workload.hash for task in extraction.tasks}
+    assert compiled.tuned == ()
+    assert set(compiled.untuned) == tasks
+    assert set(compiled.lent) == tasks
+    inputs = random_inputs(model.inputs, 1)
+    run = engine.run(compiled, inputs, device.target)
+    assert compare(run.outputs, run_reference(model.onnx, inputs, 1)).ok
+
+
+def test_a_record_goes_before_what_is_lent(
+    searcher: SearchActor,
+    engine: EngineClient,
+    model: PreparedModel,
+    extraction: Extraction,
+    device: DeviceInfo,
+) -> None:
+    workload = convolution(extraction)
+    candidate = proposed(searcher, workload, device, 4)[-1]
+    records = {workload.hash: Record(candidate, (1e-3,))}
+    compiled = engine.compile(model, device.target, RecordChoice("these", records)).result()
+    assert compiled.tuned == (workload.hash,)
+    assert workload.hash not in compiled.lent
+
+
+def test_a_search_begins_with_the_schedule_that_the_library_has_without_it(
+    searcher: SearchActor,
+    engine: EngineClient,
+    model: PreparedModel,
+    extraction: Extraction,
+    device: DeviceInfo,
+) -> None:
+    without = engine.compile(model, device.target, NOTHING).result()
+    records = {
+        task.workload.hash: Record(proposed(searcher, task.workload, device, 1)[0], (1e-3,))
+        for task in extraction.tasks
+    }
+    assert (
+        engine.compile(model, device.target, RecordChoice("these", records)).result().library
+        == without.library
+    )
+
+
+@pytest.mark.parametrize("channels", [4, 24, 40])
+def test_what_fits_another_size_is_proposed_first_with_its_tiles(
+    searcher: SearchActor, engine: EngineClient, device: DeviceInfo, tmp_path: Path, channels: int
+) -> None:
+    path = save(tmp_path / "model.onnx", channels=channels)
+    workload = convolution(engine.extract(prepare(str(path), {}), device.target))
+    candidate = proposed(searcher, workload, device, 4)[0]
+    sketch = sketch_of(candidate.trace, workload.name)
+    alike = [
+        entry.sketch
+        for entry in read_pack(PACK.read_bytes())
+        if (entry.sketch.does, entry.sketch.structure) == (sketch.does, sketch.structure)
+    ]
+    assert alike
+    # Of the nearest, each inner tile is kept or the next smaller that divides the loop.
+    assert any(
+        all(
+            new == old or (new < old and extent % old)
+            for extent, fitted, tiles in zip(sketch.loops, sketch.tiles, known.tiles, strict=True)
+            for new, old in [(fitted[-1], tiles[-1])]
+        )
+        for known in alike
+    )
