@@ -331,7 +331,14 @@ def _packed(module: IRModule, target: Target) -> IRModule:
         split = relax.transform.SplitLayoutRewritePreproc()(shown)
         for var, func in kept.items():
             split.update_func(split.get_global_var(var.name_hint), func)
-        return relax.transform.FoldConstant()(split)
+        # What was computed is a tuple for each kernel, which the virtual machine would make and take apart in
+        # each run.
+        passes = [
+            relax.transform.FoldConstant(),
+            relax.transform.CanonicalizeBindings(),
+            relax.transform.DeadCodeElimination(),
+        ]
+        return tvm.transform.Sequential(passes)(split)
 
 
 def _opaque(func: Any) -> bool:
