@@ -16,6 +16,7 @@ from typing import Any
 import tvm
 from tvm.ir import IRModule
 from tvm.tirx import PrimFunc
+from tvm_ffi.serialization import from_json_graph_str
 
 __all__ = [
     "FREE_LAYOUTS",
@@ -31,6 +32,8 @@ __all__ = [
 
 #: The attribute by which a kernel says which of its arguments are constants, whose layout is free.
 FREE_LAYOUTS = "layout_free_buffers"
+# TVM writes its version at the end of what it saves.
+_VERSION_WITHIN = 100
 
 
 def canonical_names(func: PrimFunc) -> dict[str, str]:
@@ -94,7 +97,10 @@ def save_module(module: IRModule) -> bytes:
 @functools.lru_cache(maxsize=256)
 def load_module(data: bytes) -> IRModule:
     """Read what :func:`save_module` wrote."""
-    return tvm.ir.load_json(data.decode())
+    text = data.decode()
+    if f'"tvm_version":"{tvm.__version__}"' in text[-_VERSION_WITHIN:]:
+        return from_json_graph_str(text)
+    return tvm.ir.load_json(text)
 
 
 def _renamed(module: IRModule, names: dict[str, str]) -> IRModule:
@@ -118,4 +124,5 @@ def _renamed(module: IRModule, names: dict[str, str]) -> IRModule:
         field = {"ir.Var": "name", "s_tir.SBlock": "name_hint"}.get(node["type"])
         if field is not None:
             node["data"][field] = rename(node["data"][field])
-    return tvm.ir.load_json(json.dumps(graph))
+    # Not TVM's load_json: it would look, in Python, for what an older TVM may have written.
+    return from_json_graph_str(json.dumps(graph))
