@@ -35,6 +35,7 @@ from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
+from workers.engines.metaschedule.packing import with_weights_packed
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
@@ -331,14 +332,14 @@ def _packed(module: IRModule, target: Target) -> IRModule:
         split = relax.transform.SplitLayoutRewritePreproc()(shown)
         for var, func in kept.items():
             split.update_func(split.get_global_var(var.name_hint), func)
-        # What was computed is a tuple for each kernel, which the virtual machine would make and take apart in
+        # What was computed was a tuple for each kernel, which the virtual machine would make and take apart in
         # each run.
         passes = [
             relax.transform.FoldConstant(),
             relax.transform.CanonicalizeBindings(),
             relax.transform.DeadCodeElimination(),
         ]
-        return tvm.transform.Sequential(passes)(split)
+        return tvm.transform.Sequential(passes)(with_weights_packed(split))
 
 
 def _opaque(func: Any) -> bool:
