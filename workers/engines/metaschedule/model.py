@@ -332,8 +332,7 @@ def _packed(module: IRModule, target: Target) -> IRModule:
         split = relax.transform.SplitLayoutRewritePreproc()(shown)
         for var, func in kept.items():
             split.update_func(split.get_global_var(var.name_hint), func)
-        # What was computed was a tuple for each kernel, which the virtual machine would make and take apart in
-        # each run.
+        # What was computed was a tuple for each kernel, to be made and taken apart in each run.
         passes = [
             relax.transform.FoldConstant(),
             relax.transform.CanonicalizeBindings(),

@@ -18,7 +18,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
-from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
+from workers.engines.metaschedule.records import adapted, candidate_of, keeps_constants, scheduled
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.begin import begun
 from workers.engines.metaschedule.targets import parse_target
@@ -134,6 +134,8 @@ class MetaScheduleSearch:
     def _finished(self, schedule: Schedule) -> tuple[Candidate, ms.MeasureCandidate] | None:
         """Have a schedule finished; None where it breaks the target's limits or was tried."""
         if not all(post.apply(schedule) for post in self._context.space_generator.postprocs):
+            return None
+        if not keeps_constants(schedule):
             return None
         candidate = candidate_of(schedule.trace)
         if candidate.hash in self._tried:

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.kit.tiny_models import save
 from workers.actors import SearchActor
@@ -153,3 +155,25 @@ def test_what_fits_another_size_is_proposed_first_with_its_tiles(
         )
         for known in alike
     )
+
+
+def test_a_constant_that_is_read_in_several_places_keeps_all_of_its_elements(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    # Each element is found by two numbers of a constant. TVM's rewriting of layouts knew the place of one.
+    rng = np.random.default_rng(0)
+    places = np.stack([np.zeros(24, "int64"), rng.permutation(24)], axis=1).reshape(1, 1, 1, 24, 2)
+    graph = helper.make_graph(
+        [helper.make_node("GatherND", ["x", "places"], ["y"])],
+        "gathered",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 24])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 24])],
+        [numpy_helper.from_array(places, "places")],
+    )
+    path = tmp_path / "gathered.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    model = prepare(str(path), {})
+    compiled = engine.compile(model, device.target, NOTHING).result()
+    inputs = random_inputs(model.inputs, 1)
+    run = engine.run(compiled, inputs, device.target)
+    assert compare(run.outputs, run_reference(model.onnx, inputs, 1)).ok
