@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import tvm_ffi
 from tvm.ir import IRModule
-from tvm.s_tir import SBlock, SBlockRealize, Schedule
+from tvm.s_tir import SBlockRealize, Schedule
 from tvm.s_tir.schedule import Trace
 from tvm.tirx import IntImm, SeqStmt
 
 from workers.engines.metaschedule.protected import protected
+from workers.engines.metaschedule.soundness import require_sound
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
 
@@ -26,7 +25,6 @@ __all__ = [
     "adapted",
     "candidate_of",
     "fitted_tiles",
-    "keeps_constants",
     "replayed",
     "scheduled",
     "translated",
@@ -61,31 +59,8 @@ def replayed(module: IRModule, trace: Any) -> Schedule:
     """
     schedule = Schedule(protected(module))
     Trace.apply_json_to_schedule(trace, schedule)
-    if not keeps_constants(schedule):
-        raise ValueError("the layout that it gives a constant has no place for all of its elements")
+    require_sound(module, trace[0], schedule)
     return schedule
-
-
-def keeps_constants(schedule: Schedule) -> bool:
-    """Say whether constants that are laid out anew are there in whole.
-
-    TVM takes the new layout from one of the places at which a block reads a constant. Where it reads it at
-    several, as a gather reads the parts of an index, elements of the others may have no place in it.
-    """
-    kept = True
-
-    def look(block: SBlock) -> None:
-        nonlocal kept
-        if "meta_schedule.layout_rewrite_preproc" in block.annotations:
-            read, written = block.reads[0].source, block.writes[0].source
-            kept &= _size(written) >= _size(read)
-
-    tvm_ffi.structural_walk(schedule.mod["main"].body, (SBlock, look))
-    return kept
-
-
-def _size(buffer: Any) -> int:
-    return math.prod(int(extent) for extent in buffer.shape)
 
 
 def adapted(trace: Trace, module: IRModule) -> Schedule:

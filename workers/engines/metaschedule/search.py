@@ -18,7 +18,8 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
-from workers.engines.metaschedule.records import adapted, candidate_of, keeps_constants, scheduled
+from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
+from workers.engines.metaschedule.soundness import keeps_constants
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.begin import begun
 from workers.engines.metaschedule.targets import parse_target

@@ -25,6 +25,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
+from workers.engines.metaschedule.soundness import joins_tiles, pads_a_result
 from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["cpu_spaces", "with_whole_vectors"]
@@ -52,8 +53,10 @@ def cpu_spaces(spaces: list[Schedule], module: IRModule, flops: float, target: T
     Returns
     -------
     list of Schedule
-        What was given, on targets that aren't CPUs.
+        On targets that aren't CPUs, what was given; but for those whose schedules are wrong, everywhere.
     """
+    if pads_a_result(module):
+        spaces = [space for space in spaces if not joins_tiles(line for line, _ in _lines(space))]
     if target.kind.name != "llvm":
         return spaces
     spaces = with_whole_vectors(spaces, module, target)

@@ -177,3 +177,46 @@ def test_a_constant_that_is_read_in_several_places_keeps_all_of_its_elements(
     inputs = random_inputs(model.inputs, 1)
     run = engine.run(compiled, inputs, device.target)
     assert compare(run.outputs, run_reference(model.onnx, inputs, 1)).ok
+
+
+def test_what_a_convolution_gives_is_padded_in_whole(
+    searcher: SearchActor, engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    # The padding is joined to the convolution: TVM would write as much of it as there are tiles.
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.standard_normal((24, 16, 1, 1)).astype("float32") / 4,
+        "d": rng.standard_normal((24, 1, 3, 3)).astype("float32") / 4,
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["wide"]),
+        helper.make_node("Relu", ["wide"], ["positive"]),
+        helper.make_node("Pad", ["positive", "pads"], ["padded"]),
+        helper.make_node("Conv", ["padded", "d"], ["y"], group=24, strides=[2, 2]),
+    ]
+    pads = np.array([0, 0, 0, 0, 0, 0, 1, 1], "int64")
+    graph = helper.make_graph(
+        nodes,
+        "padded",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16, 16, 16])],
+        # Given out as well, or else it would become part of the convolution that reads it.
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 24, 8, 8]),
+            helper.make_tensor_value_info("padded", TensorProto.FLOAT, [1, 24, 17, 17]),
+        ],
+        [numpy_helper.from_array(array, name) for name, array in {**weights, "pads": pads}.items()],
+    )
+    path = tmp_path / "padded.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    model = prepare(str(path), {})
+    tasks = engine.extract(model, device.target).tasks
+    (padding,) = [task.workload for task in tasks if "pad" in task.name]
+    candidates = proposed(searcher, padding, device, 4)
+    assert candidates
+    inputs = random_inputs(model.inputs, 1)
+    expected = run_reference(model.onnx, inputs, 1)
+    for candidate in candidates:
+        records = {padding.hash: Record(candidate, (1e-3,))}
+        compiled = engine.compile(model, device.target, RecordChoice("these", records)).result()
+        assert padding.hash in compiled.tuned
+        assert compare(engine.run(compiled, inputs, device.target).outputs, expected).ok

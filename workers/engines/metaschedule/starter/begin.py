@@ -13,7 +13,8 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
-from workers.engines.metaschedule.records import candidate_of, fitted_tiles, keeps_constants
+from workers.engines.metaschedule.records import candidate_of, fitted_tiles
+from workers.engines.metaschedule.soundness import keeps_constants
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.pack import Entry, entries_of
 from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
