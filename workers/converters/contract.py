@@ -83,11 +83,16 @@ class Kind:
     trust : str
         Why reading it runs code of whoever made it, as the second half of a sentence; empty where it runs
         none. Such a source takes ``--trust``.
+    refused : str
+        Why none of this kind is converted, as the rest of a sentence that begins with the file; empty for
+        those that are. It is known so that whoever has one is told what it is: "holds weights without a
+        model: ...".
     """
 
     name: str
     source: str
     trust: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
