@@ -182,10 +182,15 @@ def _document(conversion: Conversion, place: Path) -> dict[str, Any]:
         "max_rel": None if kept.max_rel is None else finite(kept.max_rel),
         "why": kept.why,
         "notes": list(kept.notes),
-        "inputs": list(kept.inputs),
-        "outputs": list(kept.outputs),
+        "inputs": [_closed(one) for one in kept.inputs],
+        "outputs": [_closed(one) for one in kept.outputs],
         "exports": [_export(one) for one in conversion.judged],
     }
+
+
+def _closed(tensor: dict[str, Any]) -> dict[str, Any]:
+    sizes = [size if isinstance(size, int) and size >= 0 else None for size in tensor["shape"]]
+    return {**tensor, "shape": sizes}
 
 
 def _export(one: Judged) -> dict[str, Any]:

@@ -200,10 +200,14 @@ def _parameters(module: Any) -> list[str]:
 
 def _name(path: Sequence[Any], parameters: list[str]) -> str:
     """Name an input by its parameter, and by where it stands in that."""
-    side, first, *rest = (getattr(key, "idx", getattr(key, "key", None)) for key in path)
+    side, first, *rest = map(_key, path)
     if side == 0:
         first = parameters[first] if first < len(parameters) else f"input_{first}"
     return "_".join(map(str, [first, *rest]))
+
+
+def _key(step: Any) -> Any:
+    return getattr(step, "idx", getattr(step, "key", None))
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -220,7 +224,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 def _dims(path: Sequence[Any], dynamic: Any, parameters: list[str]) -> Any:
     """Return what torch.export's dynamic shapes say of one input."""
-    side, *keys = (getattr(key, "idx", getattr(key, "key", None)) for key in path)
+    side, *keys = map(_key, path)
     spec = dynamic
     if isinstance(spec, Mapping) and side == 0:
         keys[0] = parameters[keys[0]] if keys[0] < len(parameters) else keys[0]
