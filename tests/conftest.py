@@ -87,7 +87,7 @@ def autotvm_environment() -> environments.EngineEnvironment:
 
 @pytest.fixture(scope="session")
 def converter_python() -> Callable[[str], str]:
-    """Returns the Python that runs a converter here. A test that asks for one is skipped where there is none."""
+    """Returns the Python that runs a converter. A test that asks for one is skipped where there is none."""
 
     # Here, since most tests need none of it.
     from orchestrator.conversion import resident_of

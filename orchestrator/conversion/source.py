@@ -89,16 +89,16 @@ def find_source(text: str, framework: str | None = None) -> Source | None:
         return _function(text, asked)
     if not path.is_dir() and (irregular(path.stat().st_mode) or _is_onnx(path)):
         return None
+    # A link's own name: hubs keep links to files that are called by their hash.
+    whole = os.path.abspath(path)
     for package in asked:
         converter = package.load()
-        name = converter.recognises(os.path.abspath(path))
+        name = converter.recognises(whole)
         if name is not None:
             kind = converter.kind(name)
             if kind.refused:
                 raise ModelError(f"{text} {kind.refused}")
-            return Source(
-                os.path.abspath(path), path.resolve().name, path.resolve().stem, kind, package, path
-            )
+            return Source(whole, Path(whole).name, Path(whole).stem, kind, package, path)
     if framework is not None:
         takes = "; ".join(kind.source for kind in asked[0].load().kinds if not kind.refused)
         raise ModelError(f"{text} is nothing that the {framework} converter takes: {takes}")

@@ -20,8 +20,14 @@ def of_program(program: Any, request: ConversionRequest) -> Loaded:
     Raises
     ------
     ConversionError
-        It has no tensor among its inputs.
+        It has no tensor among its inputs, or was exported in training mode.
     """
+    if _trains(program):
+        raise ConversionError(
+            FAILED,
+            "the program was exported in training mode: what it computes is random, or depends on the batch",
+            "export it after module.eval()",
+        )
     metas = _inputs(program)
     names = [name for name, _ in metas]
     if not names:
@@ -36,14 +42,8 @@ def of_program(program: Any, request: ConversionRequest) -> Loaded:
     examples = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
     if len(examples) != len(names):
         examples = [_drawn(name, meta, request) for name, meta in metas]
-    notes = []
-    if _trains(program):
-        notes.append(
-            "the program was exported in training mode: its dropouts and batch normalizations are those of "
-            "training; export it after module.eval()"
-        )
     module = InARow(program.module(), spec, constants, names)
-    return Loaded(module, names, examples, program=program, open_sizes=open_sizes, notes=notes)
+    return Loaded(module, names, examples, program=program, open_sizes=open_sizes)
 
 
 def _inputs(program: Any) -> list[tuple[str, Any]]:
