@@ -85,7 +85,8 @@ def find_source(text: str, framework: str | None = None) -> Source | None:
         raise UsageError(f"there is no converter {framework!r}; there are: {there}")
     asked = [package for package in packages() if framework in (None, package.name)]
     path = Path(text)
-    if not path.exists():
+    # Which knows no name that is too long to be one, and says nothing of it.
+    if not os.path.exists(path):
         return _function(text, asked)
     if not path.is_dir() and (irregular(path.stat().st_mode) or _is_onnx(path)):
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ def onnx_file(session: Session, named: Path, shapes: Mapping[str, tuple[int, ...
     raised.
     """
     # Nearly every one: nothing is imported for it.
-    if named.suffix == ".onnx" and not named.is_dir():
+    if named.suffix == ".onnx" and not os.path.isdir(named):
         return named
     from orchestrator.conversion import ConversionSettings, convert, find_source
 

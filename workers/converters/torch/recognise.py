@@ -17,6 +17,8 @@ COMPILED = "AOTInductor package"
 DAMAGED = "damaged PyTorch file"
 
 _ZIP = b"PK\x03\x04"
+# And its end, with no comment behind: PyTorch writes none.
+_END, _END_BYTES = b"PK\x05\x06", 18
 _SUFFIXES = (".pt", ".pt2", ".pth", ".pth.tar", ".ckpt")
 # How torch.save began before it wrote archives: a pickled magic number.
 _BEFORE_ARCHIVES = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -62,7 +64,7 @@ def recognise(path: str) -> str | None:
 
 
 def _archive(file: Path) -> str | None:
-    if not zipfile.is_zipfile(file):
+    if not _is_whole(file):
         return DAMAGED if file.name.endswith(_SUFFIXES) else None
     try:
         with zipfile.ZipFile(file) as archive:
@@ -82,6 +84,13 @@ def _archive(file: Path) -> str | None:
     except (OSError, zipfile.BadZipFile, EOFError):
         return DAMAGED if file.name.endswith(_SUFFIXES) else None
     return None
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether an archive's end is where the file ends: within one there may be others, which have theirs."""
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - len(_END) - _END_BYTES))
+        return opened.read().startswith(_END) and zipfile.is_zipfile(file)
 
 
 def _pickle(data: bytes) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 
 from workers.converters.contract import FAILED, NO_ONNX_FORM, ConversionError, ConversionRequest
@@ -23,6 +24,7 @@ _LARGEST = 2**31 - 2**24
 _WORDS = 400
 _NONE_FOUND = re.compile(r"No ONNX function found for .*?'(?P<operator>[\w.:]+)'")
 _UNSUPPORTED = re.compile(r"(?:operator|namespace) '?(?P<operator>[\w.]+::[\w.]+)'?")
+_SYMBOL = re.compile(r"\w+")
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _FRAMEWORK = Path(torch.__file__).parent
 
@@ -92,6 +94,22 @@ def _dynamo(loaded: Loaded, request: ConversionRequest, path: Path) -> None:
     )
     assert exported is not None
     exported.save(str(path), external_data=_bytes(loaded) > _LARGEST)
+    if loaded.program is None and loaded.open_sizes:
+        _name_sizes(path, loaded.open_sizes)
+
+
+def _name_sizes(path: Path, sizes: Mapping[str, Mapping[int, str]]) -> None:
+    """Call open sizes as the source does: torch.export has numbers for them, and the exporter takes those."""
+    model = onnx.load(path, load_external_data=False)
+    named = {}
+    for value in model.graph.input:
+        for axis, name in sizes.get(value.name, {}).items():
+            named[value.type.tensor_type.shape.dim[axis].dim_param] = name
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = _SYMBOL.sub(lambda found: named.get(found[0], found[0]), dim.dim_param)
+    onnx.save(model, path)
 
 
 def _other_inputs(program: Any, known: int) -> list[str]:
