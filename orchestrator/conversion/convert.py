@@ -39,6 +39,8 @@ class ConversionSettings:
         Run code of whoever made the source.
     exporter : str
         The only one to try; empty for all.
+    signature : str
+        Which of several models in the source; empty for the usual one.
     opset : int or None
         None for the exporter's own choice.
     seed : int
@@ -53,6 +55,7 @@ class ConversionSettings:
     check: bool = True
     trust: bool = False
     exporter: str = ""
+    signature: str = ""
     opset: int | None = None
     seed: int = 0
     timeout_s: float = LIMIT_S
@@ -109,7 +112,8 @@ def convert(
         The converter died, or took too long.
     """
     resident = resident_of(source.package)
-    key = key_of(source, settings.shapes, settings.seed, settings.opset, settings.exporter)
+    asked = f"{settings.exporter}:{settings.signature}" if settings.signature else settings.exporter
+    key = key_of(source, settings.shapes, settings.seed, settings.opset, asked)
     environment = environments.status(resident)
     kept = None if settings.anew else find_kept(source, key, environment, check=settings.check)
     if kept is not None:
@@ -130,6 +134,7 @@ def convert(
             seed=settings.seed,
             opset=settings.opset,
             exporter=settings.exporter,
+            signature=settings.signature,
         )
         converted = run_converter(source, environment.python, request, settings.timeout_s, folder)
         if not converted.candidates:

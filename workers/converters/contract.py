@@ -159,6 +159,8 @@ class ConversionRequest:
         None for the converter's own choice.
     exporter : str
         The only one to try, as its candidates' file names have it; empty for all.
+    signature : str
+        Which of several models in one source, as a SavedModel has signatures; empty for the usual one.
     """
 
     source: str
@@ -169,6 +171,7 @@ class ConversionRequest:
     seed: int = 0
     opset: int | None = None
     exporter: str = ""
+    signature: str = ""
 
     @classmethod
     def read(cls, path: str) -> ConversionRequest:

@@ -63,6 +63,15 @@ _Exporter = Annotated[
         show_default=False,
     ),
 ]
+_Signature = Annotated[
+    str,
+    typer.Option(
+        "--signature",
+        metavar="NAME",
+        help="Which of the models in a SavedModel or TFLite file; left out, serving_default.",
+        show_default=False,
+    ),
+]
 _Opset = Annotated[
     int | None,
     typer.Option("--opset", min=7, metavar="N", help="Of the ONNX file; left out, the exporter chooses."),
@@ -98,6 +107,7 @@ def convert(
     trust: options.Trust = False,
     framework: _Framework = None,
     exporter: _Exporter = "",
+    signature: _Signature = "",
     opset: _Opset = None,
     seed: _Seed = 0,
     timeout: _Timeout = "30m",
@@ -123,6 +133,7 @@ def convert(
         check=check,
         trust=trust,
         exporter=exporter,
+        signature=signature,
         opset=opset,
         seed=seed,
         timeout_s=parse_duration(timeout),
