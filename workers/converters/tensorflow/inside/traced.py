@@ -1,0 +1,48 @@
+"""The way of a function of tensors to its ONNX model, checks and reply, which folders and graphs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from workers.converters import tensorflow_graphs as graphs
+from workers.converters.contract import ConversionRequest, Converted, Tensor
+from workers.converters.drawing import draw_and_run
+from workers.converters.serving import save_checks
+
+__all__ = ["convert_function"]
+
+
+def convert_function(
+    request: ConversionRequest,
+    call: Callable[..., Mapping[str, Any]],
+    inputs: Sequence[Tensor],
+    outputs: Sequence[str],
+    owner: Any,
+    notes: Sequence[str] = (),
+) -> Converted:
+    """Trace, export, and run a function.
+
+    Parameters
+    ----------
+    call : callable
+        From tensors in the order of `inputs` to tensors by name.
+    owner : object
+        What keeps its variables and tables alive.
+    """
+    # Exported before it is run: what can't be written is refused before it has done anything.
+    export = graphs.trace(call, inputs, outputs, owner)
+    candidates, more = graphs.finish(
+        request, {"tf2onnx": (graphs.exporter(), lambda: export(request.opset))}, first=""
+    )
+    draws = draw_and_run(inputs, graphs.checked(call, inputs), request.seed)
+    save_checks(request.out, draws)
+    return Converted(
+        framework=f"TensorFlow {graphs.version('tensorflow')}",
+        candidates=tuple(candidates),
+        inputs=tuple(inputs),
+        outputs=tuple(
+            Tensor(name, str(draws[0][1][name].dtype), draws[0][1][name].shape) for name in outputs
+        ),
+        notes=(*notes, *more),
+    )
