@@ -113,6 +113,9 @@ def _is_onnx(path: Path) -> bool:
     """Tell an ONNX file, or what is to be refused as one, by its name and by how exporters begin."""
     if path.suffix == ".onnx":
         return True
+    if path.name == "saved_model.pb":
+        # TensorFlow's message begins with a number as well.
+        return False
     try:
         with path.open("rb") as file:
             return file.read(1) in (_ONNX, b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import importlib.metadata
 from typing import Any
 
@@ -199,7 +200,7 @@ def framework(estimator: Any) -> str:
     import sklearn
 
     used = [] if _is_booster(estimator) else [f"scikit-learn {sklearn.__version__}"]
-    used += [f"{title} {importlib.metadata.version(name)}" for name, title in _boosters(estimator)]
+    used += [f"{title} {importlib.import_module(name).__version__}" for name, title in _boosters(estimator)]
     return ", ".join(used)
 
 

@@ -18,8 +18,7 @@ from workers.converters.contract import (
     Tensor,
 )
 from workers.converters.shapes import refuse_strings, with_shapes
-from workers.converters.tensorflow.inside.traced import convert_function
-from workers.converters.tensorflow.recognise import FILES
+from workers.converters.tensorflow.inside.traced import convert_function, refuse_files
 
 __all__ = ["convert"]
 
@@ -94,11 +93,7 @@ def _check(graph: Any) -> None:
             f"it is a graph without its weights: {len(variables)} variables, first {variables[0]!r}",
             "freeze it: tf.graph_util.convert_variables_to_constants(session, graph, outputs)",
         )
-    for node in graph.node:
-        if node.op in FILES:
-            raise ConversionError(
-                NO_ONNX_FORM, f"{node.op} (node {node.name!r}) reaches beyond the graph and has no ONNX form"
-            )
+    refuse_files(graph)
 
 
 def _settle_switches(graph: Any) -> list[str]:

@@ -16,7 +16,7 @@ from workers.converters.contract import (
     Tensor,
 )
 from workers.converters.shapes import refuse_strings, with_shapes
-from workers.converters.tensorflow.inside.traced import convert_function
+from workers.converters.tensorflow.inside.traced import convert_function, refuse_files
 from workers.converters.tensorflow.recognise import folder_of
 
 __all__ = ["convert"]
@@ -29,6 +29,7 @@ def convert(request: ConversionRequest) -> Converted:
     loaded = _load(request.source)
     name, note = _chosen(loaded, request.signature)
     signature = loaded.signatures[name]
+    refuse_files(signature.graph.as_graph_def())
     specs: dict[str, Any] = signature.structured_input_signature[1]
     unknown = [key for key, spec in specs.items() if spec.shape.rank is None and key not in request.shapes]
     if unknown:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workers.converters import tensorflow_graphs as graphs
-from workers.converters.contract import ConversionRequest, Converted, Tensor
+from workers.converters.contract import NO_ONNX_FORM, ConversionError, ConversionRequest, Converted, Tensor
 from workers.converters.drawing import draw_and_run
 from workers.converters.serving import save_checks
+from workers.converters.tensorflow.recognise import FILES
 
-__all__ = ["convert_function"]
+__all__ = ["convert_function", "refuse_files"]
 
 
 def convert_function(
@@ -46,3 +47,19 @@ def convert_function(
         ),
         notes=(*notes, *more),
     )
+
+
+def refuse_files(graph: Any) -> None:
+    """Refuse a GraphDef that reads or writes files or calls Python: exporters would leave that out silently.
+
+    Raises
+    ------
+    ConversionError
+        `NO_ONNX_FORM`
+    """
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    for node in nodes:
+        if node.op in FILES:
+            raise ConversionError(
+                NO_ONNX_FORM, f"{node.op} (node {node.name!r}) reaches beyond the graph and has no ONNX form"
+            )
