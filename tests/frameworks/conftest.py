@@ -1,4 +1,4 @@
-"""Converters with their real frameworks: each where its environment is there, and skipped where it isn't."""
+"""Converters with their real frameworks: tests ask for `make`, and are skipped where one is missing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import pytest
 
 from orchestrator.conversion import ConversionSettings, convert, find_source
 from orchestrator.conversion.convert import Conversion
-from orchestrator.conversion.environment import resident_of
 from orchestrator.toolbox import Toolbox
-from workers import environments
-from workers.converters import find_converter
 
 Make = Callable[[str, str], Path]
 Convert = Callable[..., Conversion]
@@ -21,14 +18,6 @@ Convert = Callable[..., Conversion]
 _MODELS = Path(__file__).parent / "models"
 # TensorFlow takes ten seconds to be imported where others compute.
 _LIMIT_S = 600
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder are of one suite."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.converters)
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +28,11 @@ def tools() -> Iterator[Toolbox]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def make(converter_python: Callable[[str], str], tmp_path: Path) -> Make:
     """Makes a model with a framework: the framework's name, and a function of its script."""
 
     def run(framework: str, function: str) -> Path:
-        python = _python(framework)
+        python = converter_python(framework)
         script = _MODELS / f"{framework}_models.py"
         done = subprocess.run(
             [python, str(script), function, str(tmp_path)], capture_output=True, text=True, timeout=_LIMIT_S
@@ -65,12 +54,3 @@ def converted(tools: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return convert(tools, source, ConversionSettings(**settings))  # type: ignore[arg-type]
 
     return run
-
-
-def _python(framework: str) -> str:
-    package = find_converter(framework)
-    assert package is not None
-    status = environments.status(resident_of(package))
-    if status.python is None or not status.ready:
-        pytest.skip(f"{status.missing}: {status.mend}")
-    return status.python

@@ -14,7 +14,7 @@ from typing import Any
 from workers.converters.contract import NEEDS_SHAPES, RAISED, ConversionError, Tensor
 from workers.converters.shapes import flag, is_open
 
-__all__ = ["Drawn", "draw_and_run"]
+__all__ = ["Drawn", "draw_and_run", "outputs_of"]
 
 Drawn = list[tuple[dict[str, Any], dict[str, Any]]]
 # Of a size that isn't the first: a short text, small images up to the usual one.
@@ -74,6 +74,22 @@ def draw_and_run(
             f"give them: {flag(inputs)}",
         ) from refused
     raise ConversionError(RAISED, f"the model doesn't run{words}") from refused
+
+
+def outputs_of(draws: Drawn) -> tuple[Tensor, ...]:
+    """Describe the outputs: a size that two draws have otherwise is open."""
+    first, second = draws[0][1], draws[1][1]
+    return tuple(
+        Tensor(
+            name,
+            str(value.dtype),
+            tuple(
+                size if size == other else -1
+                for size, other in zip(value.shape, second[name].shape, strict=True)
+            ),
+        )
+        for name, value in first.items()
+    )
 
 
 def _tries(inputs: Sequence[Tensor]) -> Iterator[_Try]:

@@ -278,13 +278,15 @@ def finish(
     return candidates, [f"{title} failed: {_short(error)}" for title, error in errors]
 
 
-def checked(call: Callable[..., Mapping[str, Any]], inputs: Sequence[Tensor]) -> Callable[..., Any]:
+def checked(
+    call: Callable[..., Mapping[str, Any]], inputs: Sequence[Tensor], outputs: Sequence[str]
+) -> Callable[..., Any]:
     """Make a function of arrays by name out of one of tensors."""
     import tensorflow
 
     def run(given: Mapping[str, Any]) -> dict[str, Any]:
         made = call(*[tensorflow.constant(given[tensor.name], tensor.dtype) for tensor in inputs])
-        return {name: value.numpy() for name, value in made.items()}
+        return {name: made[name].numpy() for name in outputs}
 
     return run
 

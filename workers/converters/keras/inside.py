@@ -24,7 +24,7 @@ from workers.converters.contract import (
     Converted,
     Tensor,
 )
-from workers.converters.drawing import draw_and_run
+from workers.converters.drawing import draw_and_run, outputs_of
 from workers.converters.keras.recognise import HDF5_LAMBDA, KERAS_LAMBDA, written_by
 from workers.converters.serving import main, save_checks
 from workers.converters.shapes import with_shapes
@@ -48,7 +48,7 @@ def convert(request: ConversionRequest) -> Converted:
     def named(*given: Any) -> dict[str, Any]:
         return dict(zip(outputs, _flat(model(_packed(model, given), training=False)), strict=True))
 
-    draws = draw_and_run(inputs, graphs.checked(named, inputs), request.seed)
+    draws = draw_and_run(inputs, graphs.checked(named, inputs, outputs), request.seed)
     layers = _layer_names(model)
     export = graphs.trace(named, inputs, outputs, model, layers, autograph=request.kind == CODE)
     candidates, notes = graphs.finish(
@@ -67,9 +67,7 @@ def convert(request: ConversionRequest) -> Converted:
         framework=f"Keras {keras.__version__}, TensorFlow {graphs.version('tensorflow')}",
         candidates=tuple(candidates),
         inputs=tuple(inputs),
-        outputs=tuple(
-            Tensor(name, str(draws[0][1][name].dtype), (-1, *draws[0][1][name].shape[1:])) for name in outputs
-        ),
+        outputs=outputs_of(draws),
         notes=tuple(notes),
         files=files,
     )

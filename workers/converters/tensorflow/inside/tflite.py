@@ -14,7 +14,7 @@ from workers.converters.contract import (
     Converted,
     Tensor,
 )
-from workers.converters.drawing import draw_and_run
+from workers.converters.drawing import draw_and_run, outputs_of
 from workers.converters.onnx_files import fix_shapes, name_inputs, name_outputs
 from workers.converters.serving import save_checks
 from workers.converters.shapes import refuse_strings, with_shapes
@@ -44,9 +44,7 @@ def convert(request: ConversionRequest) -> Converted:
         framework=f"TensorFlow Lite of TensorFlow {graphs.version('tensorflow')}",
         candidates=tuple(candidates),
         inputs=tuple(inputs),
-        outputs=tuple(
-            Tensor(name, str(draws[0][1][name].dtype), draws[0][1][name].shape) for name in named_out.values()
-        ),
+        outputs=outputs_of(draws),
         notes=tuple(notes),
     )
 

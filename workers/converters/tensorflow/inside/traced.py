@@ -7,7 +7,7 @@ from typing import Any
 
 from workers.converters import tensorflow_graphs as graphs
 from workers.converters.contract import NO_ONNX_FORM, ConversionError, ConversionRequest, Converted, Tensor
-from workers.converters.drawing import draw_and_run
+from workers.converters.drawing import draw_and_run, outputs_of
 from workers.converters.serving import save_checks
 from workers.converters.tensorflow.recognise import FILES
 
@@ -36,15 +36,13 @@ def convert_function(
     candidates, more = graphs.finish(
         request, {"tf2onnx": (graphs.exporter(), lambda: export(request.opset))}, first=""
     )
-    draws = draw_and_run(inputs, graphs.checked(call, inputs), request.seed)
+    draws = draw_and_run(inputs, graphs.checked(call, inputs, outputs), request.seed)
     save_checks(request.out, draws)
     return Converted(
         framework=f"TensorFlow {graphs.version('tensorflow')}",
         candidates=tuple(candidates),
         inputs=tuple(inputs),
-        outputs=tuple(
-            Tensor(name, str(draws[0][1][name].dtype), draws[0][1][name].shape) for name in outputs
-        ),
+        outputs=outputs_of(draws),
         notes=(*notes, *more),
     )
 
