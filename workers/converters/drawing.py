@@ -108,11 +108,12 @@ def _drawn(inputs: Sequence[Tensor], attempt: _Try, rows: int, seed: int) -> dic
     generator = np.random.default_rng(seed)
     drawn: dict[str, Any] = {}
     for tensor in inputs:
-        shape = [
-            size if not is_open(size) else rows if axis == 0 else attempt.size
+        shape = tuple(
+            int(size) if not is_open(size) else rows if axis == 0 else attempt.size
             for axis, size in enumerate(tensor.shape)
-        ]
+        )
         kind = np.dtype(tensor.dtype)
+        values: Any
         if kind.kind == "f":
             values = (
                 generator.standard_normal(shape)

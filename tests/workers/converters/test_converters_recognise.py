@@ -60,10 +60,10 @@ def test_a_file_is_one_converter_s_whatever_it_is_called(
 @pytest.mark.parametrize("name", ["model.json", "model.ubj"])
 def test_xgboost_s_own_files_are_known_in_both_forms(tmp_path: Path, name: str) -> None:
     rows = np.arange(8.0).reshape(4, 2)
-    made = xgboost.XGBRegressor(n_estimators=1).fit(rows, rows[:, 0])
+    made = xgboost.train({}, xgboost.DMatrix(rows, rows[:, 0]), num_boost_round=1)
     made.save_model(tmp_path / name)
     assert kinds(tmp_path / name) == {"sklearn": "XGBoost JSON/UBJ"}
-    made.get_booster().dump_model(tmp_path / "dump.json", dump_format="json")
+    made.dump_model(tmp_path / "dump.json", dump_format="json")
     assert kinds(tmp_path / "dump.json") == {"sklearn": "dump of a booster"}
 
 

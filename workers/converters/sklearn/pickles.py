@@ -64,7 +64,8 @@ def contents(path: str) -> Contents | None:
     memo: dict[int, str] = {}
     # What comes after an array of joblib's is no opcode any more.
     with contextlib.suppress(Exception):
-        for place, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(start))):
+        for place, (opcode, found, _) in enumerate(pickletools.genops(io.BytesIO(start))):
+            argument: Any = found
             if opcode.name in ("GLOBAL", "INST"):
                 _add(classes, *str(argument).split(" ", 1))
             elif opcode.name == "STACK_GLOBAL":
@@ -96,7 +97,7 @@ def _ends(path: str) -> bool:
         last: Any = None
         for opcode, _, _ in pickletools.genops(file):
             last = opcode.name
-        return last == "STOP"
+        return str(last) == "STOP"
     return False
 
 

@@ -121,7 +121,7 @@ def _enter_behind_decoders(graph: Any) -> list[str]:
     import tensorflow
 
     notes = []
-    entered = set()
+    entered: set[str] = set()
     for node in graph.node:
         if node.op in _DECODERS:
             entered.update(name.split(":")[0] for name in node.input)
