@@ -47,6 +47,8 @@ __all__ = [
 OPSET = 18
 # What names an operator that tf2onnx met and couldn't write.
 _COMPLAINT = re.compile(r"(?:Failed to convert node|Tensorflow op \[)[^\n]*")
+# Put before the names of what a function of ours calls.
+_CALL = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 # What TensorFlow says of a graph that one message can't hold.
 _TOO_LARGE = re.compile("2GB|string too long|larger than 2")
 
@@ -215,6 +217,7 @@ def refuse_foreign(model: Any, said: Sequence[str] = (), layers: Sequence[str] =
     """
     places: dict[str, list[str]] = {}
     for operator, node in foreign_operators(model):
+        node = _CALL.sub("", node)
         layer = next((part for part in node.split("/") if part in layers), "")
         places.setdefault(operator, []).append(f"layer {layer!r}" if layer else f"node {node!r}")
     if not places:

@@ -113,7 +113,38 @@ def _settle_switches(graph: Any) -> list[str]:
         node.attr["dtype"].type = tensorflow.bool.as_datatype_enum
         node.attr["value"].tensor.CopyFrom(tensorflow.make_tensor_proto(False))
         notes.append(f"{node.name}, a switch between training and inference, is fixed to False")
+        _take_branches(graph, node.name)
     return notes
+
+
+def _take_branches(graph: Any, switch: str) -> None:
+    """Put in the place of each branch that a switch chooses, the one that it chooses when it is off.
+
+    tf2onnx writes both, and moves transposes across them that it may not move.
+    """
+    off, on = {switch}, set[str]()
+    # Nodes may stand behind those that read them.
+    for _ in graph.node:
+        before = len(off) + len(on)
+        for node in graph.node:
+            if node.op == "Identity" and node.input[0] in off | on:
+                (off if node.input[0] in off else on).add(node.name)
+            elif node.op == "LogicalNot" and node.input[0] in off | on:
+                (on if node.input[0] in off else off).add(node.name)
+        if len(off) + len(on) == before:
+            break
+    for node in graph.node:
+        if node.op in ("If", "StatelessIf") and node.input[0] in off | on:
+            branch = node.attr["else_branch" if node.input[0] in off else "then_branch"].func
+            types = {key: node.attr[key].SerializeToString() for key in ("Tin", "Tout")}
+            name = branch.SerializeToString()
+            for key in list(node.attr):
+                del node.attr[key]
+            node.op = "StatefulPartitionedCall"
+            node.attr["f"].func.ParseFromString(name)
+            for key, content in types.items():
+                node.attr[key].ParseFromString(content)
+            del node.input[0]
 
 
 def _enter_behind_decoders(graph: Any) -> list[str]:
