@@ -55,7 +55,7 @@ class Reference:
                 for size in tensor.shape.dim
             ]
             for call in self._calls(output.name):
-                value = np.asarray(_called(call, rows))
+                value = np.asarray(_called(call, self._table(rows)))
                 fitted = _fitted(value, sizes)
                 if fitted is not None and value.dtype.kind in "fiub":
                     made[output.name] = fitted.astype(dtype)
@@ -63,6 +63,15 @@ class Reference:
             else:
                 self.notes.append(f"output {output.name} was left out: no method of the estimator gives it")
         return made
+
+    def _table(self, rows: Any) -> Any:
+        """Give columns their names where the estimator was fitted to a table: it may choose by these."""
+        names = getattr(self._estimator, "feature_names_in_", None)
+        if names is None or not hasattr(self._estimator, "get_params"):
+            return rows
+        import pandas
+
+        return pandas.DataFrame(rows, columns=list(names))
 
     def _about_text(self, name: str) -> str:
         classes = getattr(self._estimator, "classes_", ())
