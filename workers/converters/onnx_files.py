@@ -71,7 +71,7 @@ def name_open_sizes(model: Any, first: str) -> None:
     Parameters
     ----------
     first : str
-        Name of the first size of all inputs, "batch" where it is known to be one; empty for none.
+        Name of the first size of all inputs and outputs, "batch" where it is known to be one; empty for none.
     """
     renamed: dict[str, str] = {}
     for value in model.graph.input:
@@ -84,13 +84,16 @@ def name_open_sizes(model: Any, first: str) -> None:
             size.Clear()
             if name:
                 size.dim_param = name
-    for value in [*model.graph.output, *model.graph.value_info]:
-        for size in value.type.tensor_type.shape.dim:
-            if size.dim_param:
-                name = renamed.get(size.dim_param, "")
-                size.Clear()
-                if name:
-                    size.dim_param = name
+    for place, value in enumerate([*model.graph.output, *model.graph.value_info]):
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if size.HasField("dim_value") and size.dim_value >= 0:
+                continue
+            name = renamed.get(size.dim_param, "")
+            if not name and axis == 0 and place < len(model.graph.output):
+                name = first
+            size.Clear()
+            if name:
+                size.dim_param = name
 
 
 def fix_shapes(model: Any, inputs: Sequence[Tensor]) -> None:

@@ -83,7 +83,7 @@ _SHARED = {
 def convert(request: ConversionRequest) -> Converted:
     """Export an inference model under its own names."""
     warnings.filterwarnings("ignore")
-    os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (glog's own spelling)
+    os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112
     files = files_of(request.source)
     if files is None:
         raise ConversionError(UNREADABLE, "it is no inference model any more")
