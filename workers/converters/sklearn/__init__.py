@@ -60,6 +60,6 @@ CONVERTER = Converter(
         ),
     ),
     recognises=recognises,
-    megabytes=400,
-    minutes=1.0,
+    megabytes=510,
+    minutes=3,
 )
