@@ -98,7 +98,7 @@ def _zip(path: Path) -> None:
         (lambda path: np.savez(path.open("wb"), w=np.ones(2)), "is an archive of numpy arrays"),
         (lambda path: np.save(path.open("wb"), np.ones(2)), "is a numpy array"),
         (_zip, "is a ZIP archive of something that no converter here knows"),
-        (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "is a pickle of something"),
+        (lambda path: path.write_bytes(pickle.dumps({"a": 1})), "is a pickle of no estimator"),
         (lambda path: path.write_bytes(b"GGUF\3\0\0\0"), "is a GGUF file"),
         (
             lambda path: path.write_text('{"nodes": [{"op": "null"}]}'),
