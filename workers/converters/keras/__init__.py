@@ -44,6 +44,6 @@ CONVERTER = Converter(
     ),
     recognises=recognises,
     megabytes=1600,
-    minutes=2.0,
+    minutes=4,
     note="TensorFlow is most of it: it is what Keras' models are traced with",
 )

@@ -18,6 +18,6 @@ CONVERTER = Converter(
         ),
     ),
     recognises=recognises,
-    megabytes=800,
-    minutes=1.5,
+    megabytes=960,
+    minutes=4,
 )

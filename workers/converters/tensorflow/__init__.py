@@ -34,5 +34,5 @@ CONVERTER = Converter(
     ),
     recognises=recognises,
     megabytes=1600,
-    minutes=2.0,
+    minutes=4,
 )
