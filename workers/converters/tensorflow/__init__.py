@@ -33,6 +33,6 @@ CONVERTER = Converter(
         ),
     ),
     recognises=recognises,
-    megabytes=1600,
+    megabytes=1640,
     minutes=4,
 )
