@@ -101,7 +101,7 @@ def convert(request: ConversionRequest) -> Converted:
     return Converted(
         framework=f"PaddlePaddle {paddle.__version__}",
         candidates=(Candidate(write(model, request.out, "paddle2onnx"), _title()),),
-        inputs=tuple(inputs),
+        inputs=tensors(model.graph.input),
         outputs=tensors(model.graph.output),
     )
 
