@@ -25,10 +25,13 @@ _POSTGRES = os.environ.get("TUNEFLEET_TEST_POSTGRES", "")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs AutoTVM by what it asks for, so that `-m autotvm` finds all of it."""
+    """Mark what runs AutoTVM or a framework by what it asks for, so that `-m autotvm` finds all of it."""
     for item in items:
-        if "autotvm_environment" in getattr(item, "fixturenames", ()):
+        asked = getattr(item, "fixturenames", ())
+        if "autotvm_environment" in asked:
             item.add_marker("autotvm")
+        if "converter_python" in asked:
+            item.add_marker("converters")
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +83,28 @@ def autotvm_environment() -> environments.EngineEnvironment:
             pytest.fail(f"TUNEFLEET_TEST_AUTOTVM=1 asks for the tests of AutoTVM, but {why}")
         pytest.skip(why)
     return found
+
+
+@pytest.fixture(scope="session")
+def converter_python() -> Callable[[str], str]:
+    """Returns the Python that runs a converter. A test that asks for one is skipped where there is none."""
+
+    # Here, since most tests need none of it.
+    from orchestrator.conversion import resident_of
+    from workers.converters import find_converter
+
+    def find(name: str) -> str:
+        package = find_converter(name)
+        assert package is not None
+        found = environments.status(resident_of(package))
+        if found.python is None or not found.ready:
+            why = f"{found.missing}: {found.mend}"
+            if name in os.environ.get("TUNEFLEET_TEST_CONVERTERS", "").split():
+                pytest.fail(f"TUNEFLEET_TEST_CONVERTERS asks for the tests of {name}, but {why}")
+            pytest.skip(why)
+        return found.python
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from workers.errors import ModelError, TunefleetError
-from workers.messages import Array, ModelRun, ModelTiming, PreparedModel, TensorSpec
+from workers.messages import Array, ModelRun, ModelTiming, Origin, PreparedModel, TensorSpec
 from workers.process.host import stage
 
 if TYPE_CHECKING:
-    from workers.models import OriginalCheck, OutputDifference
+    from workers.models import Burden, OriginalCheck, OutputDifference
 
 __all__ = ["ENGINE", "Reference"]
 
@@ -101,6 +101,18 @@ class Reference:
         from workers.models import check_original
 
         return check_original(path, inputs, outputs, threads)
+
+    def adopt(self, path: str, target: str, origin: Origin) -> list[str]:
+        """Make an exporter's file one to keep; see :func:`workers.models.adopt`."""
+        from workers.models import adopt
+
+        return adopt(path, target, origin)
+
+    def burden(self, model: PreparedModel) -> Burden:
+        """Count what is left of a model; see :func:`workers.models.burden`."""
+        from workers.models import burden
+
+        return burden(model)
 
     def expose(self, model: PreparedModel) -> PreparedModel:
         """Have a model show all it computes on the way; see :func:`workers.models.expose`."""

@@ -22,7 +22,7 @@ from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import Storage
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel
+from workers.messages import CompiledModel, Origin
 
 __all__ = ["BuildReport", "build_model"]
 
@@ -45,6 +45,8 @@ class BuildReport:
         The ONNX file with what follows the library, where the model was cut.
     rest_times : RestTimes or None
         What both parts take in onnxruntime.
+    origin : Origin or None
+        What the model was converted from.
     """
 
     model: str
@@ -59,6 +61,7 @@ class BuildReport:
     plans_s: dict[str, float] = field(default_factory=dict)
     rest: pathlib.Path | None = None
     rest_times: RestTimes | None = None
+    origin: Origin | None = None
 
 
 def build_model(
@@ -160,6 +163,7 @@ def build_model(
         records_key=coverage.key,
         versions=tools.versions(),
         rest=None if rest is None or prepared.rest is None else rest_label(prepared.rest, rest),
+        origin=prepared.origin,
     )
     times = rest_times(tools, prepared, device.cores)
     # Before the library: without it that is of no use.
@@ -181,6 +185,7 @@ def build_model(
         choice.times_s,
         rest,
         times,
+        prepared.origin,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.errors import UsageError
-from workers.messages import TensorSpec
+from workers.messages import Origin, TensorSpec
 
 __all__ = ["Label", "RestLabel", "labelled", "read_label"]
 
@@ -22,6 +22,8 @@ _NAME = "tunefleet.json"
 _VERSION = 1
 # Of a library with a rest beside it: who reads version 1 would take what it returns for the model's outputs.
 _WITH_REST = 2
+# Of a library whose model was converted: earlier readers know no such name.
+_WITH_ORIGIN = 3
 # A ZIP needs a date; the same build is to give the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -72,6 +74,8 @@ class Label:
         Of the engine and its TVM.
     rest : RestLabel or None
         Where the model was cut before its post-processing.
+    origin : Origin or None
+        What the model was converted from.
     """
 
     model: str
@@ -89,6 +93,7 @@ class Label:
     versions: dict[str, str]
     rest: RestLabel | None = None
     tasks_lent: int = 0
+    origin: Origin | None = None
 
     @property
     def all_inputs(self) -> tuple[TensorSpec, ...]:
@@ -103,10 +108,9 @@ def labelled(library: bytes, label: Label) -> bytes:
     """Return a library with its label."""
     whole = io.BytesIO(library)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
-        known = asdict(label)
-        if label.rest is None:
-            del known["rest"]
-        text = json.dumps({"version": _WITH_REST if label.rest else _VERSION, **known}, indent=1)
+        known = {name: value for name, value in asdict(label).items() if value is not None}
+        version = _WITH_ORIGIN if label.origin else _WITH_REST if label.rest else _VERSION
+        text = json.dumps({"version": version, **known}, indent=1)
         archive.writestr(zipfile.ZipInfo(_NAME, _DATE), text)
     return whole.getvalue()
 
@@ -132,12 +136,15 @@ def read_label(path: pathlib.Path) -> Label:
             "at its end was stripped; build it anew"
         ) from None
     version = found.pop("version", None)
-    if version not in (_VERSION, _WITH_REST):
-        raise UsageError(f"{path} has a label of version {version}; this tunefleet reads up to {_WITH_REST}")
+    if version not in (_VERSION, _WITH_REST, _WITH_ORIGIN):
+        raise UsageError(
+            f"{path} has a label of version {version}; this tunefleet reads up to {_WITH_ORIGIN}"
+        )
     for name in ("inputs", "outputs"):
         found[name] = tuple(TensorSpec.of(spec) for spec in found[name])
     rest = found.pop("rest", None)
     if rest is not None:
         inputs = tuple(TensorSpec.of(spec) for spec in rest["inputs"])
         rest = RestLabel(rest["file"], rest["sha256"], inputs, tuple(rest["outputs"]), tuple(rest["cut_at"]))
-    return Label(**found, rest=rest)
+    origin = found.pop("origin", None)
+    return Label(**found, rest=rest, origin=None if origin is None else Origin(**origin))

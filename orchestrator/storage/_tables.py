@@ -73,6 +73,10 @@ class Model(Base):
     inputs: Mapped[list[Any]]
     outputs: Mapped[list[Any]]
     changes: Mapped[list[Any]]
+    # What it was converted from; all empty where nothing is known of that.
+    source: Mapped[str] = mapped_column(Text, default="", server_default="")
+    framework: Mapped[str] = mapped_column(default="", server_default="")
+    exporter: Mapped[str] = mapped_column(default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from orchestrator.storage.rows import (
     ModelRow,
 )
 from workers.messages import (
+    Origin,
     PreparedModel,
     TensorSpec,
 )
@@ -44,7 +46,7 @@ class Models(Group):
         shapes_key : str
             Names the input shapes that were asked for: other shapes make another model.
         """
-        values = {
+        values: dict[str, Any] = {
             "sha256": model.sha256,
             "shapes_key": shapes_key,
             "name": storable(model.name),
@@ -53,6 +55,8 @@ class Models(Group):
             "outputs": [_tensor_json(t) for t in model.outputs],
             "changes": [storable(change) for change in model.changes],
         }
+        if model.origin is not None:
+            values |= {name: storable(text) for name, text in asdict(model.origin).items()}
 
         def work(connection: Connection) -> int:
             model_id = put_row(connection, Model, ("sha256", "shapes_key"), values)
@@ -99,6 +103,7 @@ def _model_row(row: Any) -> ModelRow:
         outputs=tuple(TensorSpec.of(t) for t in row.outputs),
         changes=tuple(row.changes),
         created_at=row.created_at,
+        origin=Origin(row.source, row.framework, row.exporter) if row.source else None,
     )
 
 

@@ -19,6 +19,8 @@ def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     for variable in ("TUNEFLEET_ENGINES", "TUNEFLEET_AUTOTVM_PYTHON", "TUNEFLEET_METASCHEDULE_PYTHON"):
         monkeypatch.delenv(variable, raising=False)
+    for variable in ("TUNEFLEET_CONVERTERS", "TUNEFLEET_CONVERTED", "TUNEFLEET_CONVERTER_TORCH_PYTHON"):
+        monkeypatch.delenv(variable, raising=False)
     for variable in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -12,6 +12,7 @@ from orchestrator.storage import Storage
 from tests.kit.cli_builders import Cli, put_campaign, put_known_model, tuned
 from tests.kit.documented import DOCUMENT, EXAMPLES, assert_documented
 from tests.kit.stand_ins import CannedToolbox
+from tests.kit.toys import TOYS, toy
 
 
 def test_queries_write_what_is_documented(cli: Cli, store: Storage) -> None:
@@ -127,6 +128,23 @@ def test_engines_commands_write_what_is_documented(cli: Cli, monkeypatch: pytest
         ["engines"],
         ["engines", "install", "metaschedule"],
         ["engines", "use", "metaschedule", "--python", sys.executable],
+    ):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+
+
+def test_converters_commands_write_what_is_documented(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TUNEFLEET_CONVERTER_PATH", str(TOYS))
+    monkeypatch.setattr("workers.environments.install", lambda *_, **__: None)
+    toy(tmp_path / "net.toy", "rows ?")
+    for words in (
+        ["converters"],
+        ["converters", "install", "toy"],
+        ["converters", "use", "toy", "--python", sys.executable],
+        ["convert", "net.toy", "-o", "net.onnx"],
     ):
         answer = cli(*words, "--json")
         assert answer.code == 0, answer.err

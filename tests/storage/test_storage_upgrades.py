@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 
 from orchestrator.errors import SchemaError
 from orchestrator.storage import CampaignState, Storage, TaskState, _schema, safe_url
-from workers.messages import TrialState
+from workers.messages import Origin, TrialState
 
 STORED = Path(__file__).parent / "databases"
 CPU, GPU = "cpu-a-2", "gpu-b"
@@ -127,6 +127,16 @@ def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
             (CONV, GPU): 1,
             (DENSE, CPU): 7,
         }
+
+
+@pytest.mark.parametrize("revision", ["0006", "0007"])
+def test_a_model_of_before_there_were_origins_has_none(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        (model,) = storage.models.of_file("ab" * 32)
+        known = Origin("squeezenet.pt2", "PyTorch 2.13.0", "torch.onnx.export(dynamo=True)")
+        assert model.origin == (None if revision == "0006" else known)
 
 
 def test_models_and_verifications_are_as_they_were(older: str) -> None:

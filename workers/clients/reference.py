@@ -31,6 +31,8 @@ class ReferenceClient(Client):
     tolerance = ask(Reference.tolerance, limits.ASK)
     compare = ask(Reference.compare, limits.RUN)
     check_original = ask(Reference.check_original, limits.PREPARE)
+    adopt = ask(Reference.adopt, limits.PREPARE)
+    burden = ask(Reference.burden, limits.ASK)
     expose = ask(Reference.expose, limits.PREPARE)
     maker_of = ask(Reference.maker_of, limits.ASK)
     reference_versions = ask(Reference.reference_versions, limits.ASK)

@@ -4,7 +4,7 @@ from workers.messages.arrays import Array
 from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
-from workers.messages.models import Extraction, PreparedModel, Rest, TaskSpec, TensorSpec
+from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
@@ -33,6 +33,7 @@ __all__ = [
     "Measurement",
     "ModelRun",
     "ModelTiming",
+    "Origin",
     "PreparedModel",
     "Record",
     "RecordChoice",

@@ -8,7 +8,7 @@ from typing import Any
 
 from workers.messages.trials import Workload
 
-__all__ = ["Extraction", "PreparedModel", "TaskSpec", "TensorSpec"]
+__all__ = ["Extraction", "Origin", "PreparedModel", "TaskSpec", "TensorSpec"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,28 @@ class TensorSpec:
         """Return what was stored as JSON; before `values` were, every integer was 0 or 1."""
         least, largest = stored.get("values", (0, 1))
         return cls(stored["name"], tuple(stored["shape"]), stored["dtype"], (least, largest))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a model was converted from.
+
+    Attributes
+    ----------
+    source : str
+        A file's name, or ``package.module:function``.
+    framework : str
+        With its version: "PyTorch 2.13.0".
+    exporter : str
+        What wrote the ONNX file, with its version.
+    """
+
+    source: str
+    framework: str
+    exporter: str
+
+    def __str__(self) -> str:
+        return f"{self.source} of {self.framework}, by {self.exporter}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +106,8 @@ class PreparedModel:
         The file of this machine that holds the large ones of its weights, which `onnx` names as external
         data, see :mod:`workers.enginekit.weights`; empty where all are in `onnx`. It lasts as long as the
         toolbox that prepared the model.
+    origin : Origin or None
+        What the file says that it was converted from; None where it says nothing.
     """
 
     sha256: str
@@ -95,6 +119,7 @@ class PreparedModel:
     layout: str = "auto"
     rest: Rest | None = None
     weights: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 Knows ONNX and onnxruntime and nothing of TVM or Ray.
 """
 
+from workers.models._adopt import adopt
+from workers.models._burden import Burden, burden
 from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._exact import judge
 from workers.models._expose import expose, maker_of
@@ -14,9 +16,12 @@ from workers.models._shapes import DeclaredInput, parse_input_shape
 from workers.models._weights import with_random_weights
 
 __all__ = [
+    "Burden",
     "DeclaredInput",
     "OriginalCheck",
     "OutputDifference",
+    "adopt",
+    "burden",
     "check_original",
     "compare",
     "expose",

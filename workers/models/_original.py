@@ -56,7 +56,8 @@ def check_original(
     ModelError, UsageError
         See :func:`workers.models.prepare`.
     """
-    model, sha256, _, _, _ = fixed(Path(path), {name: value.shape for name, value in inputs.items()})
+    read = fixed(Path(path), {name: value.shape for name, value in inputs.items()})
+    model, sha256 = read.model, read.sha256
     microsoft.as_onnxruntime_has_it(model)
     names = tuple(value.name for value in model.graph.output)
     if {value.name for value in model.graph.input} != set(inputs) or names != tuple(outputs):

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 from workers.errors import ModelError
-from workers.messages import PreparedModel, TensorSpec
+from workers.messages import Origin, PreparedModel, TensorSpec
 from workers.models import _graphs, _mapped, _shapes
 from workers.models._attributes import refuse_attributes
 from workers.models._cut import CutError, Parts, cut
@@ -23,6 +23,7 @@ from workers.models._leftovers import drop_dropout, refuse_training
 from workers.models._loops import refuse_endless
 from workers.models._mend import mend, one_standard_domain
 from workers.models._opset import is_old, raised
+from workers.models._origin import take_origin
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line, without_kernel
 from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
@@ -57,8 +58,9 @@ _SIZED_BY_VALUES = {
 _CONTROL = {"Loop", "Scan"}
 
 
-def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
+def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str], Origin | None]:
     model, sha256 = read_model(path)
+    origin = take_origin(model)
     one_standard_domain(model)
     refuse_attributes(model, path)
     changes = mend(model)
@@ -69,7 +71,7 @@ def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str]]:
     refuse_inputs(model, path)
     refuse_endless(model, path)
     refuse_training(model, path)
-    return model, sha256, changes + inlined + classical
+    return model, sha256, changes + inlined + classical, origin
 
 
 def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
@@ -90,7 +92,7 @@ def input_specs(path: str | os.PathLike[str]) -> list[_shapes.DeclaredInput]:
     ModelError
         The file is no model that can be tuned.
     """
-    model, _, _ = _load(Path(path))
+    model = _load(Path(path))[0]
     return _shapes.declared_inputs(model)
 
 
@@ -103,6 +105,8 @@ class Fixed(NamedTuple):
         The inputs as the file declares them.
     solved : mapping of str to tuple of int
         Their sizes.
+    origin : Origin or None
+        As :class:`workers.messages.PreparedModel` has it.
     """
 
     model: onnx.ModelProto
@@ -110,16 +114,17 @@ class Fixed(NamedTuple):
     changes: list[str]
     declared: dict[str, _shapes.DeclaredInput]
     solved: Mapping[str, tuple[int, ...]]
+    origin: Origin | None
 
 
 def fixed(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Fixed:
     """Read a model and fix the shapes of its inputs; see :func:`prepare` for what is raised."""
-    model, sha256, changes = _load(file)
+    model, sha256, changes, origin = _load(file)
     solved = _shapes.solve_shapes(model, shapes, file)
     declared = {one.name: one for one in _shapes.declared_inputs(model)}
     changes += _shapes.fix_shapes(model, solved)
     model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
-    return Fixed(model, sha256, changes, declared, solved)
+    return Fixed(model, sha256, changes, declared, solved, origin)
 
 
 def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
@@ -307,7 +312,7 @@ def prepare(
         outputs.
     """
     file = Path(path)
-    model, sha256, changes, declared, solved = fixed(file, shapes)
+    model, sha256, changes, declared, solved, origin = fixed(file, shapes)
     try:
         with _mapped.Store(folder) as store:
             done = _prepared(model, solved, file, store)
@@ -318,7 +323,7 @@ def prepare(
             if one.contradicts(solved[name])
         ]
         raise ModelError(f"{error}{''.join(contradicted)}") from None
-    return replace(done, sha256=sha256, changes=tuple(changes) + done.changes)
+    return replace(done, sha256=sha256, changes=tuple(changes) + done.changes, origin=origin)
 
 
 class _DoesNotRunError(ModelError):

@@ -48,6 +48,7 @@ def failures(
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
 ) -> None:
     """Count how trials failed, with what most of them said.
 
@@ -65,7 +66,9 @@ def failures(
         device_class = None if device is None else device_class_named(store, device, engine).name
         model_id = None
         if model is not None:
-            model_id = stored_model(session, store, model, input_shape, device, engine, any_device=True).id
+            model_id = stored_model(
+                session, store, model, input_shape, device, engine, any_device=True, trust=trust
+            ).id
         found = store.answers.failures(
             device_class=device_class,
             engine=engine,

@@ -38,6 +38,7 @@ def history(
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="The last N; 0 for all.")] = 0,
 ) -> None:
     """Show how the best time went down, trial by trial.
@@ -58,7 +59,7 @@ def history(
             points = store.answers.history(row.hash, device_class, last=last)
         else:
             assert model is not None
-            found = stored_model(session, store, model, input_shape, device, engine)
+            found = stored_model(session, store, model, input_shape, device, engine, trust=trust)
             name, device_class, flops = found.name, found.device_class, None
             points = store.answers.model_history(found.id, device_class, found.engine_version, last=last)
             shares = store.answers.slowest(found.id, device_class, found.engine_version, limit=1)

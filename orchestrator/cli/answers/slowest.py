@@ -37,6 +37,7 @@ def slowest(
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="The N slowest; 0 for all.")] = 10,
 ) -> None:
     """Show where a model's time goes: its slowest tasks, by the best that is stored.
@@ -45,7 +46,7 @@ def slowest(
     """
     require_known(engine)
     with session.storage(create=False) as store:
-        found = stored_model(session, store, model, input_shape, device, engine)
+        found = stored_model(session, store, model, input_shape, device, engine, trust=trust)
         shares = store.answers.slowest(found.id, found.device_class, found.engine_version, limit=top or None)
     tune = tune_command(session, model, input_shape, engine=found.engine)
     if not shares.tasks_timed:

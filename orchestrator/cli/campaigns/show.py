@@ -32,6 +32,7 @@ from orchestrator.cli.kit.text import (
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
 from orchestrator.cli.models.layouts import layout_text
+from orchestrator.cli.models.origins import origin_document
 
 if TYPE_CHECKING:
     from orchestrator.storage import (
@@ -62,8 +63,7 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     verifications = list(_verifications(store, snapshot))
     layouts = [_layouts(store, snapshot, model.model_id) for model in snapshot.models]
     session.emit(_details_document(snapshot, prepared, layouts, verifications))
-    changes = [(row.name, row.changes) for row in prepared if row is not None]
-    session.show(_facts_table(snapshot, changes, layouts))
+    session.show(_facts_table(snapshot, prepared, layouts))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
@@ -112,6 +112,7 @@ def _details_document(
                 "name": model.model_name,
                 "model_id": model.model_id,
                 "shapes": {name: list(shape) for name, shape in model.shapes.items()},
+                "origin": origin_document(row.origin if row else None),
                 "changes": list(row.changes) if row else [],
                 "layouts": [
                     {"device_class": found.device_class, "layout": found.layout, "reason": found.reason}
@@ -169,7 +170,7 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
 
 def _facts_table(
     snapshot: Snapshot,
-    changes: Sequence[tuple[str, Sequence[str]]],
+    prepared: Sequence[ModelRow | None],
     layouts: Sequence[Sequence[LayoutRow]],
 ) -> Table:
     """A campaign's own facts, as ``show`` begins with them."""
@@ -185,9 +186,12 @@ def _facts_table(
         pairs.append(("priority", str(row.priority)))
     if row.message:
         pairs.append(("message", row.message))
-    for model in snapshot.models:
+    for model, known in zip(snapshot.models, prepared, strict=True):
         shapes = ", ".join(f"{name}:{','.join(map(str, dims))}" for name, dims in model.shapes.items())
         pairs.append(("model", short_path(model.path) + (f"  ({shapes})" if shapes else "")))
+        if known is not None and known.origin is not None:
+            pairs.append(("converted from", str(known.origin)))
+    changes = [(row.name, row.changes) for row in prepared if row is not None]
     several = len(changes) > 1
     texts = [
         (name, dict.fromkeys(layout_text(row) for row in found))

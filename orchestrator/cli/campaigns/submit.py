@@ -39,7 +39,7 @@ def submit(session: Session, wanted: TuneOptions, priority: _Priority = 0) -> No
 
     It waits in the database until a `tunefleet coordinator` on the same database takes it.
     """
-    spec = wanted.spec()
+    spec = wanted.spec(session)
     with session.storage() as store:
         from orchestrator.campaigns.running.coordinator import submit as store_campaign
 

@@ -40,7 +40,7 @@ def tune(
     crash or a second run lose and repeat nothing. At the end the tuned models are timed beside the untuned
     ones and onnxruntime, and their outputs compared.
     """
-    spec = wanted.spec()
+    spec = wanted.spec(session)
     if dry_run:
         return show_plan(session, spec)
     with (

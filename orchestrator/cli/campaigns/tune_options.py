@@ -17,6 +17,7 @@ from orchestrator.cli.kit.parsing import parse_duration
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import CampaignSpec
+    from orchestrator.cli.kit.session import Session
 
 __all__ = ["TuneOptions"]
 
@@ -178,6 +179,7 @@ class TuneOptions:
     time_limit: _Time = None
     plateau: _Plateau = None
     input_shape: options.InputShapes = None
+    trust: options.Trust = False
     target: options.Targets = None
     device: options.Boards = None
     tasks: options.TaskPattern = None
@@ -196,8 +198,10 @@ class TuneOptions:
     layout: options.Layout = "auto"
     layout_tuning: options.LayoutTuning = "auto"
 
-    def spec(self) -> CampaignSpec:
+    def spec(self, session: Session) -> CampaignSpec:
         """Return the campaign that is asked for; where an option was not given, its own defaults hold.
+
+        Models of frameworks are converted here: whoever takes the campaign finds ONNX files that stay.
 
         Raises
         ------
@@ -220,7 +224,7 @@ class TuneOptions:
             settings=search_settings(self.search),
         )
         values = spec_values(
-            models=model_requests(self.models, self.input_shape),
+            models=model_requests(session, self.models, self.input_shape, trust=self.trust),
             targets=tuple(dict.fromkeys(self.target)) if self.target else None,
             boards=boards_of(self.device, self.target) or None,
             engine=self.engine,

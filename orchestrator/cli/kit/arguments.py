@@ -15,6 +15,7 @@ from orchestrator.errors import EngineError, ModelError, UsageError
 from workers.files import why_no_model
 
 if TYPE_CHECKING:
+    from orchestrator.cli.kit.session import Session
     from orchestrator.models.request import ModelRequest
 
 __all__ = [
@@ -35,26 +36,39 @@ __all__ = [
 _LOCALE = "" if sys.getfilesystemencoding() == "utf-8" else "this locale has ASCII alone: set LC_ALL=C.UTF-8"
 
 
-def model_request(path: Path, shapes: Sequence[str] | None) -> ModelRequest:
+def model_request(
+    session: Session, path: Path, shapes: Sequence[str] | None, *, trust: bool = False
+) -> ModelRequest:
     """Name one model to campaigns and builds; see :func:`model_requests`."""
-    return model_requests([path], shapes)[0]
+    return model_requests(session, [path], shapes, trust=trust)[0]
 
 
-def model_requests(paths: Sequence[Path], shapes: Sequence[str] | None) -> tuple[ModelRequest, ...]:
+def model_requests(
+    session: Session, paths: Sequence[Path], shapes: Sequence[str] | None, *, trust: bool = False
+) -> tuple[ModelRequest, ...]:
     """Name models to campaigns and builds, each file once however often and by whatever path it was named.
+
+    A framework's model is converted here, unless that was done before, and what it became is named.
+
+    Parameters
+    ----------
+    trust : bool
+        Run the code that a framework's model consists of.
 
     Raises
     ------
     ModelError
-        A file isn't there.
+        A file isn't there, or can't be converted.
     UsageError
-        A shape can't be read, or is given twice and differently.
+        A shape can't be read, or is given twice and differently; or a model is code that isn't trusted.
     """
+    from orchestrator.cli.kit.sources import onnx_file
     from orchestrator.models.request import ModelRequest
 
     wanted = shapes_of(shapes)
     found: dict[str, ModelRequest] = {}
-    for path in paths:
+    for named in paths:
+        path = onnx_file(session, named, wanted, trust=trust)
         # Engines say the same, a second later: after a process was started.
         _require_file(path)
         # Weights may lie beside the file, so it is opened where it was named, not where a link leads.

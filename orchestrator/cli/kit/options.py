@@ -36,6 +36,7 @@ __all__ = [
     "Targets",
     "TaskPattern",
     "Tracker",
+    "Trust",
     "TunedLayout",
     "Workload",
 ]
@@ -63,12 +64,30 @@ WHERE = "Where it runs"
 Campaign = Annotated[
     str, typer.Argument(metavar="ID", help="Number or name of the campaign.", show_default=False)
 ]
-Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX file.", show_default=False)]
+_FRAMEWORKS = "or a framework's model as `tunefleet convert` takes it"
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help=f"An ONNX file, {_FRAMEWORKS}.", show_default=False)
+]
 MaybeModel = Annotated[
     Path | None,
-    typer.Argument(metavar="MODEL.onnx", help="An ONNX file, or --workload.", show_default=False),
+    typer.Argument(metavar="MODEL", help=f"An ONNX file, {_FRAMEWORKS}; or --workload.", show_default=False),
 ]
-Models = Annotated[list[Path], typer.Argument(metavar="MODEL.onnx", help="ONNX files.", show_default=False)]
+Models = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="MODEL",
+        help="ONNX files, or frameworks' models as `tunefleet convert` takes them.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the code that a model of a framework consists of: of a function, or within a pickle.",
+        rich_help_panel=WHAT,
+    ),
+]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="The tuner.", rich_help_panel=WHAT)]
 StoredEngine = Annotated[
     str | None,

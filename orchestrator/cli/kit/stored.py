@@ -78,6 +78,7 @@ def stored_model(
     engine: str | None,
     *,
     any_device: bool = False,
+    trust: bool = False,
 ) -> StoredModel:
     """Find a model in the store, on the device whose times are meant.
 
@@ -91,7 +92,7 @@ def stored_model(
     """
     from orchestrator.models.lookup import find_timed_model
 
-    request = model_request(model, shapes)
+    request = model_request(session, model, shapes, trust=trust)
     wanted = None if device is None else device_class_named(store, device, engine)
 
     def open_tools(name: str | None) -> Toolbox:

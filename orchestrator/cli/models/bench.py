@@ -38,6 +38,7 @@ def bench(
     session: Session,
     model: options.Model,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     target: options.Target = "auto",
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
@@ -61,7 +62,7 @@ def bench(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(model, input_shape)
+    request = model_request(session, model, input_shape, trust=trust)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = bench_model(
             store,

@@ -24,6 +24,7 @@ from orchestrator.cli.models.coverage import narrowed, wanted_tasks
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.models.request import ModelRequest
     from orchestrator.storage import Storage, TrialRow
     from orchestrator.toolbox import Toolbox
 
@@ -47,6 +48,7 @@ def best(
     top: Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")] = 1,
     no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     target: Annotated[
         str | None,
         typer.Option(
@@ -79,7 +81,8 @@ def best(
     if workload is not None:
         _best_of_workload(session, workload, target, device, top, no_trace)
     elif model is not None:
-        _best_of_model(session, model, input_shape, target, device, wants, engine, top, no_trace)
+        request = model_request(session, model, input_shape, trust=trust)
+        _best_of_model(session, request, model, input_shape, target, device, wants, engine, top, no_trace)
     else:
         if target is not None or input_shape or top != 1:
             raise UsageError("--target, --input-shape and --top are for a model or a workload; name one")
@@ -105,6 +108,7 @@ def _best_of_workload(
 
 def _best_of_model(
     session: Session,
+    request: ModelRequest,
     model: Path,
     shapes: list[str] | None,
     target: str | None,
@@ -117,7 +121,6 @@ def _best_of_model(
     from orchestrator.builds import coverage_of
     from orchestrator.models.lookup import device_info, find_model
 
-    request = model_request(model, shapes)
     if engine is not None:
         require_engine(engine)
     with session.storage() as store:

@@ -18,6 +18,7 @@ from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line
+from orchestrator.cli.models.origins import origin_document
 
 if TYPE_CHECKING:
     from orchestrator.builds import BuildReport, Coverage
@@ -70,6 +71,7 @@ def build(
         typer.Option("--unchecked", help="Don't run it to compare its outputs with onnxruntime's."),
     ] = False,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     target: options.Target = "auto",
     engine: options.Engine = options.DEFAULT_ENGINE,
     layout: options.TunedLayout = None,
@@ -90,7 +92,7 @@ def build(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(model, input_shape)
+    request = model_request(session, model, input_shape, trust=trust)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
             store,
@@ -121,6 +123,8 @@ def build(
                 f"its kernel can't be built: {aside.reason}",
                 style="yellow",
             )
+    if report.origin is not None:
+        session.write(Text(f"from {report.origin}"))
     session.write(*(Text(f"on import: {change}") for change in report.changes))
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
@@ -158,6 +162,7 @@ def _document(report: BuildReport) -> dict[str, Any]:
         },
         "target": report.target,
         "device_class": report.device_class,
+        "origin": origin_document(report.origin),
         "changes": list(report.changes),
         "tasks_total": len(report.coverage.tasks),
         "tasks_tuned": report.coverage.tuned,

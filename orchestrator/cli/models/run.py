@@ -18,6 +18,7 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latency_head, outcome_facts
+from orchestrator.cli.models.origins import origin_document
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _document(report: RunReport) -> dict[str, Any]:
         "tasks_total": label.tasks_total,
         "tasks_tuned": label.tasks_tuned,
         "plan": label.plan,
+        "origin": origin_document(label.origin),
         "device": report.device,
         "threads": report.threads,
         "inputs": [
@@ -218,4 +220,6 @@ def _table(report: RunReport) -> RenderableType:
     pairs.append(("tasks tuned", f"{label.tasks_tuned} of {label.tasks_total}"))
     if label.tasks_tuned:
         pairs.append(("records", label.plan))
+    if label.origin is not None:
+        pairs.append(("converted from", str(label.origin)))
     return Group(head, "", grid.table(), "", facts(pairs), "")

@@ -35,6 +35,7 @@ def tasks(
     session: Session,
     model: options.Model,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     target: options.Target = "auto",
     pattern: options.TaskPattern = None,
     engine: options.Engine = options.DEFAULT_ENGINE,
@@ -50,7 +51,7 @@ def tasks(
 
     wants = wanted_tasks(pattern)
     require_engine(engine)
-    request = model_request(model, input_shape)
+    request = model_request(session, model, input_shape, trust=trust)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device = tools.resolve_target(target)

@@ -62,6 +62,7 @@ def export(
         bool, typer.Option("--best", help="Only the fastest trial of each task (not in jsonl).")
     ] = False,
     input_shape: options.InputShapes = None,
+    trust: options.Trust = False,
     target: options.Target = "auto",
     device: DeviceClass = None,
 ) -> None:
@@ -78,7 +79,7 @@ def export(
             raise UsageError("--best is for an engine's own format: JSON Lines keep all trials")
         if target != "auto" and model is None:
             raise UsageError("--target is for a model; name a device class with --device")
-        hashes = _hashes(session, engine, model, workload, input_shape, target)
+        hashes = _hashes(session, engine, model, workload, input_shape, target, trust)
         _export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
         return
     if engine is None:
@@ -89,7 +90,7 @@ def export(
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
     require_engine(engine)
-    request = None if model is None else model_request(model, input_shape)
+    request = None if model is None else model_request(session, model, input_shape, trust=trust)
     with (
         session.storage(create=request is not None) as store,
         session.toolbox(engine) as tools,
@@ -138,6 +139,7 @@ def _hashes(
     workload: str | None,
     shapes: list[str] | None,
     target: str,
+    trust: bool,
 ) -> list[str] | None:
     """Return the workloads whose records are wanted; None for all."""
     from orchestrator.models.lookup import find_model
@@ -151,10 +153,10 @@ def _hashes(
     assert model is not None
     engine = engine or options.DEFAULT_ENGINE
     require_engine(engine)
+    request = model_request(session, model, shapes, trust=trust)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
-        device = tools.resolve_target(target)
-        request, version = model_request(model, shapes), tools.engine_version()
+        device, version = tools.resolve_target(target), tools.engine_version()
         found = find_model(store, tools, request, device, version=version, say=steps)
         rows = store.trials.best_for_model(found.id, found.device_class, found.engine_version)
     return [row.workload_hash for row in rows]

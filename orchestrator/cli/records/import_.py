@@ -94,7 +94,7 @@ def import_(
     if model is None and input_shape:
         raise UsageError("--input-shape is for a --model, and none is named")
     require_engine(engine)
-    request = None if model is None else model_request(model, input_shape)
+    request = None if model is None else model_request(session, model, input_shape)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = import_log(
             store,

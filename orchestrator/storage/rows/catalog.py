@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from workers.messages import DeviceInfo, TensorSpec
+from workers.messages import DeviceInfo, Origin, TensorSpec
 
 __all__ = [
     "DeviceClassRow",
@@ -31,6 +31,7 @@ class ModelRow:
     outputs: tuple[TensorSpec, ...]
     changes: tuple[str, ...]
     created_at: datetime
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.errors import NotFoundError, StorageError
 from orchestrator.storage import Sighting, Storage
 from tests.kit.storage_builders import CPU, GPU, extraction, model, stock, workload
+from workers.messages import Origin
 
 
 def test_a_model_is_stored_once_per_content_and_shapes(storage: Storage) -> None:
@@ -23,6 +24,13 @@ def test_a_model_is_stored_once_per_content_and_shapes(storage: Storage) -> None
     assert storage.models.find("0" * 63 + "9") is None
     with pytest.raises(NotFoundError):
         storage.models.get(999)
+
+
+def test_a_model_says_what_it_was_converted_from(storage: Storage) -> None:
+    origin = Origin("net.pt2", "PyTorch 2.13.0", "torch.onnx.export(dynamo=True)")
+    converted = storage.models.put(replace(model(), origin=origin), "/net.onnx")
+    assert storage.models.get(converted).origin == origin
+    assert storage.models.get(storage.models.put(model(1), "/a.onnx")).origin is None
 
 
 def test_instants_are_utc_by_the_databases_clock(storage: Storage) -> None:

@@ -32,6 +32,7 @@ from workers.messages import (
     DeviceInfo,
     Extraction,
     Measurement,
+    Origin,
     PreparedModel,
     TaskSpec,
     TensorSpec,
@@ -54,7 +55,13 @@ def fill(storage: Storage) -> None:
         storage.devices.see([Sighting(f"{device.kind}-key", "host-a", device)])
     tensor = TensorSpec("input", (1, 3, 224, 224), "float32")
     squeezenet = PreparedModel(
-        "ab" * 32, "squeezenet", b"onnx", (tensor,), (tensor,), ("opset raised to 17",)
+        "ab" * 32,
+        "squeezenet",
+        b"onnx",
+        (tensor,),
+        (tensor,),
+        ("opset raised to 17",),
+        origin=Origin("squeezenet.pt2", "PyTorch 2.13.0", "torch.onnx.export(dynamo=True)"),
     )
     model_id = storage.models.put(squeezenet, "/models/squeezenet.onnx", "input=1,3,224,224")
     tasks = (TaskSpec("conv", 3, CONV), TaskSpec("dense", 1, DENSE))

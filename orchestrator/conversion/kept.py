@@ -1,0 +1,200 @@
+"""Conversions that were done: the files by content, and which of them a source became."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import workers.converters
+from orchestrator.conversion.source import Source
+from workers.environments import EngineEnvironment, data_folder
+from workers.messages import Origin
+
+__all__ = ["Kept", "digests_of", "find_kept", "keep", "kept_folder", "key_of", "put_files"]
+
+_VERSION = 1
+_DIGITS = 12
+_SOURCES = "sources"
+_NEW = ".new-"
+
+
+def kept_folder() -> Path:
+    """Where converted models are: where ``TUNEFLEET_CONVERTED`` says, or in the user's data folder."""
+    return data_folder("TUNEFLEET_CONVERTED", "converted")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a source became.
+
+    Attributes
+    ----------
+    model : str
+        The ONNX file, in the folder of them all.
+    origin : Origin
+    checked : bool
+        It was compared with the framework.
+    max_rel : float or None
+        How far it was off then, see :class:`workers.models.OutputDifference`.
+    why : str
+        Why this exporter's file was taken.
+    notes : tuple of str
+        What the converter said of what it did.
+    inputs, outputs : tuple of dict
+        As :class:`workers.converters.contract.Tensor` has them.
+    files : dict of str to str
+        What was read beside the source, and the hashes.
+    versions : dict of str to str
+        Of the converter's environment.
+    """
+
+    model: str
+    origin: Origin
+    checked: bool
+    max_rel: float | None
+    why: str
+    notes: tuple[str, ...]
+    inputs: tuple[dict[str, Any], ...]
+    outputs: tuple[dict[str, Any], ...]
+    files: dict[str, str]
+    versions: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return kept_folder() / self.model
+
+
+def key_of(
+    source: Source, shapes: Mapping[str, Sequence[int]], seed: int, opset: int | None, exporter: str
+) -> str:
+    """Return what names a conversion: the source by its content, how it is asked for, and the converter."""
+    own = source.package.folder
+    asked = {
+        "kind": source.kind.name,
+        "converter": source.package.name,
+        "code": _digest_of_files(sorted([*own.rglob("*.py"), *_shared()]), own.parent),
+        # What a function is made of is known once it was run.
+        "source": [source.text, os.getcwd(), os.environ.get("PYTHONPATH", "")]
+        if source.is_code
+        else _digest_of(Path(source.text)),
+        "stem": source.stem,
+        "shapes": {name: list(shape) for name, shape in sorted(shapes.items())},
+        "seed": seed,
+        "opset": opset,
+        "exporter": exporter,
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def find_kept(source: Source, key: str, environment: EngineEnvironment, *, check: bool) -> Kept | None:
+    """Return what a source became earlier, where that still holds; None where it has to be converted.
+
+    A function holds as long as each file that it was read from is the same; what isn't known to have been
+    read from any is run again.
+
+    Parameters
+    ----------
+    environment : EngineEnvironment
+        The converter's; where there is none any more, what it made with it counts.
+    check : bool
+        Only what was compared with its framework.
+    """
+    try:
+        stored = json.loads(_entry(key).read_text("utf-8"))
+        if stored.pop("version") != _VERSION:
+            return None
+        origin = Origin(**stored.pop("origin"))
+        stored |= {name: tuple(stored[name]) for name in ("notes", "inputs", "outputs")}
+        kept = Kept(origin=origin, **stored)
+    except (OSError, ValueError, TypeError, KeyError):
+        # Another release's, or damaged: it is written anew.
+        return None
+    if not kept.path.is_file() or (check and not kept.checked):
+        return None
+    if environment.ready and environment.versions != kept.versions:
+        return None
+    if source.is_code and not kept.files:
+        return None
+    return kept if digests_of(kept.files) == kept.files else None
+
+
+def keep(key: str, kept: Kept) -> None:
+    """Remember what a source became."""
+    path = _entry(key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps({"version": _VERSION, **asdict(kept)}, indent=1), "utf-8")
+    fresh.replace(path)
+
+
+@contextlib.contextmanager
+def put_files(stem: str) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield a folder to write a model's files into, and a list that takes the place they are then put at.
+
+    They get a folder that is named after their content, all at once.
+    """
+    home = kept_folder()
+    home.mkdir(parents=True, exist_ok=True)
+    _remove_left(home)
+    fresh = home / f"{_NEW}{os.getpid()}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    placed: list[Path] = []
+    try:
+        yield fresh, placed
+        digest = _digest_of_files(sorted(fresh.iterdir()), fresh)[:_DIGITS]
+        place = home / f"{stem}-{digest}"
+        # Where it is there already, it is the same.
+        with contextlib.suppress(OSError):
+            fresh.rename(place)
+        placed.append(place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def digests_of(files: Iterable[str]) -> dict[str, str]:
+    """Return the hashes of files that are there."""
+    found = {}
+    for name in files:
+        with contextlib.suppress(OSError):
+            found[name] = _digest_of(Path(name))
+    return found
+
+
+def _entry(key: str) -> Path:
+    return kept_folder() / _SOURCES / f"{key}.json"
+
+
+def _shared() -> Iterator[Path]:
+    return Path(workers.converters.__file__).parent.glob("*.py")
+
+
+def _digest_of(path: Path) -> str:
+    if path.is_dir():
+        return _digest_of_files(sorted(one for one in path.rglob("*") if one.is_file()), path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of_files(files: Iterable[Path], below: Path) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        found.update(
+            f"{os.path.relpath(file, below)}\n{_digest_of(file)}\n".encode("utf-8", "surrogateescape")
+        )
+    return found.hexdigest()
+
+
+def _remove_left(home: Path) -> None:
+    """Remove what those left who were killed while they wrote."""
+    for left in home.glob(f"{_NEW}*"):
+        if not Path("/proc", left.name.removeprefix(_NEW)).exists():
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,135 @@
+"""A framework's model on the command line: converted, and named wherever a model is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from orchestrator.storage import Storage
+from tests.kit.cli_builders import CPU, Cli, extraction, prepared, put_campaign
+from tests.kit.stand_ins import CannedToolbox
+from tests.kit.toys import TOYS, toy
+from workers.messages import Origin
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEFLEET_CONVERTER_PATH", str(TOYS))
+
+
+def test_convert_writes_a_file_and_says_what_became_of_the_source(cli: Cli, tmp_path: Path) -> None:
+    toy(tmp_path / "net.toy", "rows ?")
+    answer = cli("convert", "net.toy", "-o", "out.onnx")
+    assert answer.code == 0, answer.err
+    lines = [line.split(maxsplit=1) for line in answer.out.splitlines()]
+    facts = {words[0]: words[1].strip() for words in lines if len(words) == 2}
+    assert facts["source"] == "net.toy  (Toy file)"
+    assert (facts["framework"], facts["exporter"].split()[0]) == ("Toy 1.0", "operators")
+    assert (facts["takes"], facts["note"]) == ("x nx3 float32", "toys are small")
+    assert facts["compared"].startswith("off by ")
+    assert facts["toy.plain"].split() == ["1", "0", "0", "0", "yes"]
+    assert facts["wrote"] == "out.onnx"
+    again = cli("convert", "net.toy", "-o", "again.onnx")
+    assert "earlier, from the same content" in again.out
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "out.onnx").read_bytes()
+
+
+def test_what_is_converted_is_named_wherever_a_model_is(cli: Cli, store: Storage, tmp_path: Path) -> None:
+    toy(tmp_path / "net.toy")
+    answer = cli("submit", "net.toy", "--trials", "8")
+    assert answer.code == 0, answer.err
+    assert "net.toy: converted, by toy.plain" in answer.err
+    (row,) = store.campaigns.models(1)
+    # It stays where a coordinator finds it, whatever becomes of the source.
+    (tmp_path / "net.toy").unlink()
+    assert Path(row.path).is_file()
+    assert Path(row.path).is_relative_to(tmp_path / "data" / "tunefleet" / "converted")
+    toy(tmp_path / "net.toy")
+    cli.launch(toolbox=CannedToolbox)
+    for words in (["tasks"], ["best", "--no-trace"], ["history"]):
+        asked = cli(*words, "net.toy")
+        assert "net.toy: was converted before, by toy.plain" in asked.err, (words, asked.err)
+
+
+def test_code_is_not_run_unless_it_is_trusted(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "zoo.py").write_text("raise SystemExit('it ran')\nimport toy\n")
+    for words in (
+        ["convert", "zoo.py:net", "-o", "net.onnx"],
+        ["tasks", "zoo.py:net"],
+        ["submit", "zoo.py:net"],
+    ):
+        answer = cli(*words)
+        assert answer.code == 2
+        assert (
+            "a function is run to get its model; add --trust where you trust whoever wrote it" in answer.err
+        )
+    answer = cli("convert", "zoo.py:net", "-o", "net.onnx", "--trust")
+    assert "it ran" in answer.err
+    assert not (tmp_path / "net.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["gone.pt2", "-o", "a.onnx"], "there is no file gone.pt2, and it isn't of the form package.module"),
+        (["folder", "-o", "a.onnx"], "folder is a folder that no converter knows; `tunefleet converters`"),
+        (["notes.txt", "-o", "a.onnx"], "notes.txt is nothing that a converter knows"),
+        (["net.onnx", "-o", "a.onnx"], "net.onnx is an ONNX file already: tune it as it is"),
+        (["net.toy", "-o", "nowhere/a.onnx"], "there is no folder"),
+        (["net.toy", "-o", "net.toy"], "net.toy is what is read; name another file to write"),
+        (["net.toy", "-o", "a.onnx", "--framework", "caffe"], "there is no converter 'caffe'"),
+        (["net.toy", "-o", "a.onnx", "--timeout", "soon"], "soon"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused_in_a_line(
+    cli: Cli, tmp_path: Path, words: list[str], why: str
+) -> None:
+    toy(tmp_path / "net.toy")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08")
+    answer = cli("convert", *words)
+    assert answer.code == 2
+    assert why in answer.err
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_converter_that_is_not_installed_is_named_with_its_price(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "converters" / "boxed"
+    package.mkdir(parents=True)
+    text = (TOYS / "toy" / "__init__.py").read_text()
+    (package / "__init__.py").write_text(text.replace("toy", "boxed"))
+    (package / "requirements.txt").write_text("# python: 3.99\nnumpy==2.0\n")
+    monkeypatch.setenv("TUNEFLEET_CONVERTER_PATH", str(package.parent))
+    (tmp_path / "net.bin").write_text("boxed model\n")
+    answer = cli("tasks", "net.bin")
+    assert answer.code == 2
+    assert "net.bin is for the boxed converter (Toy file)" in answer.err
+    assert "`tunefleet converters install boxed`" in answer.err
+    assert "(installing takes 0.0 GB, about 0.5 min)" in answer.err
+    assert "numpy" not in cli("converters", "--json").document["converters"][-1]["versions"]
+
+
+def test_a_folder_or_a_pipe_that_no_converter_knows_is_refused_as_before(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    answer = cli("tasks", "folder")
+    assert answer.code == 2
+    assert "folder is a folder; name the ONNX file in it" in answer.err
+
+
+def test_show_names_what_a_model_was_converted_from(cli: Cli, store: Storage) -> None:
+    origin = Origin("squeezenet.pt2", "PyTorch 2.13.0", "torch.onnx.export(dynamo=True)")
+    store.device_classes.put("metaschedule", CPU)
+    model_id = store.models.put(dataclasses.replace(prepared(), origin=origin), "/models/squeezenet.onnx")
+    store.extractions.put(model_id, "metaschedule", CPU.target, extraction(3))
+    campaign = put_campaign(store)
+    store.leases.acquire(campaign, "me", 60.0)
+    store.campaigns.set_model(campaign, 0, model_id)
+    shown = cli("show", str(campaign)).out
+    assert "squeezenet.pt2 of PyTorch 2.13.0, by torch.onnx.export(dynamo=True)" in shown
+    (model,) = cli("show", str(campaign), "--json").document["models"]
+    assert model["origin"] == dataclasses.asdict(origin)

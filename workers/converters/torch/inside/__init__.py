@@ -1,0 +1,1 @@
+"""What runs in the PyTorch converter's own environment."""
