@@ -50,8 +50,8 @@ CONVERTER = Converter(
         ),
     ),
     recognises=recognise,
-    megabytes=1500,
-    minutes=4,
+    megabytes=1060,
+    minutes=3,
     note="Where pip finds no build of PyTorch for CPUs, it takes the one with CUDA, of 3 GB more: --index "
     "names an index that has it",
 )
