@@ -6,14 +6,14 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.builds.fastest import Quiet
 from orchestrator.errors import DisagreementError, EngineError
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, CompiledModel, PreparedModel, RecordChoice
 
-__all__ = ["SEEDS", "Held", "hold_against", "require_agreement"]
+__all__ = ["SEEDS", "Held", "agreeing", "hold_against", "require_agreement", "without_lent"]
 
 #: Seeds of the inputs that are tried; another than the comparison's at the end of a campaign.
 SEEDS = (2, 3)
@@ -26,9 +26,15 @@ def require_agreement(
     compiled: CompiledModel,
     *,
     threads: int,
+    explain: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run a library on random inputs, and refuse it where its outputs aren't the model's.
+
+    Parameters
+    ----------
+    explain : bool, optional
+        Look for the node that differs first.
 
     Raises
     ------
@@ -37,7 +43,58 @@ def require_agreement(
     """
     say(f"checking what {model.name} computes against onnxruntime")
     for seed in SEEDS:
-        hold_against(tools, model, target, compiled, seed, threads=threads, say=say)
+        hold_against(tools, model, target, compiled, seed, threads=threads, explain=explain, say=say)
+
+
+def agreeing(
+    tools: Toolbox,
+    model: PreparedModel,
+    target: str,
+    compiled: CompiledModel,
+    plan: RecordChoice,
+    *,
+    threads: int,
+    params_beside: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> CompiledModel:
+    """Return a library whose outputs are the model's: the one given, or the same without lent schedules.
+
+    What is lent was never run for these kernels, and is not to keep a model from being built.
+
+    Parameters
+    ----------
+    plan : RecordChoice
+        What it was compiled with.
+
+    Raises
+    ------
+    DisagreementError
+        See :func:`require_agreement`.
+    """
+    if compiled.lent:
+        try:
+            require_agreement(tools, model, target, compiled, threads=threads, explain=False, say=say)
+        except DisagreementError:
+            compiled = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
+        else:
+            return compiled
+    require_agreement(tools, model, target, compiled, threads=threads, say=say)
+    return compiled
+
+
+def without_lent(
+    tools: Toolbox,
+    model: PreparedModel,
+    target: str,
+    plan: RecordChoice,
+    *,
+    params_beside: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> CompiledModel:
+    """Compile a model again, with no schedule that was measured for other kernels."""
+    say(f"a schedule lent to {model.name} computes something else; compiling it without any")
+    plain = replace(plan, lend=False)
+    return tools.compile(model, target, plain, params_beside=params_beside).result()
 
 
 @dataclass(frozen=True)
@@ -66,6 +123,7 @@ def hold_against(
     seed: int,
     *,
     threads: int,
+    explain: bool = True,
     limit_at: float = math.inf,
     run_limit_s: float = math.inf,
     quiet: Quiet = nullcontext,
@@ -75,6 +133,8 @@ def hold_against(
 
     Parameters
     ----------
+    explain : bool, optional
+        See :func:`require_agreement`.
     limit_at : float, optional
         When all of it is ended, on the monotonic clock; but looking for the node that differs.
     run_limit_s : float, optional
@@ -102,10 +162,13 @@ def hold_against(
         judging = time.monotonic()
         found = tools.judge(model, inputs, run.outputs, expected)
     if not found.ok:
-        say(f"looking for the node of {model.name} that differs")
+        where = ""
+        if explain:
+            say(f"looking for the node of {model.name} that differs")
+            where = _first_difference(tools, model, target, ordered)
         raise DisagreementError(
             f"the library of {model.name} computes something else than onnxruntime: output "
-            f"'{found.worst_name}' {found.reason}{_first_difference(tools, model, target, ordered)}"
+            f"'{found.worst_name}' {found.reason}{where}"
         )
     run_s = ran - asked
     return Held(referred - began, run_s, run.first_s or run_s, time.monotonic() - judging)
@@ -115,7 +178,7 @@ def _first_difference(tools: Toolbox, model: PreparedModel, target: str, inputs:
     """Say where the two part: the model once more, with all it computes on the way as its outputs."""
     exposed = tools.expose(model)
     try:
-        compiled = tools.compile(exposed, target, RecordChoice("untuned")).result()
+        compiled = tools.compile(exposed, target, RecordChoice("untuned", lend=False)).result()
         outputs = tools.run(compiled, inputs, target).outputs
     except EngineError as error:
         return f"; the node at fault was not found ({str(error).splitlines()[0]})"

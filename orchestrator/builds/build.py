@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.builds.agreement import require_agreement
+from orchestrator.builds.agreement import agreeing
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
@@ -145,7 +145,16 @@ def build_model(
             "Nothing was written; please report this."
         )
     if not (unchecked or device.unfit or board):
-        require_agreement(tools, model.prepared, device.target, compiled, threads=device.cores, say=say)
+        compiled = agreeing(
+            tools,
+            model.prepared,
+            device.target,
+            compiled,
+            choice.plan,
+            threads=device.cores,
+            params_beside=weights is not None,
+            say=say,
+        )
     coverage = coverage.as_compiled(compiled)
     label = Label(
         model=model.prepared.name,

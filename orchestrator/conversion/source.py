@@ -88,7 +88,9 @@ def find_source(text: str, framework: str | None = None) -> Source | None:
     # Which knows no name that is too long to be one, and says nothing of it.
     if not os.path.exists(path):
         return _function(text, asked)
-    if not path.is_dir() and (irregular(path.stat().st_mode) or _is_onnx(path)):
+    known = path.stat()
+    # Without a byte by its size, as what the kernel tells is: to read that may wait for ever.
+    if not path.is_dir() and (irregular(known.st_mode) or known.st_size == 0 or _is_onnx(path)):
         return None
     # A link's own name: hubs keep links to files that are called by their hash.
     whole = os.path.abspath(path)

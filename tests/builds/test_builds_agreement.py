@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import orchestrator as tf
-from orchestrator.builds.agreement import require_agreement
+from orchestrator.builds.agreement import agreeing, require_agreement
 from orchestrator.errors import DisagreementError
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import CampaignState, Storage
@@ -68,3 +69,20 @@ def test_where_all_nodes_agree_a_record_is_at_fault(tools: Toolbox, tmp_path: Pa
     compiled = tools.compile(other, device.target, RecordChoice("untuned")).result()
     with pytest.raises(DisagreementError, match="every node agrees, so that a record is at fault"):
         require_agreement(tools, one, device.target, compiled, threads=1)
+
+
+def test_a_lent_schedule_that_is_wrong_does_not_keep_a_model_from_being_built(
+    tools: Toolbox, tmp_path: Path
+) -> None:
+    device = tools.resolve_target("auto")
+    one = tools.prepare(str(save(tmp_path / "one.onnx", seed=1)), {})
+    other = tools.prepare(str(save(tmp_path / "other.onnx", seed=2)), {})
+    plan, said = RecordChoice("untuned"), list[str]()
+    right = tools.compile(one, device.target, plan).result()
+    assert right.lent
+    assert agreeing(tools, one, device.target, right, plan, threads=1) is right
+    # A library of other weights stands in for one whose lent schedules compute something else.
+    wrong = replace(tools.compile(other, device.target, plan).result(), lent=right.lent)
+    plain = agreeing(tools, one, device.target, wrong, plan, threads=1, say=said.append)
+    assert (plain.lent, plain.untuned) == ((), right.untuned)
+    assert any("a schedule lent to one computes something else" in line for line in said)

@@ -23,11 +23,14 @@ class RecordChoice:
     sequence : tuple of (Workload, Record)
         For an engine that chooses for each node of the model by itself: a record for each of those nodes, in
         the engine's order of them. They go before ``records``.
+    lend : bool
+        Whether kernels without a record may have a schedule that was measured for others.
     """
 
     name: str
     records: dict[str, Record] = field(default_factory=dict)
     sequence: tuple[tuple[Workload, Record], ...] = ()
+    lend: bool = True
 
 
 @dataclass(frozen=True)

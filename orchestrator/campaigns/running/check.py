@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from orchestrator.builds.agreement import SEEDS, Held, hold_against
+from orchestrator.builds.agreement import SEEDS, Held, hold_against, without_lent
 from orchestrator.builds.costs import BUILD_FACTOR, Costs
 from orchestrator.builds.fastest import Quiet
 from orchestrator.builds.pace import DEAR_SECONDS, UNTUNED_SECONDS, UNTUNED_TWICE_SECONDS
 from orchestrator.builds.untuned import UntunedTimes
-from orchestrator.errors import EngineTimeoutError
+from orchestrator.errors import DisagreementError, EngineTimeoutError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, RecordChoice
@@ -103,6 +103,16 @@ def check_model(
     runs_end_at = limit_at - BUILD_FACTOR * compile_s
 
     def held(seed: int, alone: bool) -> Held:
+        nonlocal compiled
+        try:
+            return held_as_it_is(seed, alone)
+        except DisagreementError:
+            if not compiled.lent:
+                raise
+            compiled = without_lent(tools, prepared, device.target, RecordChoice("untuned"), say=say)
+            return held_as_it_is(seed, alone)
+
+    def held_as_it_is(seed: int, alone: bool) -> Held:
         go_on()
         return hold_against(
             tools,
@@ -111,6 +121,7 @@ def check_model(
             compiled,
             seed,
             threads=device.cores,
+            explain=not compiled.lent,
             limit_at=runs_end_at,
             run_limit_s=min(run_limit_s, runs_end_at - time.monotonic()),
             say=say,

@@ -117,13 +117,14 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
 
 
 def compile_model(
-    model: PreparedModel, target: Target, records: dict[str, Record], *, params_beside: bool
+    model: PreparedModel, target: Target, choice: RecordChoice, *, params_beside: bool
 ) -> CompiledModel:
-    """Compile a model with the records given; see :meth:`workers.enginekit.roles.Model.compile`."""
+    """Compile a model with the records chosen; see :meth:`workers.enginekit.roles.Model.compile`."""
     linked = _linked_for(target)  # without a linker nothing is worth compiling
     module = _fused(model, target)
+    records = choice.records
     stage("scheduling what has no record")
-    lent = _begun(module, target, records)
+    lent = _begun(module, target, records) if choice.lend else {}
     try:
         return _compiled(model, module, target, records, lent, linked, params_beside)
     except Exception:  # of whatever it is that LLVM or a pass makes of a schedule
@@ -470,7 +471,7 @@ class MetaScheduleModel:
     ) -> CompiledModel:
         """Compile a model; weights that no library holds are beside it in any case."""
         beside = params_beside or too_large_for_a_library(model)
-        return compile_model(model, parse_target(target), choice.records, params_beside=beside)
+        return compile_model(model, parse_target(target), choice, params_beside=beside)
 
     def run(
         self,
