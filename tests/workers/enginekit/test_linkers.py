@@ -14,7 +14,7 @@ from workers.engines.metaschedule.model import compile_model
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.traits import NAME
 from workers.errors import EngineError
-from workers.messages import PreparedModel
+from workers.messages import PreparedModel, RecordChoice
 from workers.process.engine_process import EngineProcess
 
 _TARGET = "llvm -num-cores=1"
@@ -54,7 +54,7 @@ def test_no_compiler_is_said_before_anything_is_compiled(bare: Path, model: Prep
     with pytest.raises(EngineError, match=told):
         build_candidate(known_kernel(target, NAME)[0], target, known_kernel(target, NAME)[1])
     with pytest.raises(EngineError, match=told):
-        compile_model(model, target, {}, params_beside=False)
+        compile_model(model, target, RecordChoice("untuned"), params_beside=False)
 
 
 def test_a_node_without_a_compiler_is_none_that_builds(bare: Path) -> None:
