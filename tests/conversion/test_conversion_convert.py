@@ -193,10 +193,15 @@ def test_a_converter_ends_with_its_command(
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         env={**os.environ, "TUNEFLEET_CONVERTER_PATH": str(TOYS)},
+        # What a shell starts in the background is deaf to it, and so is all that comes of that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        eventually(lambda: note.exists() and note.read_text(), "it converts", 60)
-        process.send_signal(number)
-        code = process.wait(30)
+        try:
+            eventually(lambda: note.exists() and note.read_text(), "it converts", 60)
+            process.send_signal(number)
+            code = process.wait(30)
+        finally:
+            process.kill()
     assert code == (130 if number is signal.SIGINT else -number)
     eventually(lambda: not running(int(note.read_text())), "the converter is gone")
     assert not (tmp_path / "net.onnx").exists()

@@ -40,6 +40,7 @@ def test_converters_are_listed_with_what_they_take_and_cost(cli: Cli, tmp_path: 
     assert document["folder"] == str(tmp_path / "data" / "tunefleet" / "converters")
 
 
+@pytest.mark.slow
 def test_a_converter_is_installed_and_says_beforehand_what_that_takes(cli: Cli, tmp_path: Path) -> None:
     answer = cli("converters", "install", "boxed")
     assert answer.code == 0, answer.err
