@@ -19,7 +19,7 @@ from tvm.target import Target
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
-from workers.engines.metaschedule.soundness import keeps_constants
+from workers.engines.metaschedule.soundness import finished
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.begin import begun
 from workers.engines.metaschedule.targets import parse_target
@@ -118,8 +118,8 @@ class MetaScheduleSearch:
         if open_ended and self._target.kind.name != "llvm":
             return  # the rule is for CPUs
         name, flops = self._workload.name, self._workload.flops
-        finished = map(self._finished, begun(spaces, self._module, name, flops, self._target))
-        first = itertools.islice((one for one in finished if one is not None), count if open_ended else None)
+        made = map(self._finished, begun(spaces, self._module, name, flops, self._target))
+        first = itertools.islice((one for one in made if one is not None), count if open_ended else None)
         pairs = itertools.zip_longest(first, self._adapted)
         self._adapted = [one for pair in pairs for one in pair if one is not None]
 
@@ -134,9 +134,7 @@ class MetaScheduleSearch:
 
     def _finished(self, schedule: Schedule) -> tuple[Candidate, ms.MeasureCandidate] | None:
         """Have a schedule finished; None where it breaks the target's limits or was tried."""
-        if not all(post.apply(schedule) for post in self._context.space_generator.postprocs):
-            return None
-        if not keeps_constants(schedule):
+        if not finished(schedule, self._context):
             return None
         candidate = candidate_of(schedule.trace)
         if candidate.hash in self._tried:
@@ -164,11 +162,11 @@ class MetaScheduleSearch:
                 continue
             self._known.add(record.candidate.hash)
             try:
-                finished = self._finished(adapted(scheduled(workload, record.candidate).trace, self._module))
+                made = self._finished(adapted(scheduled(workload, record.candidate).trace, self._module))
             except Exception:  # another structure, whatever a primitive says to that
                 continue
-            if finished is not None:
-                self._adapted.append(finished)
+            if made is not None:
+                self._adapted.append(made)
 
     def _evolve_for(self, count: int) -> None:
         """Start an evolution whose rounds have `count` candidates. What it builds on is in the database."""

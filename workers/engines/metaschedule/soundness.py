@@ -14,10 +14,17 @@ import tvm_ffi
 from tvm import relax
 from tvm.ir import IRModule
 from tvm.s_tir import SBlock, Schedule
+from tvm.s_tir import meta_schedule as ms
 
-__all__ = ["joins_tiles", "keeps_constants", "pads_a_result", "require_sound"]
+__all__ = ["finished", "joins_tiles", "keeps_constants", "pads_a_result", "require_sound"]
 
 _JOINS = "ReverseComputeAt"
+
+
+def finished(schedule: Schedule, context: ms.TuneContext) -> bool:
+    """Have TVM's postprocessors finish a schedule; False where it breaks the target's limits or is wrong."""
+    done = all(post.apply(schedule) for post in context.space_generator.postprocs)
+    return done and keeps_constants(schedule)
 
 
 def require_sound(module: IRModule, instructions: Iterable[Any], schedule: Schedule) -> None:

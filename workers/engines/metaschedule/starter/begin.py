@@ -14,7 +14,7 @@ from tvm.target import Target
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of, fitted_tiles
-from workers.engines.metaschedule.soundness import keeps_constants
+from workers.engines.metaschedule.soundness import finished
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.pack import Entry, entries_of
 from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
@@ -61,8 +61,7 @@ def begun_record(module: IRModule, called: str, flops: float, target: Target) ->
     )
     spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
     for schedule in begun(spaces, module, called, flops, target):
-        finished = all(post.apply(schedule) for post in context.space_generator.postprocs)
-        if finished and keeps_constants(schedule):
+        if finished(schedule, context):
             return Record(candidate_of(schedule.trace), (math.inf,))
     return None
 
