@@ -33,6 +33,7 @@ from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
+from workers.engines.metaschedule.fusing import set_apart
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
@@ -296,16 +297,12 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
     ]
-    passes = [
-        relax.transform.LegalizeOps(),
-        relax.transform.AnnotateTIROpPattern(),
-        relax.transform.FoldConstant(),
-        relax.transform.FuseOps(),
-        relax.transform.FuseTIR(),
-    ]
+    lowered = [relax.transform.LegalizeOps(), relax.transform.AnnotateTIROpPattern()]
+    fused = [relax.transform.FoldConstant(), relax.transform.FuseOps(), relax.transform.FuseTIR()]
     with target, tvm.transform.PassContext(opt_level=3):
         module = with_constants_folded(tvm.transform.Sequential(first)(module))
-        return tvm.transform.Sequential(passes)(module)
+        module = set_apart(tvm.transform.Sequential(lowered)(module))
+        return tvm.transform.Sequential(fused)(module)
 
 
 def _with_free_layouts(module: IRModule, target: Target) -> IRModule:

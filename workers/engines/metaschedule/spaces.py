@@ -28,7 +28,7 @@ from workers.engines.metaschedule.records import candidate_of
 from workers.engines.metaschedule.soundness import joins_tiles, pads_a_result
 from workers.engines.metaschedule.targets import vector_bits
 
-__all__ = ["cpu_spaces", "with_whole_vectors"]
+__all__ = ["cpu_spaces", "tiled_blocks", "with_whole_vectors"]
 
 # What MetaSchedule does on CPUs: two levels of tiles around a reduction, two within.
 _STRUCTURE = "SSRSRS"
@@ -89,12 +89,30 @@ def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
         kind == "Tensorize" or "meta_schedule.auto_tensorize" in attrs for kind, _, attrs, _ in instructions
     ):
         return space
-    blocks = [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
+    blocks = _tiled(instructions)
     axes = [_contiguous_axis(block, instructions, module, bits) for block in blocks]
     for axis in axes:
         if axis is not None:
             lines = _split_first(lines, *axis)
     return _applied(lines, module) if any(axes) else space
+
+
+def tiled_blocks(space: Schedule) -> list[tuple[str, str]]:
+    """Return the blocks of a module that a space tiles on two levels around a reduction: name and function.
+
+    Not those that the space itself makes.
+    """
+    instructions = [instruction for instruction, _ in _lines(space)]
+    named = (_names(block, instructions) for block in _tiled(instructions))
+    return [(str(names[0][0]), str(names[0][1])) for names in named if names]
+
+
+def _tiled(instructions: list[Any]) -> list[str]:
+    return [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
+
+
+def _names(block: str, instructions: list[Any]) -> list[Any]:
+    return [attrs for kind, _, attrs, outputs in instructions if kind == "GetSBlock" and outputs == [block]]
 
 
 def _without_threads(space: Schedule, module: IRModule) -> Schedule:
@@ -125,7 +143,7 @@ def _contiguous_axis(
     block: str, instructions: list[Any], module: IRModule, bits: int
 ) -> tuple[str, list[int | None]] | None:
     """Return the loop over a block's last output axis, and the factors by which to split vectors off it."""
-    named = [attrs for kind, _, attrs, outputs in instructions if kind == "GetSBlock" and outputs == [block]]
+    named = _names(block, instructions)
     taken = [outputs for kind, inputs, _, outputs in instructions if kind == "GetLoops" and inputs == [block]]
     if not named or not taken:
         return None  # a block that the space itself makes

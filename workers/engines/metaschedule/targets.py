@@ -190,6 +190,11 @@ def vector_bits(target: Target) -> int:
     return 512 if "avx512f" in features else 256 if "avx" in features else 128
 
 
+def vector_registers(target: Target) -> int:
+    """Return how many vectors a CPU's registers hold."""
+    return 32 if vector_bits(target) == 512 or architecture(_triple(target)) == "aarch64" else 16
+
+
 def _features(target: Target) -> set[str]:
     names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
     if architecture(_triple(target)) == "aarch64":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from workers.engines.metaschedule.records import candidate_of, fitted_tiles
 from workers.engines.metaschedule.soundness import finished
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.pack import Entry, entries_of
+from workers.engines.metaschedule.starter.registers import Tile, register_tiles
 from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
 from workers.engines.metaschedule.targets import vector_bits
 from workers.messages import Record
@@ -33,6 +35,10 @@ _SIZES, _SHRUNK, _SLOWER, _WIDTH = 0.5, 1.0, 1.0, 1.0
 # The rule, where the pack has nothing: so many vectors are summed up at once, in so many registers, over so
 # much of the first reduced loop; and a kernel of so few operations is left to one core.
 _VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
+# How far what fills the registers is unrolled: the place of 512 in TVM's list.
+_UNROLLED = 3
+# So much of what a core can do is worth so many tries before the first that is lent.
+_GOOD, _BEFORE_LENT = 0.9, 2
 # What TVM has for "at no loop of another block".
 _BY_ITSELF = -1
 
@@ -74,8 +80,41 @@ def begun(
     What TVM appends to a trace at its end (vectorizing, unrolling, threads) is left to its postprocessors.
     """
     known = [(space, sketch_of(candidate_of(space.trace).trace, called)) for space in spaces]
-    yield from _lent(known, module, target)
+    lent = _lent(known, module, target)
+    filled = list(_filled(known, module, flops, target))
+    # What fills the registers with vectors and numbers alike is mostly faster than what is lent; with one of
+    # either it may be.
+    good = sum(tile.both and tile.share > _GOOD for tile, _ in filled[:_BEFORE_LENT])
+    yield from (schedule for _, schedule in filled[:good])
+    yield from itertools.islice(lent, 1)
+    yield from (schedule for _, schedule in filled[good:])
+    yield from lent
     yield from _ruled(known, module, flops)
+
+
+def _filled(
+    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float, target: Target
+) -> Iterator[tuple[Tile, Schedule]]:
+    """Yield schedules whose tiles fill the registers, with what follows joined to each tile."""
+    if target.kind.name != "llvm":
+        return
+    for space, sketch in sorted(known, key=lambda pair: _last_resort(pair[1], flops))[:1]:
+        choices = tuple(_UNROLLED for _ in sketch.choices)
+        for tile, tiles in register_tiles(space, sketch, module, target):
+            schedule = _applied(space, module, _Decisions(tiles, choices, _own(sketch)))
+            if schedule is not None:
+                yield tile, schedule
+
+
+def _last_resort(sketch: Sketch, flops: float) -> tuple[bool, bool, bool, bool]:
+    """Order design spaces: those first in which a few decisions go a long way."""
+    structure = sketch.structure
+    return (
+        "RFactor" in structure,
+        ("alone" in structure) != (flops < _ALONE),
+        "joined" not in structure,
+        "joined2" not in structure,
+    )
 
 
 def _lent(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target) -> Iterator[Schedule]:
@@ -125,13 +164,7 @@ def _distance(entry: Entry, sketch: Sketch, best: float, bits: int) -> float:
 
 def _ruled(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float) -> Iterator[Schedule]:
     """Yield schedules by a rule: whole vectors, as many sums at once as there are registers, all cores."""
-    alone = flops < _ALONE
-
-    def last_resort(pair: tuple[Schedule, Sketch]) -> tuple[bool, bool, bool]:
-        structure = pair[1].structure
-        return "RFactor" in structure, ("alone" in structure) != alone, "joined" not in structure
-
-    for space, sketch in sorted(known, key=last_resort):
+    for space, sketch in sorted(known, key=lambda pair: _last_resort(pair[1], flops)):
         decide = _Decisions(_ruled_tiles(sketch), tuple(1 for _ in sketch.choices), _own(sketch))
         schedule = _applied(space, module, decide)
         if schedule is not None:

@@ -1,0 +1,41 @@
+"""Which kernels are computed apart from what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from workers.clients import EngineClient
+from workers.messages import DeviceInfo
+from workers.models import prepare
+
+
+@pytest.mark.parametrize(("mode", "apart"), [("linear", True), ("nearest", False)])
+def test_a_resize_that_computes_is_no_part_of_a_concat_and_one_that_copies_is(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path, mode: str, apart: bool
+) -> None:
+    image = [1, 3, 6, 6]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Resize", ["x", "", "scales"], ["large"], mode=mode),
+            helper.make_node("Relu", ["large"], ["positive"]),
+            helper.make_node("Concat", ["positive", "side"], ["y"], axis=1),
+        ],
+        "resized",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, image),
+            helper.make_tensor_value_info("side", TensorProto.FLOAT, [1, 2, 12, 12]),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 5, 12, 12])],
+        [numpy_helper.from_array(np.array([1, 1, 2, 2], "float32"), "scales")],
+    )
+    path = tmp_path / "resized.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    names = [task.name for task in engine.extract(prepare(str(path), {}), device.target).tasks]
+    (resize,) = [name for name in names if "resize2d" in name]
+    assert ("concat" not in resize) == apart
+    assert "relu" in resize
