@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
+from tests.kit.compiled_models import unhurried
 from tests.kit.microsoft_models import FUSED, Fused
 from tests.kit.model_builders import constant, model_of, tensor
 from tests.kit.optimizable_models import small_convolutions, small_transformer
@@ -126,9 +127,10 @@ def test_its_library_is_right(
     name: str, save: Save, tmp_path: Path, engine: EngineClient, device: DeviceInfo
 ) -> None:
     model, prepared = optimized(name, tmp_path, save)
-    compiled = engine.compile(prepared, device.target, RecordChoice("untuned")).result()
+    target = unhurried(device.target)
+    compiled = engine.compile(prepared, target, RecordChoice("untuned", lend=False)).result()
     inputs = random_inputs(prepared.inputs, 5)
-    run = engine.run(compiled, inputs, device.target)
+    run = engine.run(compiled, inputs, target)
     found = compare(run.outputs, run_reference(model.SerializeToString(), inputs, 1, optimize=False))
     assert found.ok, found.reason
 

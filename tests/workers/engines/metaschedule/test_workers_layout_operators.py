@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from tvm_ffi import structural_equal
 
+from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule import model as engine_model
 from workers.engines.metaschedule.layouts import chosen_layout, with_layout
 from workers.engines.metaschedule.targets import parse_target
-from workers.messages import DeviceInfo, PreparedModel, RecordChoice
-from workers.models import compare, random_inputs, run_reference
+from workers.messages import DeviceInfo, PreparedModel
 
 # How many transforms blocks take depends on their width, and so on the machine: this one has vectors of 16.
 WIDE = "llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512 -num-cores=2"
@@ -204,11 +204,7 @@ def test_operators_give_the_outputs_of_onnxruntime(
     layout: str,
 ) -> None:
     model = replace(prepared(family, tmp_path), layout=layout)
-    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, device.target)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, model, device.target)
 
 
 @EACH

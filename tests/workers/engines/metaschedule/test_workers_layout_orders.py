@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.model import in_nchw
 from workers.engines.metaschedule.targets import parse_target
-from workers.messages import DeviceInfo, PreparedModel, RecordChoice
-from workers.models import compare, random_inputs, run_reference
+from workers.messages import DeviceInfo, PreparedModel
 
 # How many transforms blocks take depends on their width, and so on the machine: this one has vectors of 16.
 WIDE = "llvm -mtriple=x86_64-linux-gnu -mcpu=skylake-avx512 -num-cores=2"
@@ -272,11 +272,7 @@ def test_every_layout_gives_the_outputs_of_onnxruntime(
     engine: EngineClient, device: DeviceInfo, model: PreparedModel, layout: str
 ) -> None:
     laid = replace(model, layout=layout)
-    compiled = engine.compile(laid, device.target, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, device.target)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, laid, device.target)
 
 
 def test_blocks_are_left_only_for_those_who_ask_for_another_order(

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule import model as engine_model
 from workers.engines.metaschedule.layouts import convolutions, with_layout
 from workers.engines.metaschedule.targets import parse_target
-from workers.messages import PreparedModel, RecordChoice
-from workers.models import compare, random_inputs, run_reference
+from workers.messages import PreparedModel
 
 NARROW = "llvm -mtriple=x86_64-linux-gnu -mcpu=haswell -num-cores=2"
 
@@ -64,11 +64,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PreparedModel:
 def test_volumes_give_the_outputs_of_onnxruntime(
     engine: EngineClient, model: PreparedModel, layout: str
 ) -> None:
-    compiled = engine.compile(replace(model, layout=layout), NARROW, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, NARROW)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, replace(model, layout=layout), NARROW)
 
 
 def test_volumes_stay_in_blocks_but_for_transposed_convolutions(model: PreparedModel) -> None:

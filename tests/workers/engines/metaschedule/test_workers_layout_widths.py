@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tvm.tirx import PrimFunc
 
+from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule import model as engine_model
@@ -21,8 +22,7 @@ from workers.engines.metaschedule.layouts.places import table_for
 from workers.engines.metaschedule.layouts.tensors import op_name
 from workers.engines.metaschedule.layouts.widths import Widths, share_of_rate
 from workers.engines.metaschedule.targets import parse_target
-from workers.messages import PreparedModel, RecordChoice
-from workers.models import compare, random_inputs, run_reference
+from workers.messages import PreparedModel
 
 # Vectors of 8: of what these graphs have, 58, 20, 10, 7 and 5 channels fill none.
 NARROW = "llvm -mtriple=x86_64-linux-gnu -mcpu=haswell -num-cores=2"
@@ -191,11 +191,7 @@ def test_channels_that_fill_no_vector_give_the_outputs_of_onnxruntime(
     engine: EngineClient, tmp_path: Path, family: Callable[[Graph], Outputs]
 ) -> None:
     model = replace(prepared(family, tmp_path), layout="blocked")
-    compiled = engine.compile(model, NARROW, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, NARROW)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, model, NARROW)
 
 
 @pytest.mark.parametrize(("family", "left"), FAMILIES, ids=lambda one: getattr(one, "__name__", ""))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.errors import UsageError
-from workers.messages import DeviceInfo, Extraction, PreparedModel, RecordChoice
-from workers.models import compare, random_inputs, run_reference
+from workers.messages import DeviceInfo, Extraction, PreparedModel
 
 LAYOUTS = ("nchw", "nhwc", "blocked", "auto")
 # How many transforms blocks take depends on their width, and so on the machine: this one has vectors of 16.
@@ -53,11 +53,7 @@ def test_every_layout_gives_the_outputs_of_onnxruntime(
     engine: EngineClient, device: DeviceInfo, everything: PreparedModel, layout: str
 ) -> None:
     model = replace(everything, layout=layout)
-    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, device.target)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, model, device.target)
 
 
 @pytest.mark.parametrize("padding", [[1, 1, 1, 1], [0, 0, 0, 0], [2, 0, 1, 3]])
@@ -72,11 +68,7 @@ def test_winograd_gives_the_outputs_of_onnxruntime_on_images_of_any_size(
     assert {"winograd_windows", "winograd_products", "winograd_tiles"} <= set(names)
     # Nothing is fused into a transform, and what follows is fused with putting the tiles together.
     assert any(name.startswith("fused_winograd_assembled") for name in names)
-    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
-    inputs = random_inputs(model.inputs, 3)
-    ran = engine.run(compiled, inputs, device.target)
-    difference = compare(ran.outputs, run_reference(model.onnx, inputs, threads=1))
-    assert difference.ok, difference.reason
+    assert not disagreement(engine, model, device.target)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
 from workers.engines.metaschedule.targets import vector_bits
 from workers.messages import Record
 
-__all__ = ["begun", "begun_record"]
+__all__ = ["begun", "begun_record", "filled_schedules", "lent_schedules"]
 
 # Of the nearest so many are tried, where those before them can't be fitted.
 _TRIED = 6
@@ -80,8 +80,8 @@ def begun(
     What TVM appends to a trace at its end (vectorizing, unrolling, threads) is left to its postprocessors.
     """
     known = [(space, sketch_of(candidate_of(space.trace).trace, called)) for space in spaces]
-    lent = _lent(known, module, target)
-    filled = list(_filled(known, module, flops, target))
+    lent = lent_schedules(known, module, target)
+    filled = list(filled_schedules(known, module, flops, target))
     # What fills the registers with vectors and numbers alike is mostly faster than what is lent; with one of
     # either it may be.
     good = sum(tile.both and tile.share > _GOOD for tile, _ in filled[:_BEFORE_LENT])
@@ -92,7 +92,7 @@ def begun(
     yield from _ruled(known, module, flops)
 
 
-def _filled(
+def filled_schedules(
     known: Sequence[tuple[Schedule, Sketch]], module: IRModule, flops: float, target: Target
 ) -> Iterator[tuple[Tile, Schedule]]:
     """Yield schedules whose tiles fill the registers, with what follows joined to each tile."""
@@ -117,7 +117,9 @@ def _last_resort(sketch: Sketch, flops: float) -> tuple[bool, bool, bool, bool]:
     )
 
 
-def _lent(known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target) -> Iterator[Schedule]:
+def lent_schedules(
+    known: Sequence[tuple[Schedule, Sketch]], module: IRModule, target: Target
+) -> Iterator[Schedule]:
     if target.kind.name != "llvm":
         return
     bits = vector_bits(target)

@@ -144,11 +144,18 @@ def _tiles(sketch: Sketch, uses: Sequence[str], vector_bytes: int, registers: in
         if vectors * vector_bytes * summed > _FIRST_CACHE:
             cycles = max(cycles, vectors * vector_bytes / _SECOND_RATE)
         share = sums / _PER_CYCLE / cycles
-        if vectors > 1 and numbers & (numbers - 1):
+        beside = next(
+            (size for size, (_, use) in zip(inner[::-1], loops[::-1], strict=True) if use == _NUMBERS), 1
+        )
+        if _uneven(beside) or (vectors > 1 and _uneven(numbers)):
             share /= 2  # LLVM loads three, five or seven numbers at once, and takes them apart
         found.append(Tile(round(share, 3), vectors, numbers, inner))
     # Of those that are as good, what lies side by side goes before what doesn't.
     return sorted(found, key=lambda tile: (tile.share, tile.both, tile.inner[::-1]), reverse=True)
+
+
+def _uneven(count: int) -> bool:
+    return count & (count - 1) != 0
 
 
 def _divisors(extent: int) -> list[int]:
