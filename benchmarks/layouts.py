@@ -54,6 +54,7 @@ def looked_at(path: pathlib.Path, target: Any, shapes: dict[str, tuple[int, ...]
         "bytes": sum(transform.bytes for transform in laid.transforms),
         "causes": dict(causes.most_common()),
         "auto": choice.laid.layout,
+        "close": choice.alternative,
         "reason": choice.reason,
     }
 
@@ -67,7 +68,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['in_blocks']:.0%}",
         str(row["transforms"]),
         f"{row['bytes'] / 2**20:.1f}",
-        row["auto"],
+        f"{row['auto']} ({row['close']} is close)" if row["close"] else row["auto"],
         causes,
     )
 

@@ -16,7 +16,9 @@ from workers.messages import DeviceInfo, Extraction, PreparedModel, TaskSpec
 __all__ = [
     "AUTO",
     "ExtractedModel",
+    "decided_layout",
     "extract_model",
+    "held_version",
     "layout_version",
     "split_version",
     "tuned_layout",
@@ -45,6 +47,8 @@ class ExtractedModel:
         The tasks came from the store.
     layout_reason : str
         Why the engine chose its layout, as :class:`Extraction` has it.
+    alternative : str
+        The layout that came close, as :class:`Extraction` has it; empty where this one was asked for.
     """
 
     id: int
@@ -55,6 +59,7 @@ class ExtractedModel:
     engine_version: str
     remembered: bool
     layout_reason: str = ""
+    alternative: str = ""
 
 
 def extract_model(
@@ -71,7 +76,8 @@ def extract_model(
     Parameters
     ----------
     layout : str, optional
-        Of its activations, see :class:`PreparedModel`; by default the one that the model was tuned in.
+        Of its activations, see :class:`PreparedModel`; by default the one that the model was tuned in. What
+        was decided between two that are close is what ``auto`` means from then on.
 
     Raises
     ------
@@ -92,6 +98,8 @@ def extract_model(
     engine = tools.engine_version()
     if layout is None:
         layout = tuned_layout(store, model_id, tools.engine, device, engine)
+    elif layout == AUTO:
+        layout = decided_layout(store, model_id, tools.engine, device, engine)
     prepared = replace(prepared, layout=layout)
     version = layout_version(engine, layout)
     known = store.extractions.find(model_id, tools.engine, device.target, version)
@@ -114,6 +122,7 @@ def extract_model(
         version,
         known is not None,
         extraction.layout_reason,
+        extraction.alternative,
     )
 
 
@@ -135,19 +144,48 @@ def _about(path: str) -> Iterator[None]:
 
 
 def tuned_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:
-    """Return the layout in which most of a model's tasks have a record, ``auto`` where none has any.
+    """Return the layout in which most of a model's tasks have a record.
 
-    Of those that are tuned alike, the one whose tasks take the least time together.
+    Of those that are tuned alike, the one whose tasks take the least time together. Where none has any, what
+    ``auto`` means by now. Of two layouts that were tried out the one that was not chosen, or not yet, is left
+    out, unless it was tuned because somebody named it.
     """
+    auto, left_out = _auto_layout(store, model_id, engine, device, version)
     found = []
     for stored in store.extractions.versions(model_id, engine, device.target):
         base, layout = split_version(stored)
-        if base == version:
+        if base == version and layout not in left_out:
             rows = store.trials.best_for_model(model_id, device.device_class, stored)
             timed = [row.weight * row.best.cost_s for row in rows if row.best and row.best.cost_s is not None]
             if timed:
                 found.append((-len(timed) / len(rows), sum(timed), layout))
-    return min(found, default=(0, 0, AUTO))[2]
+    return min(found, default=(0, 0, auto))[2]
+
+
+def decided_layout(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:
+    """Return what ``auto`` means for a model by now: itself, or the layout that was chosen in its place."""
+    return _auto_layout(store, model_id, engine, device, version)[0]
+
+
+def _auto_layout(
+    store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str
+) -> tuple[str, set[str]]:
+    """Return what ``auto`` means by now, and which layouts don't count that this was tried out against."""
+    for row in store.extractions.layouts(model_id, engine):
+        if (row.device_class, row.engine_version) == (device.device_class, version) and row.alternative:
+            named = store.layouts.asked_for(model_id)
+            decided = store.layouts.decided(model_id, device.device_class, version)
+            if decided is not None and decided.chosen == row.alternative:
+                return row.alternative, {AUTO, row.layout} - named
+            return AUTO, {row.alternative} - named
+    return AUTO, set()
+
+
+def held_version(store: Storage, model_id: int, engine: str, device: DeviceInfo, bound_to: str) -> str:
+    """Return what an extraction is bound to, or where that was only tried out, what the model has instead."""
+    version, layout = split_version(bound_to)
+    auto, left_out = _auto_layout(store, model_id, engine, device, version)
+    return layout_version(version, auto) if layout in left_out else bound_to
 
 
 def tuned_version(store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str) -> str:

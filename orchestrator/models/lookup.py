@@ -12,7 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
-from orchestrator.models.extraction import extract_model, layout_version, split_version, tuned_version
+from orchestrator.models.extraction import (
+    AUTO,
+    decided_layout,
+    extract_model,
+    held_version,
+    layout_version,
+    split_version,
+    tuned_version,
+)
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import DeviceClassRow, ModelDeviceRow, ModelRow, Storage
 from orchestrator.toolbox import Toolbox
@@ -117,7 +125,7 @@ def find_model(
             of_layout = (
                 tuned_version(store, known.id, tools.engine, device, version)
                 if layout is None
-                else layout_version(version, layout)
+                else _version_in(store, known.id, tools.engine, device, version, layout)
             )
             if of_layout in stored:
                 # The name is the file's own now: it may have been another's, with the same content.
@@ -164,7 +172,8 @@ def find_timed_model(
         if place is not None:
             classes = store.device_classes.all(place.engine)
             (info,) = (device_info(row) for row in classes if row.name == place.device_class)
-            return StoredModel(known.id, known.name, known.changes, info, place.engine, place.engine_version)
+            version = held_version(store, known.id, place.engine, info, place.engine_version)
+            return StoredModel(known.id, known.name, known.changes, info, place.engine, version)
     with open_tools(device.engine if device else engine) as tools:
         if device is None:
             say("looking for the target")
@@ -194,6 +203,14 @@ def _timed_place(
         if place.device_class in timed or not timed:
             return place
     return None
+
+
+def _version_in(
+    store: Storage, model_id: int, engine: str, device: DeviceInfo, version: str, layout: str
+) -> str:
+    if layout == AUTO:
+        layout = decided_layout(store, model_id, engine, device, version)
+    return layout_version(version, layout)
 
 
 def _read(

@@ -28,6 +28,7 @@ __all__ = [
     "Device",
     "DeviceClass",
     "Extraction",
+    "LayoutDecision",
     "Model",
     "ModelTask",
     "Target",
@@ -149,6 +150,10 @@ class Extraction(Base):
     engine_version: Mapped[str]
     layout: Mapped[str] = mapped_column(default="", server_default="")
     layout_reason: Mapped[str] = mapped_column(default="", server_default="")
+    # The layout that is estimated to take about as long, and what both are; empty where none does.
+    alternative: Mapped[str] = mapped_column(default="", server_default="")
+    estimate_s: Mapped[float | None]
+    alternative_s: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
@@ -202,6 +207,29 @@ class CampaignModel(Base):
     model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
     path: Mapped[str] = mapped_column(Text)
     shapes: Mapped[dict[str, Any]]
+
+
+class LayoutDecision(Base):
+    """Which of two layouts a model has on a device class, after each was tried out in a campaign."""
+
+    __tablename__ = "layout_decisions"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "model_id", "device_class_id"),
+        Index(None, "model_id", "device_class_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    engine_version: Mapped[str]
+    chosen: Mapped[str]
+    other: Mapped[str]
+    # None where they could not be told apart: the choice then is that of the estimate, for this campaign.
+    chosen_s: Mapped[float | None]
+    other_s: Mapped[float | None]
+    reason: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
 class Task(Base):

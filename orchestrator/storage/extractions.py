@@ -80,6 +80,9 @@ class Extractions(Group):
                     "engine_version": extraction.engine_version,
                     "layout": extraction.layout,
                     "layout_reason": extraction.layout_reason,
+                    "alternative": extraction.alternative,
+                    "estimate_s": extraction.estimate_s,
+                    "alternative_s": extraction.alternative_s,
                 },
             )
             _put_tasks(connection, extraction_id, extraction.tasks)
@@ -93,6 +96,9 @@ class Extractions(Group):
             select(
                 ExtractionTable.layout,
                 ExtractionTable.layout_reason,
+                ExtractionTable.alternative,
+                ExtractionTable.estimate_s,
+                ExtractionTable.alternative_s,
                 ModelTask.name.label("task_name"),
                 ModelTask.weight,
                 Workload.hash,
@@ -119,7 +125,16 @@ class Extractions(Group):
         tasks = tuple(
             TaskSpec(row.task_name, row.weight, workload_message(row)) for row in rows if row.hash is not None
         )
-        return Extraction(tasks, engine_version, rows[0].layout, rows[0].layout_reason)
+        first = rows[0]
+        return Extraction(
+            tasks,
+            engine_version,
+            first.layout,
+            first.layout_reason,
+            first.alternative,
+            first.estimate_s,
+            first.alternative_s,
+        )
 
     def layouts(self, model_id: int, engine: str) -> list[LayoutRow]:
         """Return in which layouts a model was extracted, on each device class, the first one first."""
@@ -129,6 +144,7 @@ class Extractions(Group):
                 ExtractionTable.engine_version,
                 ExtractionTable.layout,
                 ExtractionTable.layout_reason.label("reason"),
+                ExtractionTable.alternative,
             )
             .join(Target, Target.id == ExtractionTable.target_id)
             .join(DeviceClass, DeviceClass.target_id == Target.id)

@@ -139,6 +139,28 @@ def test_a_model_of_before_there_were_origins_has_none(url: str, revision: str) 
         assert model.origin == (None if revision == "0006" else known)
 
 
+@pytest.mark.parametrize("revision", ["0007", "0008"])
+def test_of_what_was_taken_apart_before_nothing_is_known_to_be_close(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        (model,) = storage.models.of_file("ab" * 32)
+        known = storage.extractions.find(model.id, "metaschedule", "llvm -num-cores 2", "0.27.0-1")
+        assert known is not None
+        decided = storage.layouts.decided(model.id, CPU, "0.27.0-1")
+        if revision == "0007":
+            assert (known.alternative, known.estimate_s, known.alternative_s, decided) == (
+                "",
+                None,
+                None,
+                None,
+            )
+            return
+        assert (known.alternative, known.estimate_s, known.alternative_s) == ("nhwc", 0.0012, 0.0013)
+        assert decided is not None
+        assert (decided.campaign_id, decided.chosen, decided.other_s) == (1, "nhwc", 0.002)
+
+
 def test_models_and_verifications_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:

@@ -146,9 +146,16 @@ class Extraction:
         where the engine knows none.
     layout_reason : str
         Why the engine chose that, for people; empty where it was asked for.
+    alternative : str
+        The layout that came next, where the engine can't tell which of both is faster; empty otherwise.
+    estimate_s, alternative_s : float or None
+        Seconds that both are estimated to take, as far as they differ; None where there is no alternative.
     """
 
     tasks: tuple[TaskSpec, ...]
     engine_version: str
     layout: str = ""
     layout_reason: str = ""
+    alternative: str = ""
+    estimate_s: float | None = None
+    alternative_s: float | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from orchestrator.storage.rows import TaskStanding
 
-__all__ = ["DEFAULT_TRIALS_PER_TASK", "PlannedTask", "WantedTask", "plan_tasks"]
+__all__ = ["DEFAULT_TRIALS_PER_TASK", "PlannedTask", "WantedTask", "has_ended", "plan_tasks"]
 
 #: Trials for each task where neither --trials nor --time says anything.
 DEFAULT_TRIALS_PER_TASK = 64
@@ -27,12 +27,19 @@ class WantedTask:
 
 @dataclass(frozen=True)
 class PlannedTask:
-    """A task, its budget (stored trials included), and why it needs nothing, where it needs nothing."""
+    """A task, its budget (stored trials included), and why it needs nothing, where it needs nothing.
+
+    Attributes
+    ----------
+    cap : int
+        Trials that it gets until it is decided which layout its model has; 0 where it doesn't depend on that.
+    """
 
     task: WantedTask
     budget: int
     standing: TaskStanding
     satisfied: str = ""
+    cap: int = 0
 
     @property
     def missing(self) -> int:
@@ -48,6 +55,7 @@ def plan_tasks(
     trials_per_task: int | None,
     plateau: int | None,
     timed: bool = False,
+    least: Sequence[int] = (),
 ) -> list[PlannedTask]:
     """Split a budget over tasks.
 
@@ -64,12 +72,25 @@ def plan_tasks(
         Trials without gain after which a task has had enough.
     timed : bool
         A time limit ends the campaign, so that no number of trials has to.
+    least : sequence of int, optional
+        Trials for each task at least, 0 for none; together no more than there are.
     """
     if trials is None:
         each = trials_per_task or (2**31 - 1 if timed else DEFAULT_TRIALS_PER_TASK)
         budgets = [each] * len(tasks)
     else:
-        budgets = _shares([_appetite(task) for task in tasks], trials, trials_per_task or trials)
+        appetites = [_appetite(task) for task in tasks]
+        budgets = _shares(appetites, trials, trials_per_task or trials)
+        # Who gets less than its least gets that, and the others share what is left, until it comes out.
+        kept: dict[int, int] = {}
+        while short := [i for i, amount in enumerate(least) if i not in kept and budgets[i] < amount]:
+            kept |= {i: least[i] for i in short}
+            others = [i for i in range(len(tasks)) if i not in kept]
+            left = max(0, trials - sum(kept.values()))
+            shares = _shares([appetites[i] for i in others], left, trials_per_task or trials)
+            budgets = [kept.get(i, 0) for i in range(len(tasks))]
+            for i, share in zip(others, shares, strict=True):
+                budgets[i] = share
     return [
         PlannedTask(task, budget, standing, _enough(budget, standing, plateau))
         for task, budget, standing in zip(tasks, budgets, standings, strict=True)
@@ -81,6 +102,11 @@ def _enough(budget: int, standing: TaskStanding, plateau: int | None) -> str:
         return "the budget is too small to give it a trial"
     if standing.stored >= budget:
         return f"{standing.stored} trials are stored already"
+    return has_ended(standing, plateau)
+
+
+def has_ended(standing: TaskStanding, plateau: int | None) -> str:
+    """Say why no number of trials would bring a task any further; empty where they might."""
     if standing.exhausted:
         return f"its space was used up after {standing.stored} trials"
     if plateau is not None and standing.stored and standing.since_best >= plateau:

@@ -143,13 +143,14 @@ class CampaignRun:
                 with stopping.long_wait(tools), clock.part("planning"):
                     self._enter(CampaignState.EXTRACTING)
                     plan = stages.plan()
-                if plan.missing and not stopping.stopped:
-                    self._check_and_tune(stages, plan, tools, clock)
+                tuned = plan
+                if (plan.missing or plan.undecided) and not stopping.stopped:
+                    tuned = self._check_and_tune(stages, plan, tools, clock)
                 self.may_tune = False
                 if not stopping.stopped:
                     with stopping.long_wait(tools):
                         self._enter(CampaignState.VERIFYING)
-                        reports = stages.verify(plan)
+                        reports = stages.verify(tuned)
         except StopError:
             pass
         except LeaseLostError:
@@ -184,13 +185,14 @@ class CampaignRun:
 
     def _check_and_tune(
         self, stages: Stages, plan: CampaignPlan, tools: Toolbox, clock: CampaignClock
-    ) -> None:
+    ) -> CampaignPlan:
         with stages.staffed(plan, lambda: self.priority) as request:
             with self._stopping.long_wait(tools), clock.part("checking"):
                 stages.check(plan, request)
             if not self._stopping.stopped:
                 self._enter(CampaignState.TUNING)
-                stages.tune(plan, request)
+                return stages.tune(plan, request)
+        return plan
 
     def _enter(self, state: CampaignState) -> None:
         self._store.campaigns.transition(self._id, state, owner=this_owner())

@@ -6,18 +6,21 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from orchestrator.builds.bench import BenchReport, verify
 from orchestrator.builds.costs import BUILD_FACTOR, UNKNOWN_SECONDS, Costs, closing_seconds
 from orchestrator.builds.coverage import coverage_of
 from orchestrator.builds.untuned import earlier_untuned, untuned_of
 from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
+from orchestrator.campaigns.planning.tryouts import Key, Tryout
 from orchestrator.campaigns.running.check import Checked, check_model
 from orchestrator.campaigns.running.clock import SLACK_SECONDS, CampaignClock
 from orchestrator.campaigns.running.leases import this_owner
 from orchestrator.campaigns.running.stopping import StopError, Stopping
 from orchestrator.campaigns.scheduling.staffing import Staffing, TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning.decisions import follow
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
 from orchestrator.devices.boards import refuse_wrong_targets, wait_for_board
@@ -68,7 +71,8 @@ class Stages:
         self._staffing, self._options, self._stopping = staffing, options, stopping
         self._clock, self._say, self._changed = clock, say, changed
         self._boards: dict[str, DeviceInfo] = {}
-        self._checked: dict[tuple[int, str], Checked] = {}
+        self._checked: dict[Key, Checked] = {}
+        self._checked_in: dict[Key, str] = {}
         self._tuning: Tuning | None = None
         self._tuning_begun: float | None = None
         self._late = ""
@@ -83,7 +87,7 @@ class Stages:
         store = self._store
         try:
             with self._tools.no_later_than(self._clock.limit_at):
-                plan = make_plan(store, self._tools, self._spec, self._say, self._find_devices())
+                plan = make_plan(store, self._tools, self._spec, self._say, self._find_devices(), self._id)
         except EngineTimeoutError as error:
             if self._clock.now() < self._clock.limit_at:
                 raise
@@ -109,7 +113,11 @@ class Stages:
             ],
             owner=this_owner(),
         )
+        follow(store, self._id, this_owner(), self._spec, plan)
         self._close_satisfied(plan)
+        self.remarks += plan.remarks
+        for remark in plan.remarks:
+            self._say(remark)
         self._changed()
         return plan
 
@@ -188,6 +196,7 @@ class Stages:
         for model in plan.models:
             device = model.device
             key = model.id, device.device_class
+            self._checked_in[key] = model.prepared.layout
             compared = self._store.verifications.latest(*key)
             if device.unfit or device.kind != "cpu" or self._boards:
                 continue
@@ -233,8 +242,11 @@ class Stages:
 
     # -- tuned
 
-    def tune(self, plan: CampaignPlan, request: TuningRequest) -> None:
-        """Have it tuned on the fleet until it has its trials, its time is over, or it is to stop."""
+    def tune(self, plan: CampaignPlan, request: TuningRequest) -> CampaignPlan:
+        """Have it tuned on the fleet until it has its trials, its time is over, or it is to stop.
+
+        Returns the plan with the layouts that were decided on.
+        """
         spec, tools = self._spec, self._tools
         tuning = Tuning(
             self._store,
@@ -251,6 +263,7 @@ class Stages:
         asked = self._clock.now()
         try:
             self._staffing.tune(request, tuning)
+            return tuning.plan
         finally:
             begun = self._clock.now() if self._tuning_begun is None else self._tuning_begun
             self._clock.add("workers", begun - asked)
@@ -259,6 +272,7 @@ class Stages:
             self.measured_again = len(tuning.measured_again)
             if self._late and self.measured:
                 self.remarks.append(self._late)
+            self.remarks += [_undecided(tryout) for tryout in tuning.plan.undecided]
             if self._tuning_begun is None and not self._stopping.stopped:
                 self.remarks.append(
                     "nothing was measured: importing, checking and starting took the time that was asked for"
@@ -320,7 +334,11 @@ class Stages:
         if device.model in self._boards:
             tracker = tracker_address(self._options.tracker)
             endpoint = wait_for_board(self._tools, device.model, tracker, device.kind, self._say)
-        checked = self._checked.get((model.id, device.device_class), Checked())
+        key = model.id, device.device_class
+        checked = self._checked.get(key, Checked())
+        times, layout = checked.times, self._checked_in.get(key, model.prepared.layout)
+        if times is not None and layout != model.prepared.layout:
+            times = replace(times, note=f"{times.note}; in the layout {layout}")
         began = clock.now()
         built: list[float] = []
         try:
@@ -333,7 +351,7 @@ class Stages:
                 weigh_layouts=self._spec.layout_tuning == "auto",
                 endpoint=endpoint,
                 untuned=checked.compiled,
-                untuned_times=checked.times,
+                untuned_times=times,
                 costs=checked.costs,
                 pace=lambda: clock.pace(still),
                 built=lambda: built.append(clock.now()),
@@ -344,3 +362,12 @@ class Stages:
             end = built[-1] if built else clock.now()
             clock.add("building", end - began)
             clock.add("comparing", clock.now() - end)
+
+
+def _undecided(tryout: Tryout) -> str:
+    """Say what holds where a campaign ended before it was decided."""
+    first, other = tryout.layouts
+    return (
+        f"{tryout.name}: it is not decided which of the layouts {first} and {other} is faster; "
+        f"{first} holds, by its estimate"
+    )

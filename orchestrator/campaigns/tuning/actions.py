@@ -12,6 +12,7 @@ __all__ = [
     "Action",
     "Build",
     "CloseSearch",
+    "Decide",
     "EndTask",
     "FindContenders",
     "Learn",
@@ -121,6 +122,22 @@ class EndTask:
     note: str
 
 
+@dataclass(frozen=True)
+class Decide:
+    """Decide which of two layouts a model has; :class:`Decided` answers.
+
+    Attributes
+    ----------
+    tryout : int
+        Its number.
+    in_time : bool
+        All tasks have had their trials; else the time for it is over.
+    """
+
+    tryout: int
+    in_time: bool
+
+
 Action = (
     OpenSearch
     | Propose
@@ -131,5 +148,6 @@ Action = (
     | FindContenders
     | RecordRemeasurement
     | CloseSearch
+    | Decide
     | EndTask
 )

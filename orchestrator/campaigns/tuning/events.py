@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workers.messages import Candidate, Measurement
 
-__all__ = ["Built", "Contenders", "Event", "Failed", "Learned", "Measured", "Opened", "Proposed"]
+__all__ = [
+    "Built",
+    "Contenders",
+    "Decided",
+    "Event",
+    "Failed",
+    "Learned",
+    "Measured",
+    "NewPlan",
+    "Opened",
+    "Proposed",
+]
 
 
 @dataclass(frozen=True)
@@ -75,4 +87,35 @@ class Contenders:
     candidates: tuple[Candidate, ...]
 
 
-Event = Opened | Proposed | Learned | Built | Measured | Failed | Contenders
+@dataclass(frozen=True)
+class NewPlan:
+    """What a decision makes of a task that stays.
+
+    Attributes
+    ----------
+    weight, budget, cap : int
+        See :class:`~orchestrator.campaigns.tuning.tasks.Task`.
+    """
+
+    weight: int
+    budget: int
+    cap: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """It is decided which of two layouts a model has.
+
+    Attributes
+    ----------
+    tryout : int
+        Its number.
+    plans : mapping of int to NewPlan
+        Tasks that stay; all others are of a layout that no model has.
+    """
+
+    tryout: int
+    plans: Mapping[int, NewPlan]
+
+
+Event = Opened | Proposed | Learned | Built | Measured | Failed | Contenders | Decided

@@ -93,6 +93,13 @@ class Ledger:
                 self.take_back(token)
         self.to_build = deque(token for token in self.to_build if token in self.attempts)
 
+    def drop_waiting_of(self, task: TaskProgress) -> None:
+        """Build and measure none of a task's candidates that wait for it."""
+        for waiting in (self.to_build, *self.to_measure.values()):
+            for token in [token for token in waiting if self.attempts[token].task == task.task.id]:
+                self.take_back(token)
+                waiting.remove(token)
+
     def drop_all_waiting(self) -> None:
         """Build and measure none of the candidates that wait for it."""
         for waiting in (self.to_build, *self.to_measure.values()):

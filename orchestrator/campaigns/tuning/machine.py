@@ -16,15 +16,18 @@ What it knows is in :mod:`~orchestrator.campaigns.tuning.ledger`; rounds and rem
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from orchestrator.campaigns.tuning.actions import Action, Build, Learn, Measure, OpenSearch, Propose
 from orchestrator.campaigns.tuning.events import (
     Built,
     Contenders,
+    Decided,
     Event,
     Failed,
     Learned,
     Measured,
+    NewPlan,
     Opened,
     Proposed,
 )
@@ -33,6 +36,7 @@ from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES
 from orchestrator.campaigns.tuning.remeasurement import MAX_PASSES, Remeasurement
 from orchestrator.campaigns.tuning.rounds import Rounds
 from orchestrator.campaigns.tuning.tasks import Place, Task
+from orchestrator.campaigns.tuning.tryouts import TriedTasks, Tryouts
 from workers.messages import Measurement, TrialState
 
 __all__ = ["MAX_ATTEMPTS", "MAX_MOVES", "MAX_PASSES", "Machine"]
@@ -54,6 +58,8 @@ class Machine:
     turns : int
         How often a contender for the best of its task is measured again, in turns with the others; 0 for not
         at all.
+    tryouts : sequence of TriedTasks, optional
+        Models of which two layouts are to be tried out.
     """
 
     def __init__(
@@ -66,10 +72,13 @@ class Machine:
         plateau: int | None = None,
         max_open: int = 24,
         turns: int = 0,
+        tryouts: Sequence[TriedTasks] = (),
     ) -> None:
         self._ledger = Ledger(name, tasks)
         self._rounds = Rounds(self._ledger, batch=batch, first=first, plateau=plateau, max_open=max_open)
         self._remeasurement = Remeasurement(self._ledger, turns)
+        self._tryouts = Tryouts(self._ledger, tryouts)
+        self._tryouts.ask_if_due()
 
     # -- what is next
 
@@ -136,6 +145,15 @@ class Machine:
         best_known_s = math.inf if attempt.remeasured else self._ledger.tasks[attempt.task].best_s
         return Measure(attempt.task, attempt.candidate, token, best_known_s, attempt.remeasured)
 
+    @property
+    def trying(self) -> bool:
+        """It isn't decided yet which layout a model has."""
+        return self._tryouts.open
+
+    def end_tryouts(self) -> None:
+        """Try no layouts out any longer, for the time for it is over."""
+        self._tryouts.end()
+
     def wind_up(self) -> None:
         """Propose nothing more, for the end is near: what time is left is for measuring the best again."""
         self._ledger.winding_up = True
@@ -173,7 +191,17 @@ class Machine:
                 self._failed(event)
             case Contenders(task, candidates):
                 self._remeasurement.contended(tasks[task], candidates)
+            case Decided(_, plans):
+                self._decided(plans)
+        self._tryouts.ask_if_due()
         self._remeasurement.begin_if_due()
+
+    def _decided(self, plans: Mapping[int, NewPlan]) -> None:
+        for number, task in self._ledger.tasks.items():
+            if number in plans:
+                self._rounds.planned_anew(task, plans[number])
+            elif not task.dropped:
+                self._rounds.drop(task)
 
     def _built(self, event: Built) -> None:
         token = event.token
@@ -183,7 +211,7 @@ class Machine:
         attempt.build_s = event.build_s
         if event.failure is not None:
             self._result(token, event.failure)
-        elif self._ledger.stopping:
+        elif self._ledger.stopping or self._ledger.tasks[attempt.task].dropped:
             self._drop(token)
         else:
             attempt.at = Place.BUILT
@@ -210,7 +238,7 @@ class Machine:
         tries, moves = attempt.tries + (not moved), attempt.moves + moved
         if tries > MAX_ATTEMPTS or moves > MAX_MOVES:
             self._result(token, measurement)
-        elif self._ledger.stopping:
+        elif self._ledger.stopping or self._ledger.tasks[attempt.task].dropped:
             self._drop(token)
         else:
             task, _ = self._ledger.take_back(token)

@@ -40,7 +40,7 @@ class Remeasurement:
             return
         tasks = ledger.tasks.values()
         self._left = sum(t.stored - t.task.stored for t in tasks) // REMEASURED_PART
-        timed = [task for task in tasks if math.isfinite(task.best_s)]
+        timed = [task for task in tasks if math.isfinite(task.best_s) and not task.dropped]
         timed.sort(key=lambda task: task.task.weight * task.best_s, reverse=True)
         share_left = REMEASURED_SHARE * sum(task.task.weight * task.best_s for task in timed)
         for task in timed:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import replace
 
 from orchestrator.campaigns.tuning.actions import Learn, OpenSearch, Propose, RecordTrial
+from orchestrator.campaigns.tuning.events import NewPlan
 from orchestrator.campaigns.tuning.ledger import Ledger
 from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES
 from orchestrator.campaigns.tuning.ranking import Ranking
@@ -22,6 +24,7 @@ __all__ = ["LARGEST_BATCH", "LARGEST_PART", "Rounds"]
 LARGEST_BATCH = 64
 #: Rounds are made larger for many devices up to this part of a task's budget: searches learn between rounds.
 LARGEST_PART = 4
+_AT_REST = (Phase.IDLE, Phase.HELD)
 
 
 class Rounds:
@@ -66,7 +69,7 @@ class Rounds:
         ready = self._ready
         if not ready:
             return None
-        task = max(ready, key=self._ranking.promise)
+        task = max(ready, key=self._rank)
         if not task.open and not self._make_room():
             return None
         self._ticks += 1
@@ -87,10 +90,14 @@ class Rounds:
             return False
         opened = self._opened
         return (
-            max(ready, key=self._ranking.promise).open
+            max(ready, key=self._rank).open
             or len(opened) < self._max_open
-            or any(task.phase is Phase.IDLE for task in opened)
+            or any(task.phase in _AT_REST for task in opened)
         )
+
+    def _rank(self, task: TaskProgress) -> tuple[bool, tuple[float, float]]:
+        """Rank a task: what others depend on, by a decision, before all else."""
+        return bool(task.task.cap), self._ranking.promise(task)
 
     @property
     def _ready(self) -> list[TaskProgress]:
@@ -111,7 +118,9 @@ class Rounds:
         first few candidates take says where the others are worth their time. After it, what is left of the
         budget is split into rounds of about one size, none over the batch, which grows with the devices.
         """
-        left = task.task.budget - task.stored
+        left = task.limit - task.stored
+        if task.task.cap:
+            return left
         batch = max(self._batch, min(self._devices, task.task.budget // LARGEST_PART, LARGEST_BATCH))
         if task.stored == 0:
             return min(left, self._first * batch // self._batch)
@@ -122,7 +131,7 @@ class Rounds:
         opened = self._opened
         if len(opened) < self._max_open:
             return True
-        idle = [task for task in opened if task.phase is Phase.IDLE]
+        idle = [task for task in opened if task.phase in _AT_REST]
         if idle:
             self._ledger.close(min(idle, key=lambda task: task.last_used))
         return bool(idle)
@@ -133,10 +142,11 @@ class Rounds:
         """Take that a search is open."""
         if task.phase is Phase.OPENING:
             task.open, task.phase, task.tries = True, Phase.IDLE, 0
+            self._end_if_dropped(task)
 
     def proposed(self, task: TaskProgress, candidates: tuple[Candidate, ...]) -> None:
         """Have what a search proposed built and measured; where it has nothing new, the task is over."""
-        if task.phase is not Phase.PROPOSING:
+        if task.phase is not Phase.PROPOSING or self._end_if_dropped(task):
             return
         # A search that was opened anew does not know what its predecessor had under way.
         fresh = [c for c in {c.hash: c for c in candidates}.values() if c.hash not in task.seen]
@@ -154,7 +164,7 @@ class Rounds:
             task.phase = Phase.IDLE
             return
         task.phase = Phase.RUNNING
-        for candidate in fresh[: task.task.budget - task.stored]:
+        for candidate in fresh[: task.limit - task.stored]:
             task.seen.add(candidate.hash)
             self._ledger.give_out(task, candidate)
 
@@ -187,7 +197,8 @@ class Rounds:
         if task.phase is Phase.LEARNING:
             task.phase, task.tries, task.moves = Phase.IDLE, 0, 0
             task.rounds += 1
-            self._end_if_enough(task)
+            if not self._end_if_dropped(task):
+                self._end_if_enough(task)
 
     def failed(self, task: TaskProgress, message: str, *, lost: bool, moved: bool) -> None:
         """Take that a search failed. Its process may be gone: it is opened anew, from the records."""
@@ -200,14 +211,44 @@ class Rounds:
         if task.phase is Phase.LEARNING:
             task.rounds += 1
         task.phase = Phase.IDLE
+        if self._end_if_dropped(task):
+            return
         # It may have been the last it was to learn.
         over = self._end_if_enough(task)
         spent = task.tries >= MAX_ATTEMPTS or task.moves > MAX_MOVES
         if not over and (not lost or spent):
             self._ledger.end(task, TaskState.FAILED, message)
 
+    # -- a layout that its model doesn't have
+
+    def planned_anew(self, task: TaskProgress, plan: NewPlan) -> None:
+        """Take what a decision makes of a task that stays."""
+        task.task = replace(task.task, weight=plan.weight, budget=plan.budget, cap=plan.cap)
+        if task.phase in _AT_REST:
+            task.phase = Phase.IDLE
+            self._end_if_enough(task)
+
+    def drop(self, task: TaskProgress) -> None:
+        """End a task that no model has. What is being built or measured of it may end, and is a trial."""
+        task.dropped = True
+        self._ledger.active.discard(task.task.id)
+        self._ledger.drop_waiting_of(task)
+        if task.task.id in self._to_learn:
+            self._to_learn.remove(task.task.id)
+        if task.phase not in (Phase.OPENING, Phase.PROPOSING, Phase.LEARNING):
+            self._end_if_dropped(task)
+
+    def _end_if_dropped(self, task: TaskProgress) -> bool:
+        if task.dropped:
+            task.phase = Phase.OVER
+            self._ledger.close(task)
+        return task.dropped
+
     def _end_if_enough(self, task: TaskProgress) -> bool:
-        """End a task that has had enough; say whether it had."""
+        """End a task that has had enough, for now or for good; say whether it had."""
+        if task.task.cap and task.stored >= task.task.cap:
+            task.phase = Phase.HELD
+            return True
         if task.stored >= task.task.budget:
             self._ledger.end(task, TaskState.SATISFIED, f"{task.stored} trials")
             return True

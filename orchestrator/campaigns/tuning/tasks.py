@@ -27,6 +27,9 @@ class Task:
         Seconds of the best stored trial; infinite where there is none.
     kind : str
         What tasks that do the same on other sizes have in common; empty for a task like no other.
+    cap : int
+        Trials that it gets, stored ones included, until it is decided whether its layout is its model's; 0
+        where it isn't in doubt.
     """
 
     id: int
@@ -40,6 +43,7 @@ class Task:
     since_best: int = 0
     best_s: float = math.inf
     kind: str = ""
+    cap: int = 0
 
 
 class Phase(Enum):
@@ -52,6 +56,8 @@ class Phase(Enum):
     RUNNING = "running"
     TO_LEARN = "to learn"
     LEARNING = "learning"
+    #: It has had its first few trials, and more of them depend on a decision.
+    HELD = "held"
     #: It has had its trials, and the best of them are measured again.
     REMEASURING = "remeasuring"
     OVER = "over"
@@ -111,6 +117,8 @@ class TaskProgress:
         When its search was used last, in ticks of the machine.
     passes : int
         How often contenders for its best were asked for.
+    dropped : bool
+        It is of a layout that its model doesn't have: it ends as soon as its search is at rest.
     """
 
     task: Task
@@ -127,3 +135,9 @@ class TaskProgress:
     moves: int = 0
     last_used: int = 0
     passes: int = 0
+    dropped: bool = False
+
+    @property
+    def limit(self) -> int:
+        """Trials that it gets for now."""
+        return self.task.cap or self.task.budget

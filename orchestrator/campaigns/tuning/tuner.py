@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 
 from orchestrator.campaigns.planning.plan import CampaignPlan
+from orchestrator.campaigns.planning.tryouts import TRIED_PART, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.actions import (
     Action,
     Build,
     CloseSearch,
+    Decide,
     EndTask,
     FindContenders,
     Learn,
@@ -28,13 +30,16 @@ from orchestrator.campaigns.tuning.actions import (
 from orchestrator.campaigns.tuning.assignments import HISTORY, RELATED, Assignments
 from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
 from orchestrator.campaigns.tuning.cost_model import CostModel
+from orchestrator.campaigns.tuning.decisions import decide
 from orchestrator.campaigns.tuning.events import (
     Built,
     Contenders,
+    Decided,
     Event,
     Failed,
     Learned,
     Measured,
+    NewPlan,
     Opened,
     Proposed,
 )
@@ -43,6 +48,7 @@ from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.results import Results
 from orchestrator.campaigns.tuning.subjects import Subject
 from orchestrator.campaigns.tuning.tasks import Task
+from orchestrator.campaigns.tuning.tryouts import TriedTasks
 from orchestrator.fleet.completions import (
     CandidateBuilt,
     CandidateMeasured,
@@ -93,6 +99,8 @@ class Tuning:
         When its time is over, on the monotonic clock.
     measured_again : set of (int, str)
         Tasks and candidates whose times were taken again and stored.
+    plan : CampaignPlan
+        With what was decided since it was made.
     """
 
     def __init__(
@@ -109,23 +117,28 @@ class Tuning:
         lends: int = 0,
     ) -> None:
         self._store, self._id, self._owner, self._changed = store, campaign_id, owner, changed
-        workloads = {task.workload.hash: task.workload for m in plan.models for task in m.tasks}
+        self.plan, self._spec, self._tryouts = plan, spec, plan.undecided
+        models = (*plan.models, *(one.left_out for one in plan.undecided))
+        workloads = {task.workload.hash: task.workload for m in models for task in m.tasks}
         devices = {device.device_class: device for device in plan.devices}
         rows = [row for row in store.tasks.of_campaign(campaign_id) if row.state is TaskState.OPEN]
         standings = store.tasks.standings([(row.workload_hash, row.device_class) for row in rows])
         self._subjects = {
             row.id: Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
         }
+        caps = {(one.task.workload_hash, one.task.device_class): one.cap for one in plan.tasks}
         self._device_classes = tuple(dict.fromkeys(row.device_class for row in rows))
         # Campaigns come back to a fleet that knows their earlier searches.
         name = f"{campaign_id}-{time.time_ns():x}"
         self._machine = Machine(
             name,
-            [_task(row, s.stored, s.since_best) for row, s in zip(rows, standings, strict=True)],
+            [_task(row, s.stored, s.since_best, caps) for row, s in zip(rows, standings, strict=True)],
             batch=BATCH,
             plateau=spec.plateau,
             turns=REMEASURED_TURNS,
+            tryouts=[self._tried_tasks(tryout) for tryout in self._tryouts],
         )
+        self._say = say
         self._versions: dict[str, str] = {}
         self._patience = Patience(say, lambda: self._stop_at is not None)
         self._results = Results(store, campaign_id, owner, self._subjects.values(), say, changed)
@@ -210,8 +223,17 @@ class Tuning:
 
     def tend(self) -> None:
         """Do what it is time for."""
+        self._end_tryouts_if_due()
         self._wind_up_if_due()
         self._results.flush_if_due()
+
+    def _end_tryouts_if_due(self) -> None:
+        """Decide by what there is, where layouts were tried out for long enough of a limited time."""
+        if self.ends_at is None or not self._machine.trying or self._stop_at is not None:
+            return
+        if time.monotonic() >= self._began + (self.ends_at - self._began) / TRIED_PART:
+            self._machine.end_tryouts()
+            self._carry_out_notes()
 
     def _wind_up_if_due(self) -> None:
         """Keep some of a limited time for measuring the best again."""
@@ -321,8 +343,9 @@ class Tuning:
     # -- what the machine wants noted
 
     def _carry_out_notes(self) -> None:
-        for action in self._machine.outbox():
-            self._carry_out(action)
+        while actions := self._machine.outbox():
+            for action in actions:
+                self._carry_out(action)
 
     def _carry_out(self, action: Action) -> None:
         match action:
@@ -348,9 +371,34 @@ class Tuning:
                 self._results.flush()
                 self._patience.ask(lambda: self._store.tasks.update(task, state=state, note=note))
                 self._changed()
+            case Decide(tryout, in_time):
+                self._decide(tryout, in_time)
             case CloseSearch(task):
                 self._open.discard(task)
                 self._closed.append(self._assignments.session(task))
+
+    def _tried_tasks(self, tryout: Tryout) -> TriedTasks:
+        """Return the tasks of a tryout that are open; the others have had what they get."""
+        pairs = {(key, tryout.key[1]) for key in tryout.needed}
+        tasks = (number for number, subject in self._subjects.items() if subject.pair in pairs)
+        return TriedTasks(frozenset(tasks), tryout.tried)
+
+    def _decide(self, number: int, in_time: bool) -> None:
+        """Decide which of two layouts a model has, once all that was measured for it is stored."""
+        tryout = self._tryouts[number]
+        self._results.flush(final=True)
+        row, self.plan = self._patience.ask(
+            lambda: decide(self._store, self._id, self._owner, self._spec, self.plan, tryout, in_time=in_time)
+        )
+        self._say(f"{tryout.name}: the layout is {row.chosen}, {row.reason}")
+        planned = {(one.task.workload_hash, one.task.device_class): one for one in self.plan.tasks}
+        plans = {
+            task: NewPlan(one.task.weight, one.budget, one.cap)
+            for task, subject in self._subjects.items()
+            if (one := planned.get(subject.pair)) is not None
+        }
+        self._machine.handle(Decided(number, plans))
+        self._changed()
 
     def _find_contenders(self, task: int) -> None:
         """Store the times that were taken again, if they can be compared, and look for rivals of the best."""
@@ -366,7 +414,7 @@ class Tuning:
         self._machine.handle(Contenders(task, contenders(best)))
 
 
-def _task(row: CampaignTaskRow, stored: int, since_best: int) -> Task:
+def _task(row: CampaignTaskRow, stored: int, since_best: int, caps: Mapping[tuple[str, str], int]) -> Task:
     return Task(
         id=row.id,
         workload_hash=row.workload_hash,
@@ -379,4 +427,5 @@ def _task(row: CampaignTaskRow, stored: int, since_best: int) -> Task:
         since_best=since_best,
         best_s=math.inf if row.best_s is None else row.best_s,
         kind=row.workload_name,
+        cap=caps.get((row.workload_hash, row.device_class), 0),
     )

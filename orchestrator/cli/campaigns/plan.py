@@ -32,17 +32,26 @@ def show_plan(session: Session, spec: CampaignSpec) -> int:
     else:
         wanted = f"{plural(plan.missing, 'trial')} to measure,"
     session.show(_table(plan), f"\n{tasks}, {wanted} {plan.stored} are stored already")
+    for tryout in plan.undecided:
+        session.show(
+            f"{tryout.name}: the layouts {' and '.join(tryout.layouts)} are close; each is tried out, "
+            f"{tryout.tried} trials of each task in which they differ, and the faster one gets the rest"
+        )
+    session.show(*plan.remarks)
     return 0
 
 
 def _document(plan: CampaignPlan) -> dict[str, Any]:
     """What a campaign would measure."""
+    tried = {tryout.key: tryout.layouts[1] for tryout in plan.undecided}
     return {
         "models": [
             {
                 "name": model.prepared.name,
                 "path": model.request.path,
                 "device_class": model.device.device_class,
+                "layout": model.prepared.layout,
+                "tried_against": tried.get((model.id, model.device.device_class)),
                 "tasks": len(model.tasks),
                 "changes": list(model.prepared.changes),
             }
@@ -74,6 +83,9 @@ def _table(plan: CampaignPlan) -> Table:
     grid = Grid("task", *right, "note", *device.heading, right=right, flexible=("task", "note", "device"))
     for planned in plan.tasks:
         task = planned.task
+        note = planned.satisfied if planned.budget else "the budget is too small for it"
+        if not task.weight and not note:
+            note = "to try its layout out"
         unlimited = planned.budget >= NO_LIMIT
         grid.add(
             task.name,
@@ -82,7 +94,7 @@ def _table(plan: CampaignPlan) -> Table:
             "no limit" if unlimited else amount(planned.budget),
             amount(planned.standing.stored),
             "no limit" if unlimited and planned.missing else amount(planned.missing),
-            planned.satisfied if planned.budget else "the budget is too small for it",
+            note,
             *device.cell(task.device_class),
         )
     return grid.table()

@@ -31,14 +31,13 @@ from orchestrator.cli.kit.text import (
     when,
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
-from orchestrator.cli.models.layouts import layout_text
+from orchestrator.cli.models.layouts import ShownLayout, layouts_of_campaign, tried_document
 from orchestrator.cli.models.origins import origin_document
 
 if TYPE_CHECKING:
     from orchestrator.storage import (
         CampaignModelRow,
         CampaignTaskRow,
-        LayoutRow,
         ModelRow,
         Storage,
         VerificationRow,
@@ -71,20 +70,19 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     session.show(*_comparisons(verifications))
 
 
-def _layouts(store: Storage, snapshot: Snapshot, model_id: int | None) -> list[LayoutRow]:
+def _layouts(store: Storage, snapshot: Snapshot, model_id: int | None) -> list[ShownLayout]:
     """Return the layouts in which a campaign tunes a model, one for each of its device classes."""
-    from orchestrator.models.extraction import AUTO, split_version
+    from orchestrator.models.extraction import AUTO
 
     if model_id is None:
         return []
-    asked = snapshot.campaign.spec.get("layout", AUTO)
+    campaign = snapshot.campaign
     classes = {task.device_class for task in snapshot.tasks}
-    found = {
-        row.device_class: row
-        for row in store.extractions.layouts(model_id, snapshot.campaign.engine)
-        if row.layout and row.device_class in classes and split_version(row.engine_version)[1] == asked
-    }
-    return list(found.values())
+    rows = store.extractions.layouts(model_id, campaign.engine)
+    decisions = [row for row in store.layouts.of_campaign(campaign.id) if row.model_id == model_id]
+    return layouts_of_campaign(
+        [row for row in rows if row.device_class in classes], decisions, campaign.spec.get("layout", AUTO)
+    )
 
 
 def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[CampaignModelRow, VerificationRow]]:
@@ -99,7 +97,7 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
 def _details_document(
     snapshot: Snapshot,
     prepared: Sequence[ModelRow | None],
-    layouts: Sequence[Sequence[LayoutRow]],
+    layouts: Sequence[Sequence[ShownLayout]],
     verifications: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> dict[str, Any]:
     """All there is to know about a campaign, its trials apart."""
@@ -115,7 +113,13 @@ def _details_document(
                 "origin": origin_document(row.origin if row else None),
                 "changes": list(row.changes) if row else [],
                 "layouts": [
-                    {"device_class": found.device_class, "layout": found.layout, "reason": found.reason}
+                    {
+                        "device_class": found.device_class,
+                        "layout": found.layout,
+                        "reason": found.reason,
+                        "tried": tried_document(found.tried),
+                        "alternative": found.alternative or None,
+                    }
                     for found in of_model
                 ],
             }
@@ -171,7 +175,7 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
 def _facts_table(
     snapshot: Snapshot,
     prepared: Sequence[ModelRow | None],
-    layouts: Sequence[Sequence[LayoutRow]],
+    layouts: Sequence[Sequence[ShownLayout]],
 ) -> Table:
     """A campaign's own facts, as ``show`` begins with them."""
     row = snapshot.campaign
@@ -194,7 +198,7 @@ def _facts_table(
     changes = [(row.name, row.changes) for row in prepared if row is not None]
     several = len(changes) > 1
     texts = [
-        (name, dict.fromkeys(layout_text(row) for row in found))
+        (name, dict.fromkeys(map(str, found)))
         for name, found in zip(snapshot.model_names, layouts, strict=True)
     ]
     pairs += [

@@ -15,13 +15,12 @@ from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, latency, mflop
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line, narrowed, wanted_tasks
-from orchestrator.cli.models.layouts import layout_of, layout_text
+from orchestrator.cli.models.layouts import ShownLayout, layout_of, tried_document
 
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage
     from orchestrator.models.lookup import StoredModel
     from orchestrator.models.request import ModelRequest
-    from orchestrator.storage import LayoutRow
 
 __all__ = ["tasks"]
 
@@ -65,11 +64,11 @@ def tasks(
     session.emit(_document(found, request, coverage, chosen))
     session.show(_table(coverage), Text(f"\n{coverage_line(coverage)}", style="bold"))
     if chosen is not None:
-        session.show(f"layout {layout_text(chosen)}")
+        session.show(f"layout {chosen}")
 
 
 def _document(
-    model: StoredModel, request: ModelRequest, coverage: Coverage, chosen: LayoutRow | None
+    model: StoredModel, request: ModelRequest, coverage: Coverage, chosen: ShownLayout | None
 ) -> dict[str, Any]:
     """A model's tasks on a device."""
     return {
@@ -80,6 +79,8 @@ def _document(
         "device_class": model.device_class,
         "layout": chosen.layout if chosen else None,
         "layout_reason": chosen.reason if chosen else "",
+        "layout_tried": tried_document(chosen.tried if chosen else None),
+        "layout_alternative": (chosen.alternative if chosen else "") or None,
         "tasks_total": len(coverage.tasks),
         "tasks_tuned": coverage.tuned,
         "expected_s": coverage.expected_s,

@@ -31,6 +31,7 @@ from orchestrator.storage.rows.catalog import (
     WorkloadRow,
 )
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
+from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
 from orchestrator.storage.rows.trials import NewTrial, TrialRow
 from orchestrator.storage.rows.verifications import NewVerification, VerificationRow, records_key
@@ -52,18 +53,21 @@ __all__ = [
     "DeviceRow",
     "FailureRow",
     "ImprovementRow",
+    "LayoutDecisionRow",
     "LayoutRow",
     "ModelDeviceRow",
     "ModelRow",
     "ModelShares",
     "ModelTaskRow",
     "NewCampaignModel",
+    "NewLayoutDecision",
     "NewTask",
     "NewTrial",
     "NewVerification",
     "PruneCounts",
     "Sighting",
     "StoreStatistics",
+    "TaskChange",
     "TaskComparisonRow",
     "TaskOfCampaign",
     "TaskShareRow",

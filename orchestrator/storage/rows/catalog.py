@@ -119,6 +119,7 @@ class LayoutRow:
     engine_version: str
     layout: str
     reason: str
+    alternative: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from benchmarks.postgres_server import PostgresServer, find_binaries
 from orchestrator.storage import (
     CampaignState,
     NewCampaignModel,
+    NewLayoutDecision,
     NewTask,
     NewTrial,
     NewVerification,
@@ -65,8 +66,9 @@ def fill(storage: Storage) -> None:
     )
     model_id = storage.models.put(squeezenet, "/models/squeezenet.onnx", "input=1,3,224,224")
     tasks = (TaskSpec("conv", 3, CONV), TaskSpec("dense", 1, DENSE))
+    close = Extraction(tasks, "0.27.0-1", "blocked", "by its estimate", "nhwc", 0.0012, 0.0013)
     for device in (CPU, GPU):
-        storage.extractions.put(model_id, "metaschedule", device.target, Extraction(tasks, "0.27.0-1"))
+        storage.extractions.put(model_id, "metaschedule", device.target, close)
 
     nightly = _campaign(storage, "nightly", "somebody")
     storage.campaigns.set_model(nightly, 0, model_id)
@@ -84,6 +86,10 @@ def fill(storage: Storage) -> None:
     conv, dense = storage.tasks.of_campaign(nightly)
     storage.tasks.update(conv.id, state=T.PLATEAUED, note="the last 8 brought nothing better")
     storage.tasks.update(dense.id, state=T.EXHAUSTED, note="its space is used up")
+    decision = NewLayoutDecision(
+        model_id, CPU.device_class, "0.27.0-1", "nhwc", "blocked", 0.001, 0.002, "it is faster"
+    )
+    storage.layouts.decide(nightly, decision, {"blocked": [], "nhwc": []}, owner="somebody")
     storage.campaigns.add_active_time(nightly, 12.5)
     storage.campaigns.transition(nightly, CampaignState.VERIFYING, owner="somebody")
     storage.verifications.put(

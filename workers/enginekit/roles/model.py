@@ -24,6 +24,9 @@ class Model(Protocol):
     def extract(self, model: PreparedModel, target: str) -> Extraction:
         """Return the tuning tasks of a model.
 
+        Of a model whose layout is left to the engine it may say which other one comes close: campaigns then
+        ask for that by name as well, and try both out.
+
         Raises
         ------
         ModelError

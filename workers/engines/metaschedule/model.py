@@ -94,7 +94,15 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
             readable = name if name in given or name[:-1] not in given else name[:-1]
             workload = Workload(key, engine, _kind(readable), flops, save_module(canonical))
             tasks[key] = TaskSpec(readable, weight, workload)
-    return Extraction(tuple(tasks.values()), version, choice.laid.layout, choice.reason)
+    return Extraction(
+        tuple(tasks.values()),
+        version,
+        choice.laid.layout,
+        choice.reason,
+        choice.alternative,
+        choice.estimate_s,
+        choice.alternative_s,
+    )
 
 
 def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, tuple[str, ...]]]:

@@ -69,6 +69,46 @@ def test_transforms_of_large_tensors_outweigh_convolutions_that_do_little(tmp_pa
     assert choice.laid.module is module
 
 
+@pytest.mark.parametrize(("channels", "close"), [(32, "nhwc"), (512, "")])
+def test_what_comes_next_is_said_where_it_is_close(tmp_path: Path, channels: int, close: str) -> None:
+    # With little arithmetic much of the time is that of the transform, which is the same in blocks and NHWC.
+    module = imported(
+        tmp_path,
+        """g (float[1,16,16,16] x) => (float[1,16,16,16] y) {
+            a = Conv<pads=[1,1,1,1]>(x, v)
+            b = Relu(a)
+            y = Conv<pads=[1,1,1,1]>(b, w)
+        }""",
+        v=(channels, 16, 3, 3),
+        w=(16, channels, 3, 3),
+    )
+    choice = chosen_layout(module, parse_target(CPU))
+    assert (choice.laid.layout, choice.alternative) == ("blocked", close)
+    if close:
+        assert choice.estimate_s is not None
+        assert choice.alternative_s is not None
+        assert 1 < choice.alternative_s / choice.estimate_s <= 1.15
+    else:
+        assert (choice.estimate_s, choice.alternative_s) == (None, None)
+
+
+def test_nothing_in_blocks_is_no_other_layout_than_nchw(tmp_path: Path) -> None:
+    module = imported(
+        tmp_path,
+        """g (float[1,8,16,16] x) => (float[1,8,16,16] y) {
+            a = Conv(x, v)
+            b = Relu(a)
+            y = Conv(b, w)
+        }""",
+        v=(16, 8, 1, 1),
+        w=(8, 16, 1, 1),
+    )
+    choice = chosen_layout(module, parse_target(CPU))
+    assert "NCHW" in choice.reason.split(";")[0]
+    assert "blocks in parts" in choice.reason
+    assert (choice.laid.layout, choice.alternative) == ("nchw", "")
+
+
 def test_without_a_convolution_there_is_nothing_to_choose(tmp_path: Path) -> None:
     module = imported(tmp_path, "g (float[4,8] x) => (float[4,2] y) { y = MatMul(x, w) }", w=(8, 2))
     choice = chosen_layout(module, parse_target(CPU))
@@ -115,6 +155,6 @@ def test_a_part_that_loses_by_blocks_is_left_and_the_rest_is_not(tmp_path: Path)
     mixed = with_layout(module, "mixed", target)
     assert [one.flops for one in convolutions(mixed.module)] == [2 * 8 * 8 * 65536]
     choice = chosen_layout(module, target)
-    assert choice.laid.layout == "mixed"
+    assert (choice.laid.layout, choice.alternative) == ("mixed", "")
     assert "take blocks in parts" in choice.reason
     assert choice.laid.transforms == mixed.transforms

@@ -13,10 +13,13 @@ from tvm.target import Target
 from workers.engines.metaschedule.layouts.costs import Convolution, Rates, convolutions
 from workers.engines.metaschedule.layouts.rewrite import LaidOut, with_layout
 
-__all__ = ["Choice", "chosen_layout"]
+__all__ = ["CLOSE", "Choice", "chosen_layout"]
 
 # Where transforms take less than this part of the time of the convolutions, no other layout is looked at.
 _NEGLIGIBLE = 0.05
+#: Two layouts are close where the second is estimated to take at most this much longer, as a part of what the
+#: first takes: the rates behind the estimates are known no better.
+CLOSE = 0.15
 _NAMES = {"blocked": "blocks", "mixed": "blocks in parts", "nhwc": "NHWC", "nchw": "NCHW"}
 
 
@@ -28,10 +31,17 @@ class Choice:
     ----------
     reason : str
         One sentence, for people.
+    alternative : str
+        The layout that came next, where it is :data:`CLOSE`; empty otherwise.
+    estimate_s, alternative_s : float or None
+        Seconds that both are estimated to take; None where nothing is close.
     """
 
     laid: LaidOut
     reason: str
+    alternative: str = ""
+    estimate_s: float | None = None
+    alternative_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,12 @@ def chosen_layout(module: IRModule, target: Target) -> Choice:
     # Of what takes the same, that which changes the least.
     best, *rest = sorted(found, key=lambda one: (one.seconds, one.laid.layout != "nchw"))
     told = ", ".join(map(str, rest))
-    return Choice(best.laid, f"convolutions and transforms are estimated to take {best}; {told}")
+    reason = f"convolutions and transforms are estimated to take {best}; {told}"
+    # Without anything in blocks, `mixed` is NCHW again.
+    second = next((one for one in rest if one.laid.kernels or best.laid.kernels), None)
+    if second is None or second.seconds > (1 + CLOSE) * best.seconds:
+        return Choice(best.laid, reason)
+    return Choice(best.laid, reason, second.laid.layout, best.seconds, second.seconds)
 
 
 def _estimate(laid: LaidOut, whole: list[Convolution], target: Target) -> _Estimate:
