@@ -26,8 +26,10 @@ from workers.messages import (
     TrialState,
 )
 
-__all__ = ["BLOCKED", "NHWC", "CloseToolbox", "Timed", "begin", "put", "spec"]
+__all__ = ["BLOCKED", "BUDGET", "NHWC", "CloseToolbox", "Timed", "begin", "put", "spec"]
 
+#: Trials of each task, where nothing else is asked for.
+BUDGET = 25
 #: Calls of each task by its number. Both have the first two; the second is called once more in blocks.
 BLOCKED, NHWC = {1: 1, 2: 3, 3: 1, 4: 2}, {1: 1, 2: 2, 5: 1, 6: 2}
 
@@ -77,8 +79,8 @@ class CloseToolbox(CannedToolbox):
 
 
 def spec(**changes: object) -> CampaignSpec:
-    """Ask for a hundred trials of each task, of which five are few."""
-    return CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": 100, **changes})
+    """Ask for so many trials of each task that five are few."""
+    return CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": BUDGET, **changes})
 
 
 def put(store: Storage, spec: CampaignSpec) -> int:

@@ -31,14 +31,17 @@ class PlannedTask:
 
     Attributes
     ----------
+    tried : int
+        Trials without which it can't be decided which layout its model has; 0 where that needs none of it.
     cap : int
-        Trials that it gets until it is decided which layout its model has; 0 where it doesn't depend on that.
+        Trials that it gets until that is decided; 0 where it needs no limit.
     """
 
     task: WantedTask
     budget: int
     standing: TaskStanding
     satisfied: str = ""
+    tried: int = 0
     cap: int = 0
 
     @property

@@ -178,16 +178,11 @@ def _planned(
     spec: CampaignSpec,
 ) -> tuple[PlannedTask, ...]:
     """Split the budget over the tasks, less what goes, or went, to layouts that no model has."""
-    tried = [one for one in tryouts if one.tried]
-    lost = sum(one.tried * len(one.differing[one.left_out.prepared.layout]) for one in tried)
+    affordable = [one for one in tryouts if one.tried]
+    lost = sum(one.tried * len(one.own[one.left_out.prepared.layout]) for one in affordable)
     least: dict[_Pair, int] = {}
-    for one in tried:
+    for one in affordable:
         least |= dict.fromkeys(((key, one.key[1]) for key in one.differing[one.held]), one.tried)
-    undecided = [one for one in tried if not one.decided]
-    open_keys = {one.key for one in undecided}
-    certain = [model for model in models if (model.id, model.device.device_class) not in open_keys]
-    capped = capped_tasks(undecided, certain)
-    cap = max((one.tried for one in undecided), default=0)
     planned = plan_tasks(
         tasks,
         standings[: len(tasks)],
@@ -197,14 +192,29 @@ def _planned(
         timed=spec.time_s is not None,
         least=[least.get((task.workload_hash, task.device_class), 0) for task in tasks],
     )
+    undecided = [one for one in affordable if not one.decided]
+    tried = {(key, one.key[1]): one.tried for one in undecided for key in one.needed}
     planned += [
-        PlannedTask(task, cap, standing, has_ended(standing, spec.plateau))
+        PlannedTask(
+            task, tried[task.workload_hash, task.device_class], standing, has_ended(standing, spec.plateau)
+        )
         for task, standing in zip(extras, standings[len(tasks) :], strict=True)
     ]
-    return tuple(
-        replace(one, cap=cap) if (one.task.workload_hash, one.task.device_class) in capped else one
-        for one in planned
-    )
+    open_keys = {one.key for one in undecided}
+    certain = [model for model in models if (model.id, model.device.device_class) not in open_keys]
+    capped = capped_tasks(undecided, certain)
+
+    def until_decided(one: PlannedTask) -> PlannedTask:
+        pair = one.task.workload_hash, one.task.device_class
+        needed, cap = tried.get(pair, 0), 0
+        if pair in capped:
+            cap = needed
+        elif undecided and spec.trials is not None:
+            # With another layout the others' shares are others: what it has had by then is to be below that.
+            cap = max(one.budget // 2, needed)
+        return replace(one, tried=needed, cap=cap)
+
+    return tuple(map(until_decided, planned))
 
 
 def _merged(models: Sequence[ExtractedModel], spec: CampaignSpec) -> list[WantedTask]:

@@ -92,6 +92,12 @@ class Tryout:
         """Workloads of which times are needed for a decision."""
         return {key for calls in self.differing.values() for key in calls}
 
+    @property
+    def own(self) -> dict[str, set[str]]:
+        """For each layout the workloads that the other doesn't call at all."""
+        first, other = ({t.workload.hash for t in m.tasks} for m in (self.first, self.other))
+        return {self.layouts[0]: first - other, self.layouts[1]: other - first}
+
     def as_decided(self, layout: str) -> Tryout:
         """Return it with this layout as what was chosen."""
         return replace(self, held=layout, decided=True)
@@ -151,8 +157,8 @@ def affordable(
     lost = 0
     seconds = 0.0
     for tryout in tryouts:
-        counts = [len(calls) for calls in tryout.differing.values()]
-        loses, takes_s = TRIED * max(counts), TRIED * sum(counts) * TRIAL_SECONDS
+        loses = TRIED * max(map(len, tryout.own.values()))
+        takes_s = TRIED * len(tryout.needed) * TRIAL_SECONDS
         why = _too_much(spec, tasks, lost + loses, seconds + takes_s)
         if not why:
             lost, seconds = lost + loses, seconds + takes_s
@@ -200,7 +206,7 @@ def capped_tasks(tryouts: Iterable[Tryout], certain: Iterable[ExtractedModel]) -
     doubtful: set[tuple[str, str]] = set()
     for tryout in tryouts:
         device_class = tryout.key[1]
-        first, other = ({t.workload.hash for t in m.tasks} for m in (tryout.first, tryout.other))
-        sure |= {(key, device_class) for key in first & other}
-        doubtful |= {(key, device_class) for key in first ^ other}
+        doubtful |= {(key, device_class) for keys in tryout.own.values() for key in keys}
+        shared = {task.workload.hash for task in tryout.first.tasks} - tryout.own[tryout.layouts[0]]
+        sure |= {(key, device_class) for key in shared}
     return doubtful - sure

@@ -93,12 +93,13 @@ class NewPlan:
 
     Attributes
     ----------
-    weight, budget, cap : int
+    weight, budget, tried, cap : int
         See :class:`~orchestrator.campaigns.tuning.tasks.Task`.
     """
 
     weight: int
     budget: int
+    tried: int
     cap: int
 
 

@@ -96,8 +96,8 @@ class Rounds:
         )
 
     def _rank(self, task: TaskProgress) -> tuple[bool, tuple[float, float]]:
-        """Rank a task: what others depend on, by a decision, before all else."""
-        return bool(task.task.cap), self._ranking.promise(task)
+        """Rank a task: what a decision waits for comes before all else."""
+        return task.urgent, self._ranking.promise(task)
 
     @property
     def _ready(self) -> list[TaskProgress]:
@@ -119,8 +119,8 @@ class Rounds:
         budget is split into rounds of about one size, none over the batch, which grows with the devices.
         """
         left = task.limit - task.stored
-        if task.task.cap:
-            return left
+        if task.urgent:
+            return task.task.tried - task.stored
         batch = max(self._batch, min(self._devices, task.task.budget // LARGEST_PART, LARGEST_BATCH))
         if task.stored == 0:
             return min(left, self._first * batch // self._batch)
@@ -223,7 +223,7 @@ class Rounds:
 
     def planned_anew(self, task: TaskProgress, plan: NewPlan) -> None:
         """Take what a decision makes of a task that stays."""
-        task.task = replace(task.task, weight=plan.weight, budget=plan.budget, cap=plan.cap)
+        task.task = replace(task.task, weight=plan.weight, budget=plan.budget, tried=plan.tried, cap=plan.cap)
         if task.phase in _AT_REST:
             task.phase = Phase.IDLE
             self._end_if_enough(task)

@@ -27,9 +27,10 @@ class Task:
         Seconds of the best stored trial; infinite where there is none.
     kind : str
         What tasks that do the same on other sizes have in common; empty for a task like no other.
+    tried : int
+        Trials, stored ones included, that a decision between two layouts waits for; 0 where none does.
     cap : int
-        Trials that it gets, stored ones included, until it is decided whether its layout is its model's; 0
-        where it isn't in doubt.
+        Trials that it gets, stored ones included, until that is decided; 0 where it needs no limit.
     """
 
     id: int
@@ -43,6 +44,7 @@ class Task:
     since_best: int = 0
     best_s: float = math.inf
     kind: str = ""
+    tried: int = 0
     cap: int = 0
 
 
@@ -141,3 +143,8 @@ class TaskProgress:
     def limit(self) -> int:
         """Trials that it gets for now."""
         return self.task.cap or self.task.budget
+
+    @property
+    def urgent(self) -> bool:
+        """A decision between two layouts waits for trials of it."""
+        return self.stored < self.task.tried

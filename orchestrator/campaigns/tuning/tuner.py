@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
+from orchestrator.campaigns.planning.budgets import PlannedTask
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.planning.tryouts import TRIED_PART, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
@@ -61,7 +62,7 @@ from orchestrator.fleet.completions import (
 )
 from orchestrator.fleet.port import Device, Work
 from orchestrator.fleet.work import ArtifactHandle, CoreWork, MeasureWork, OpenWork, TrainWork
-from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskState
+from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskStanding, TaskState
 from workers.messages import Measurement, TrialState
 
 __all__ = ["HISTORY", "RELATED", "Tuning"]
@@ -126,13 +127,16 @@ class Tuning:
         self._subjects = {
             row.id: Subject(workloads[row.workload_hash], devices[row.device_class]) for row in rows
         }
-        caps = {(one.task.workload_hash, one.task.device_class): one.cap for one in plan.tasks}
+        planned = {(one.task.workload_hash, one.task.device_class): one for one in plan.tasks}
         self._device_classes = tuple(dict.fromkeys(row.device_class for row in rows))
         # Campaigns come back to a fleet that knows their earlier searches.
         name = f"{campaign_id}-{time.time_ns():x}"
         self._machine = Machine(
             name,
-            [_task(row, s.stored, s.since_best, caps) for row, s in zip(rows, standings, strict=True)],
+            [
+                _task(row, s, planned[row.workload_hash, row.device_class])
+                for row, s in zip(rows, standings, strict=True)
+            ],
             batch=BATCH,
             plateau=spec.plateau,
             turns=REMEASURED_TURNS,
@@ -393,7 +397,7 @@ class Tuning:
         self._say(f"{tryout.name}: the layout is {row.chosen}, {row.reason}")
         planned = {(one.task.workload_hash, one.task.device_class): one for one in self.plan.tasks}
         plans = {
-            task: NewPlan(one.task.weight, one.budget, one.cap)
+            task: NewPlan(one.task.weight, one.budget, one.tried, one.cap)
             for task, subject in self._subjects.items()
             if (one := planned.get(subject.pair)) is not None
         }
@@ -414,7 +418,7 @@ class Tuning:
         self._machine.handle(Contenders(task, contenders(best)))
 
 
-def _task(row: CampaignTaskRow, stored: int, since_best: int, caps: Mapping[tuple[str, str], int]) -> Task:
+def _task(row: CampaignTaskRow, standing: TaskStanding, planned: PlannedTask) -> Task:
     return Task(
         id=row.id,
         workload_hash=row.workload_hash,
@@ -423,9 +427,10 @@ def _task(row: CampaignTaskRow, stored: int, since_best: int, caps: Mapping[tupl
         weight=row.weight,
         flops=row.flops,
         budget=row.budget,
-        stored=stored,
-        since_best=since_best,
+        stored=standing.stored,
+        since_best=standing.since_best,
         best_s=math.inf if row.best_s is None else row.best_s,
         kind=row.workload_name,
-        cap=caps.get((row.workload_hash, row.device_class), 0),
+        tried=planned.tried,
+        cap=planned.cap,
     )

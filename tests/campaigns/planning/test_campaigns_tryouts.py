@@ -13,7 +13,7 @@ from orchestrator.campaigns.planning.budgets import WantedTask, plan_tasks
 from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
 from orchestrator.campaigns.planning.tryouts import TRIED, Tryout
 from orchestrator.storage import Storage, TaskStanding
-from tests.kit.close_layouts import BLOCKED, NHWC, CloseToolbox, spec
+from tests.kit.close_layouts import BLOCKED, BUDGET, NHWC, CloseToolbox, spec
 from tests.kit.planned_campaigns import CPU, workload
 from workers.messages import DeviceInfo, Extraction, PreparedModel
 
@@ -49,10 +49,10 @@ def test_a_model_is_taken_apart_in_both_layouts_and_what_they_share_is_one_task(
     assert tools.extracted == ["auto", "nhwc"]
     assert tasks(plan) == {
         # Called in either layout, however often.
-        "task1": (1, 100, 0),
-        "task2": (3, 100, 0),
-        "task3": (1, 100, TRIED),
-        "task4": (2, 100, TRIED),
+        "task1": (1, BUDGET, 0),
+        "task2": (3, BUDGET, 0),
+        "task3": (1, BUDGET, TRIED),
+        "task4": (2, BUDGET, TRIED),
         # Nobody calls these yet.
         "task5": (0, TRIED, TRIED),
         "task6": (0, TRIED, TRIED),
@@ -80,7 +80,7 @@ def test_a_layout_that_cannot_be_had_leaves_the_first_and_says_why(store: Storag
     tools.refusal = "TVM can't lower it\nat line 3"
     plan = planned(store, tools)
     assert list(tasks(plan)) == [f"task{n}" for n in BLOCKED]
-    assert plan.remarks == ("model: the layout nhwc was not tried out: TVM can't lower it",)
+    assert plan.remarks == ("model: the layout nhwc was not tried out: /model.onnx: TVM can't lower it",)
 
 
 def test_the_faster_of_both_is_chosen_by_the_tasks_in_which_they_differ(store: Storage) -> None:
@@ -123,17 +123,17 @@ def test_without_a_time_of_each_task_the_estimate_holds(store: Storage) -> None:
 @pytest.mark.parametrize(
     ("budget", "told"),
     [
-        # Three tasks in which they differ, at most, of five trials each.
-        ({"trials": 75}, ""),
-        ({"trials": 74}, "15 trials of the one that loses are more than a fifth of 74"),
-        ({"trials_per_task": 19}, ""),
-        ({"trials_per_task": 18}, "15 trials of the one that loses are more than a fifth of 72"),
-        ({"trials": 400, "trials_per_task": 18}, "more than a fifth of 72"),
+        # Each has two tasks of its own, of five trials each.
+        ({"trials": 50}, ""),
+        ({"trials": 49}, "10 trials of the one that loses are more than a fifth of 49"),
+        ({"trials_per_task": 13}, ""),
+        ({"trials_per_task": 12}, "10 trials of the one that loses are more than a fifth of 48"),
+        ({"trials": 400, "trials_per_task": 12}, "more than a fifth of 48"),
         ({"trials_per_task": 4}, "that takes 5 trials of each task in which they differ"),
-        # Of both, 30 trials.
-        ({"time_s": 150.0}, ""),
-        ({"time_s": 149.0}, "that takes about 30 s, more than a fifth of the time"),
-        ({"time_s": 149.0, "trials": 75}, "that takes about 30 s"),
+        # With the one that both call, not as often, these are five.
+        ({"time_s": 125.0}, ""),
+        ({"time_s": 124.0}, "that takes about 25 s, more than a fifth of the time"),
+        ({"time_s": 124.0, "trials": 75}, "that takes about 25 s"),
         ({}, ""),
         ({"tasks": "task"}, "only some of the tasks are tuned"),
     ],
@@ -170,14 +170,20 @@ def test_a_model_that_takes_long_to_import_is_not_imported_twice_in_a_limited_ti
 
 def test_a_number_of_trials_holds_with_what_the_loser_gets(store: Storage) -> None:
     plan = planned(store, trials=100, trials_per_task=None)
+    # What both call leaves room for a smaller share, should the other one win.
+    assert {one.task.name: (one.tried, one.cap) for one in plan.tasks} == {
+        **{one.task.name: (0, one.budget // 2) for one in plan.tasks if one.task.name == "task1"},
+        **{one.task.name: (TRIED, one.budget // 2) for one in plan.tasks if one.task.name == "task2"},
+        **{f"task{n}": (TRIED, TRIED) for n in (3, 4, 5, 6)},
+    }
     held = {name: budget for name, (weight, budget, _) in tasks(plan).items() if weight}
-    assert sum(held.values()) == 100 - 15
+    assert sum(held.values()) == 100 - 10
     assert min(held[name] for name in ("task2", "task3", "task4")) >= TRIED
     key = plan.undecided[0].key
     for layout in ("blocked", "nhwc"):
         after = plan.as_decided(key, layout, spec(trials=100, trials_per_task=None))
-        assert sum(budget for _, budget, _ in tasks(after).values()) == 100 - 15
-        assert {cap for _, _, cap in tasks(after).values()} == {0}
+        assert sum(budget for _, budget, _ in tasks(after).values()) == 100 - 10
+        assert {(one.tried, one.cap) for one in after.tasks} == {(0, 0)}
         names = BLOCKED if layout == "blocked" else NHWC
         assert {name: weight for name, (weight, _, _) in tasks(after).items()} == {
             f"task{n}": calls for n, calls in names.items()
@@ -188,7 +194,7 @@ def test_a_number_of_trials_holds_with_what_the_loser_gets(store: Storage) -> No
 
 def test_trials_that_are_stored_count_and_tasks_in_doubt_stay_open(store: Storage) -> None:
     plan = planned(store)
-    assert plan.missing == 4 * 100 + 2 * TRIED
+    assert plan.missing == 4 * BUDGET + 2 * TRIED
     extra = plan.tasks[-1]
     assert (extra.task.name, extra.satisfied, extra.missing) == ("task6", "", TRIED)
 

@@ -53,7 +53,7 @@ def test_a_plan_says_what_is_to_be_tried_out(cli: Cli, model: Path) -> None:
     assert_documented(document, example="tune-plan")
     assert [(m["layout"], m["tried_against"]) for m in document["models"]] == [("blocked", "nhwc")]
     small = cli("tune", str(model), "--dry-run", "--trials", "20")
-    assert "were not tried out, since 15 trials of the one that loses are more than a fifth of 20" in told(
+    assert "were not tried out, since 10 trials of the one that loses are more than a fifth of 20" in told(
         small.out
     )
 
