@@ -13,6 +13,7 @@ from orchestrator.campaigns.tuning.actions import (
     EndTask,
     Learn,
     Measure,
+    Note,
     OpenSearch,
     Propose,
     RecordTrial,
@@ -65,7 +66,7 @@ class Driver:
         self.most_open = 0
         self.records: list[RecordTrial] = []
         self.ends: dict[int, EndTask] = {}
-        self.actions: list[Action] = []
+        self.actions: list[Note] = []
 
     # -- the books
 

@@ -17,6 +17,7 @@ __all__ = [
     "FindContenders",
     "Learn",
     "Measure",
+    "Note",
     "OpenSearch",
     "Propose",
     "RecordRemeasurement",
@@ -148,6 +149,7 @@ Action = (
     | FindContenders
     | RecordRemeasurement
     | CloseSearch
-    | Decide
     | EndTask
 )
+#: What needs no capacity and is about a task, or about a whole model.
+Note = Action | Decide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from orchestrator.campaigns.tuning.actions import Action, CloseSearch, EndTask
+from orchestrator.campaigns.tuning.actions import CloseSearch, EndTask, Note
 from orchestrator.campaigns.tuning.tasks import Attempt, Phase, Place, Task, TaskProgress
 from orchestrator.storage.rows import TaskState
 from workers.messages import Candidate
@@ -27,7 +27,7 @@ class Ledger:
     to_build : deque of str
     to_measure : dict of str to deque of str
         By device class.
-    outbox : list of Action
+    outbox : list of Note
         What needs no capacity.
     stopping : bool
         Nothing is begun any more.
@@ -43,7 +43,7 @@ class Ledger:
         self.attempts: dict[str, Attempt] = {}
         self.to_build: deque[str] = deque()
         self.to_measure: dict[str, deque[str]] = {t.device_class: deque() for t in tasks}
-        self.outbox: list[Action] = []
+        self.outbox: list[Note] = []
         self.stopping = False
         self.winding_up = False
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from orchestrator.campaigns.tuning.actions import Action, Build, Learn, Measure, OpenSearch, Propose
+from orchestrator.campaigns.tuning.actions import Build, Learn, Measure, Note, OpenSearch, Propose
 from orchestrator.campaigns.tuning.events import (
     Built,
     Contenders,
@@ -101,7 +101,7 @@ class Machine:
         """Candidates that were proposed and have no result yet."""
         return len(self._ledger.attempts)
 
-    def outbox(self) -> list[Action]:
+    def outbox(self) -> list[Note]:
         """Take the actions that need no capacity."""
         actions, self._ledger.outbox = self._ledger.outbox, []
         return actions

@@ -15,7 +15,6 @@ from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.planning.tryouts import TRIED_PART, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.actions import (
-    Action,
     Build,
     CloseSearch,
     Decide,
@@ -23,6 +22,7 @@ from orchestrator.campaigns.tuning.actions import (
     FindContenders,
     Learn,
     Measure,
+    Note,
     OpenSearch,
     Propose,
     RecordRemeasurement,
@@ -351,7 +351,7 @@ class Tuning:
             for action in actions:
                 self._carry_out(action)
 
-    def _carry_out(self, action: Action) -> None:
+    def _carry_out(self, action: Note) -> None:
         match action:
             case RecordTrial(task, candidate, measurement, build_s, token):
                 workload_hash, device_class = self._subjects[task].pair

@@ -89,7 +89,7 @@ def test_the_faster_of_both_is_chosen_by_the_tasks_in_which_they_differ(store: S
     times = seconds(task2=0.5, task3=4.0, task4=1.0, task5=3.0, task6=1.0)
     verdict = found.verdict(times, "")
     assert (verdict.chosen, verdict.other) == ("nhwc", "blocked")
-    assert (verdict.chosen_s, verdict.other_s) == (pytest.approx(6.0), pytest.approx(7.5))
+    assert [verdict.chosen_s, verdict.other_s] == pytest.approx([6.0, 7.5])
     assert verdict.reason == (
         "tried out against blocked, 5 trials of each task: where they differ, it takes 6e+03 ms and blocked "
         "7.5e+03 ms"

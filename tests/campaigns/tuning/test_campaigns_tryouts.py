@@ -249,7 +249,11 @@ def _killed(url: str, campaign_id: int, before: bool) -> None:
             if before:
                 # All of the transaction is done but its commit.
                 def dies(work: Any) -> Any:
-                    return write(lambda c: (work(c), os.kill(os.getpid(), signal.SIGKILL)))
+                    def work_and_die(connection: Any) -> None:
+                        work(connection)
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+                    return write(work_and_die)
 
                 store.database.write = dies  # type: ignore[method-assign]
             row = decide(*given, **named)

@@ -127,7 +127,7 @@ def test_only_the_owner_of_the_lease_decides_and_what_fails_changes_nothing(stor
 
 def _decide(url: str, campaign_id: int, model_id: int, owner: str, chosen: str, steal: bool) -> None:
     with Storage.open(url) as storage:
-        _, changes = campaign_id, {"blocked": [], "nhwc": []}
+        changes: dict[str, list[TaskChange]] = {"blocked": [], "nhwc": []}
         if steal:
             holder = storage.campaigns.get(campaign_id).lease_owner or ""
             storage.leases.take_over(campaign_id, owner, holder, LONG_S)
