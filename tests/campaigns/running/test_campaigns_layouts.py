@@ -19,7 +19,7 @@ def spec(model: Path, **changes: object) -> tf.CampaignSpec:
     return tf.CampaignSpec.of(
         {
             "models": [{"path": str(model)}],
-            "trials_per_task": 40,
+            "trials_per_task": 25,
             "search": {"population": 32, "generations": 1},
             "evaluator": {"min_repeat_ms": 20},
             **changes,

@@ -11,6 +11,7 @@ from orchestrator.campaigns.tuning.actions import (
     EndTask,
     FindContenders,
     Learn,
+    Note,
     OpenSearch,
     Propose,
     RecordRemeasurement,
@@ -88,7 +89,7 @@ class Remeasured:
 
     def __init__(self, machine: Machine, *, trials: int) -> None:
         self.machine = machine
-        self.actions: list[Action] = []
+        self.actions: list[Note] = []
         self._numbers = iter(range(trials))
         self.run()
 
@@ -112,11 +113,11 @@ class Remeasured:
             self.take()
         self.take()
 
-    def take(self) -> list[Action]:
+    def take(self) -> list[Note]:
         self.actions += (new := self.machine.outbox())
         return new
 
-    def of(self, kind: type[Action]) -> list[Action]:
+    def of(self, kind: type[Action]) -> list[Note]:
         return [action for action in self.actions if isinstance(action, kind)]
 
 
