@@ -1,13 +1,15 @@
-"""TVM's ONNX frontend, with weights mapped instead of read into the model first."""
+"""TVM's ONNX frontend, with weights mapped instead of read into the model first, and what it lacks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import tvm
-from tvm.ir import IRModule
+from tvm import relax
+from tvm.ir import GenericConst, IRModule
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
 
 from workers.enginekit.weights import mapped, place_of
@@ -22,7 +24,8 @@ def imported(model: onnx.ModelProto) -> IRModule:
     warn of what preparing it has refused.
     """
     opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
-    return _Importer({}, "float32", keep_params_in_input=False).from_onnx(model.graph, opset)
+    importer = _Importer({}, "float32", keep_params_in_input=False)
+    return importer.from_onnx(model.graph, opset)
 
 
 class _Importer(ONNXGraphImporter):  # type: ignore[misc]
@@ -31,3 +34,71 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
             return super()._parse_array(tensor)
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
         return tvm.runtime.tensor(np.frombuffer(mapped(tensor), dtype).reshape(tuple(tensor.dims)))
+
+    def _check_for_unsupported_ops(self, graph: onnx.GraphProto) -> None:
+        others = onnx.GraphProto()
+        others.node.extend(node for node in graph.node if node.op_type not in _OWN)
+        super()._check_for_unsupported_ops(others)
+
+    def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
+        own = _OWN.get(op_name)
+        if own is None:
+            return super()._convert_operator(op_name, inputs, attrs, opset)
+        return self.bb.normalize(own(self.bb, list(inputs), attrs))
+
+
+def _convolution_of_integers(
+    builder: relax.BlockBuilder, inputs: Sequence[Any], attrs: Mapping[str, Any]
+) -> relax.Expr:
+    """ConvInteger: sums of 32 bits, which floats don't hold, of integers less their zero points."""
+    x, weights, x_zero, w_zero = (*inputs, None, None)[:4]
+    data = _less(builder, x, x_zero, 0)
+    rank = x.ty.ndim
+    convolve: Any = {3: relax.op.nn.conv1d, 4: relax.op.nn.conv2d, 5: relax.op.nn.conv3d}[rank]
+    space = {3: "W", 4: "HW", 5: "DHW"}[rank]
+    return convolve(
+        data,
+        _less(builder, weights, w_zero, rank),
+        strides=list(attrs.get("strides", [1] * (rank - 2))),
+        padding=list(attrs.get("pads", [0] * (2 * (rank - 2)))),
+        dilation=list(attrs.get("dilations", [1] * (rank - 2))),
+        groups=int(attrs.get("group", 1)),
+        data_layout=f"NC{space}",
+        kernel_layout=f"OI{space}",
+        out_dtype="int32",
+    )
+
+
+def _less(builder: relax.BlockBuilder, values: relax.Expr, zero: relax.Expr | None, rank: int) -> relax.Expr:
+    """Return integers of 32 bits less their zero point; constants computed at once.
+
+    Parameters
+    ----------
+    rank : int
+        Of weights, whose outputs may have a zero point each; 0 otherwise.
+    """
+    whole, place = _value(values), None if zero is None else _value(zero)
+    if whole is not None and (zero is None or place is not None):
+        number = whole.astype(np.int32)
+        if place is not None:
+            shift = place.astype(np.int32)
+            number = number - (shift.reshape([-1, *[1] * (rank - 1)]) if rank and shift.size > 1 else shift)
+        return relax.const(np.ascontiguousarray(number), "int32")
+    wide = builder.emit(relax.op.astype(values, "int32"))
+    if zero is None or (place is not None and not place.any()):
+        return wide
+    shift = builder.emit(relax.op.astype(zero, "int32"))
+    if rank and zero.ty.ndim == 1:
+        shift = builder.emit(relax.op.reshape(shift, [-1, *[1] * (rank - 1)]))
+    return builder.emit(relax.op.subtract(wide, shift))
+
+
+def _value(expr: relax.Expr) -> Any:
+    known = isinstance(expr, GenericConst) and isinstance(expr.value, tvm.runtime.Tensor)
+    return expr.value.numpy() if known else None
+
+
+# What TVM's frontend has no converter for.
+_OWN: Mapping[str, Callable[[relax.BlockBuilder, Sequence[Any], Mapping[str, Any]], relax.Expr]] = {
+    "ConvInteger": _convolution_of_integers,
+}

@@ -21,7 +21,10 @@ def with_wide_sums(module: IRModule) -> IRModule:
     return rewrite.builder_.finalize()
 
 
-_SUMMING = ("relax.matmul", "relax.nn.conv1d", "relax.nn.conv2d", "relax.nn.conv3d")
+_SUMMING = (
+    "relax.matmul",
+    *(f"relax.nn.conv{rank}d{kind}" for rank in (1, 2, 3) for kind in ("", "_transpose")),
+)
 
 
 @relax.expr_functor.mutator
@@ -41,6 +44,9 @@ def _with_sums_of(call: Any, dtype: str) -> relax.Call:
         return relax.op.matmul(first, second, out_dtype=dtype)
     attrs = call.attrs
     operator: Any = getattr(relax.op.nn, call.op.name.removeprefix("relax.nn."))
+    more = {}
+    if call.op.name.endswith("_transpose"):
+        more["output_padding"] = list(attrs.output_padding)
     return operator(
         first,
         second,
@@ -52,4 +58,5 @@ def _with_sums_of(call: Any, dtype: str) -> relax.Call:
         kernel_layout=attrs.kernel_layout,
         out_layout=attrs.out_layout,
         out_dtype=dtype,
+        **more,
     )

@@ -18,7 +18,7 @@ from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shap
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__ = ["as_imported", "packed"]
+__all__ = ["as_imported", "packed", "widened"]
 
 # Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
 _WINOGRAD_CHANNELS = 64
@@ -155,11 +155,12 @@ def _winograd(
 
 
 def as_imported(call: relax.Call, kernel_layout: str) -> bool:
-    """Say whether a convolution, of constant weights and with sums of float32, is as it was imported."""
+    """Say whether a convolution, of constant weights and with sums of 32 bits, is as it was imported."""
     data, weights = call.args
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
     plain = f"NC{kernel_layout[2:]}"
-    precise = "float32" in (dtype_of(data), call.attrs.out_dtype) and dtype_of(data) in ("float32", "float16")
+    dtype = dtype_of(data)
+    precise = dtype in ("float32", "int32") or (dtype == "float16" and call.attrs.out_dtype == "float32")
     return isinstance(weights, GenericConst) and precise and layouts == (plain, kernel_layout, plain)
 
 
@@ -214,8 +215,7 @@ def _convolved(
     ic = te.reduce_axis((0, each), "ic")
     of_group = chunks * max(block, 1) // groups
 
-    def wide(value: Any) -> Any:
-        return value.astype("float32") if str(data.dtype) == "float16" else value
+    wide = widened(data)
 
     def one(n: Any, oc: Any, *index: Any) -> Any:
         place, ob = index[: rank - 2], index[rank - 2 :]
@@ -235,6 +235,13 @@ def _convolved(
 
     shape = (batch, chunks, *sizes, *([block] if block else []))
     return te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
+
+
+def widened(data: te.Tensor) -> Callable[[Any], Any]:
+    """Return what makes of a number one to be summed: of halves, in single precision."""
+    if str(data.dtype) == "float16":
+        return lambda value: value.astype("float32")
+    return lambda value: value
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:

@@ -11,9 +11,9 @@ import numpy as np
 from tvm import relax, te, topi
 
 from workers.engines.metaschedule.layouts.channels import Channels
-from workers.engines.metaschedule.layouts.operators.convolutions import as_imported, packed
+from workers.engines.metaschedule.layouts.operators.convolutions import as_imported, packed, widened
 from workers.engines.metaschedule.layouts.table import Made, operator
-from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
+from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
@@ -25,7 +25,7 @@ __all__: list[str] = []
 def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
     data, weights = call.args
     attrs, shape = call.attrs, shape_of(call)
-    if not as_imported(call, "IOHW") or dtype_of(data) != "float32" or shape is None:
+    if not as_imported(call, "IOHW") or shape is None:
         return None
     groups = int(attrs.groups)
     kernel = _by_output(weights.value.numpy(), groups, [int(n) for n in attrs.dilation])
@@ -127,18 +127,22 @@ def _gathered(
     ic = te.reduce_axis((0, each), "ic")
     th, tw = te.reduce_axis((0, taps[0]), "th"), te.reduce_axis((0, taps[1]), "tw")
 
+    wide = widened(data)
+
     def one(n: Any, oc: Any, oh: Any, ow: Any, *ob: Any) -> Any:
         y, x = oh + padding[0], ow + padding[1]
         place = (y // strides[0] + before[0] - th, x // strides[1] + before[1] - tw)
         weight = (y % strides[0] + th * strides[0], x % strides[1] + tw * strides[1])
         if depthwise:
-            return te.sum(padded(n, oc, *place, *ob) * weights(oc, *weight, *ob), axis=[th, tw])
+            return te.sum(wide(padded(n, oc, *place, *ob)) * wide(weights(oc, *weight, *ob)), axis=[th, tw])
         group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
         channel = group * each + ic
         if within:
             read = padded(n, channel // within, *place, channel % within)
-            return te.sum(read * weights(oc, ic // within, *weight, ic % within, *ob), axis=[ic, th, tw])
-        return te.sum(padded(n, channel, *place) * weights(oc, ic, *weight, *ob), axis=[ic, th, tw])
+            laid = weights(oc, ic // within, *weight, ic % within, *ob)
+            return te.sum(wide(read) * wide(laid), axis=[ic, th, tw])
+        laid = weights(oc, ic, *weight, *ob)
+        return te.sum(wide(padded(n, channel, *place)) * wide(laid), axis=[ic, th, tw])
 
     shape = (int(data.shape[0]), chunks, *size, *([block] if block else []))
     return te.compute(shape, one, name="conv2d_transpose")
