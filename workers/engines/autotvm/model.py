@@ -20,6 +20,7 @@ from tvm.contrib.cc import cross_compiler
 from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
 from workers.enginekit.linkers import linker_for, linking
+from workers.enginekit.refusals import last_words, refused_at
 from workers.enginekit.rpc import requested
 from workers.enginekit.weights import fill
 from workers.engines.autotvm.classic import autotvm, tvm
@@ -27,7 +28,7 @@ from workers.engines.autotvm.targets import cores_of, parse_target
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
 from workers.engines.autotvm.toolchain import engine_version
 from workers.engines.autotvm.traits import NAME
-from workers.errors import ModelError
+from workers.errors import ModelError, TunefleetError
 from workers.messages import (
     Array,
     CompiledModel,
@@ -46,6 +47,8 @@ __all__ = ["AutoTVMModel", "compile_model", "extract_tasks", "import_model", "ru
 # For so long a library may keep a device, its upload included.
 _SESSION_SECONDS = 600.0
 
+_MISREAD = {"ConvInteger"}
+
 # Operators AutoTVM has templates for, as Relay names them.
 _TUNABLE = ("nn.conv", "nn.dense", "nn.batch_matmul", "nn.contrib_dense", "nn.deformable")
 
@@ -60,16 +63,21 @@ def import_model(model: PreparedModel) -> tuple[tvm.IRModule, dict[str, Any]]:
     """
     stage("importing the model into TVM")
     graph = onnx.load_from_string(model.onnx)
+    for node in graph.graph.node:
+        if node.op_type in _MISREAD:
+            raise ModelError(
+                f"classic TVM makes floats of {node.op_type}'s sums (node {node.name!r} of {model.name}); "
+                "quantize the model statically, or tune it with the engine metaschedule"
+            )
     fill(graph.graph.initializer)
     shapes = {spec.name: spec.shape for spec in model.inputs}
     try:
         module, params = relay.frontend.from_onnx(graph, shapes, freeze_params=True)
         module = relay.transform.DynamicToStatic()(module)
     except Exception as error:  # the frontend raises what it likes
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise ModelError(
-            f"classic TVM's ONNX frontend refused {model.name}: {type(error).__name__}: "
-            f"{lines[-1] if lines else 'no message'}"
+            f"classic TVM's ONNX frontend refused {model.name} at {refused_at(error, graph)}: "
+            f"{type(error).__name__}: {last_words(error)}"
         ) from error
     return relay.transform.InferType()(module), params
 
@@ -262,7 +270,14 @@ class AutoTVMModel:
 
     def extract(self, model: PreparedModel, target: str) -> Extraction:
         """Return the tasks of a model."""
-        return extract_tasks(model, parse_target(target), NAME, engine_version())
+        try:
+            return extract_tasks(model, parse_target(target), NAME, engine_version())
+        except TunefleetError:
+            raise
+        except Exception as error:  # a pass of TVM, on what its frontend took
+            raise ModelError(
+                f"classic TVM can't lower {model.name}: {type(error).__name__}: {last_words(error)}"
+            ) from error
 
     def compile(
         self, model: PreparedModel, target: str, choice: RecordChoice, params_beside: bool = False

@@ -25,6 +25,7 @@ from tvm.tirx import PrimFunc, SeqStmt
 from workers.enginekit.archives import archived, opened, too_large_for_a_library
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.linkers import linker_for, linking
+from workers.enginekit.refusals import last_words, refused_at
 from workers.enginekit.rpc import requested
 from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule.axes import with_plain_axes
@@ -37,6 +38,7 @@ from workers.engines.metaschedule.fusing import set_apart
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
+from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import parse_target
@@ -264,32 +266,10 @@ def _imported(model: PreparedModel) -> IRModule:
         module = frontend.imported(graph)
     except Exception as error:  # the frontend raises what it likes
         raise ModelError(
-            f"TVM's ONNX frontend refused {model.name} at {_refused_at(error, graph)}: "
-            f"{type(error).__name__}: {_last_words(error)}"
+            f"TVM's ONNX frontend refused {model.name} at {refused_at(error, graph)}: "
+            f"{type(error).__name__}: {last_words(error)}"
         ) from error
     return with_batch_norms_folded(with_plain_axes(module))
-
-
-def _refused_at(error: Exception, model: onnx.ModelProto) -> str:
-    """Say which node the frontend stumbled over; its own messages mostly don't."""
-    # It converts node by node in one function, whose frame is in the traceback.
-    traceback, node = error.__traceback__, None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_name == "_construct_nodes":
-            node = traceback.tb_frame.f_locals.get("node", node)
-        traceback = traceback.tb_next
-    if node is not None:
-        return f"operator {node.op_type}, {_node_name(node)}"
-    # What it has no converter for it lists before it starts, by type only.
-    named = set(re.findall(r"\w+", str(error).rpartition(":")[2]))
-    nodes = [node for node in model.graph.node if node.op_type in named]
-    if type(error).__name__ == "OpNotImplemented" and nodes:
-        return "; ".join(f"operator {node.op_type}, {_node_name(node)}" for node in nodes[:5])
-    return "an operator it does not name"
-
-
-def _node_name(node: onnx.NodeProto) -> str:
-    return f"node {node.name!r}" if node.name else f"the node that makes {node.output[0]!r}"
 
 
 def _fused(model: PreparedModel, target: Target) -> IRModule:
@@ -309,6 +289,7 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
     fused = [relax.transform.FoldConstant(), relax.transform.FuseOps(), relax.transform.FuseTIR()]
     with target, tvm.transform.PassContext(opt_level=3):
         module = with_constants_folded(tvm.transform.Sequential(first)(module))
+        module = with_scales_as_arguments(module)
         module = set_apart(tvm.transform.Sequential(lowered)(module))
         return tvm.transform.Sequential(fused)(module)
 
@@ -452,11 +433,6 @@ def _flat(result: Any) -> list[Any]:
     return [tensor for item in result for tensor in _flat(item)]
 
 
-def _last_words(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "no message"
-
-
 class MetaScheduleModel:
     """See :class:`workers.enginekit.roles.Model`."""
 
@@ -468,7 +444,7 @@ class MetaScheduleModel:
             raise
         except Exception as error:  # a pass of TVM, on what its frontend took
             raise ModelError(
-                f"TVM can't lower {model.name} to kernels: {type(error).__name__}: {_last_words(error)}"
+                f"TVM can't lower {model.name} to kernels: {type(error).__name__}: {last_words(error)}"
             ) from error
 
     def compile(

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from benchmarks.model_zoo import fetch
+from tests.kit.quantized_models import QUANTIZED
 from workers.actors import BuildActor, MeasureActor, SearchActor
 from workers.clients import EngineClient
-from workers.errors import UsageError
+from workers.errors import ModelError, UsageError
 from workers.messages import (
     Candidate,
     DeviceInfo,
@@ -29,7 +30,7 @@ from workers.messages import (
     TrialState,
     Workload,
 )
-from workers.models import compare, prepare, random_inputs, run_reference
+from workers.models import compare, output_steps, prepare, random_inputs, run_reference
 from workers.process.engine_process import EngineProcess
 
 TUNERS = ("xgb", "xgb_knob", "xgb_itervar", "xgb_curve", "ga", "random", "gridsearch")
@@ -373,3 +374,34 @@ def test_a_workload_and_a_configuration_can_be_read_by_people(
 ) -> None:
     assert "conv2d_NCHWc" in engine.describe(workload)
     assert "tile_oc: " in engine.describe(workload, fallback)
+
+
+# -- quantized models
+
+
+def test_a_quantized_operator_that_classic_tvm_misreads_is_refused_by_name(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    path = tmp_path / "integers.onnx"
+    path.write_bytes(QUANTIZED["a convolution of integers"].model().SerializeToString())
+    with pytest.raises(
+        ModelError, match=r"ConvInteger's sums \(node .* of integers\); quantize the model stati"
+    ):
+        engine.extract(prepare(str(path)), device.target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["a convolution, each channel by itself", "a layer", "a product of integers", "packed in 4 bits"]
+)
+def test_a_quantized_model_is_built_and_right(
+    name: str, engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    model, path = QUANTIZED[name].model(), tmp_path / "quantized.onnx"
+    path.write_bytes(model.SerializeToString())
+    prepared = prepare(str(path))
+    compiled = engine.compile(prepared, device.target, RecordChoice("untuned")).result()
+    inputs = random_inputs(prepared.inputs, 3)
+    run = engine.run(compiled, inputs, device.target)
+    found = compare(run.outputs, run_reference(path.read_bytes(), inputs, 1), steps=output_steps(model))
+    assert found.ok, found.reason

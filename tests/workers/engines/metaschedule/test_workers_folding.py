@@ -61,6 +61,33 @@ def between_constants(module: tvm.ir.IRModule) -> int:
     return len(made)
 
 
+def quantized() -> onnx.ModelProto:
+    """Layers alike but for their scales and zero points, as a quantizer writes them."""
+    nodes, stored, names = [], [], ["x", *"abc", "y"]
+    for n, (one, two) in enumerate(itertools.pairwise(names)):
+        scales = {
+            f"s{n}": np.float32(0.02 + n / 100),
+            f"z{n}": np.uint8(100 + n),
+            f"t{n}": np.float32(0.01 + n / 200),
+            f"v{n}": np.int8(0),
+            f"w{n}": np.random.default_rng(n).integers(-99, 99, (16, 16)).astype(np.int8),
+        }
+        stored += [numpy_helper.from_array(np.asarray(value), name) for name, value in scales.items()]
+        nodes += [
+            helper.make_node("QuantizeLinear", [one, f"s{n}", f"z{n}"], [f"q{n}"]),
+            helper.make_node("DequantizeLinear", [f"q{n}", f"s{n}", f"z{n}"], [f"d{n}"]),
+            helper.make_node("DequantizeLinear", [f"w{n}", f"t{n}", f"v{n}"], [f"f{n}"]),
+            helper.make_node("MatMul", [f"d{n}", f"f{n}"], [two]),
+        ]
+    return model_of(nodes, [tensor("x", [4, 16])], [tensor("y", [4, 16])], stored)
+
+
+def test_layers_alike_but_for_their_scales_are_one_task(tmp_path: Path) -> None:
+    prepared = prepare(saved(quantized(), tmp_path))
+    # What quantizes the input; three products whose results are quantized again; the last.
+    assert sorted(tasks_of(prepared).values()) == [1, 1, 3]
+
+
 def test_constants_are_folded_before_a_kernel_is_made_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

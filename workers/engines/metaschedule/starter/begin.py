@@ -65,7 +65,12 @@ def begun_record(module: IRModule, called: str, flops: float, target: Target) ->
     context = ms.TuneContext(
         mod=module, target=target, space_generator="post-order-apply", rand_state=1, num_threads=1
     )
-    spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
+    try:
+        spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
+    except (
+        Exception
+    ):  # of a rule that fails at a kernel, such as one that joins a mask to the product it is added to
+        return None
     for schedule in begun(spaces, module, called, flops, target):
         if finished(schedule, context):
             return Record(candidate_of(schedule.trace), (math.inf,))
