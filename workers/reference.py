@@ -134,11 +134,21 @@ class Reference:
 
         return tolerance(onnx.load_from_string(model.onnx))
 
-    def compare(self, spec: TensorSpec, output: Array, reference: Array, rtol: float) -> OutputDifference:
+    def output_steps(self, model: PreparedModel) -> tuple[float, ...]:
+        """Return the quantization step of each output; see :func:`workers.models.output_steps`."""
+        import onnx
+
+        from workers.models import output_steps
+
+        return output_steps(onnx.load_from_string(model.onnx))
+
+    def compare(
+        self, spec: TensorSpec, output: Array, reference: Array, rtol: float, step: float = 0.0
+    ) -> OutputDifference:
         """Compare one value; see :func:`workers.models.compare`."""
         from workers.models import compare
 
-        return compare([output], [reference], names=[spec.name], rtol=rtol)
+        return compare([output], [reference], names=[spec.name], rtol=rtol, steps=[step])
 
     def reference_versions(self) -> dict[str, str]:
         """Return the versions of the libraries."""

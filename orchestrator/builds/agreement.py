@@ -183,9 +183,9 @@ def _first_difference(tools: Toolbox, model: PreparedModel, target: str, inputs:
     except EngineError as error:
         return f"; the node at fault was not found ({str(error).splitlines()[0]})"
     expected = tools.reference_run(exposed, inputs, 1)
-    rtol = tools.tolerance(model)
-    for spec, got, want in zip(exposed.outputs, outputs, expected, strict=True):
-        found = tools.compare(spec, got, want, rtol)
+    rtol, steps = tools.tolerance(model), tools.output_steps(exposed)
+    for spec, got, want, step in zip(exposed.outputs, outputs, expected, steps, strict=True):
+        found = tools.compare(spec, got, want, rtol, step)
         if not found.ok:
             return f"; the first that differs is {tools.maker_of(model, spec.name)}: {found.reason}"
     return "; without records every node agrees, so that a record is at fault"

@@ -29,6 +29,7 @@ class ReferenceClient(Client):
     run_rest = ask(Reference.run_rest, limits.RUN)
     judge = ask(Reference.judge, limits.RUN)
     tolerance = ask(Reference.tolerance, limits.ASK)
+    output_steps = ask(Reference.output_steps, limits.ASK)
     compare = ask(Reference.compare, limits.RUN)
     check_original = ask(Reference.check_original, limits.PREPARE)
     adopt = ask(Reference.adopt, limits.PREPARE)

@@ -13,6 +13,7 @@ from workers.models._original import OriginalCheck, check_original
 from workers.models._prepare import input_specs, prepare
 from workers.models._reference import run_reference, time_reference
 from workers.models._shapes import DeclaredInput, parse_input_shape
+from workers.models._steps import output_steps
 from workers.models._weights import with_random_weights
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "input_specs",
     "judge",
     "maker_of",
+    "output_steps",
     "parse_input_shape",
     "prepare",
     "random_inputs",

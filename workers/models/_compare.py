@@ -22,6 +22,12 @@ __all__ = ["OutputDifference", "compare", "tolerance"]
 # order of the values themselves.
 _RTOL = 1e-3
 
+# A quantized value that lies between two steps may round either way, and in a deep model one that did makes
+# others round otherwise: of so many elements one may be two steps off.
+_FEW = 1000
+# Of a step: a float32 that is a whole number of them is off by its own last bit.
+_LAST_BIT = 1e-3
+
 # float16 carries 11 bits, so that one rounding is 5e-4 already.
 _RTOL_HALF = 2e-2
 
@@ -82,9 +88,12 @@ class _One:
     max_abs: float
     max_rel: float
     reason: str
+    remark: str = ""
 
 
-def _compare_finite(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float | None) -> _One:
+def _compare_finite(
+    got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float | None, step: float = 0.0
+) -> _One:
     exact = want.dtype.kind in "biu"
     if exact and want.dtype.itemsize == np.dtype(np.int64).itemsize:
         # float64 would round large integers; Python's own don't.
@@ -94,15 +103,18 @@ def _compare_finite(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float |
         max_abs = float(np.max(np.abs(got.astype(np.float64) - want.astype(np.float64)), initial=0.0))
     largest = float(np.max(np.abs(want.astype(np.float64)), initial=0.0))
     max_rel = max_abs / largest if largest > 0.0 else (math.inf if max_abs > 0.0 else 0.0)
-    if exact:
+    if exact and not step:
         # A quantized value that lies between two steps may round either way.
         step = 1.0 if want.dtype in (np.dtype(np.int8), np.dtype(np.uint8)) else 0.0
         return _One(max_abs, max_rel, "" if max_abs <= step else f"integers differ by up to {max_abs:.0f}")
     if rtol is None:
         rtol = _RTOL_HALF if np.float16 in (got.dtype, want.dtype) else _RTOL
     # Below the smallest normal number kernels are free to flush to zero.
-    if max_abs <= max(rtol * largest, float(np.finfo(np.float32).tiny)):
+    if max_abs <= (0.0 if exact else max(rtol * largest, float(np.finfo(np.float32).tiny))):
         return _One(max_abs, max_rel, "")
+    if step:
+        off = np.abs(got.astype(np.float64) - want.astype(np.float64)) / step
+        return _One(max_abs, max_rel, *_in_steps(off, step))
     return _One(
         max_abs,
         max_rel,
@@ -110,17 +122,28 @@ def _compare_finite(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float |
     )
 
 
-def _compare_one(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float | None) -> _One:
+def _in_steps(off: npt.NDArray[Any], step: float) -> tuple[str, str]:
+    """Judge how many quantization steps elements are off: why it is too much, and what is said otherwise."""
+    far, most = int(np.count_nonzero(off > 1 + _LAST_BIT)), float(np.max(off, initial=0.0))
+    text = (
+        f"by up to {most:.3g} quantization steps of {step:.3g}, {far} of {off.size} elements by more than one"
+    )
+    if far > off.size // _FEW or most > 2 + _LAST_BIT:
+        return f"differs {text}; one step is allowed, and two for one element in {_FEW}", ""
+    return "", f"its values are quantized, and differ {text}"
+
+
+def _compare_one(got: npt.NDArray[Any], want: npt.NDArray[Any], rtol: float | None, step: float) -> _One:
     if got.shape != want.shape:
         return _One(math.inf, math.inf, f"has shape {got.shape} instead of {want.shape}")
     if got.dtype.kind != want.dtype.kind:
         return _One(math.inf, math.inf, f"has type {got.dtype} instead of {want.dtype}")
     if want.dtype.kind != "f":
-        return _compare_finite(got, want, rtol)
+        return _compare_finite(got, want, rtol, step)
     special = ~np.isfinite(got) | ~np.isfinite(want)
     if not np.array_equal(got[special], want[special].astype(got.dtype), equal_nan=True):
         return _One(math.inf, math.inf, "has NaN or infinity in other places")
-    return _compare_finite(got[~special], want[~special], rtol)
+    return _compare_finite(got[~special], want[~special], rtol, step)
 
 
 def compare(
@@ -129,6 +152,7 @@ def compare(
     *,
     names: Sequence[str] = (),
     rtol: float | None = None,
+    steps: Sequence[float] = (),
 ) -> OutputDifference:
     """Compare outputs with the reference's, one by one.
 
@@ -141,6 +165,10 @@ def compare(
         Allowed difference of a float output, as a part of its largest reference value, see
         :func:`tolerance`. By default 1e-3, and 2e-2 for float16. Integers and bools must be equal, int8
         and uint8 within one step.
+    steps : sequence of float, optional
+        Of each output whose values are quantized, the step; 0 for others, see :func:`output_steps`. Such a
+        one agrees as well if all its elements are within one step but one in 1,000, which may be two steps
+        off.
 
     Returns
     -------
@@ -153,8 +181,10 @@ def compare(
     """
     if len(outputs) != len(reference):
         raise ValueError(f"{len(outputs)} outputs can't be compared with {len(reference)} of the reference")
+    given = steps or [0.0] * len(outputs)
     found = [
-        _compare_one(np.asarray(a), np.asarray(b), rtol) for a, b in zip(outputs, reference, strict=True)
+        _compare_one(np.asarray(a), np.asarray(b), rtol, step)
+        for a, b, step in zip(outputs, reference, given, strict=True)
     ]
     if not found:
         return OutputDifference(0.0, 0.0, 0, "", True)
@@ -166,4 +196,5 @@ def compare(
         worst_name=names[worst] if names else f"#{worst}",
         ok=not any(one.reason for one in found),
         reason=found[worst].reason,
+        remark=next((one.remark for one in (found[worst], *found) if one.remark), ""),
     )

@@ -16,6 +16,7 @@ from onnx.reference.op_run import OpRun
 
 from workers.models import _mapped
 from workers.models._compare import OutputDifference, compare, tolerance
+from workers.models._steps import output_steps
 
 __all__ = ["judge", "run_exact"]
 
@@ -77,18 +78,19 @@ def judge(
     OutputDifference
         From the reference, in both cases; ``remark`` says that and why more than usual was allowed.
     """
-    rtol = tolerance(onnx.load_from_string(data))
-    found = compare(outputs, reference, names=names, rtol=rtol)
+    model = onnx.load_from_string(data)
+    rtol, steps = tolerance(model), output_steps(model)
+    found = compare(outputs, reference, names=names, rtol=rtol, steps=steps)
     if found.ok:
         return found
     try:
         exact = run_exact(data, inputs)
-        pairs = list(zip(outputs, reference, exact, strict=True))
+        pairs = list(zip(outputs, reference, exact, steps, strict=True))
     except Exception:  # no judge, then: the stricter verdict stands
         return found
     worst = 0.0
-    for got, want, true in pairs:
-        if compare([got], [want], rtol=rtol).ok:
+    for got, want, true, step in pairs:
+        if compare([got], [want], rtol=rtol, steps=[step]).ok:
             continue
         if got.shape != want.shape or want.shape != np.shape(true) or want.dtype.kind != "f":
             return found

@@ -14,6 +14,7 @@ import onnxruntime
 from workers.errors import ModelError
 from workers.messages import ModelTiming
 from workers.models import _mapped
+from workers.models._unsaturated import MARKS, unsaturated
 
 __all__ = [
     "OutOfTimeError",
@@ -39,8 +40,10 @@ _NO_KERNEL = (
     "cpu kernel is not supported",
     "Attention CPU kernel",
 )
-# As they are named in the model's bytes.
-_PRODUCTS_OF_BYTES = (b"QLinear", b"QGemm", b"MatMulInteger", b"ConvInteger", b"QAttention")
+# As they are named in the model's bytes. What is written in floats between numbers in steps is its own
+# definition; optimized, it would be computed by kernels of integers, and weights of 4 bits with activations
+# of 8.
+_QUANTIZED = (b"QuantizeLinear", b"DequantizeLinear", *MARKS)
 
 
 def first_line(error: Exception) -> str:
@@ -75,9 +78,7 @@ def open_session(
     model : bytes or onnx.ModelProto
         Large tensors may name their place.
     exact : bool, optional
-        Where the CPU has no dot products of bytes (VNNI), onnxruntime multiplies unsigned by signed ones with
-        an instruction that saturates, and is wrong by some steps. Its setting against that costs time, and
-        takes a rewriting of its own: a model with such products is optimized in any case.
+        Compute a quantized model as it is written, see :func:`.unsaturated`; it is not optimized then.
 
     Raises
     ------
@@ -90,11 +91,11 @@ def open_session(
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
     data = model if isinstance(model, bytes) else model.SerializeToString()
-    products = exact and any(name in data for name in _PRODUCTS_OF_BYTES)
-    if products:
-        options.add_session_config_entry("session.x64quantprecision", "1")
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    elif not optimize:
+    if exact and any(name in data for name in _QUANTIZED):
+        optimize = False
+        model = unsaturated(onnx.load_from_string(data) if isinstance(model, bytes) else model)
+        data = model.SerializeToString()
+    if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # A copy of every weight in the order in which it is read: it pays where a model runs many times.
         options.add_session_config_entry("session.disable_prepacking", "1")

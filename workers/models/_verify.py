@@ -19,9 +19,11 @@ from workers.errors import ModelError
 from workers.messages import TensorSpec
 from workers.models import _graphs
 from workers.models._compare import OutputDifference, compare, tolerance
+from workers.models._exact import judge
 from workers.models._inputs import random_inputs
 from workers.models._loops import loops
 from workers.models._reference import OutOfTimeError, open_session, run_session
+from workers.models._steps import output_steps, rounds
 
 __all__ = ["Expectation"]
 
@@ -122,7 +124,7 @@ class Expectation:
 
     def __init__(self, model: onnx.ModelProto, inputs: Sequence[TensorSpec], path: Path) -> None:
         self._names = [value.name for value in model.graph.output]
-        self._rtol = tolerance(model)
+        self._rtol, self._steps = tolerance(model), output_steps(model)
         try:
             # As written: an optimizing session would share its rewrites with the simplifier under test.
             session = open_session(model, 1, optimize=False, exact=True)
@@ -150,6 +152,20 @@ class Expectation:
         """Shapes of the outputs in the first run."""
         return [tuple(output.shape) for output in self._cases[0][1]]
 
+    def _difference(
+        self,
+        prepared: onnx.ModelProto,
+        draw: dict[str, npt.NDArray[Any]],
+        got: list[npt.NDArray[Any]],
+        want: list[npt.NDArray[Any]],
+    ) -> OutputDifference:
+        found = compare(got, want, names=self._names, rtol=self._rtol, steps=self._steps)
+        if found.ok or not rounds(prepared):
+            return found
+        # Where a deep model rounds otherwise once, it does so more and more often: double precision tells
+        # that from a model that computes something else.
+        return judge(prepared.SerializeToString(), draw, got, want, self._names)
+
     def difference(self, prepared: onnx.ModelProto) -> OutputDifference:
         """How far a prepared model is from the original: the worst of all draws.
 
@@ -159,8 +175,6 @@ class Expectation:
             onnxruntime can't run the prepared model.
         """
         session = open_session(prepared, 1, optimize=False, exact=True)
-        found = [
-            compare(run_session(session, draw), want, names=self._names, rtol=self._rtol)
-            for draw, want in self._cases
-        ]
+        found = [self._difference(prepared, draw, run_session(session, draw), want)
+                 for draw, want in self._cases]  # fmt: skip
         return max(found, key=lambda one: (not one.ok, one.max_rel))

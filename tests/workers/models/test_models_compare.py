@@ -10,7 +10,7 @@ import pytest
 
 from tests.kit.hard_models import Hard
 from workers.messages import Array
-from workers.models import OutputDifference, compare, tolerance
+from workers.models import OutputDifference, compare, output_steps, tolerance
 
 
 def one(got: npt.ArrayLike, want: npt.ArrayLike, rtol: float | None = None) -> OutputDifference:
@@ -132,6 +132,59 @@ def test_bools_must_be_equal() -> None:
 def test_quantized_values_may_round_the_other_way() -> None:
     assert one(np.array([200], np.uint8), np.array([201], np.uint8)).ok
     assert not one(np.array([200], np.uint8), np.array([202], np.uint8)).ok
+
+
+def stepped(off: dict[int, float], size: int = 2000) -> OutputDifference:
+    """Hold values in steps of 0.25 against others, some elements of which are so many steps off."""
+    want = np.full(size, 8.0, np.float32)
+    got = want.copy()
+    for place, steps in off.items():
+        got[place] += 0.25 * steps
+    return compare([got], [want], steps=[0.25])
+
+
+def test_an_output_in_steps_may_be_one_off_and_two_for_one_element_in_a_thousand() -> None:
+    found = stepped({**dict.fromkeys(range(500), 1.0), 600: -2.0, 700: 2.0})
+    assert found.ok
+    assert "up to 2 quantization steps of 0.25, 2 of 2000 elements by more than one" in found.remark
+    assert not stepped({1: 2.0, 2: 2.0, 3: -2.0}).ok
+    assert not stepped({1: 3.0}).ok
+    assert not stepped({1: 2.0}, size=500).ok
+    assert "one step is allowed, and two for one element in 1000" in stepped({1: 3.0}).reason
+
+
+def test_nothing_is_remarked_of_an_output_in_steps_that_is_equal() -> None:
+    assert stepped({}) == compare([f32(8)], [f32(8)])
+
+
+def test_whole_numbers_of_16_bits_have_steps_where_they_are_quantized() -> None:
+    got, want = np.array([2001, 7], np.int16), np.array([2000, 7], np.int16)
+    assert not compare([got], [want]).ok
+    assert compare([got], [want], steps=[1.0]).ok
+
+
+_IN_STEPS = "q = QuantizeLinear (x, s, z) d = DequantizeLinear (q, s, z)"
+_SCALES = "<float s = {0.5}, uint8 z = {3}, float t = {0.25}, float[1] c = {-4}>"
+
+
+@pytest.mark.parametrize(
+    ("body", "step"),
+    [
+        (f"{{ {_IN_STEPS} y = Identity (d) }}", 0.5),
+        (f"{{ {_IN_STEPS} a = Transpose (d) b = Relu (a) y = Transpose (b) }}", 0.5),
+        (f"{{ {_IN_STEPS} y = Mul (d, c) }}", 2.0),
+        (
+            f"{{ {_IN_STEPS} p = QuantizeLinear (x, t, z) e = DequantizeLinear (p, t, z) y = Add (e, d) }}",
+            0.5,
+        ),
+        (f"{{ {_IN_STEPS} y = Sigmoid (d) }}", 0.0),
+        (f"{{ {_IN_STEPS} y = MatMul (d, d) }}", 0.0),
+        ("{ y = Relu (x) }", 0.0),
+    ],
+)
+def test_the_step_of_an_output_is_that_of_what_was_rounded(body: str, step: float) -> None:
+    model = Hard(f"(float[2,2] x) => (float[2,2] y) {_SCALES} {body}", opset=17).model()
+    assert output_steps(model) == (step,)
 
 
 def test_zeros_where_zeros_were_expected_agree_and_anything_else_does_not() -> None:
