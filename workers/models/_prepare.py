@@ -27,6 +27,7 @@ from workers.models._origin import take_origin
 from workers.models._recurrent import unroll_recurrent
 from workers.models._reference import first_line, without_kernel
 from workers.models._refuse import check_valid, refuse_inputs, refuse_unsupported
+from workers.models._scales import refuse_scales
 from workers.models._settle import settle
 from workers.models._simplify import SIMPLIFIERS, Simplifier
 from workers.models._sums import split_sums
@@ -64,6 +65,7 @@ def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str], Origin | None]:
     one_standard_domain(model)
     refuse_attributes(model, path)
     changes = mend(model)
+    refuse_scales(model, path)
     microsoft.set_apart(model)
     changes += check_valid(model, path)
     model, inlined = inline_functions(model)

@@ -174,8 +174,8 @@ def test_what_the_layout_optimizer_wrote_is_refused_with_the_level_to_save_with(
 @pytest.mark.parametrize(
     ("operator", "reason"),
     [
-        ("QLinearAdd", r"QLinearAdd .*QDQ format"),
-        ("MatMulNBits", r"MatMulNBits .*QDQ format"),
+        ("MatMulBnb4", r"MatMulBnb4 .*QDQ format"),
+        ("QOrderedMatMul", r"QOrderedMatMul .*QDQ format"),
         ("Inverse", r"Inverse of domain 'com.microsoft'.*export the model without"),
     ],
 )

@@ -153,6 +153,7 @@ RULES = {
     "MaxPool": _auto_pad,
     "LpPool": _auto_pad,
     "Conv": _auto_pad,
+    "ConvInteger": _auto_pad,
     "ConvTranspose": _transposed_convolution,
     "IsInf": _infinite,
     "LayerNormalization": _layer_normalization,

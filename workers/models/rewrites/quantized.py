@@ -1,7 +1,9 @@
 """Quantized operators, by what they mean: integers less their zero point, times a scale.
 
-An integer product is computed in integers; the operators of ONNX's quantized operator form become
-DequantizeLinear, the operator in floats, and QuantizeLinear, which is their definition up to one rounding.
+The operators of ONNX's quantized operator form become DequantizeLinear, the operator in floats, and
+QuantizeLinear, which is their definition up to one rounding. A product of integers is computed in integers:
+what it sums may be more than a float32 holds (2^24), 519 products of bytes. So is ConvInteger, which has no
+other standard form; it stays, for an engine to read.
 """
 
 from __future__ import annotations
@@ -14,70 +16,116 @@ from onnx import TensorProto
 
 from workers.models import _graphs
 from workers.models.rewrites.edit import Edit
+from workers.models.rewrites.steps import convolved, dequantized, quantized, rounded
 
 __all__ = ["RULES"]
 
 
-def _per_axis(values: npt.NDArray[Any], rank: int, axis: int) -> npt.NDArray[Any]:
-    if values.ndim != 1:
-        return values
-    return values.reshape([-1 if i == axis % rank else 1 for i in range(rank)])
+# What an engine's frontend reads as it is, and folds itself: in one form an engine of integers finds them.
+_WHOLE = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32, TensorProto.INT16, TensorProto.UINT16)
+_SMALL = (TensorProto.INT4, TensorProto.UINT4, TensorProto.INT2, TensorProto.UINT2)
 
 
-def _dequantized_weights(node: Any, edit: Edit) -> list[str] | None:
-    """Constant weights as the numbers that they stand for, blocks of them included."""
-    x, scale = edit.constant(node.input[0]), edit.constant(node.input[1])
-    zero = edit.constant(edit.input(node, 2))
-    if x is None or scale is None or (edit.input(node, 2) and zero is None):
-        return None
-    axis = int(_graphs.attribute(node, "axis", 1))
-    block = int(_graphs.attribute(node, "block_size", 0))
-    numbers = x.astype(np.float32)
-    if zero is None:
-        zero = np.zeros_like(scale, np.float32)
-    scale32, zero32 = scale.astype(np.float32), zero.astype(np.float32)
-    if block:
-        size = x.shape[axis]
-        scale32 = np.repeat(scale32, block, axis=axis).take(range(size), axis=axis)
-        zero32 = np.repeat(zero32, block, axis=axis).take(range(size), axis=axis)
-    else:
-        scale32, zero32 = (_per_axis(v, max(x.ndim, 1), axis) for v in (scale32, zero32))
-    return [edit.store(((numbers - zero32) * scale32).astype(scale.dtype))]
-
-
-def _dequantized(edit: Edit, name: str, scale: str, zero: str, axis: int = 1) -> str:
-    inputs = [name, scale, *([zero] if zero else [])]
-    scalar = edit.shape(scale) in ((), (1,))
-    return str(edit.emit("DequantizeLinear", inputs, **({} if scalar else {"axis": axis})))
-
-
-def _quantized(edit: Edit, name: str, scale: str, zero: str) -> str:
-    return str(edit.emit("QuantizeLinear", [name, scale, *([zero] if zero else [])]))
-
-
-def _scalar(edit: Edit, name: str) -> str:
-    """Scales of one entry as scalars, which some exporters write as lists."""
+def _spread(edit: Edit, name: str, axis: int, block: int, size: int) -> str:
+    """Return what is given for blocks of an axis for each of its places."""
+    places = np.arange(size, dtype=np.int64) // block
     values = edit.constant(name)
-    return edit.store(values.reshape(())) if values is not None and values.shape == (1,) else name
+    if values is not None:
+        whole = values.astype(np.int8) if edit.type(name) in _SMALL else values
+        return edit.store(np.take(whole, places, axis=axis))
+    return edit.gather(name, places, axis)
+
+
+def _dequantize(node: Any, edit: Edit) -> list[str] | None:
+    """What TVM's frontend has no form of: blocks, less than a byte, and results that aren't float32.
+
+    Weights in blocks, as 4 bits are, become the numbers that they stand for: that is eight times their size,
+    and what is fastest for one row is to multiply with them as they are. But a kernel that does has to be
+    tuned with them, and all layouts and schedules here are of float32. Bytes for each channel or for all stay
+    bytes until the engine folds them, so that it may as well compute with them.
+    """
+    x, scale, zero = node.input[0], node.input[1], edit.input(node, 2)
+    block = int(_graphs.attribute(node, "block_size", 0))
+    axis = int(_graphs.attribute(node, "axis", 1))
+    maker = edit.maker(x)
+    if edit.type(x) in _SMALL and maker is not None and maker.op_type == "QuantizeLinear":
+        return _rounded(node, maker, edit)
+    single = edit.type(scale) == TensorProto.FLOAT
+    if not block and edit.type(x) in _WHOLE and (single or edit.constant(x) is None):
+        return None if zero else [dequantized(edit, x, scale, zero, axis)]
+    shape = edit.shape(x)
+    if shape is None:
+        return None
+    values = [edit.constant(name) if name else None for name in (x, scale, zero)]
+    if values[0] is not None and values[1] is not None and (values[2] is not None or not zero):
+        return [edit.store(_stood_for(values, axis, block))]
+    if block:
+        size = shape[axis]
+        scale = _spread(edit, scale, axis, block, size)
+        zero = _spread(edit, zero, axis, block, size) if zero else ""
+    return [dequantized(edit, x, scale, zero, axis)]
+
+
+def _stood_for(values: list[Any], axis: int, block: int) -> npt.NDArray[Any]:
+    """Compute constants as the numbers that they stand for."""
+    x, scale = values[0].astype(np.float32), values[1].astype(np.float32)
+    zero = np.zeros_like(scale) if values[2] is None else values[2].astype(np.float32)
+    if block:
+        places = np.arange(x.shape[axis]) // block
+        scale, zero = (np.take(one, places, axis=axis) for one in (scale, zero))
+    elif scale.ndim == 1 and x.ndim:
+        dims = [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]
+        scale, zero = scale.reshape(dims), zero.reshape(dims)
+    made: npt.NDArray[Any] = ((x - zero) * scale).astype(values[1].dtype)
+    return made
+
+
+def _quantize(node: Any, edit: Edit) -> list[str] | None:
+    """Blocks, and halves: onnxruntime divides these in single precision."""
+    x, scale, zero = node.input[0], node.input[1], edit.input(node, 2)
+    block = int(_graphs.attribute(node, "block_size", 0))
+    axis = int(_graphs.attribute(node, "axis", 1))
+    half = edit.type(x) == TensorProto.FLOAT16
+    dtype = int(_graphs.attribute(node, "output_dtype", 0)) or (edit.type(zero) if zero else 0)
+    dtype = dtype or TensorProto.UINT8
+    shape = edit.shape(x)
+    if dtype in _SMALL or shape is None or not (block or half):
+        return None
+    if block:
+        size = shape[axis]
+        scale = _spread(edit, scale, axis, block, size)
+        zero = _spread(edit, zero, axis, block, size) if zero else ""
+    if half:
+        x, scale = (edit.emit("Cast", [name], to=TensorProto.FLOAT) for name in (x, scale))
+    return [quantized(edit, x, scale, zero, axis, len(shape), dtype)]
+
+
+def _rounded(node: Any, maker: Any, edit: Edit) -> list[str] | None:
+    """Numbers rounded to 2 or 4 bits and back at once: no tensor of those is left."""
+    if list(node.input[1:]) != list(maker.input[1:]):
+        return None
+    x, scale, zero = maker.input[0], maker.input[1], edit.input(maker, 2)
+    axis, shape = int(_graphs.attribute(maker, "axis", 1)), edit.shape(x)
+    block = int(_graphs.attribute(maker, "block_size", 0))
+    if shape is None:
+        return None
+    if block:
+        scale = _spread(edit, scale, axis, block, shape[axis])
+        zero = _spread(edit, zero, axis, block, shape[axis]) if zero else ""
+    # Bytes hold them; the limits are those of the type.
+    return [rounded(edit, x, scale, zero, axis, edit.type(maker.output[0]))]
 
 
 def _convolution(node: Any, edit: Edit) -> list[str] | None:
-    x, xs, xz, w, ws, wz, ys, yz = (_scalar(edit, name) if i not in (0, 3) else name
-                                    for i, name in enumerate(node.input[:8]))  # fmt: skip
-    inputs = [_dequantized(edit, x, xs, xz), _dequantized(edit, w, ws, wz, axis=0)]
-    if edit.input(node, 8):
-        # Its scale is the product of both, its zero point 0.
-        bias = edit.cast(node.input[8], TensorProto.FLOAT)
-        inputs.append(edit.emit("Mul", [bias, edit.emit("Mul", [xs, ws])]))
-    return [_quantized(edit, edit.emit("Conv", inputs, **_graphs.attributes(node)), ys, yz)]
+    x, xs, xz, w, ws, wz, ys, yz = node.input[:8]
+    return [convolved(node, edit, (x, xs, xz), (w, ws, wz), (ys, yz), edit.input(node, 8))]
 
 
 def _product(node: Any, edit: Edit) -> list[str] | None:
     a, as_, az, b, bs, bz, ys, yz = node.input[:8]
-    rank = len(edit.shape(b) or ()) or 2
-    left = _dequantized(edit, a, _scalar(edit, as_), _scalar(edit, az))
-    right = _dequantized(edit, b, _scalar(edit, bs), _scalar(edit, bz), axis=rank - 1)
-    return [_quantized(edit, edit.emit("MatMul", [left, right]), _scalar(edit, ys), _scalar(edit, yz))]
+    left = dequantized(edit, a, as_, az, axis=-2)
+    right = dequantized(edit, b, bs, bz, axis=-1)
+    return [quantized(edit, edit.emit("MatMul", [left, right]), ys, yz, axis=-2)]
 
 
 def _less_zero(edit: Edit, name: str, zero: str, axis: int | None = None) -> str:
@@ -98,14 +146,6 @@ def _integer_product(node: Any, edit: Edit) -> list[str] | None:
     return [edit.emit("MatMul", [left, right])]
 
 
-def _integer_convolution(node: Any, edit: Edit) -> list[str] | None:
-    """In double precision, which holds every sum of 32-bit integers: ONNX's Conv has floats only."""
-    left = _less_zero(edit, node.input[0], edit.input(node, 2))
-    right = _less_zero(edit, node.input[1], edit.input(node, 3), axis=0)
-    floats = [edit.emit("Cast", [name], to=TensorProto.FLOAT) for name in (left, right)]
-    return [edit.emit("Cast", [edit.emit("Conv", floats, **_graphs.attributes(node))], to=TensorProto.INT32)]
-
-
 def _dynamic(node: Any, edit: Edit) -> list[str] | None:
     """DynamicQuantizeLinear's definition: the scale from the least and the largest, 0 among them."""
     x, zero = node.input[0], edit.store(np.float32(0))
@@ -124,10 +164,10 @@ def _dynamic(node: Any, edit: Edit) -> list[str] | None:
 
 
 RULES = {
-    "DequantizeLinear": _dequantized_weights,
+    "DequantizeLinear": _dequantize,
+    "QuantizeLinear": _quantize,
     "QLinearConv": _convolution,
     "QLinearMatMul": _product,
     "MatMulInteger": _integer_product,
-    "ConvInteger": _integer_convolution,
     "DynamicQuantizeLinear": _dynamic,
 }

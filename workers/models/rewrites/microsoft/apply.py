@@ -20,8 +20,11 @@ from workers.models.rewrites.microsoft import (
     embedding,
     grouped,
     norms,
+    packed,
     positions,
     products,
+    quantized,
+    recurrent,
     renamed,
 )
 from workers.models.rewrites.microsoft.facts import known_values
@@ -34,7 +37,20 @@ _DOMAIN = "com.microsoft"
 #: where what it has to know of the node's inputs isn't known yet.
 Rule = Callable[[Any, Edit], Sequence[str] | None]
 
-_MODULES = (activations, attention, convolutions, embedding, grouped, norms, positions, products, renamed)
+_MODULES = (
+    activations,
+    attention,
+    convolutions,
+    embedding,
+    grouped,
+    norms,
+    packed,
+    positions,
+    products,
+    quantized,
+    recurrent,
+    renamed,
+)
 _RULES: dict[str, Rule] = {name: rule for module in _MODULES for name, rule in module.RULES.items()}
 
 # onnxruntime has these in the standard's domain for models of any opset, the standard from these on.
@@ -152,6 +168,8 @@ def _round(model: onnx.ModelProto, *, fold: bool) -> Counter[str]:
             done[node.op_type] += 1
             nodes += edit.instead_of(node, names)
             # What reads it may be written in this round, too.
+            if node.op_type in quantized.WHOLE:
+                continue
             kinds = [edit.type(name) for name in node.input if name]
             types.setdefault(node.output[0], next((kind for kind in kinds if kind in _FLOATS), 0))
         if nodes and done:
