@@ -67,9 +67,8 @@ def begun_record(module: IRModule, called: str, flops: float, target: Target) ->
     )
     try:
         spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
-    except (
-        Exception
-    ):  # of a rule that fails at a kernel, such as one that joins a mask to the product it is added to
+    except Exception:
+        # Of a rule that fails at a kernel, such as one that joins a mask to the product it is added to.
         return None
     for schedule in begun(spaces, module, called, flops, target):
         if finished(schedule, context):
