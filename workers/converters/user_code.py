@@ -9,11 +9,12 @@ import importlib
 import importlib.util
 import inspect
 import os
+import random
 import site
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -21,17 +22,25 @@ from typing import Any
 
 from workers.converters.contract import FAILED, NEEDS_ARGUMENTS, RAISED, ConversionError
 
-__all__ = ["call", "note"]
+__all__ = ["call", "note", "raised"]
 
 _WORDS = 500
 _FEW = 6
-_OWN = Path(__file__).resolve().parents[2]
+_OWN = Path(__file__).resolve().parents[1]
+_KERNEL = ("/proc", "/sys", "/dev")
 _opened: set[str] = set()
 _watching = False
+# Packages that were imported before a person's code was: the framework's, and what it needs.
+_frameworks: set[str] = set()
 
 
-def call(source: str, converter: str) -> tuple[Any, tuple[str, ...]]:
+def call(
+    source: str, converter: str, models: tuple[type, ...] = (), seed: int = 0
+) -> tuple[Any, tuple[str, ...]]:
     """Import a function and call it without arguments.
+
+    The framework has to be imported already: what it consists of goes by its version, and what is imported
+    from here on counts to what the model is made of.
 
     Parameters
     ----------
@@ -39,13 +48,17 @@ def call(source: str, converter: str) -> tuple[Any, tuple[str, ...]]:
         ``package.module:function`` or ``/absolute/file.py:function``.
     converter : str
         Whose environment this is.
+    models : tuple of type
+        Instances of these may stand for a function that returns them.
+    seed : int
+        Of Python's and numpy's own random numbers; a framework's are for the converter to seed.
 
     Returns
     -------
     made : object
         What it returned.
     files : tuple of str
-        What it was made of: modules imported meanwhile, and whatever was opened for reading.
+        What it was made of: its own module, those imported meanwhile, and whatever was opened for reading.
 
     Raises
     ------
@@ -54,7 +67,11 @@ def call(source: str, converter: str) -> tuple[Any, tuple[str, ...]]:
         `RAISED`: it raised.
     """
     place, _, name = source.rpartition(":")
-    files: list[str] = []
+    files: set[str] = set()
+    _note_frameworks()
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
     with _reading(files):
         module = _imported(place, converter)
         found: Any = module
@@ -64,14 +81,21 @@ def call(source: str, converter: str) -> tuple[Any, tuple[str, ...]]:
                 listed = f"; it has {', '.join(there[:_FEW])}" if there else ""
                 raise ConversionError(FAILED, f"{place} has no {name}{listed}")
             found = getattr(found, part)
-        if not callable(found):
-            raise ConversionError(FAILED, f"{name} is no function: it is a {type(found).__name__}")
-        _require_no_arguments(name, found)
-        try:
-            made = found()
-        except Exception as error:
-            raise _raised(error, f"{name}()") from error
-    return made, tuple(files)
+        made = found if isinstance(found, models) else _called(name, found)
+    # The framework's own functions are a source too, and are found again by their file.
+    return made, tuple(sorted(files | _files_of([module])))
+
+
+def raised(error: BaseException, doing: str) -> ConversionError:
+    """Say what a person's code raised, and the deepest line of it; where none is theirs, a library's."""
+    _note_frameworks()
+    traceback.print_exception(error)
+    words = " ".join(str(error).split())[:_WORDS]
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if os.path.isfile(one.filename)]
+    known = [one for one in frames if _counts(one.filename)]
+    own = [one for one in known if not _package(one.filename)]
+    place = "".join(f", at {one.filename}, line {one.lineno}" for one in (own or known)[-1:])
+    return ConversionError(RAISED, f"{doing} raised {type(error).__name__}: {words or 'no message'}{place}")
 
 
 def note(path: str | os.PathLike[str]) -> None:
@@ -80,26 +104,27 @@ def note(path: str | os.PathLike[str]) -> None:
         _opened.add(os.path.abspath(path))
 
 
-def _raised(error: BaseException, doing: str) -> ConversionError:
-    """Say what a person's code raised, and the deepest line of it outside of libraries."""
-    traceback.print_exception(error)
-    words = " ".join(str(error).split())[:_WORDS]
-    place = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if _is_theirs(Path(frame.filename)):
-            place = f", at {frame.filename}, line {frame.lineno}"
-    return ConversionError(RAISED, f"{doing} raised {type(error).__name__}: {words or 'no message'}{place}")
+def _called(name: str, function: Any) -> Any:
+    if not callable(function):
+        raise ConversionError(FAILED, f"{name} is no function: it is a {type(function).__name__}")
+    _require_no_arguments(name, function)
+    try:
+        return function()
+    except (Exception, SystemExit) as error:
+        raise raised(error, f"{name}()") from error
 
 
-def _is_theirs(path: Path) -> bool:
-    libraries = [*site.getsitepackages(), sysconfig.get_path("stdlib"), str(_OWN)]
-    return path.is_file() and not any(path.is_relative_to(folder) for folder in libraries)
+def _note_frameworks() -> None:
+    if not _frameworks:
+        _frameworks.update(map(_package, _files_of(sys.modules.values())))
 
 
 @contextmanager
-def _reading(files: list[str]) -> Iterator[None]:
+def _reading(files: set[str]) -> Iterator[None]:
+    """Note which files count of those that are imported or opened meanwhile."""
     global _watching
     before = set(sys.modules)
+    _opened.clear()
     sys.addaudithook(_heard)
     _watching = True
     try:
@@ -107,8 +132,7 @@ def _reading(files: list[str]) -> Iterator[None]:
     finally:
         _watching = False
         modules = [module for name, module in list(sys.modules.items()) if name not in before]
-        found = {getattr(module, "__file__", None) or "" for module in modules} | _opened
-        files.extend(sorted(name for name in found if _counts(name)))
+        files.update(filter(_counts, _files_of(modules) | _opened))
 
 
 def _heard(event: str, arguments: tuple[Any, ...]) -> None:
@@ -117,12 +141,32 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
         note(arguments[0])
 
 
+def _files_of(modules: Iterable[Any]) -> set[str]:
+    # Anything may stand in sys.modules.
+    names = (getattr(module, "__file__", None) for module in list(modules))
+    return {name for name in names if isinstance(name, str)}
+
+
 def _counts(name: str) -> bool:
-    """Whether a file decides what the model is: Python's and the libraries' go by their versions."""
+    """Whether a file decides what the model is: Python's and the framework's go by their versions."""
     path = Path(name)
-    if path.suffix == ".pyc" or any(path.is_relative_to(folder) for folder in ("/proc", "/sys", "/dev")):
+    if path.suffix == ".pyc" or not path.is_file():
         return False
-    return _is_theirs(path)
+    if any(path.is_relative_to(folder) for folder in (_OWN, *_KERNEL)):
+        return False
+    package = _package(name)
+    if package:
+        return package not in _frameworks
+    return not path.is_relative_to(sysconfig.get_path("stdlib"))
+
+
+def _package(name: str) -> str:
+    """Return the folder or module among the installed packages that a file is of; empty for others."""
+    path = Path(name)
+    for folder in site.getsitepackages():
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).parts[0]
+    return ""
 
 
 def _imported(place: str, converter: str) -> ModuleType:
@@ -146,10 +190,10 @@ def _imported(place: str, converter: str) -> ModuleType:
                 FAILED, f"there is no module {missing}, neither here nor for {sys.executable}", yours
             ) from None
         raise ConversionError(
-            RAISED, _raised(error, f"importing {Path(place).name}").message, yours
+            RAISED, raised(error, f"importing {Path(place).name}").message, yours
         ) from error
     except (Exception, SystemExit) as error:
-        raise _raised(error, f"importing {Path(place).name}") from error
+        raise raised(error, f"importing {Path(place).name}") from error
     return module
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,11 @@ def test_what_a_function_returns_comes_with_what_it_was_made_of(tmp_path: Path) 
     made, files = call(f"{zoo}:Nets.small", "keras")
     assert made == 7
     assert set(files) == {str(zoo), str(tmp_path / "code_helpers_a.py"), str(weights)}
+    # What stands for a model needs no function around it.
+    assert call(f"{zoo}:code_helpers_a", "keras", (type(pytest),)) == (
+        sys.modules["code_helpers_a"],
+        (str(zoo),),
+    )
     # Afterwards nobody listens.
     note(tmp_path / "other")
     assert call(f"{zoo}:Nets.small", "keras")[0] == 7

@@ -79,7 +79,9 @@ def _load(request: ConversionRequest) -> tuple[Any, tuple[str, ...]]:
 
     if request.kind == CODE:
         _note_weights()
-        model, files = user_code.call(request.source, "keras")
+        # Random weights are the same each time.
+        keras.utils.set_random_seed(request.seed)
+        model, files = user_code.call(request.source, "keras", (keras.Model,), request.seed)
         if not isinstance(model, keras.Model):
             what = f"{type(model).__module__}.{type(model).__qualname__}"
             raise ConversionError(

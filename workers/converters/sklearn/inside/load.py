@@ -48,10 +48,18 @@ def load(request: ConversionRequest) -> Loaded:
     if request.kind == XGBOOST:
         return Loaded(_xgboost(request.source))
     if request.kind == CODE:
-        made, files = user_code.call(request.source, "sklearn")
+        made, files = user_code.call(request.source, "sklearn", _models(), request.seed)
         return Loaded(_estimator(made, "the function returned"), files=files)
     made, notes = _pickle(request.source)
     return Loaded(_estimator(made, "it holds"), notes)
+
+
+def _models() -> tuple[type, ...]:
+    from lightgbm import Booster as LightGBMBooster
+    from sklearn.base import BaseEstimator
+    from xgboost import Booster as XGBoostBooster
+
+    return BaseEstimator, LightGBMBooster, XGBoostBooster
 
 
 def _pickle(source: str) -> tuple[Any, tuple[str, ...]]:

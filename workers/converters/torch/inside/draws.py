@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from workers.converters.torch.inside.code import raised
 from workers.converters.torch.inside.loaded import Loaded
+from workers.converters.user_code import raised
 
 __all__ = ["drawn"]
 

@@ -9,7 +9,7 @@ import torch
 
 from workers.converters.contract import NEEDS_SHAPES, ConversionError, ConversionRequest
 from workers.converters.serving import draw
-from workers.converters.torch.inside.code import raised
+from workers.converters.user_code import raised
 
 __all__ = ["examples_of_shapes"]
 

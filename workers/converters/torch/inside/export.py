@@ -50,10 +50,6 @@ def export_all(loaded: Loaded, request: ConversionRequest) -> tuple[list[tuple[s
         ),
         SCRIPT: ("torch.onnx.export(dynamo=False)", _traced),
     }
-    if request.exporter and request.exporter not in ways:
-        raise ConversionError(
-            FAILED, f"PyTorch has no exporter {request.exporter!r}; it has {' and '.join(ways)}"
-        )
     found: list[tuple[str, str]] = []
     errors: list[ConversionError] = []
     for name, (title, way) in ways.items():

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils import _pytree
 
+from workers.converters import user_code
 from workers.converters.contract import (
     CODE,
     FAILED,
@@ -20,7 +21,6 @@ from workers.converters.contract import (
     ConversionError,
     ConversionRequest,
 )
-from workers.converters.torch.inside.code import called, reading
 from workers.converters.torch.inside.examples import examples_of_shapes
 from workers.converters.torch.inside.loaded import TENSOR, InARow, Loaded
 from workers.converters.torch.inside.programs import of_program
@@ -92,11 +92,9 @@ def _pickled(request: ConversionRequest) -> Loaded:
 
 
 def _code(request: ConversionRequest) -> Loaded:
-    files: list[str] = []
     make_importable()
-    with reading(files):
-        found = called(request.source)
-    return _of_result(found, request, files, "the function")
+    found, files = user_code.call(request.source, "torch", (torch.nn.Module,), request.seed)
+    return _of_result(found, request, list(files), "the function")
 
 
 def _of_result(found: Any, request: ConversionRequest, files: list[str], name: str) -> Loaded:
