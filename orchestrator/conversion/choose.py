@@ -17,10 +17,12 @@ from workers.converters.serving import CHECKS
 if TYPE_CHECKING:
     from workers.models import Burden, OutputDifference
 
-__all__ = ["Draw", "Judged", "choose", "judge_all", "read_draws"]
+__all__ = ["Draw", "Judged", "choose", "judge_all", "read_draws", "why_it_says_little"]
 
 # As onnxruntime is asked elsewhere: what is compared is no matter of speed.
 _THREADS = 1
+# Of an output's largest value. Less than that two exporters may differ and both be right.
+_SAME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,36 @@ def choose(judged: list[Judged], framework: str, name: str) -> Judged:
             f"no export of {name} computes what {framework} does: {faults}. --no-check takes one all the same"
         )
     return min(right, key=lambda one: (one.burden is None, one.burden.weight if one.burden else 0))
+
+
+def why_it_says_little(draws: list[Draw]) -> str:
+    """Say so where the framework's outputs are the same whatever goes in; empty where they aren't."""
+    first, *others = draws
+    for other in others:
+        if all(np.array_equal(value, other.inputs[name]) for name, value in first.inputs.items()):
+            continue
+        spreads = [_spread(value, other.outputs[name]) for name, value in first.outputs.items()]
+        if max(spreads, default=1.0) > _SAME:
+            return ""
+        same = f"the same to {max(spreads):.0e} of their largest value" if any(spreads) else "the same"
+        return (
+            f"whatever goes in, its outputs are {same}, as with weights that were never trained: that the "
+            "ONNX file agrees says little"
+        )
+    return ""
+
+
+def _spread(one: Any, other: Any) -> float:
+    """Return how far rows of two draws lie apart, of the largest value."""
+    if one.ndim == 0 or one.shape[1:] != other.shape[1:]:
+        rows = [one, other] if one.shape == other.shape else []
+    else:
+        rows = [*one, *other]
+    if not rows or not rows[0].size:
+        return 1.0
+    values = np.stack(rows).astype(np.float64)
+    most = float(np.abs(values).max())
+    return float(np.ptp(values, axis=0).max()) / most if most else 0.0
 
 
 def _compared(tools: Toolbox, candidate: Candidate, folder: Path, draws: list[Draw]) -> Judged:

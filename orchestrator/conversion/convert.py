@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from orchestrator.conversion.choose import Judged, choose, judge_all
+from orchestrator.conversion.choose import Judged, choose, judge_all, read_draws, why_it_says_little
 from orchestrator.conversion.environment import resident_of
 from orchestrator.conversion.kept import Kept, digests_of, find_kept, keep, key_of, put_files
 from orchestrator.conversion.process import run_converter
@@ -103,7 +103,8 @@ def convert(
     Raises
     ------
     UsageError
-        The source runs its author's code, which wasn't said to be trusted; or the converter isn't installed.
+        The source runs its author's code, which wasn't said to be trusted; the converter isn't installed, or
+        has no such exporter; or a signature is named of what has none.
     ModelError
         The source can't be converted; see the codes of :mod:`workers.converters.contract`.
     DisagreementError
@@ -111,6 +112,7 @@ def convert(
     EngineError
         The converter died, or took too long.
     """
+    _require_known(source, settings)
     resident = resident_of(source.package)
     asked = f"{settings.exporter}:{settings.signature}" if settings.signature else settings.exporter
     key = key_of(source, settings.shapes, settings.seed, settings.opset, asked)
@@ -146,6 +148,20 @@ def convert(
     return Conversion(source, kept, remembered=False, judged=tuple(judged))
 
 
+def _require_known(source: Source, settings: ConversionSettings) -> None:
+    converter = source.package.load()
+    if settings.exporter and settings.exporter not in converter.exporters:
+        there = " and ".join(converter.exporters)
+        raise UsageError(
+            f"--exporter {settings.exporter}: the {converter.name} converter has none of that name"
+            + (f"; it has {there}" if there else "")
+        )
+    if settings.signature and not source.kind.signatures:
+        raise UsageError(
+            f"--signature {settings.signature}: {source.name} ({source.kind.name}) holds one model alone"
+        )
+
+
 def _put(
     tools: Toolbox,
     source: Source,
@@ -160,6 +176,7 @@ def _put(
     model = f"{_file_name(source.stem)}.onnx"
     with put_files(_file_name(source.stem)) as (fresh, placed):
         tools.adopt(str(folder / taken.file), str(fresh / model), origin)
+    little = why_it_says_little(read_draws(folder)) if settings.check else ""
     files = [*converted.files, *([str(source.path)] if source.is_code and source.path else [])]
     return Kept(
         model=f"{placed[0].name}/{model}",
@@ -167,7 +184,7 @@ def _put(
         checked=settings.check,
         max_rel=taken.difference.max_rel if taken.difference else None,
         why=_why(judged, taken),
-        notes=converted.notes,
+        notes=(*converted.notes, *([little] if little else [])),
         inputs=tuple(asdict(tensor) for tensor in converted.inputs),
         outputs=tuple(asdict(tensor) for tensor in converted.outputs),
         # Where a converter can't tell what a function was read from, the file alone doesn't tell it either.

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
 from orchestrator.conversion import ConversionSettings, convert, find_source
+from orchestrator.conversion.choose import Draw, why_it_says_little
 from orchestrator.conversion.convert import Conversion
 from orchestrator.conversion.kept import kept_folder
 from orchestrator.errors import (
@@ -71,6 +73,18 @@ def test_the_lightest_export_is_kept_and_says_where_it_is_from(
     assert [spec.name for spec in (*prepared.inputs, *prepared.outputs)] == ["x", "y"]
     # No engine is told of it: two files that compute the same are the same to it.
     assert not onnx.load_from_string(prepared.onnx).metadata_props
+
+
+def test_outputs_that_never_change_are_said_to_show_little() -> None:
+    def draw(number: float, *rows: tuple[float, float]) -> Draw:
+        return Draw({"x": np.full((len(rows), 2), number)}, {"y": np.array(rows), "z": np.float32(1.0)})
+
+    level = (0.5, 0.5)
+    same = [draw(0.0, level), draw(1.0, level, (0.5, 0.50001))]
+    assert "its outputs are the same to 2e-05 of their largest value" in why_it_says_little(same)
+    assert not why_it_says_little([draw(0.0, level), draw(1.0, level, (0.6, 0.4))])
+    # Of the same inputs there is nothing to tell.
+    assert not why_it_says_little([draw(0.0, level), draw(0.0, level)])
 
 
 def test_sizes_that_are_open_stay_open(converted: Callable[..., Conversion], tmp_path: Path) -> None:

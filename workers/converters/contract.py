@@ -87,12 +87,15 @@ class Kind:
         Why none of this kind is converted, as the rest of a sentence that begins with the file; empty for
         those that are. It is known so that whoever has one is told what it is: "holds weights without a
         model: ...".
+    signatures : bool
+        One source may hold several models, which ``--signature`` chooses among.
     """
 
     name: str
     source: str
     trust: str = ""
     refused: str = ""
+    signatures: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class Converter:
         What making it took, as it was measured.
     note : str
         What is to be said before it is installed, beside size and time; may be empty.
+    exporters : tuple of str
+        What ``--exporter`` may name: candidates' file names have them, ``model-EXPORTER.onnx``.
+    imports : tuple of str
+        Packages, beside one of its own name, that a person's file imports where its functions return models
+        of this framework.
     """
 
     name: str
@@ -126,6 +134,8 @@ class Converter:
     megabytes: int
     minutes: float
     note: str = ""
+    exporters: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
     def kind(self, name: str) -> Kind:
         """Return the kind of that name; KeyError where there is none."""

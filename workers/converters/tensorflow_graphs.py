@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from workers.converters.contract import (
-    FAILED,
     NO_ONNX_FORM,
     Candidate,
     ConversionError,
@@ -262,10 +261,6 @@ def finish(
     """
     candidates: list[Candidate] = []
     errors: list[tuple[str, Exception]] = []
-    if request.exporter not in ("", *made):
-        raise ConversionError(
-            FAILED, f"there is no exporter {request.exporter!r} here; there are: {', '.join(made)}"
-        )
     for name, (title, export) in made.items():
         if request.exporter not in ("", name) or candidates:
             continue

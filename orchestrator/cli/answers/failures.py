@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text
@@ -34,6 +35,7 @@ __all__ = ["failures"]
 )
 def failures(
     session: Session,
+    conversion: ConversionOptions,
     model: options.MaybeModel = None,
     workload: options.Workload = None,
     campaign: Annotated[
@@ -48,7 +50,6 @@ def failures(
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
 ) -> None:
     """Count how trials failed, with what most of them said.
 
@@ -67,7 +68,7 @@ def failures(
         model_id = None
         if model is not None:
             model_id = stored_model(
-                session, store, model, input_shape, device, engine, any_device=True, trust=trust
+                session, store, model, input_shape, device, engine, conversion, any_device=True
             ).id
         found = store.answers.failures(
             device_class=device_class,

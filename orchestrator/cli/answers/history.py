@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_known, require_one
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import gain_text, ratio_text, speed_text
 from orchestrator.cli.kit.session import Session
@@ -33,12 +34,12 @@ __all__ = ["history"]
 )
 def history(
     session: Session,
+    conversion: ConversionOptions,
     model: options.MaybeModel = None,
     workload: options.Workload = None,
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     limit: Annotated[int, typer.Option("--limit", min=0, metavar="N", help="The last N; 0 for all.")] = 0,
 ) -> None:
     """Show how the best time went down, trial by trial.
@@ -59,16 +60,14 @@ def history(
             points = store.answers.history(row.hash, device_class, last=last)
         else:
             assert model is not None
-            found = stored_model(session, store, model, input_shape, device, engine, trust=trust)
+            found = stored_model(session, store, model, input_shape, device, engine, conversion)
             name, device_class, flops = found.name, found.device_class, None
             points = store.answers.model_history(found.id, device_class, found.engine_version, last=last)
             shares = store.answers.slowest(found.id, device_class, found.engine_version, limit=1)
             total = shares.tasks_total
             if not points:
-                raise NotFoundError(
-                    f"no trial of {name} succeeded on {device_class}; "
-                    f"`{tune_command(session, model, input_shape, engine=found.engine)}` measures some"
-                )
+                tune = tune_command(session, model, input_shape, conversion, engine=found.engine)
+                raise NotFoundError(f"no trial of {name} succeeded on {device_class}; `{tune}` measures some")
         if not points:
             raise NotFoundError(
                 f"no trial of {name} succeeded on {device_class}; "

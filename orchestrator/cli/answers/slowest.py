@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text, speed_text
 from orchestrator.cli.kit.session import Session
@@ -34,10 +35,10 @@ __all__ = ["slowest"]
 def slowest(
     session: Session,
     model: options.Model,
+    conversion: ConversionOptions,
     device: options.Device = None,
     engine: options.StoredEngine = None,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     top: Annotated[int, typer.Option("--top", min=0, metavar="N", help="The N slowest; 0 for all.")] = 10,
 ) -> None:
     """Show where a model's time goes: its slowest tasks, by the best that is stored.
@@ -46,9 +47,9 @@ def slowest(
     """
     require_known(engine)
     with session.storage(create=False) as store:
-        found = stored_model(session, store, model, input_shape, device, engine, trust=trust)
+        found = stored_model(session, store, model, input_shape, device, engine, conversion)
         shares = store.answers.slowest(found.id, found.device_class, found.engine_version, limit=top or None)
-    tune = tune_command(session, model, input_shape, engine=found.engine)
+    tune = tune_command(session, model, input_shape, conversion, engine=found.engine)
     if not shares.tasks_timed:
         raise NotFoundError(
             f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"

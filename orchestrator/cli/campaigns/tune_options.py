@@ -13,6 +13,7 @@ import typer
 from orchestrator.cli.campaigns.search_option import Search, search_settings
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_requests, require_engine, spec_values
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.parsing import parse_duration
 
 if TYPE_CHECKING:
@@ -174,12 +175,12 @@ class TuneOptions:
     """
 
     models: options.Models
+    conversion: ConversionOptions
     trials: _Trials = None
     trials_per_task: _TrialsPerTask = None
     time_limit: _Time = None
     plateau: _Plateau = None
     input_shape: options.InputShapes = None
-    trust: options.Trust = False
     target: options.Targets = None
     device: options.Boards = None
     tasks: options.TaskPattern = None
@@ -224,7 +225,7 @@ class TuneOptions:
             settings=search_settings(self.search),
         )
         values = spec_values(
-            models=model_requests(session, self.models, self.input_shape, trust=self.trust),
+            models=model_requests(session, self.models, self.input_shape, self.conversion),
             targets=tuple(dict.fromkeys(self.target)) if self.target else None,
             boards=boards_of(self.device, self.target) or None,
             engine=self.engine,

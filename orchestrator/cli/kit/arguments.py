@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.parsing import parse_shape
 from orchestrator.errors import EngineError, ModelError, UsageError
 from workers.files import why_no_model
@@ -37,14 +38,20 @@ _LOCALE = "" if sys.getfilesystemencoding() == "utf-8" else "this locale has ASC
 
 
 def model_request(
-    session: Session, path: Path, shapes: Sequence[str] | None, *, trust: bool = False
+    session: Session,
+    path: Path,
+    shapes: Sequence[str] | None,
+    conversion: ConversionOptions,
 ) -> ModelRequest:
     """Name one model to campaigns and builds; see :func:`model_requests`."""
-    return model_requests(session, [path], shapes, trust=trust)[0]
+    return model_requests(session, [path], shapes, conversion)[0]
 
 
 def model_requests(
-    session: Session, paths: Sequence[Path], shapes: Sequence[str] | None, *, trust: bool = False
+    session: Session,
+    paths: Sequence[Path],
+    shapes: Sequence[str] | None,
+    conversion: ConversionOptions,
 ) -> tuple[ModelRequest, ...]:
     """Name models to campaigns and builds, each file once however often and by whatever path it was named.
 
@@ -52,27 +59,35 @@ def model_requests(
 
     Parameters
     ----------
-    trust : bool
-        Run the code that a framework's model consists of.
+    conversion : ConversionOptions
+        How a framework's model is converted.
 
     Raises
     ------
     ModelError
         A file isn't there, or can't be converted.
     UsageError
-        A shape can't be read, or is given twice and differently; or a model is code that isn't trusted.
+        A shape can't be read, or is given twice and differently; or a model is code that isn't trusted; or it
+        is said how to convert what is no framework's model.
     """
-    from orchestrator.cli.kit.sources import onnx_file
+    from orchestrator.cli.kit.sources import converted_file
     from orchestrator.models.request import ModelRequest
 
     wanted = shapes_of(shapes)
     found: dict[str, ModelRequest] = {}
+    converted = 0
     for named in paths:
-        path = onnx_file(session, named, wanted, trust=trust)
+        made = converted_file(session, named, wanted, conversion)
+        converted += made is not None
+        path = made or named
         # Engines say the same, a second later: after a process was started.
         _require_file(path)
         # Weights may lie beside the file, so it is opened where it was named, not where a link leads.
         found.setdefault(os.path.realpath(path), ModelRequest(path=os.path.abspath(path), shapes=wanted))
+    if conversion.chosen and not converted:
+        raise UsageError(
+            f"{conversion.chosen[0]} is for a framework's model; {paths[0]} is tuned and built as it is"
+        )
     return tuple(found.values())
 
 

@@ -36,7 +36,6 @@ __all__ = [
     "Targets",
     "TaskPattern",
     "Tracker",
-    "Trust",
     "TunedLayout",
     "Workload",
 ]
@@ -78,14 +77,6 @@ Models = Annotated[
         metavar="MODEL",
         help="ONNX files, or frameworks' models as `tunefleet convert` takes them.",
         show_default=False,
-    ),
-]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust",
-        help="Run the code that a model of a framework consists of: of a function, or within a pickle.",
-        rich_help_panel=WHAT,
     ),
 ]
 Engine = Annotated[str, typer.Option("--engine", metavar="NAME", help="The tuner.", rich_help_panel=WHAT)]

@@ -30,7 +30,7 @@ class FlatSignature:
     ----------
     parameters : tuple of inspect.Parameter
         By keyword, with their annotations resolved. In place of a parameter whose type is a dataclass there
-        are that one's fields.
+        are that one's fields, and in place of such a field likewise.
     records : dict of str to type
         Those dataclasses, by the function's parameter.
     """
@@ -57,21 +57,36 @@ class FlatSignature:
         """Return what the function is called with, from the values of the flat parameters."""
         found = dict(values)
         for name, kind in self.records.items():
-            found[name] = kind(**{field.name: found.pop(field.name) for field in dataclasses.fields(kind)})
+            found[name] = _record(kind, found)
         return found
+
+
+def _record(kind: type, values: dict[str, Any]) -> Any:
+    """Make a dataclass of its fields' values, and take these out."""
+    hints = typing.get_type_hints(kind)
+    return kind(
+        **{
+            field.name: _record(hints[field.name], values)
+            if dataclasses.is_dataclass(hints[field.name])
+            else values.pop(field.name)
+            for field in dataclasses.fields(kind)
+        }
+    )
 
 
 def _fields(kind: type) -> list[inspect.Parameter]:
     hints = typing.get_type_hints(kind, include_extras=True)
-    return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
-            annotation=hints[field.name],
+    parameters: list[inspect.Parameter] = []
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            parameters += _fields(hint)
+            continue
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        parameters.append(
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
         )
-        for field in dataclasses.fields(kind)
-    ]
+    return parameters
 
 
 def _in_place(parameters: list[inspect.Parameter]) -> tuple[inspect.Parameter, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.kit.arguments import model_request, require_engine
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import device_text
@@ -76,9 +77,9 @@ def stored_model(
     shapes: Sequence[str] | None,
     device: str | None,
     engine: str | None,
+    conversion: ConversionOptions,
     *,
     any_device: bool = False,
-    trust: bool = False,
 ) -> StoredModel:
     """Find a model in the store, on the device whose times are meant.
 
@@ -92,7 +93,7 @@ def stored_model(
     """
     from orchestrator.models.lookup import find_timed_model
 
-    request = model_request(session, model, shapes, trust=trust)
+    request = model_request(session, model, shapes, conversion)
     wanted = None if device is None else device_class_named(store, device, engine)
 
     def open_tools(name: str | None) -> Toolbox:
@@ -117,12 +118,15 @@ def tune_command(
     session: Session,
     model: Path,
     shapes: Sequence[str] | None,
+    conversion: ConversionOptions,
     target: str = "auto",
     engine: str = DEFAULT_ENGINE,
     board: str | None = None,
 ) -> str:
     """Write the command that tunes what was asked about."""
     how = [part for shape in shapes or () for part in ("--input-shape", shape)]
+    # Code isn't run again, since it was converted now.
+    how += conversion.chosen
     if engine != DEFAULT_ENGINE:
         how += ["--engine", engine]
     if target != "auto":

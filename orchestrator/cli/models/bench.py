@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.session import Session
@@ -37,8 +38,8 @@ __all__ = ["bench", "bench_document", "bench_table"]
 def bench(
     session: Session,
     model: options.Model,
+    conversion: ConversionOptions,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     target: options.Target = "auto",
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
@@ -62,7 +63,7 @@ def bench(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(session, model, input_shape, trust=trust)
+    request = model_request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = bench_model(
             store,
@@ -86,7 +87,7 @@ def bench(
         )
         return FAILED
     if not report.tasks_tuned:
-        how = tune_command(session, model, input_shape, target, engine, device)
+        how = tune_command(session, model, input_shape, conversion, target, engine, device)
         session.say(f"nothing of it is tuned yet: {how}", style="yellow")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +13,7 @@ from orchestrator.cli.answers.best import stored_best
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
@@ -43,12 +44,12 @@ __all__ = ["best"]
 )
 def best(
     session: Session,
+    conversion: ConversionOptions,
     model: options.MaybeModel = None,
     workload: options.Workload = None,
     top: Annotated[int, typer.Option("--top", min=1, metavar="K", help="The K fastest of each task.")] = 1,
     no_trace: Annotated[bool, typer.Option("--no-trace", help="Leave the schedules out.")] = False,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     target: Annotated[
         str | None,
         typer.Option(
@@ -81,8 +82,9 @@ def best(
     if workload is not None:
         _best_of_workload(session, workload, target, device, top, no_trace)
     elif model is not None:
-        request = model_request(session, model, input_shape, trust=trust)
-        _best_of_model(session, request, model, input_shape, target, device, wants, engine, top, no_trace)
+        request = model_request(session, model, input_shape, conversion)
+        tune = partial(tune_command, session, model, input_shape, conversion, target or "auto")
+        _best_of_model(session, request, target, device, wants, engine, top, no_trace, tune)
     else:
         if target is not None or input_shape or top != 1:
             raise UsageError("--target, --input-shape and --top are for a model or a workload; name one")
@@ -109,14 +111,13 @@ def _best_of_workload(
 def _best_of_model(
     session: Session,
     request: ModelRequest,
-    model: Path,
-    shapes: list[str] | None,
     target: str | None,
     device: str | None,
     wants: Callable[[str], bool],
     engine: str | None,
     top: int,
     no_trace: bool,
+    tune: Callable[[str], str],
 ) -> None:
     from orchestrator.builds import coverage_of
     from orchestrator.models.lookup import device_info, find_model
@@ -149,7 +150,7 @@ def _best_of_model(
             if not any(trials for *_, trials in groups):
                 raise NotFoundError(
                     f"nothing is stored for {found.name} on {place.device_class}; "
-                    f"`{tune_command(session, model, shapes, target or 'auto', engine)}` finds something"
+                    f"`{tune(engine)}` finds something"
                 )
             _show_best(session, store, tools, groups, no_trace)
 

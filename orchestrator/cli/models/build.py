@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
@@ -48,6 +49,7 @@ _ForBoard = Annotated[
 def build(
     session: Session,
     model: options.Model,
+    conversion: ConversionOptions,
     output: Annotated[
         Path,
         typer.Option(
@@ -71,7 +73,6 @@ def build(
         typer.Option("--unchecked", help="Don't run it to compare its outputs with onnxruntime's."),
     ] = False,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     target: options.Target = "auto",
     engine: options.Engine = options.DEFAULT_ENGINE,
     layout: options.TunedLayout = None,
@@ -92,7 +93,7 @@ def build(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(session, model, input_shape, trust=trust)
+    request = model_request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
             store,
@@ -143,7 +144,7 @@ def build(
         missing, lent = len(report.coverage.missing), report.coverage.lent
         few = f"{missing} of {len(report.coverage.tasks)} tasks are untuned"
         few += f"; schedules of others are lent to {lent}" if lent else " and slow"
-        how = tune_command(session, model, input_shape, target, engine, device)
+        how = tune_command(session, model, input_shape, conversion, target, engine, device)
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import shapes_of
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.parsing import parse_duration
@@ -44,34 +45,6 @@ _Check = Annotated[
     bool,
     typer.Option("--check/--no-check", help="Compare with the framework's own outputs, in onnxruntime."),
 ]
-_Framework = Annotated[
-    str | None,
-    typer.Option(
-        "--framework",
-        metavar="NAME",
-        help="The converter that is meant; left out, the file tells.",
-        show_default=False,
-    ),
-]
-_Exporter = Annotated[
-    str,
-    typer.Option(
-        "--exporter",
-        metavar="NAME",
-        help="The only one to try of a framework that has several (torch: dynamo, torchscript); left out, "
-        "all are, and the one that leaves least is taken.",
-        show_default=False,
-    ),
-]
-_Signature = Annotated[
-    str,
-    typer.Option(
-        "--signature",
-        metavar="NAME",
-        help="Which of the models in a SavedModel or TFLite file; left out, serving_default.",
-        show_default=False,
-    ),
-]
 _Opset = Annotated[
     int | None,
     typer.Option("--opset", min=7, metavar="N", help="Of the ONNX file; left out, the exporter chooses."),
@@ -102,12 +75,9 @@ def convert(
     session: Session,
     source: _Source,
     output: _Output,
+    how: ConversionOptions,
     input_shape: options.InputShapes = None,
     check: _Check = True,
-    trust: options.Trust = False,
-    framework: _Framework = None,
-    exporter: _Exporter = "",
-    signature: _Signature = "",
     opset: _Opset = None,
     seed: _Seed = 0,
     timeout: _Timeout = "30m",
@@ -124,16 +94,16 @@ def convert(
     from orchestrator.files import writable
 
     session.leave_stdout_to(output)
-    found = find_source(source, framework)
+    found = find_source(source, how.framework)
     if found is None:
         raise _nothing_to_convert(source)
     place = writable(output, read=[found.path] if found.path else [])
     settings = ConversionSettings(
         shapes=shapes_of(input_shape),
         check=check,
-        trust=trust,
-        exporter=exporter,
-        signature=signature,
+        trust=how.trust,
+        exporter=how.exporter,
+        signature=how.signature,
         opset=opset,
         seed=seed,
         timeout_s=parse_duration(timeout),

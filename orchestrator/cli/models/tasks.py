@@ -10,6 +10,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
@@ -33,8 +34,8 @@ __all__ = ["tasks"]
 def tasks(
     session: Session,
     model: options.Model,
+    conversion: ConversionOptions,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     target: options.Target = "auto",
     pattern: options.TaskPattern = None,
     engine: options.Engine = options.DEFAULT_ENGINE,
@@ -50,7 +51,7 @@ def tasks(
 
     wants = wanted_tasks(pattern)
     require_engine(engine)
-    request = model_request(session, model, input_shape, trust=trust)
+    request = model_request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device = tools.resolve_target(target)

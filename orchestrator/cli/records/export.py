@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine, require_one
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural, short_path
 from orchestrator.cli.records.options import DeviceClass, OwnEngine
@@ -44,6 +45,7 @@ _Format = Annotated[
 )
 def export(
     session: Session,
+    conversion: ConversionOptions,
     output: Annotated[
         Path,
         typer.Option(
@@ -62,7 +64,6 @@ def export(
         bool, typer.Option("--best", help="Only the fastest trial of each task (not in jsonl).")
     ] = False,
     input_shape: options.InputShapes = None,
-    trust: options.Trust = False,
     target: options.Target = "auto",
     device: DeviceClass = None,
 ) -> None:
@@ -79,7 +80,7 @@ def export(
             raise UsageError("--best is for an engine's own format: JSON Lines keep all trials")
         if target != "auto" and model is None:
             raise UsageError("--target is for a model; name a device class with --device")
-        hashes = _hashes(session, engine, model, workload, input_shape, target, trust)
+        hashes = _hashes(session, engine, model, workload, input_shape, target, conversion)
         _export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
         return
     if engine is None:
@@ -90,7 +91,7 @@ def export(
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
     require_engine(engine)
-    request = None if model is None else model_request(session, model, input_shape, trust=trust)
+    request = None if model is None else model_request(session, model, input_shape, conversion)
     with (
         session.storage(create=request is not None) as store,
         session.toolbox(engine) as tools,
@@ -139,7 +140,7 @@ def _hashes(
     workload: str | None,
     shapes: list[str] | None,
     target: str,
-    trust: bool,
+    conversion: ConversionOptions,
 ) -> list[str] | None:
     """Return the workloads whose records are wanted; None for all."""
     from orchestrator.models.lookup import find_model
@@ -153,7 +154,7 @@ def _hashes(
     assert model is not None
     engine = engine or options.DEFAULT_ENGINE
     require_engine(engine)
-    request = model_request(session, model, shapes, trust=trust)
+    request = model_request(session, model, shapes, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device, version = tools.resolve_target(target), tools.engine_version()

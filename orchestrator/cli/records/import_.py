@@ -11,6 +11,7 @@ from rich.text import Text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural
 from orchestrator.cli.records.imported import imported_document, say_imported
@@ -56,6 +57,7 @@ def import_(
             show_default=False,
         ),
     ],
+    conversion: ConversionOptions,
     engine: OwnEngine = None,
     model: Annotated[
         Path | None,
@@ -94,7 +96,7 @@ def import_(
     if model is None and input_shape:
         raise UsageError("--input-shape is for a --model, and none is named")
     require_engine(engine)
-    request = None if model is None else model_request(session, model, input_shape)
+    request = None if model is None else model_request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = import_log(
             store,

@@ -53,6 +53,32 @@ def test_what_is_converted_is_named_wherever_a_model_is(cli: Cli, store: Storage
         assert "net.toy: was converted before, by toy.plain" in asked.err, (words, asked.err)
 
 
+def test_how_it_is_converted_is_said_wherever_a_model_is_named(
+    cli: Cli, store: Storage, tmp_path: Path
+) -> None:
+    toy(tmp_path / "net.toy")
+    answer = cli("submit", "net.toy", "--trials", "8", "--exporter", "roundabout", "--framework", "toy")
+    assert answer.code == 0, answer.err
+    assert "net.toy: converted, by toy.roundabout" in answer.err
+    cli.launch(toolbox=CannedToolbox)
+    # A command to copy means the same file.
+    asked = cli("best", "net.toy", "--no-trace", "--exporter", "roundabout")
+    assert "net.toy: was converted before, by toy.roundabout" in asked.err
+    assert "tune net.toy --exporter roundabout " in asked.err
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x08")
+    for words, why in (
+        (
+            ["net.toy", "--exporter", "dynamo"],
+            "the toy converter has none of that name; it has roundabout",
+        ),
+        (["net.toy", "--signature", "serve"], "net.toy (Toy file) holds one model alone"),
+        (["net.onnx", "--exporter", "plain"], "--exporter is for a framework's model; net.onnx is tuned and"),
+    ):
+        answer = cli("tasks", *words)
+        assert answer.code == 2
+        assert why in answer.err
+
+
 def test_code_is_not_run_unless_it_is_trusted(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "zoo.py").write_text("raise SystemExit('it ran')\nimport toy\n")
     for words in (

@@ -46,4 +46,6 @@ CONVERTER = Converter(
     megabytes=1640,
     minutes=4,
     note="TensorFlow is most of it: it is what Keras' models are traced with",
+    exporters=("tf2onnx", "keras"),
+    imports=("tensorflow", "keras_hub", "keras_cv", "keras_nlp"),
 )

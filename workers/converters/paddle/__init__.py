@@ -20,4 +20,5 @@ CONVERTER = Converter(
     recognises=recognises,
     megabytes=960,
     minutes=4,
+    exporters=("paddle2onnx",),
 )

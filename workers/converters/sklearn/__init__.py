@@ -62,4 +62,6 @@ CONVERTER = Converter(
     recognises=recognises,
     megabytes=510,
     minutes=3,
+    exporters=("skl2onnx",),
+    imports=("lightgbm", "xgboost"),
 )

@@ -16,14 +16,19 @@ CONVERTER = Converter(
     name="tensorflow",
     title="TensorFlow",
     kinds=(
-        Kind(SAVED_MODEL, "tf.saved_model.save(model, 'folder'), or Keras' model.export('folder')"),
+        Kind(
+            SAVED_MODEL,
+            "tf.saved_model.save(model, 'folder'), or Keras' model.export('folder')",
+            signatures=True,
+        ),
         Kind(
             SAVED_MODEL_FILES,
             "the same, with operators that read or write files or call Python",
             "loading and running it reads and writes files of this machine, as whoever saved it wished",
+            signatures=True,
         ),
         Kind(FROZEN, "a graph with its weights as constants (.pb), of TensorFlow 1 too"),
-        Kind(TFLITE, "tf.lite.TFLiteConverter's file (.tflite), as far as tf2onnx reads it"),
+        Kind(TFLITE, "tf.lite.TFLiteConverter's file (.tflite), as far as tf2onnx reads it", signatures=True),
         Kind(
             CHECKPOINT,
             "tf.train.Checkpoint's or tf.train.Saver's files",
@@ -35,4 +40,5 @@ CONVERTER = Converter(
     recognises=recognises,
     megabytes=1640,
     minutes=4,
+    exporters=("tf2onnx",),
 )

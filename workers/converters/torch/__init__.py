@@ -54,4 +54,6 @@ CONVERTER = Converter(
     minutes=3,
     note="Where pip finds no build of PyTorch for CPUs, it takes the one with CUDA, of 3 GB more: --index "
     "names an index that has it",
+    exporters=("dynamo", "torchscript"),
+    imports=("torchvision", "timm", "transformers", "ultralytics", "lightning", "pytorch_lightning"),
 )

@@ -29,4 +29,5 @@ CONVERTER = Converter(
     recognises=_recognises,
     megabytes=20,
     minutes=0.5,
+    exporters=("roundabout", "plain"),
 )
