@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,7 +138,8 @@ def _function(text: str, asked: Iterable[ConverterPackage]) -> Source | None:
     taking = {package.name: package for package in asked if package.load().takes_code}
     if not taking:
         raise UsageError(f"{text} looks like a function, and no such converter takes one")
-    name = _imported(where, taking) if is_file else None
+    known = {one: name for name, package in taking.items() for one in (name, *package.load().imports)}
+    name = _imported(where, known) if is_file else _framework_of(where, known)
     package = taking.get(name or _USUAL) or next(iter(taking.values()))
     path = Path(where) if is_file else None
     shown = f"{path.name}:{function}" if path else text
@@ -147,11 +148,17 @@ def _function(text: str, asked: Iterable[ConverterPackage]) -> Source | None:
     return Source(named, shown, stem, package.load().kind(CODE), package, path)
 
 
-def _imported(file: str, names: Iterable[str]) -> str | None:
-    """Return the first framework that a Python file imports."""
+def _framework_of(module: str, known: Mapping[str, str]) -> str | None:
+    """Return the framework of a module: its own, or what it imports where it lies in this folder."""
+    own = known.get(module.partition(".")[0])
+    path = Path(*module.split(".")).with_suffix(".py")
+    return own or (_imported(str(path), known) if path.is_file() else None)
+
+
+def _imported(file: str, known: Mapping[str, str]) -> str | None:
+    """Return the converter of the first framework that a Python file imports."""
     words = Path(file).read_text("utf-8", "replace")
-    known = set(names)
     for found in re.finditer(r"^\s*(?:import|from)\s+(\w+)", words, re.MULTILINE):
         if found[1] in known:
-            return found[1]
+            return known[found[1]]
     return None

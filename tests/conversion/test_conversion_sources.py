@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +88,11 @@ def _safetensors(path: Path) -> None:
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0\0\0\0")
 
 
+def _tar(path: Path) -> None:
+    with tarfile.open(path, "w") as archive:
+        archive.add(__file__, "net.pt2")
+
+
 def _zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
@@ -106,6 +113,11 @@ def _zip(path: Path) -> None:
         ),
         (lambda path: path.write_bytes(b"\x12\1" + b"\0" * 14), "is MXNet's parameters"),
         (lambda path: path.write_text('name: "a"\nlayer {\n}'), "is a Caffe network"),
+        (lambda path: path.write_bytes(b"CBM1" + b"\0" * 8), "is a CatBoost model"),
+        (lambda path: path.write_bytes(b"\x20\0\0\0ET12" + b"\0" * 8), "is an ExecuTorch program"),
+        (lambda path: path.write_text('{"modelTopology": {}}'), r"is a TensorFlow\.js model"),
+        (lambda path: path.write_bytes(gzip.compress(b"model")), r"is packed \(gzip\): unpack it"),
+        (_tar, "is a tar archive: unpack it"),
     ],
 )
 def test_files_of_others_are_named(tmp_path: Path, write: Callable[[Path], object], what: str) -> None:
@@ -113,3 +125,37 @@ def test_files_of_others_are_named(tmp_path: Path, write: Callable[[Path], objec
     write(path)
     with pytest.raises(ModelError, match=rf"model\.bin {what}"):
         find_source(str(path), None)
+
+
+def test_code_and_folders_that_no_function_or_file_is_named_of_say_what_to_name(tmp_path: Path) -> None:
+    zoo, folder = tmp_path / "zoo.py", tmp_path / "bert"
+    zoo.write_text("import toy\n")
+    with pytest.raises(ModelError, match=r"is Python: name the function .*zoo\.py:function"):
+        find_source(str(zoo))
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    assert find_source(str(folder)) is None
+    (folder / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"from_pretrained\('bert'\)`, and convert file\.py:function"):
+        find_source(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("named", "framework"),
+    [
+        ("zoo.py:net", "keras"),
+        ("zoo:net", "keras"),
+        ("keras.applications:ResNet50", "keras"),
+        ("torchvision.models:resnet18", "torch"),
+        ("xgboost.zoo:net", "sklearn"),
+        ("elsewhere.zoo:net", "torch"),
+    ],
+)
+def test_what_is_imported_says_whose_function_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, framework: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo.py").write_text("import numpy\nimport tensorflow as tf\nimport torch\n")
+    source = find_source(named)
+    assert source is not None
+    assert source.package.name == framework
