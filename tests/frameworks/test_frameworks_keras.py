@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import onnx
 import pytest
 
 from orchestrator.errors import ModelError, UsageError
 from tests.frameworks.conftest import Convert, Make
+
+#: What other releases wrote, with the script that had them write it.
+FILES = Path(__file__).parent / "files"
 
 
 def _shapes(path: object) -> dict[str, list[int | str]]:
@@ -28,6 +34,21 @@ def test_layers_give_their_names_and_the_batch_stays_open(
     assert found.kept.origin.exporter.startswith("tf2onnx 1.")
     assert _shapes(found.path) == {"image": ["batch", 16, 16, 3], "scores": ["batch", 3]}
     assert not [node for node in onnx.load(found.path).graph.node if node.op_type in ("Dropout", "Identity")]
+
+
+@pytest.mark.parametrize("function", ["mobilenet", "efficientnet"])
+def test_applications_are_compared_on_outputs_that_tell_images_apart(
+    make: Make, converted: Convert, function: str
+) -> None:
+    found = converted(make("keras", function))
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-3
+    assert not any("says little" in note for note in found.kept.notes)
+
+
+def test_outputs_that_never_change_are_said_to_show_little(make: Make, converted: Convert) -> None:
+    found = converted(make("keras", "untrained"))
+    assert any("whatever goes in, its outputs are the same" in note for note in found.kept.notes)
 
 
 def test_a_shape_that_is_given_is_fixed(make: Make, converted: Convert) -> None:
@@ -96,6 +117,27 @@ def test_a_model_without_a_shape_asks_for_it_and_takes_it(make: Make, converted:
 def test_an_operator_without_a_form_is_named(make: Make, converted: Convert) -> None:
     with pytest.raises(ModelError, match=r"tf2onnx 1\.\S+ has no ONNX form of .*FFT2D \(node '.*FFT2D'\)"):
         converted(make("keras", "fourier"))
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"), [("keras2.h5", ["image", "scale"]), ("keras2_words.h5", ["words"])]
+)
+def test_files_of_keras_2_are_read(
+    converter_python: Callable[[str], str], converted: Convert, name: str, inputs: list[str]
+) -> None:
+    converter_python("keras")
+    found = converted(FILES / name)
+    assert list(_shapes(found.path))[:-1] == inputs
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-3
+
+
+def test_its_other_format_can_t_be_read_and_says_what_can(
+    converter_python: Callable[[str], str], converted: Convert
+) -> None:
+    converter_python("keras")
+    with pytest.raises(ModelError, match=r"written by Keras 2\.15\.0, .*save an \.h5 file or a SavedModel"):
+        converted(FILES / "keras2.keras")
 
 
 def test_a_file_of_a_later_keras_says_so(make: Make, converted: Convert) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import onnx
 import pytest
 
 from orchestrator.errors import ModelError, UsageError
 from tests.frameworks.conftest import Convert, Make
+
+#: What other releases wrote, with the script that had them write it.
+FILES = Path(__file__).parent / "files"
 
 
 def _shapes(path: object) -> dict[str, list[int | str]]:
@@ -82,12 +88,35 @@ def test_a_pickle_of_another_version_says_so(make: Make, converted: Convert) -> 
     assert any(one.startswith("pickled by scikit-learn 1.0.2, loaded by") for one in found.kept.notes)
 
 
+@pytest.mark.parametrize("name", ["logistic", "svm"])
+def test_pickles_of_scikit_learn_1_2_are_converted_with_a_note(
+    converter_python: Callable[[str], str], converted: Convert, name: str
+) -> None:
+    converter_python("sklearn")
+    found = converted(FILES / f"sklearn_1_2_{name}.pkl", trust=True)
+    assert any(one.startswith("pickled by scikit-learn 1.2.2, loaded by") for one in found.kept.notes)
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-4
+
+
+@pytest.mark.parametrize("name", ["forest", "boosted", "histograms"])
+def test_pickles_of_scikit_learn_1_2_that_no_later_one_reads_say_so(
+    converter_python: Callable[[str], str], converted: Convert, name: str
+) -> None:
+    converter_python("sklearn")
+    with pytest.raises(ModelError, match=r"written with scikit-learn 1\.2\.2, and this is .*converters use"):
+        converted(FILES / f"sklearn_1_2_{name}.pkl", trust=True)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [
         ("in_a_dict", "it holds a dict, no estimator; one is under 'model'"),
         ("unfitted", "RandomForestClassifier, which isn't fitted"),
-        ("without_form", "FunctionTransformer"),
+        (
+            "without_form",
+            r"has no form of functiontransformer: FunctionTransformer: ",
+        ),
         ("xgboost_linear", "booster 'gblinear' has no form"),
         ("xgboost_logistic", "objective 'reg:logistic' of an XGBoost regressor has no form"),
     ],

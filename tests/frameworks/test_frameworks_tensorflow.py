@@ -34,6 +34,13 @@ def test_a_saved_model_s_usual_signature_gives_the_names(make: Make, converted: 
         converted(model, signature="gone")
 
 
+def test_a_saved_model_of_version_1_is_one_too(make: Make, converted: Convert) -> None:
+    found = converted(make("tensorflow", "saved_by_version_1"))
+    assert _shapes(found.path) == {"image": [0, 8, 8, 3], "scores": [0, 4]}
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-3
+
+
 def test_without_a_usual_signature_the_others_are_named(make: Make, converted: Convert) -> None:
     with pytest.raises(ModelError, match=r"the signatures hear, look, .*--signature hear"):
         converted(make("tensorflow", "named_signatures"))
@@ -72,6 +79,7 @@ def test_a_frozen_graph_s_ends_are_found_and_its_switch_is_off(make: Make, conve
     found = converted(make("tensorflow", "frozen"))
     assert _shapes(found.path) == {"input": [0, 8, 8, 3], "softmax": [0, 4], "best": [0]}
     assert "is_training, a switch between training and inference, is fixed to False" in found.kept.notes
+    assert "keep_prob, what dropout keeps, is fixed to 1, as at inference" in found.kept.notes
     assert "inputs are the graph's placeholders: input; outputs its leaves: softmax, best" in found.kept.notes
 
 

@@ -10,6 +10,7 @@ from typing import Any
 os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 import keras
+import numpy as np
 from keras import layers
 
 
@@ -39,6 +40,36 @@ def images(folder: Path) -> Path:
 def images_hdf5(folder: Path) -> Path:
     """The same in the format of Keras 2."""
     return _saved(_images(), folder, "model.h5")
+
+
+def _application(name: str, **settings: float) -> Any:
+    make = getattr(keras.applications, name)
+    model = make(weights=None, input_shape=(64, 64, 3), classes=10, **settings)
+    # With statistics that normalize nothing, a deep model says the same of every image.
+    images = np.random.default_rng(1).uniform(0, 255, (8, 64, 64, 3)).astype("float32")
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.0
+    for _ in range(2):
+        model(images, training=True)
+    return model
+
+
+def mobilenet(folder: Path) -> Path:
+    """Its batch normalizations as trained ones are: of images."""
+    return _saved(_application("MobileNetV2", alpha=0.35), folder)
+
+
+def efficientnet(folder: Path) -> Path:
+    """The same, with its preprocessing as layers."""
+    return _saved(_application("EfficientNetB0"), folder)
+
+
+def untrained(folder: Path) -> Path:
+    """Layers that make all images the same."""
+    model = _images()
+    model.get_layer("scores").set_weights([np.zeros((4, 3)), np.ones(3)])
+    return _saved(model, folder)
 
 
 def two_inputs(folder: Path) -> Path:

@@ -91,12 +91,25 @@ def frozen(folder: Path) -> Path:
     def build() -> None:
         given = _v1.placeholder(tf.float32, [None, 8, 8, 3], "input")
         training = _v1.placeholder(tf.bool, [], "is_training")
+        kept = _v1.placeholder(tf.float32, None, "keep_prob")
         hidden = tf.nn.conv2d(given, tf.constant(_WEIGHTS), 2, "SAME", name="conv")
         dropped = _v1.cond(training, lambda: hidden * 0.0, lambda: hidden)
+        dropped = _v1.nn.dropout(dropped, keep_prob=kept)
         tf.nn.softmax(tf.reduce_mean(dropped, [1, 2]), name="softmax")
         tf.argmax(tf.reduce_mean(dropped, [1, 2]), 1, name="best")
 
     return _frozen(folder, build)
+
+
+def saved_by_version_1(folder: Path) -> Path:
+    """A session's graph with variables of old, as TensorFlow 1 saved one."""
+    with _v1.Graph().as_default(), _v1.Session() as session:
+        given = _v1.placeholder(tf.float32, [None, 8, 8, 3], "input")
+        kernel = _v1.get_variable("kernel", initializer=_WEIGHTS, use_resource=False)
+        scores = tf.nn.softmax(tf.reduce_mean(tf.nn.conv2d(given, kernel, 2, "SAME"), [1, 2]))
+        session.run(_v1.global_variables_initializer())
+        _v1.saved_model.simple_save(session, str(folder / "model"), {"image": given}, {"scores": scores})
+    return folder / "model"
 
 
 def decoding(folder: Path) -> Path:

@@ -25,6 +25,7 @@ from workers.converters.contract import (
     Tensor,
 )
 from workers.converters.drawing import draw_and_run, outputs_of
+from workers.converters.keras.inside.keras2 import for_keras_3, version_of
 from workers.converters.keras.recognise import HDF5_LAMBDA, KERAS_LAMBDA, written_by
 from workers.converters.serving import main, save_checks
 from workers.converters.shapes import with_shapes
@@ -115,13 +116,15 @@ def _note_weights() -> None:
 
 @contextlib.contextmanager
 def _named_as(path: str, kind: str) -> Any:
-    """Give a file the ending by which Keras chooses how to read it."""
+    """Give a file the ending by which Keras chooses how to read it, and settings that this Keras knows."""
     suffix = ".keras" if kind.startswith("Keras 3") else ".h5"
-    if path.endswith((suffix, ".hdf5")):
-        yield path
-        return
     with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / f"model{suffix}"
+        if suffix == ".h5":
+            path = for_keras_3(path, folder)
+        if path.endswith((suffix, ".hdf5")):
+            yield path
+            return
+        link = Path(folder) / f"link{suffix}"
         link.symlink_to(path)
         yield str(link)
 
@@ -154,8 +157,12 @@ def _unreadable(path: str, error: Exception) -> ConversionError:
             "convert a function that imports the class and returns keras.saving.load_model(...): "
             "`file.py:function`, with `--framework keras --trust`",
         )
+    wrote = version_of(path)
     return ConversionError(
-        UNREADABLE, f"Keras {keras.__version__} can't read it: {type(error).__name__}: {words[:300]}"
+        UNREADABLE,
+        f"Keras {keras.__version__} can't read it{f', which Keras {wrote} wrote' * bool(wrote)}: "
+        f"{type(error).__name__}: {words[:300]}",
+        "with the Keras that wrote it, export a SavedModel folder, model.export('folder'), and convert that",
     )
 
 

@@ -9,7 +9,7 @@ from workers.converters.onnx_files import keep_outputs, name_open_sizes, tensors
 from workers.converters.serving import main, save_checks
 from workers.converters.sklearn.inside.draws import draw_rows
 from workers.converters.sklearn.inside.export import INPUT, export, exporter, framework
-from workers.converters.sklearn.inside.load import load
+from workers.converters.sklearn.inside.load import Loaded, load
 from workers.converters.sklearn.inside.reference import Reference
 from workers.converters.sklearn.inside.text import without_text
 from workers.converters.sklearn.inside.width import input_shape
@@ -19,6 +19,11 @@ def convert(request: ConversionRequest) -> Converted:
     """Load an estimator, export it with its features as one input, and run it."""
     warnings.filterwarnings("ignore")
     loaded = load(request)
+    with loaded.used():
+        return _converted(loaded, request)
+
+
+def _converted(loaded: Loaded, request: ConversionRequest) -> Converted:
     estimator, notes = without_text(loaded.estimator)
     rows, width = input_shape(estimator, request.shapes)
     model = export(estimator, rows, width, request.opset)

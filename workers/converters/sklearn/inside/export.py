@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.metadata
+import re
 from typing import Any
 
 from workers.converters.contract import FAILED, NO_ONNX_FORM, Candidate, ConversionError
@@ -20,6 +21,12 @@ _ML_OPSET = 3
 _LINKS = ("reg:logistic", "survival:aft", "survival:cox")
 # onnxmltools' own limit.
 _TOOLS_OPSET = 15
+# Both raise whatever comes to hand where a setting of an estimator has no form, in such words.
+_NO_FORM = re.compile(
+    r"not (?:yet )?(?:supported|implemented)|n[o']t support|unable to|only .* supported|unexpected|unknown",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(r"\s*(?:It usually means|You may raise an issue).*")
 
 
 def export(estimator: Any, rows: int | None, width: int, opset: int | None) -> Any:
@@ -37,24 +44,27 @@ def export(estimator: Any, rows: int | None, width: int, opset: int | None) -> A
         if _is_booster(estimator):
             return _booster(estimator, rows, width, opset)
         return _once(_estimator(estimator, rows, width, opset))
-    except (MissingConverter, MissingShapeCalculator) as error:
-        words = " ".join(str(error).split("\nIt usually means")[0].split())
-        raise ConversionError(
-            NO_ONNX_FORM,
-            f"skl2onnx has no form of a part of the estimator: {words}"[:500],
-            "replace that step by one that is supported, or keep it in Python and convert the rest",
-        ) from error
-    except NotImplementedError as error:
-        raise ConversionError(
-            NO_ONNX_FORM, " ".join(str(error).split())[:300] or "not implemented"
-        ) from error
     except ConversionError:
         raise
     except Exception as error:
-        words = " ".join(str(error).split())[:400]
+        tools = exporter(estimator, "").exporter
+        words = _ASIDE.sub("", " ".join(str(error).split()))[:400]
+        missing = isinstance(error, (MissingConverter, MissingShapeCalculator, NotImplementedError))
+        if not missing and not _NO_FORM.search(words):
+            raise ConversionError(FAILED, f"{tools} failed: {type(error).__name__}: {words}") from error
         raise ConversionError(
-            FAILED, f"{exporter(estimator, '').exporter} failed: {type(error).__name__}: {words}"
+            NO_ONNX_FORM,
+            f"{tools} has no form of {_named_in(words, estimator)}: {words or 'not implemented'}",
+            "replace that step by one that is supported, or keep it in Python and convert the rest",
         ) from error
+
+
+def _named_in(words: str, estimator: Any) -> str:
+    """Return the part of an estimator that an error is about."""
+    for place, part in _all(estimator):
+        if part is not estimator and type(part).__name__ in words:
+            return f"{place}{type(part).__name__}"
+    return f"a part of {type(estimator).__name__}"
 
 
 def _estimator(estimator: Any, rows: int | None, width: int, opset: int | None) -> Any:

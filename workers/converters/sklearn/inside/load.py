@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from workers.converters import user_code
 from workers.converters.contract import (
     CODE,
+    FAILED,
     FOREIGN,
     NOT_A_MODEL,
     UNREADABLE,
@@ -28,11 +31,47 @@ _OWN_ENVIRONMENT = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """An estimator, or a booster of LightGBM's, with what is to be said about it."""
+    """An estimator, or a booster of LightGBM's, with what is to be said about it.
+
+    Attributes
+    ----------
+    estimator : object
+    notes, files : tuple of str
+        As :class:`workers.converters.contract.Converted` has them.
+    versions : str
+        Of scikit-learn, where another wrote it; a part of a sentence.
+    """
 
     estimator: Any
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    versions: str = ""
+
+    @contextlib.contextmanager
+    def used(self) -> Iterator[None]:
+        """Say of what fails meanwhile that another scikit-learn wrote it, where that is so.
+
+        Raises
+        ------
+        ConversionError
+            `UNREADABLE`
+        """
+        try:
+            yield
+        except ConversionError as error:
+            if not self.versions or error.code != FAILED:
+                raise
+            raise self._of_another_version(error.message) from error
+        except Exception as error:
+            if not self.versions:
+                raise
+            words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            raise self._of_another_version(words) from error
+
+    def _of_another_version(self, words: str) -> ConversionError:
+        return ConversionError(
+            UNREADABLE, f"it loads and can't be used: {words}; {self.versions}", _OWN_ENVIRONMENT
+        )
 
 
 def load(request: ConversionRequest) -> Loaded:
@@ -50,8 +89,8 @@ def load(request: ConversionRequest) -> Loaded:
     if request.kind == CODE:
         made, files = user_code.call(request.source, "sklearn", _models(), request.seed)
         return Loaded(_estimator(made, "the function returned"), files=files)
-    made, notes = _pickle(request.source)
-    return Loaded(_estimator(made, "it holds"), notes)
+    made, notes, versions = _pickle(request.source)
+    return Loaded(_estimator(made, "it holds"), notes, versions=versions)
 
 
 def _models() -> tuple[type, ...]:
@@ -62,7 +101,7 @@ def _models() -> tuple[type, ...]:
     return BaseEstimator, LightGBMBooster, XGBoostBooster
 
 
-def _pickle(source: str) -> tuple[Any, tuple[str, ...]]:
+def _pickle(source: str) -> tuple[Any, tuple[str, ...], str]:
     import joblib
     import sklearn
     from sklearn.exceptions import InconsistentVersionWarning
@@ -104,11 +143,12 @@ def _pickle(source: str) -> tuple[Any, tuple[str, ...]]:
         if isinstance(one.message, InconsistentVersionWarning)
     }
     if not old:
-        return made, ()
-    return made, (
+        return made, (), versions
+    note = (
         f"pickled by scikit-learn {', '.join(sorted(old))}, loaded by {sklearn.__version__}, which promises "
-        "nothing about that: the outputs it is compared with are of this version",
+        "nothing about that: the outputs it is compared with are of this version"
     )
+    return made, (note,), versions
 
 
 def _estimator(made: Any, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp")
 # Leaves that compute nothing.
 _EMPTY = ("NoOp", "Assert", "Const", "Print", "PrintV2", "SaveV2", "RestoreV2", "CheckNumerics")
+# What graphs of TensorFlow 1 are fed beside their inputs: 0.5 in training, 1 at inference.
+_KEEP = re.compile(r"keep_?prob", re.IGNORECASE)
+# How a dropout compares that with random numbers, before and since TensorFlow 1.13, and how far above.
+_MASKS, _MASK_DEPTH = ("Floor", "GreaterEqual"), 4
 # What turns a file's bytes into pixels: the graph is entered behind it.
 _DECODERS = ("DecodeJpeg", "DecodePng", "DecodeBmp", "DecodeGif", "DecodeImage", "DecodeAndCropJpeg")
 
@@ -42,7 +47,7 @@ def convert(request: ConversionRequest) -> Converted:
     refuse_strings(inputs)
     inputs = with_shapes(inputs, request.shapes)
     _say_shapes(graph, inputs)
-    imported = _import(graph)
+    imported = _import(graph, inputs)
     feeds = [imported.graph.get_tensor_by_name(f"{tensor.name}:0") for tensor in inputs]
     fetches = _leaves(graph, imported.graph)
     if not inputs or not fetches:
@@ -97,24 +102,76 @@ def _check(graph: Any) -> None:
 
 
 def _settle_switches(graph: Any) -> list[str]:
-    """Fix placeholders that tell training from inference, whatever they are called."""
+    """Fix placeholders that tell training from inference: a bool, and what of a layer dropout keeps."""
     import tensorflow
 
+    kept = tensorflow.float32.as_datatype_enum
+    settled: dict[int, tuple[Any, str]] = {
+        tensorflow.bool.as_datatype_enum: (
+            False,
+            "a switch between training and inference, is fixed to False",
+        ),
+        kept: (1.0, "what dropout keeps, is fixed to 1, as at inference"),
+    }
     notes = []
     for node in graph.node:
-        if node.op not in _PLACEHOLDERS or node.attr["dtype"].type != tensorflow.bool.as_datatype_enum:
+        # To ask a node for an attribute gives it one.
+        if node.op not in _PLACEHOLDERS:
             continue
-        if node.attr["shape"].shape.dim:
+        kind = node.attr["dtype"].type
+        if kind not in settled or node.attr["shape"].shape.dim:
             continue
+        if kind == kept and not _KEEP.search(node.name):
+            continue
+        value, what = settled[kind]
         for key in list(node.attr):
             del node.attr[key]
         del node.input[:]
         node.op = "Const"
-        node.attr["dtype"].type = tensorflow.bool.as_datatype_enum
-        node.attr["value"].tensor.CopyFrom(tensorflow.make_tensor_proto(False))
-        notes.append(f"{node.name}, a switch between training and inference, is fixed to False")
-        _take_branches(graph, node.name)
+        node.attr["dtype"].type = kind
+        node.attr["value"].tensor.CopyFrom(tensorflow.make_tensor_proto(value))
+        notes.append(f"{node.name}, {what}")
+        if kind == kept:
+            _keep_all(graph, node.name)
+        else:
+            _take_branches(graph, node.name)
     return notes
+
+
+def _keep_all(graph: Any, keep: str) -> None:
+    """Draw no random numbers for a dropout that keeps everything: with zeros for them it does."""
+    import tensorflow
+
+    nodes = {node.name: node for node in graph.node}
+    zero = f"{keep}/zero"
+    drawing: dict[str, Any] = {}
+    for mask in graph.node:
+        if mask.op in _MASKS:
+            above = {name for name in _above(mask, nodes) if name in nodes}
+            if keep in above:
+                drawing |= {name: nodes[name] for name in above if nodes[name].op == "RandomUniform"}
+    for node in drawing.values():
+        for key in list(node.attr):
+            del node.attr[key]
+        node.op = "Fill"
+        node.input.append(zero)
+        node.attr["T"].type = tensorflow.float32.as_datatype_enum
+        node.attr["index_type"].type = tensorflow.int32.as_datatype_enum
+    if drawing:
+        made = graph.node.add(op="Const", name=zero)
+        made.attr["dtype"].type = tensorflow.float32.as_datatype_enum
+        made.attr["value"].tensor.CopyFrom(tensorflow.make_tensor_proto(0.0))
+
+
+def _above(node: Any, nodes: Any) -> set[str]:
+    """Return the names of what a dropout's mask is made of: what it keeps, and random numbers."""
+    found: set[str] = set()
+    reached = [node]
+    for _ in range(_MASK_DEPTH):
+        names = {name.split(":")[0].lstrip("^") for one in reached for name in one.input} - found
+        found |= names
+        reached = [nodes[name] for name in names if name in nodes and nodes[name].op != "RandomUniform"]
+    return found
 
 
 def _take_branches(graph: Any, switch: str) -> None:
@@ -188,6 +245,8 @@ def _input(node: Any, request: ConversionRequest) -> Tensor:
             f"the graph doesn't say how many sizes its input {node.name!r} has",
             f"give them: --input-shape {node.name}:1,224,224,3",
         )
+    # Before 1.5 the two looked alike.
+    unknown = unknown or not shape.dim
     sizes = given if unknown and given is not None else [size.size for size in shape.dim]
     return Tensor(node.name, tensorflow.as_dtype(node.attr["dtype"].type).name, tuple(sizes))
 
@@ -207,7 +266,7 @@ def _say_shapes(graph: Any, inputs: Sequence[Tensor]) -> None:
             del node.attr["_output_shapes"]
 
 
-def _import(graph: Any) -> Any:
+def _import(graph: Any, inputs: Sequence[Tensor]) -> Any:
     import tensorflow
 
     try:
@@ -218,6 +277,13 @@ def _import(graph: Any) -> Any:
         words = " ".join(str(error).split())[:300]
         if "Op type not registered" in words:
             raise ConversionError(NO_ONNX_FORM, f"it has an operator of its own: {words}") from error
+        single = [tensor.name for tensor in inputs if not tensor.shape]
+        if single:
+            raise ConversionError(
+                NEEDS_SHAPES,
+                f"the graph says of its input {single[0]!r} that it is a single number, and can't be: {words}",
+                f"give its sizes: --input-shape {single[0]}:1,224,224,3",
+            ) from error
         raise ConversionError(
             UNREADABLE,
             f"TensorFlow {graphs.version('tensorflow')} can't import it: {words}",

@@ -1,0 +1,1 @@
+"""Keras' side: loading, tracing, exporting. Runs in the converter's own interpreter alone."""
