@@ -23,10 +23,20 @@ TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 LIMIT_S = 1800
 
 
+def section(heading: str) -> str:
+    """Return what stands under a heading of the tutorial."""
+    return re.split(rf"^##+ {re.escape(heading)}$", TUTORIAL, flags=re.MULTILINE)[1].split("\n##")[0]
+
+
+def files(heading: str) -> dict[str, str]:
+    """Return the Python files under a heading, whose first line has their name."""
+    blocks = re.findall(r"^```python\n# (\S+)\n(.*?)^```", section(heading), re.DOTALL | re.MULTILINE)
+    return dict(blocks)
+
+
 def commands(heading: str) -> list[str]:
     """Return the command lines under a heading of the tutorial, those that install left out."""
-    section = TUTORIAL.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    blocks = re.findall(r"^```console\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```console\n(.*?)^```", section(heading), re.DOTALL | re.MULTILINE)
     lines = [
         line.removeprefix("$ ")
         for block in blocks
@@ -128,3 +138,29 @@ def test_the_same_is_built_for_a_gpu(walker: Walker) -> None:
 @pytest.mark.usefixtures("on_this_machine")
 def test_the_same_runs_on_a_gpu(walker: Walker) -> None:
     assert "agree with onnxruntime" in walker(commands("On a GPU"))
+
+
+def test_resnet50_goes_from_keras_with_its_preprocessing_to_outputs(
+    converter_python: Callable[[str], str], tmp_path: Path
+) -> None:
+    keras = converter_python("keras")
+    heading = "ResNet50, from Keras, with its preprocessing"
+    walker = Walker(tmp_path)
+    for name, text in files(heading).items():
+        (tmp_path / name).write_text(text)
+    assert "compared" in walker(commands(heading))
+    own = """
+import keras, numpy as np, resnet50
+keras.utils.set_random_seed(0)
+pixels, model = np.load("pixels.npy"), resnet50.net()
+prepared = keras.applications.resnet50.preprocess_input(pixels.copy())
+np.savez("own.npz", *[np.asarray(model(given, training=False)) for given in (prepared, pixels)])
+"""
+    done = subprocess.run([keras, "-c", own], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "own.npz") as told, np.load(tmp_path / "outputs.npz") as outputs:
+        expected, unprepared, found = told["arr_0"], told["arr_1"], outputs["arr_0"]
+    most = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, atol=1e-3 * most)
+    # The preprocessing counts, though the weights are random.
+    assert float(np.abs(unprepared - expected).max()) > 1e-2 * most
