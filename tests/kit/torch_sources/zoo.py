@@ -73,6 +73,23 @@ def loaded() -> Any:
     return module, torch.randn(1, 3, 16, 16)
 
 
+class Branches(nn.Module):
+    """Does one of two things, by what comes in."""
+
+    def forward(self, x: Any) -> Any:
+        if x.sum() > 0:
+            return x * 2
+        return x - 1
+
+
+def branches() -> Any:
+    return Branches(), torch.tensor([[3.0, 3.0, -5.0]])
+
+
+def branches_alike() -> Any:
+    return Branches(), torch.tensor([[3.0, 1.0, 2.0]])
+
+
 def eigen() -> Any:
     return Eigen(), torch.randn(4, 4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from orchestrator.conversion import ConversionSettings, convert, find_source
 from orchestrator.conversion.convert import Conversion
-from orchestrator.errors import ModelError
+from orchestrator.errors import DisagreementError, ModelError
 from orchestrator.toolbox import Toolbox
 
 SOURCES = Path(__file__).parents[3] / "kit" / "torch_sources"
@@ -166,6 +167,16 @@ def test_a_function_that_gives_no_model_is_refused_with_its_place(
 ) -> None:
     with pytest.raises(ModelError, match=rf"^zoo\.py:{function}: .*{why}"):
         converted(f"zoo.py:{function}")
+
+
+def test_a_trace_that_took_one_of_two_branches_is_found_out_or_named(
+    converted: Callable[..., Conversion],
+) -> None:
+    with pytest.raises(DisagreementError, match=r"no export of zoo\.py:branches computes what PyTorch"):
+        converted("zoo.py:branches")
+    # Where no values that are like the example's take the other.
+    notes = converted("zoo.py:branches_alike").kept.notes
+    assert any(re.search(r"depends on values that it computes.*zoo\.py, line 80", one) for one in notes)
 
 
 def test_code_that_cannot_be_imported_says_where_else_it_may_run(

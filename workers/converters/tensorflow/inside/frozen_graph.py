@@ -47,7 +47,7 @@ def convert(request: ConversionRequest) -> Converted:
     refuse_strings(inputs)
     inputs = with_shapes(inputs, request.shapes)
     _say_shapes(graph, inputs)
-    imported = _import(graph, inputs)
+    imported = _import(graph)
     feeds = [imported.graph.get_tensor_by_name(f"{tensor.name}:0") for tensor in inputs]
     fetches = _leaves(graph, imported.graph)
     if not inputs or not fetches:
@@ -66,7 +66,18 @@ def convert(request: ConversionRequest) -> Converted:
         f"inputs are the graph's placeholders: {', '.join(tensor.name for tensor in inputs)}; "
         f"outputs its leaves: {', '.join(fetches)}"
     )
-    return convert_function(request, call, inputs, list(fetches), imported, notes)
+    try:
+        return convert_function(request, call, inputs, list(fetches), imported, notes)
+    except Exception as error:
+        single = [tensor.name for tensor in inputs if not tensor.shape]
+        if not single:
+            raise
+        words = " ".join(str(error).split())[-200:]
+        raise ConversionError(
+            NEEDS_SHAPES,
+            f"the graph says of its input {single[0]!r} that it is one number, and doesn't run: {words}",
+            f"give its sizes: --input-shape {single[0]}:1,224,224,3",
+        ) from error
 
 
 def _read(source: str) -> Any:
@@ -266,7 +277,7 @@ def _say_shapes(graph: Any, inputs: Sequence[Tensor]) -> None:
             del node.attr["_output_shapes"]
 
 
-def _import(graph: Any, inputs: Sequence[Tensor]) -> Any:
+def _import(graph: Any) -> Any:
     import tensorflow
 
     try:
@@ -277,13 +288,6 @@ def _import(graph: Any, inputs: Sequence[Tensor]) -> Any:
         words = " ".join(str(error).split())[:300]
         if "Op type not registered" in words:
             raise ConversionError(NO_ONNX_FORM, f"it has an operator of its own: {words}") from error
-        single = [tensor.name for tensor in inputs if not tensor.shape]
-        if single:
-            raise ConversionError(
-                NEEDS_SHAPES,
-                f"the graph says of its input {single[0]!r} that it is a single number, and can't be: {words}",
-                f"give its sizes: --input-shape {single[0]}:1,224,224,3",
-            ) from error
         raise ConversionError(
             UNREADABLE,
             f"TensorFlow {graphs.version('tensorflow')} can't import it: {words}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from workers.converters.torch.inside.loaded import Loaded
@@ -15,9 +16,11 @@ _Draw = tuple[dict[str, Any], dict[str, Any]]
 
 
 def drawn(loaded: Loaded, seed: int) -> list[_Draw]:
-    """Run the examples, and the same values in another order; in other sizes, where those are open.
+    """Run the examples, and such values in another order; in other sizes, where those are open.
 
     The examples' own values are what the model takes, whatever they mean: indices stay within their table.
+    Floats are turned over within their range, so that sums and signs are others, and branches that depend on
+    them.
 
     Raises
     ------
@@ -30,16 +33,15 @@ def drawn(loaded: Loaded, seed: int) -> list[_Draw]:
     except Exception as error:
         raise raised(error, "running the model with its example inputs") from error
     mixed = [_mixed(value, generator) for value in loaded.examples]
-    larger = [
-        _larger(value, loaded.open_sizes.get(name, {}))
-        for name, value in zip(loaded.names, mixed, strict=True)
-    ]
-    for inputs in (larger, mixed):
+    turned = [_turned(value) for value in mixed]
+    for inputs in (_larger(loaded, turned), _larger(loaded, mixed), turned, mixed):
         try:
-            return [first, _run(loaded, inputs)]
+            second = _run(loaded, inputs)
         except Exception:
             # Sizes may hang together in ways that nothing tells.
             continue
+        if _finite(second) or not _finite(first):
+            return [first, second]
     return [first, first]
 
 
@@ -58,7 +60,21 @@ def _mixed(value: Any, generator: Any) -> Any:
     return value.reshape(-1)[order].reshape(value.shape)
 
 
-def _larger(value: Any, axes: dict[int, str]) -> Any:
-    for axis in axes:
-        value = torch.cat([value, value], dim=axis)
-    return value
+def _turned(value: Any) -> Any:
+    if not value.is_floating_point() or not value.numel():
+        return value
+    return value.max() + value.min() - value
+
+
+def _finite(draw: _Draw) -> bool:
+    return all(np.isfinite(value).all() for value in draw[1].values() if value.dtype.kind == "f")
+
+
+def _larger(loaded: Loaded, inputs: list[Any]) -> list[Any]:
+    """Repeat inputs where their sizes are open."""
+    made = []
+    for name, value in zip(loaded.names, inputs, strict=True):
+        for axis in loaded.open_sizes.get(name, {}):
+            value = torch.cat([value, value], dim=axis)
+        made.append(value)
+    return made

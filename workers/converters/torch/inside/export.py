@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import re
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ _LARGEST = 2**31 - 2**24
 _WORDS = 400
 _NONE_FOUND = re.compile(r"No ONNX function found for .*?'(?P<operator>[\w.:]+)'")
 _UNSUPPORTED = re.compile(r"(?:operator|namespace) '?(?P<operator>[\w.]+::[\w.]+)'?")
+# What torch.export says of a branch that depends on a tensor's values, and to its own developers.
+_DEPENDS = "data-dependent"
+_ADVICE = re.compile(r"\s*(?:\(Size-like|consider using data-dependent|Caused by:|For more information).*")
+_FEW = 3
 _SYMBOL = re.compile(r"\w+")
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _FRAMEWORK = Path(torch.__file__).parent
@@ -52,6 +57,7 @@ def export_all(loaded: Loaded, request: ConversionRequest) -> tuple[list[tuple[s
     }
     found: list[tuple[str, str]] = []
     errors: list[ConversionError] = []
+    fixed: list[str] = []
     for name, (title, way) in ways.items():
         if request.exporter not in ("", name):
             continue
@@ -59,7 +65,8 @@ def export_all(loaded: Loaded, request: ConversionRequest) -> tuple[list[tuple[s
             continue  # it takes none: torch.export refuses TorchScript
         path = Path(request.out) / f"model-{name}.onnx"
         try:
-            way(loaded, request, path)
+            with _noted(fixed):
+                way(loaded, request, path)
         except Exception as error:
             traceback.print_exc()
             for left in path.parent.glob(f"{path.name}*"):
@@ -69,7 +76,26 @@ def export_all(loaded: Loaded, request: ConversionRequest) -> tuple[list[tuple[s
             found.append((path.name, title))
     if not found:
         raise min(errors, key=lambda one: one.code != NO_ONNX_FORM)
-    return found, [f"the {error.message}" for error in errors]
+    notes = [f"the {error.message}" for error in errors]
+    if fixed and any(_DEPENDS in note for note in notes):
+        notes.append(
+            "what it does depends on values that it computes, and a trace does what the example inputs make "
+            f"it do, always: {', '.join(fixed[:_FEW])}; torch.where and torch.cond are exported as they are"
+        )
+    return found, notes
+
+
+@contextlib.contextmanager
+def _noted(places: list[str]) -> Iterator[None]:
+    """Note where a trace takes what is computed for a constant."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", torch.jit.TracerWarning)
+        yield
+    for one in said:
+        place = f"{one.filename}, line {one.lineno}"
+        theirs = not Path(one.filename).is_relative_to(_FRAMEWORK)
+        if theirs and issubclass(one.category, torch.jit.TracerWarning) and place not in places:
+            places.append(place)
 
 
 def _dynamo(loaded: Loaded, request: ConversionRequest, path: Path) -> None:
@@ -147,7 +173,7 @@ def _told(loaded: Loaded, name: str, error: Exception) -> ConversionError:
                 "write that part with other operators",
             )
     cause = list(_causes(error))[-1]
-    words = " ".join(str(cause).split())[:_WORDS]
+    words = _ADVICE.sub("", " ".join(str(cause).split()))[:_WORDS]
     return ConversionError(FAILED, f"{name} exporter failed: {type(cause).__name__}: {words}")
 
 
