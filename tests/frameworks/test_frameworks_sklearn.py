@@ -40,7 +40,16 @@ def test_classifiers_give_labels_and_a_tensor_of_probabilities(
     assert not [node for node in onnx.load(found.path).graph.node if node.op_type == "ZipMap"]
 
 
-@pytest.mark.parametrize("function", ["histograms_of_numbers", "lightgbm_numbers", "xgboost_ranker"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "histograms_of_numbers",
+        "lightgbm_numbers",
+        "lightgbm_ranker",
+        "xgboost_ranker",
+        "xgboost_ranker_pickled",
+    ],
+)
 def test_regressors_and_rankers_give_a_number(make: Make, converted: Convert, function: str) -> None:
     found = converted(make("sklearn", function), trust=True)
     assert list(_shapes(found.path)) == ["X", "variable"]

@@ -138,6 +138,18 @@ def xgboost_ranker(folder: Path) -> Path:
     return _xgboost(made, folder, "model.json")
 
 
+def lightgbm_ranker(folder: Path) -> Path:
+    """A ranker's pickle."""
+    made = lightgbm.LGBMRanker(n_estimators=5, verbose=-1)
+    return _dumped(made.fit(_X, _CLASSES, group=[20] * 10), folder)
+
+
+def xgboost_ranker_pickled(folder: Path) -> Path:
+    """A ranker's pickle."""
+    made = xgboost.XGBRanker(n_estimators=5)
+    return _dumped(made.fit(_X, _CLASSES, qid=np.repeat(np.arange(10), 20)), folder)
+
+
 def xgboost_linear(folder: Path) -> Path:
     """No trees."""
     return _xgboost(xgboost.XGBRegressor(booster="gblinear").fit(_X, _SCORE), folder, "model.json")

@@ -162,6 +162,11 @@ def _estimator(made: Any, where: str) -> Any:
         return _xgboost(bytes(made.save_raw("ubj")))
     if isinstance(made, lightgbm.Booster):
         return made
+    # The tools know rankers' boosters alone, which say what the rankers do.
+    if isinstance(made, lightgbm.LGBMRanker) and hasattr(made, "booster_"):
+        return made.booster_
+    if isinstance(made, xgboost.XGBRanker) and made.__sklearn_is_fitted__():
+        return _xgboost(bytes(made.get_booster().save_raw("ubj")))
     what = f"{type(made).__module__}.{type(made).__qualname__}"
     if not isinstance(made, BaseEstimator):
         inner = (
