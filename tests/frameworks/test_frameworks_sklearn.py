@@ -25,7 +25,16 @@ def _shapes(path: object) -> dict[str, list[int | str]]:
 
 @pytest.mark.parametrize(
     "function",
-    ["forest", "logistic", "histograms", "columns", "lightgbm_classes", "lightgbm_text", "xgboost_json"],
+    [
+        "forest",
+        "logistic",
+        "composed",
+        "histograms",
+        "columns",
+        "lightgbm_classes",
+        "lightgbm_text",
+        "xgboost_json",
+    ],
 )
 def test_classifiers_give_labels_and_a_tensor_of_probabilities(
     make: Make, converted: Convert, function: str

@@ -18,6 +18,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -46,6 +47,12 @@ def logistic(folder: Path) -> Path:
     """One product; pickled and packed."""
     joblib.dump(LogisticRegression(max_iter=500).fit(_X, _CLASSES), folder / "model.pkl", compress=3)
     return folder / "model.pkl"
+
+
+def composed(folder: Path) -> Path:
+    """Estimators that vote, forests among them."""
+    parts = [("forest", RandomForestClassifier(5, random_state=0)), ("line", LogisticRegression())]
+    return _dumped(VotingClassifier(parts, voting="soft").fit(_X / 100, _CLASSES), folder)
 
 
 def words_as_classes(folder: Path) -> Path:

@@ -148,6 +148,10 @@ def _register() -> None:
 def _by_position(estimator: Any) -> Any:
     """Have column transformers choose by position: by name, skl2onnx would make an input of each column."""
     made = copy.deepcopy(estimator)
+    for _, part in _all(made):
+        if hasattr(part, "flatten_transform"):
+            # Of its transform, which isn't what is exported; skl2onnx refuses the usual True.
+            part.flatten_transform = False
     for part in _column_transformers(made):
         names = list(getattr(part, "feature_names_in_", ()))
         part.transformers_ = [

@@ -108,12 +108,14 @@ def _thresholds(part: Any) -> Any:
         for predictor in predictors:
             for node in predictor.nodes[predictor.nodes["is_leaf"] == 0]:
                 yield int(node["feature_idx"]), float(node["num_threshold"])
-    trees = [part] if hasattr(part, "tree_") else np.ravel(getattr(part, "estimators_", [])).tolist()
-    for tree in trees:
-        inner = getattr(tree, "tree_", None)
-        if inner is not None:
-            used = inner.feature >= 0
-            yield from zip(inner.feature[used].tolist(), inner.threshold[used].tolist(), strict=True)
+    inner = getattr(part, "tree_", None)
+    if inner is not None:
+        used = inner.feature >= 0
+        yield from zip(inner.feature[used].tolist(), inner.threshold[used].tolist(), strict=True)
+    composed = getattr(part, "estimators_", [])
+    # A forest counts its trees, so that numpy would take it for a row of them.
+    for one in composed.ravel() if isinstance(composed, np.ndarray) else composed:
+        yield from _thresholds(one)
     if hasattr(part, "get_booster"):
         for text in part.get_booster().get_dump(dump_format="json"):
             yield from _nodes(json.loads(text), "split", "split_condition", "children")
