@@ -36,6 +36,21 @@ class Tokens(nn.Module):
         return self.out(found.mean(1))
 
 
+class Optional(nn.Module):
+    """Needs nothing by its signature, as models of transformers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(4, 2)
+
+    def forward(self, ids: Any = None, vectors: Any = None) -> Any:
+        return self.out(ids if vectors is None else vectors)
+
+
+def optional() -> Any:
+    return Optional()
+
+
 class Eigen(nn.Module):
     """Holds what has no ONNX form."""
 

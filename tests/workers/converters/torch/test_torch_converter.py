@@ -106,6 +106,14 @@ def test_a_module_alone_takes_its_shapes_from_the_flag(converted: Callable[..., 
     assert sizes(converted("zoo.py:alone", shapes=IMAGE).path)["image"] == [1, 3, 16, 16]
 
 
+def test_inputs_that_may_be_left_out_are_those_that_have_a_shape(
+    converted: Callable[..., Conversion],
+) -> None:
+    with pytest.raises(ModelError, match=r"it may take ids, vectors; .*--input-shape ids:1,16"):
+        converted("zoo.py:optional")
+    assert list(sizes(converted("zoo.py:optional", shapes={"vectors": (1, 4)}).path)) == ["vectors", "output"]
+
+
 def test_sizes_that_a_function_leaves_open_stay_open(converted: Callable[..., Conversion]) -> None:
     assert sizes(converted("zoo.py:dynamic").path)["image"] == ["batch", 3, 16, 16]
 
@@ -153,7 +161,7 @@ def test_weights_alone_are_refused_without_running_anything(folder: Path, name: 
 @pytest.mark.parametrize(
     ("function", "why"),
     [
-        ("eigen", r"no ONNX form of the operator aten\S*eig\S*, called at .*zoo\.py, line 43"),
+        ("eigen", r"no ONNX form of the operator aten\S*eig\S*, called at .*zoo\.py, line 58"),
         ("raises", r"raises\(\) raised ValueError: no such checkpoint, at .*zoo\.py, line \d+"),
         ("raises_inside", r"running the model .* raised ValueError: half a model, at .*zoo\.py, line \d+"),
         ("needs", r"needs takes arguments \(width\), and is called without any"),
@@ -176,7 +184,7 @@ def test_a_trace_that_took_one_of_two_branches_is_found_out_or_named(
         converted("zoo.py:branches")
     # Where no values that are like the example's take the other.
     notes = converted("zoo.py:branches_alike").kept.notes
-    assert any(re.search(r"depends on values that it computes.*zoo\.py, line 80", one) for one in notes)
+    assert any(re.search(r"depends on values that it computes.*zoo\.py, line 95", one) for one in notes)
 
 
 def test_code_that_cannot_be_imported_says_where_else_it_may_run(

@@ -30,6 +30,7 @@ from workers.converters.torch.recognise import EXPORTED, MODULE, SCRIPT
 __all__ = ["load"]
 
 _WORDS = 400
+_FEW = 6
 _LATER = (
     "`tunefleet converters use torch --python PATH` reads it with the PyTorch that wrote it, where that is "
     "another"
@@ -107,11 +108,14 @@ def _of_result(found: Any, request: ConversionRequest, files: list[str], name: s
     notes = _to_eval(module)
     script = isinstance(module, torch.jit.ScriptModule)
     if args is None:
-        names = _parameters(module)
-        examples = examples_of_shapes(module, names, request)
-        return Loaded(
-            InARow(module, None, (), names), names, examples, script=script, notes=notes, files=files
-        )
+        names = _parameters(module, request.shapes)
+        spec = None
+        if not script:
+            # By name: what stands before one of them may be left out.
+            _, spec = _pytree.tree_flatten(((), dict.fromkeys(names, TENSOR)))
+        row = InARow(module, spec, [TENSOR] * len(names) if spec is not None else (), names)
+        examples = examples_of_shapes(row, names, request)
+        return Loaded(row, names, examples, script=script, notes=notes, files=files)
     paths, spec = _pytree.tree_flatten_with_path((args, kwargs))
     tensors = [(path, leaf) for path, leaf in paths if isinstance(leaf, torch.Tensor)]
     if not tensors:
@@ -178,8 +182,8 @@ def _signature(module: Any) -> list[str]:
         return []
 
 
-def _parameters(module: Any) -> list[str]:
-    """Return the names of inputs that forward must be given."""
+def _parameters(module: Any, shapes: Mapping[str, Any]) -> list[str]:
+    """Return the names of inputs that forward must be given; where none must, of those that have a shape."""
     if isinstance(module, torch.jit.ScriptModule):
         arguments = module.forward.schema.arguments[1:]
         return [one.name for one in arguments if not one.has_default_value()]
@@ -187,11 +191,16 @@ def _parameters(module: Any) -> list[str]:
     names = [
         one.name for one in parameters if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
     ]
+    optional = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    if not names and shapes and set(shapes) <= set(optional):
+        return [name for name in optional if name in shapes]
     if not names:
+        named = f", or name its inputs: --input-shape {optional[0]}:1,16" if optional else ""
         raise ConversionError(
             NEEDS_ARGUMENTS,
-            "what the module's forward takes isn't to be seen in its signature",
-            "return (module, example inputs) from a function, and convert file.py:function",
+            "the module's forward needs no input, by its signature"
+            + f"; it may take {', '.join(optional[:_FEW])}" * bool(optional),
+            f"return (module, example inputs) from a function, and convert file.py:function{named}",
         )
     return names
 
