@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,17 +63,27 @@ class Walker:
         }
 
     def __call__(self, lines: list[str]) -> str:
-        script = "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT", *lines])
-        done = subprocess.run(
-            ["bash", "-c", script],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT_S,
-        )
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
+        # Not into pipes: what a tracker and a server started would keep these open when they have ended.
+        said = self.folder / "said"
+        with said.open("w") as words:
+            shell = subprocess.Popen(
+                ["bash", "-c", "\n".join(["set -euo pipefail", *lines])],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+                start_new_session=True,
+            )
+            try:
+                code = shell.wait(LIMIT_S)
+            finally:
+                # What stays behind, with all that it started.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(shell.pid, signal.SIGKILL)
+                shell.wait()
+        assert code == 0, said.read_text()
+        return said.read_text()
 
 
 @pytest.fixture(scope="module")
