@@ -46,6 +46,16 @@ def test_applications_are_compared_on_outputs_that_tell_images_apart(
     assert not any("says little" in note for note in found.kept.notes)
 
 
+def test_a_gelu_is_exported(make: Make, converted: Convert) -> None:
+    operators = {node.op_type for node in onnx.load(converted(make("keras", "gelu")).path).graph.node}
+    assert operators & {"Erf", "Gelu"}
+
+
+def test_text_is_refused_by_the_input_s_name(make: Make, converted: Convert) -> None:
+    with pytest.raises(ModelError, match="input 'words' is text"):
+        converted(make("keras", "words_as_text"))
+
+
 def test_outputs_that_never_change_are_said_to_show_little(make: Make, converted: Convert) -> None:
     found = converted(make("keras", "untrained"))
     assert any("whatever goes in, its outputs are the same" in note for note in found.kept.notes)

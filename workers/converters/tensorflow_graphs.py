@@ -146,6 +146,7 @@ def _export(concrete: Any, owner: Any, opset: int, *, large: bool) -> tuple[Any,
     import tensorflow
     from tf2onnx import convert, tf_loader
 
+    _teach()
     # tf2onnx's own from_function takes constants that the function captured for inputs of the model.
     captured = {tensor.name for tensor in concrete.graph.function_captures.by_val_internal.values()}
     names_in = [tensor.name for tensor in concrete.inputs if tensor.name not in captured]
@@ -166,6 +167,31 @@ def _export(concrete: Any, owner: Any, opset: int, *, large: bool) -> tuple[Any,
     if storage is not None:
         _fill(model.graph, storage.name_to_tensor_data)
     return model, names_in, names_out
+
+
+def _teach() -> None:
+    """Teach tf2onnx Erfc, which Keras 3 and TensorFlow write for a GELU, and it has no form of."""
+    import numpy as np
+    from tf2onnx import utils
+    from tf2onnx.handler import tf_op
+
+    class Complement:
+        @classmethod
+        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+            shapes, dtypes = [ctx.get_shape(node.output[0])], [ctx.get_dtype(node.output[0])]
+            one = np.ones((), utils.map_onnx_to_numpy_type(dtypes[0]))
+            erf = ctx.make_node("Erf", [node.input[0]], shapes=shapes, dtypes=dtypes)
+            ctx.remove_node(node.name)
+            ctx.make_node(
+                "Sub",
+                [ctx.make_const(utils.make_name("one"), one).output[0], erf.output[0]],
+                outputs=node.output,
+                name=node.name,
+                shapes=shapes,
+                dtypes=dtypes,
+            )
+
+    tf_op("Erfc")(Complement)
 
 
 def _fill(graph: Any, contents: Mapping[str, bytes]) -> None:

@@ -65,6 +65,19 @@ def efficientnet(folder: Path) -> Path:
     return _saved(_application("EfficientNetB0"), folder)
 
 
+def gelu(folder: Path) -> Path:
+    """An activation that tf2onnx has no form of by itself."""
+    made = keras.Sequential([keras.Input((8,), name="x"), layers.Dense(8, activation="gelu")])
+    return _saved(made, folder)
+
+
+def words_as_text(folder: Path) -> Path:
+    """Reads text."""
+    words = keras.Input((1,), dtype="string", name="words")
+    known = layers.TextVectorization(vocabulary=["good", "bad"])(words)
+    return _saved(keras.Model(words, layers.Embedding(5, 4)(known)), folder)
+
+
 def untrained(folder: Path) -> Path:
     """Layers that make all images the same."""
     model = _images()

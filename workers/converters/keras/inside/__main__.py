@@ -28,7 +28,7 @@ from workers.converters.drawing import draw_and_run, outputs_of
 from workers.converters.keras.inside.keras2 import for_keras_3, version_of
 from workers.converters.keras.recognise import HDF5_LAMBDA, KERAS_LAMBDA, written_by
 from workers.converters.serving import main, save_checks
-from workers.converters.shapes import with_shapes
+from workers.converters.shapes import refuse_strings, with_shapes
 
 __all__ = ["convert"]
 
@@ -44,6 +44,7 @@ def convert(request: ConversionRequest) -> Converted:
     warnings.filterwarnings("ignore")
     model, files = _load(request)
     inputs = with_shapes(_inputs(model, request.shapes), request.shapes)
+    refuse_strings(inputs)
     outputs = _outputs(model, inputs)
 
     def named(*given: Any) -> dict[str, Any]:
@@ -162,7 +163,8 @@ def _unreadable(path: str, error: Exception) -> ConversionError:
         UNREADABLE,
         f"Keras {keras.__version__} can't read it{f', which Keras {wrote} wrote' * bool(wrote)}: "
         f"{type(error).__name__}: {words[:300]}",
-        "with the Keras that wrote it, export a SavedModel folder, model.export('folder'), and convert that",
+        "with the Keras that wrote it, save it as .keras or export a SavedModel folder, "
+        "model.export('folder'), and convert that",
     )
 
 
