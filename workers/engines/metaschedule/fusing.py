@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import tvm
+from tvm import relax
 from tvm.ir import IRModule
 from tvm.tirx import IntImm, PrimFunc
 
 __all__ = ["set_apart"]
 
-# TVM's numbers for what moves elements, and for what is joined by element by element operators alone.
-_INJECTIVE, _JOINED_BY_ELEMENTS = 2, 4
+# TVM's numbers for what computes element by element, a broadcast among it; for what moves elements; and for
+# what is joined by element by element operators alone.
+_BROADCAST, _INJECTIVE, _JOINED_BY_ELEMENTS = 1, 2, 4
 # So many operations for each element are much: a linear resize has ten.
 _MUCH = 4
 
 
 def set_apart(module: IRModule) -> IRModule:
-    """Keep what computes much for each element out of the kernels that only move what it gives.
+    """Keep what is computed out of kernels that only put together what it gives.
 
-    Within a concat, a linear resize is computed under a condition, number by number. What follows it
-    element by element joins it still.
+    Within a concat, each part is computed under a condition, number by number: a linear resize there took 18
+    times as long as by itself, and so did the sigmoid of a detector's scores. What follows either element by
+    element joins it still.
     """
+    apart = {name for name, func in _moving(module).items() if _per_element(func) >= _MUCH}
+    apart |= set(_concats_of_computed(module))
     for var, func in list(module.functions.items()):
-        pattern = func.attrs.get("op_pattern") if isinstance(func, PrimFunc) and func.attrs else None
-        if pattern is not None and int(pattern) == _INJECTIVE and _per_element(func) >= _MUCH:
+        if var.name_hint in apart:
             module.update_func(var, func.with_attr("op_pattern", _JOINED_BY_ELEMENTS))
     return module
+
+
+def _moving(module: IRModule) -> dict[str, PrimFunc]:
+    return {
+        var.name_hint: func
+        for var, func in module.functions.items()
+        if isinstance(func, PrimFunc) and _pattern(func) == _INJECTIVE
+    }
+
+
+def _pattern(func: PrimFunc) -> int:
+    pattern = None if func.attrs is None else func.attrs.get("op_pattern")
+    return -1 if pattern is None else int(pattern)
 
 
 def _per_element(func: PrimFunc) -> float:
@@ -36,3 +54,27 @@ def _per_element(func: PrimFunc) -> float:
         return 0.0
     operations = float(tvm.s_tir.analysis.estimate_tir_flops(IRModule({"main": func})))
     return operations / max(1, math.prod(int(extent) for extent in written))
+
+
+def _concats_of_computed(module: IRModule) -> Iterator[str]:
+    """Yield the concats of which a part would be computed in them, element by element."""
+    for func in module.functions.values():
+        if not isinstance(func, relax.Function):
+            continue
+        # What is the end of a convolution or a product, and of what it is joined by; and what is computed, or
+        # moved of what is computed, and isn't.
+        follows: set[relax.Var] = set()
+        computed: set[relax.Var] = set()
+        for binding in (one for block in func.body.blocks for one in block.bindings):
+            call = binding.value
+            if not isinstance(call, relax.Call) or getattr(call.op, "name", "") != "relax.call_tir":
+                continue
+            kernel = call.args[0]
+            parts = {part for part in call.args[1] if isinstance(part, relax.Var)}
+            pattern = _pattern(module[kernel])
+            if pattern == _JOINED_BY_ELEMENTS or (0 <= pattern <= _BROADCAST and parts & follows):
+                follows.add(binding.var)
+            elif 0 <= pattern <= _BROADCAST or (pattern == _INJECTIVE and parts & computed):
+                computed.add(binding.var)
+            if kernel.name_hint.startswith("concatenate") and parts & computed:
+                yield kernel.name_hint

@@ -22,8 +22,7 @@ def test_a_resize_that_computes_is_no_part_of_a_concat_and_one_that_copies_is(
     graph = helper.make_graph(
         [
             helper.make_node("Resize", ["x", "", "scales"], ["large"], mode=mode),
-            helper.make_node("Relu", ["large"], ["positive"]),
-            helper.make_node("Concat", ["positive", "side"], ["y"], axis=1),
+            helper.make_node("Concat", ["large", "side"], ["y"], axis=1),
         ],
         "resized",
         [
@@ -38,4 +37,26 @@ def test_a_resize_that_computes_is_no_part_of_a_concat_and_one_that_copies_is(
     names = [task.name for task in engine.extract(prepare(str(path), {}), device.target).tasks]
     (resize,) = [name for name in names if "resize2d" in name]
     assert ("concat" not in resize) == apart
-    assert "relu" in resize
+
+
+def test_what_is_computed_element_by_element_is_no_part_of_a_concat(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    def value(name: str, *sizes: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sigmoid", ["scores"], ["likely"]),
+            helper.make_node("Transpose", ["likely"], ["turned"], perm=[0, 2, 1]),
+            helper.make_node("Concat", ["boxes", "turned"], ["y"], axis=1),
+        ],
+        "detected",
+        [value("scores", 1, 20, 5), value("boxes", 1, 4, 20)],
+        [value("y", 1, 9, 20)],
+    )
+    path = tmp_path / "detected.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    names = [task.name for task in engine.extract(prepare(str(path), {}), device.target).tasks]
+    (concat,) = [name for name in names if "concat" in name]
+    assert "sigmoid" not in concat
