@@ -27,12 +27,10 @@ import tvm
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
-from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 from tvm.target import Target
 
-from workers.engines.metaschedule._cuda import compiled_for
 from workers.engines.metaschedule._intrinsics import register_intrinsics
-from workers.engines.metaschedule.codegen import UNCHECKED
+from workers.engines.metaschedule.build import compiled_to_time
 from workers.engines.metaschedule.model import extract_tasks
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
@@ -83,10 +81,7 @@ def timed(work: Workload, target: Target) -> dict[str, float]:
         if not finished(schedule, context):
             continue
         arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
-        with tvm.transform.PassContext(config=UNCHECKED):
-            library = compiled_for(
-                RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(schedule.mod), target
-            )
+        library = compiled_to_time(schedule.mod, target)
         rng = np.random.default_rng(0)
         values = [rng.random([int(n) for n in one.shape]).astype(str(one.dtype)) for one in arguments]
         built[name] = getattr(library, "mod", library), [tvm.runtime.tensor(value) for value in values]

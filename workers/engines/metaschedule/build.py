@@ -6,7 +6,9 @@ import json
 import pathlib
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
+from tvm.ir import IRModule
 from tvm.ir.transform import PassContext
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
@@ -24,7 +26,7 @@ from workers.engines.metaschedule.workload import load_module
 from workers.messages import Artifact, Candidate, Workload
 from workers.process.host import stage
 
-__all__ = ["MetaScheduleBuild", "build_candidate"]
+__all__ = ["MetaScheduleBuild", "build_candidate", "compiled_to_time"]
 
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
@@ -38,10 +40,7 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     # Of the scheduled module: the candidate may take its weights in another layout.
     arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
     stage("compiling")
-    # What LocalBuilder does: the copies that rewrite a weight's layout are not part of what is timed.
-    module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
-    with PassContext(config=UNCHECKED):
-        library = compiled_for(module, target)
+    library = compiled_to_time(module, target)
     stage("linking")
     with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / f"candidate{suffix}"
@@ -51,6 +50,16 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
         [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)
     ]
     return Artifact(data=data, suffix=suffix, args=json.dumps(args))
+
+
+def compiled_to_time(module: IRModule, target: Target) -> Any:
+    """Compile a scheduled kernel as it is timed.
+
+    What LocalBuilder does: the copies that rewrite a weight's layout are not part of that.
+    """
+    module = RemoveWeightLayoutRewriteBlock(skip_tensor_rewrite=True)(module)
+    with PassContext(config=UNCHECKED):
+        return compiled_for(module, target)
 
 
 def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:

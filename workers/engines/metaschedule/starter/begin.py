@@ -85,13 +85,15 @@ def begun(
     """
     known = [(space, sketch_of(candidate_of(space.trace).trace, called)) for space in spaces]
     lent = lent_schedules(known, module, target)
-    filled = list(filled_schedules(known, module, flops, target))
+    filled = filled_schedules(known, module, flops, target)
+    # A library takes the first of all these: no more are made than it takes to say which that is.
+    first = list(itertools.islice(filled, _BEFORE_LENT))
     # What fills the registers with vectors and numbers alike is mostly faster than what is lent; with one of
     # either it may be.
-    good = sum(tile.both and tile.share > _GOOD for tile, _ in filled[:_BEFORE_LENT])
-    yield from (schedule for _, schedule in filled[:good])
+    good = sum(tile.both and tile.share > _GOOD for tile, _ in first)
+    yield from (schedule for _, schedule in first[:good])
     yield from itertools.islice(lent, 1)
-    yield from (schedule for _, schedule in filled[good:])
+    yield from (schedule for _, schedule in itertools.chain(first[good:], filled))
     yield from lent
     yield from _ruled(known, module, flops)
 
