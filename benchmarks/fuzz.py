@@ -152,6 +152,7 @@ def _serve(pipe: Connection, seed: int, folder: str, memory: int) -> None:
 
 
 def _tried(number: int, seed: int, models: dict[str, Any], folder: pathlib.Path, launchers: Any) -> Outcome:
+    from orchestrator.cli.kit.conversion_options import ConversionOptions
     from orchestrator.cli.kit.exits import exit_code_of
     from orchestrator.cli.kit.session import Session
     from orchestrator.cli.models.tasks import tasks
@@ -168,7 +169,7 @@ def _tried(number: int, seed: int, models: dict[str, Any], folder: pathlib.Path,
     # The command itself, with what makes messages of its errors; reading its options anew each time would
     # take as long as all the rest.
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = exit_code_of(session, lambda: tasks.function(session, pathlib.Path(path)))
+        code = exit_code_of(session, lambda: tasks.function(session, pathlib.Path(path), ConversionOptions()))
     seconds = time.monotonic() - began
     try:
         document = json.loads(out.getvalue())
