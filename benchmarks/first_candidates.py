@@ -31,6 +31,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.build import compiled_to_time
+from workers.engines.metaschedule.contexts import tune_context
 from workers.engines.metaschedule.model import extract_tasks
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
@@ -73,9 +74,7 @@ def candidates(
 def timed(work: Workload, target: Target) -> dict[str, float]:
     """Return the seconds of each candidate of a kernel."""
     module = protected(load_module(work.module))
-    context = ms.TuneContext(
-        mod=module, target=target, space_generator="post-order-apply", rand_state=1, num_threads=1
-    )
+    context = tune_context(module, target)
     built: dict[str, tuple[Any, list[Any]]] = {}
     for name, schedule in candidates(work, module, target, context):
         if not finished(schedule, context):

@@ -32,10 +32,10 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
     """
     # Not at the top: the process that reads the command line needs no TVM.
     from tvm.s_tir import Schedule
-    from tvm.s_tir import meta_schedule as ms
     from tvm.s_tir.schedule import Trace
 
     from workers.engines.metaschedule._intrinsics import register_intrinsics
+    from workers.engines.metaschedule.contexts import tune_context
     from workers.engines.metaschedule.protected import protected
     from workers.engines.metaschedule.records import candidate_of
     from workers.engines.metaschedule.spaces import with_whole_vectors
@@ -44,7 +44,7 @@ def draws(workload: Workload, target: str, seed: int, *, whole: bool) -> Iterato
 
     parsed, module = parse_target(target), protected(load_module(workload.module))
     register_intrinsics(parsed)
-    context = ms.TuneContext(mod=module, target=parsed, space_generator="post-order-apply", num_threads=1)
+    context = tune_context(module, parsed)
     spaces = context.generate_design_space()
     if whole:
         spaces = with_whole_vectors(spaces, module, parsed)

@@ -37,6 +37,11 @@ def register_intrinsics(target: tvm.target.Target) -> None:
         if backend is not None and f"{_PACKAGE}.{backend}" not in sys.modules:
             with _cheap_frames():
                 importlib.import_module(f"{_PACKAGE}.{backend}")
+    # Imported where it is needed: it imports what was put off above.
+    from workers.engines.metaschedule.dot_products import register_dot_products
+
+    with _cheap_frames():
+        register_dot_products(target)
 
 
 @contextlib.contextmanager

@@ -35,6 +35,7 @@ from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
 from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.fusing import set_apart
+from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
@@ -252,7 +253,7 @@ def in_nchw(model: PreparedModel) -> IRModule:
 
 
 def _laid_out(model: PreparedModel, target: Target) -> Choice:
-    module = in_nchw(model)
+    module = with_integer_products(in_nchw(model), target)
     stage("laying out the model")
     if model.layout == "auto":
         return chosen_layout(module, target)

@@ -17,6 +17,7 @@ from tvm.s_tir.meta_schedule.feature_extractor import PerStoreFeature
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.contexts import tune_context
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
 from workers.engines.metaschedule.soundness import finished
@@ -66,13 +67,7 @@ class MetaScheduleSearch:
         self._model = XGBModel(extractor=self._extractor, num_warmup_samples=0, num_tuning_cores=1)
         self._database = ms.database.MemoryDatabase()
         self._stored = self._database.commit_workload(self._module)
-        self._context = ms.TuneContext(
-            mod=self._module,
-            target=target,
-            space_generator="post-order-apply",
-            rand_state=self._seed,
-            num_threads=1,
-        )
+        self._context = tune_context(self._module, target, seed=self._seed)
         self._evolution: ms.TuneContext | None = None
         self._round = 0  # candidates of one round of that evolution
         self._evolutions = 0
@@ -174,19 +169,16 @@ class MetaScheduleSearch:
         self._evolutions += 1
         # A population is there to choose a round from: for a small one, a small one will do.
         population = max(_LEAST_POPULATION, self._population * count // _FULL_ROUND)
-        self._evolution = ms.TuneContext(
-            mod=self._module,
-            target=self._target,
-            space_generator="post-order-apply",
+        self._evolution = tune_context(
+            self._module,
+            self._target,
+            seed=self._seed + self._evolutions,
             search_strategy=ms.search_strategy.EvolutionarySearch(
                 population_size=population,
                 genetic_num_iters=self._generations,
                 **(_GPU_BEGINNING if "gpu" in self._target.keys else {}),
             ),
             task_name=self._workload.name,
-            rand_state=self._seed + self._evolutions,
-            # One search per core: the searches of several tasks run side by side.
-            num_threads=1,
         )
         self._evolution.pre_tuning(
             max_trials=1 << 30,

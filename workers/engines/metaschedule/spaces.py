@@ -85,10 +85,8 @@ def with_whole_vectors(spaces: list[Schedule], module: IRModule, target: Target)
 def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
     lines = _lines(space)
     instructions = [instruction for instruction, _ in lines]
-    if any(
-        kind == "Tensorize" or "meta_schedule.auto_tensorize" in attrs for kind, _, attrs, _ in instructions
-    ):
-        return space
+    if any(kind == "Tensorize" or _tensorizes(kind, attrs) for kind, _, attrs, _ in instructions):
+        return _held_together(space, lines, module)
     blocks = _tiled(instructions)
     axes = [_contiguous_axis(block, instructions, module, bits) for block in blocks]
     for axis in axes:
@@ -168,6 +166,24 @@ def _whole(extent: int, most: int) -> int:
     while most >= _FEWEST and extent % most:
         most //= 2
     return most if most >= _FEWEST else 0
+
+
+def _tensorizes(kind: str, attrs: list[Any]) -> bool:
+    return kind == "Annotate" and attrs == ["meta_schedule.auto_tensorize"]
+
+
+def _held_together(space: Schedule, lines: list[_Line], module: IRModule) -> Schedule:
+    """Put a loop of one step around what an instruction computes.
+
+    The innermost loop over a block is made a vector, also where the block is one of vectors itself, as a
+    product's columns are, which TVM can't compile. That loop is in the way.
+    """
+    blocks = {inputs[0] for (kind, inputs, attrs, _), _ in lines if _tensorizes(kind, attrs)}
+    last = max((place for place, (line, _) in enumerate(lines) if line[0] == "Reorder"), default=-1)
+    if last < 0:
+        return space
+    ones: list[_Line] = [(["AddUnitLoop", [block], [], [f"{block}_one"]], None) for block in sorted(blocks)]
+    return _applied([*lines[: last + 1], *ones, *lines[last + 1 :]], module)
 
 
 def _split_first(lines: list[_Line], axis: str, factors: list[int | None]) -> list[_Line]:

@@ -17,7 +17,16 @@ from workers.engines.metaschedule.traits import NAME
 from workers.errors import TargetError
 from workers.messages import Candidate, DeviceInfo, Endpoint, Workload
 
-__all__ = ["MetaScheduleTargets", "parse_target", "resolve_target", "same_device", "unfit_for"]
+__all__ = [
+    "MetaScheduleTargets",
+    "cpu_features",
+    "parse_target",
+    "resolve_target",
+    "same_device",
+    "unfit_for",
+    "vector_bits",
+    "vector_registers",
+]
 
 # Of every GPU that TVM has a tag for since sm_30, and what a kernel may use that doesn't ask for more: CUDA
 # C++ Programming Guide, "Technical Specifications per Compute Capability".
@@ -141,7 +150,7 @@ def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     if not codegen.llvm_is_valid_cpu(cpu, own):
         return ""
     there = Target({"kind": "llvm", "mtriple": own, "mcpu": cpu})
-    lacking = sorted(_features(target) - _features(there))
+    lacking = sorted(cpu_features(target) - cpu_features(there))
     return f"its CPU, {cpu}, lacks {_some(lacking)}" if lacking else ""
 
 
@@ -154,7 +163,7 @@ def _unfit_cpu(target: Target, cores: int) -> str:
         return f"it asks for {cores} cores, {usable_cores()} can be used here"
     if "mcpu" in target.attrs:
         host = Target({"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())})
-        lacking = sorted(_features(target) - _features(host))
+        lacking = sorted(cpu_features(target) - cpu_features(host))
         if lacking:
             return f"this CPU lacks {_some(lacking)}"
     return ""
@@ -186,7 +195,7 @@ def _unfit_gpu(target: Target, version: str) -> str:
 def vector_bits(target: Target) -> int:
     """Return how wide a CPU's vector registers are."""
     # Not codegen.llvm_get_vector_width: for a Haswell it says 512 bits on a machine that has them.
-    features = _features(target)
+    features = cpu_features(target)
     return 512 if "avx512f" in features else 256 if "avx" in features else 128
 
 
@@ -195,7 +204,8 @@ def vector_registers(target: Target) -> int:
     return 32 if vector_bits(target) == 512 or architecture(_triple(target)) == "aarch64" else 16
 
 
-def _features(target: Target) -> set[str]:
+def cpu_features(target: Target) -> set[str]:
+    """Return what a CPU is able to do, as LLVM calls it."""
     names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
     if architecture(_triple(target)) == "aarch64":
         # There, names of abilities and of how a CPU is best scheduled for can't be told apart. These are what

@@ -26,6 +26,10 @@ from workers.engines.metaschedule.layouts.widths import Widths
 __all__ = ["Blocks"]
 
 
+# Of vectors of 512 bits.
+_MOST_LANES = 16
+
+
 @relax.expr_functor.mutator
 class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     """Rewrites bindings one by one; a tensor in blocks is made plain when somebody asks for it.
@@ -231,6 +235,11 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if chosen is None or self._binding is None:
             return chosen
         return laid_apart(chosen, self._apart.get(self._binding))
+
+    @property
+    def lanes(self) -> int:
+        """How many numbers of 32 bits a vector holds; as many as any does, where all channels are a block."""
+        return self._widths.lanes or _MOST_LANES
 
     @property
     def fills(self) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
-from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import register_intrinsics
+from workers.engines.metaschedule.contexts import tune_context
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of, fitted_tiles
 from workers.engines.metaschedule.soundness import finished
@@ -62,9 +62,7 @@ def begun_record(module: IRModule, called: str, flops: float, target: Target) ->
     """
     register_intrinsics(target)
     module = protected(module)
-    context = ms.TuneContext(
-        mod=module, target=target, space_generator="post-order-apply", rand_state=1, num_threads=1
-    )
+    context = tune_context(module, target)
     try:
         spaces = cpu_spaces(context.generate_design_space(), module, flops, target)
     except Exception:

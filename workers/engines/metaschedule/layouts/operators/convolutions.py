@@ -24,6 +24,10 @@ __all__ = ["as_imported", "packed", "widened"]
 _WINOGRAD_CHANNELS = 64
 # Sixteen weights for nine: beyond 4 MB of them, reading costs what the arithmetic saves.
 _WINOGRAD_WEIGHTS = 256 * 256
+# What is summed in more bits than it has.
+_WIDENED = (("float16", "float32"), ("int16", "int32"), ("int8", "int32"), ("uint8", "int32"))
+# Of integers, so many are multiplied and summed at once, for each result of a vector: see `dot_products.py`.
+_AT_ONCE = {"int16": 2, "int8": 4, "uint8": 4}
 # relax's OpPatternKind of what is fused with nothing.
 _OPAQUE = 8
 
@@ -51,10 +55,14 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     tiles = channels and within and not depthwise and dtype_of(data) == "float32"
     if channels and blocks.layout != "nhwc" and tiles and _suits_winograd(laid, attrs):
         return Blocked(_winograd(blocks, call, source, laid, block), channels)
+    weights = packed(laid, 0 if depthwise else within, block, depthwise)
+    at_once = _AT_ONCE.get(dtype_of(data), 0)
+    if at_once and groups == 1 and within and block and not within % at_once and not block % blocks.lanes:
+        weights = _at_once(weights, at_once)
     made = blocks.builder_.call_te(
         _convolved,
         source,
-        relax.const(packed(laid, 0 if depthwise else within, block, depthwise)),
+        relax.const(weights),
         strides=[int(n) for n in attrs.strides],
         padding=[int(n) for n in attrs.padding],
         dilation=[int(n) for n in attrs.dilation],
@@ -122,6 +130,11 @@ def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int
 def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
     """Sum over all channels, in whatever blocks they are."""
     channels, there = blocks.made(kernel.shape[0]), blocks.of(data)
+    at_once = _AT_ONCE.get(dtype_of(data))
+    if there is None and channels and groups == 1 and at_once:
+        # Numbers that are multiplied at once lie side by side.
+        of = Channels.in_order(kernel.shape[1], min(channels.block, -(-kernel.shape[1] // at_once) * at_once))
+        there = Blocked(blocks.blocked(data, of), of)
     if there is None:
         if channels is None:
             return None
@@ -160,7 +173,7 @@ def as_imported(call: relax.Call, kernel_layout: str) -> bool:
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
     plain = f"NC{kernel_layout[2:]}"
     dtype = dtype_of(data)
-    precise = dtype in ("float32", "int32") or (dtype == "float16" and call.attrs.out_dtype == "float32")
+    precise = dtype in ("float32", "int32") or (dtype, call.attrs.out_dtype) in _WIDENED
     return isinstance(weights, GenericConst) and precise and layouts == (plain, kernel_layout, plain)
 
 
@@ -186,7 +199,7 @@ def _convolved(
     Parameters
     ----------
     data : (N, I/i, H, W, i) or (N, I, H, W), or with D before H
-    weights : as :func:`packed` has them for it
+    weights : as :func:`packed` has them for it, or :func:`_at_once`
     block : int
         Channels of a block of the result; 0 for NCHW.
     """
@@ -199,7 +212,8 @@ def _convolved(
     batch, _, *space = (int(n) for n in padded.shape[:rank])
     within = int(data.shape[rank]) if len(data.shape) > rank else 0
     # Of groups that blocks don't fit into, the weights are laid out one by one.
-    packs = len(weights.shape) == rank + (2 if block else 1)
+    packs = len(weights.shape) >= rank + (2 if block else 1)
+    grouped = len(weights.shape) == rank + 3
     chunks = int(weights.shape[0])
     first = 1 if depthwise else 2
     kernel = [int(n) for n in weights.shape[first : first + rank - 2]]
@@ -213,6 +227,8 @@ def _convolved(
     inner = int(weights.shape[rank]) if packs else 1
     each = 1 if depthwise else int(weights.shape[1]) * inner
     ic = te.reduce_axis((0, each), "ic")
+    at_once = int(weights.shape[rank + 2]) if grouped else 1
+    number = te.reduce_axis((0, at_once), "number")
     of_group = chunks * max(block, 1) // groups
 
     wide = widened(data)
@@ -225,6 +241,12 @@ def _convolved(
         ]
         if depthwise:
             return te.sum(wide(padded(n, oc, *at, *ob)) * wide(weights(oc, *reached, *ob)), axis=reached)
+        if grouped:
+            chunk, place = ic // inner, ic % inner
+            product = wide(padded(n, chunk, *at, place * at_once + number)) * wide(
+                weights(oc, chunk, *reached, place, *ob, number)
+            )
+            return te.sum(product, axis=[ic, *reached, number])
         group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
         channel = group * each + ic
         read = padded(n, channel // within, *at, channel % within) if within else padded(n, channel, *at)
@@ -238,10 +260,9 @@ def _convolved(
 
 
 def widened(data: te.Tensor) -> Callable[[Any], Any]:
-    """Return what makes of a number one to be summed: of halves, in single precision."""
-    if str(data.dtype) == "float16":
-        return lambda value: value.astype("float32")
-    return lambda value: value
+    """Return what makes of a number one to be summed: of halves, in single precision, of 16 bits in 32."""
+    wide = dict(_WIDENED).get(str(data.dtype))
+    return (lambda value: value) if wide is None else (lambda value: value.astype(wide))
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
@@ -261,3 +282,10 @@ def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False)
     last = 2 + len(taps)
     drop = [*((1, last) if depthwise else () if within else (last,)), *(() if block else (last + 1,))]
     return np.ascontiguousarray(np.squeeze(laid, axis=tuple(drop)))
+
+
+def _at_once(weights: np.ndarray, count: int) -> np.ndarray:
+    """Lay packed weights out, (O/o, I/i, h, w, i, o), as (O/o, I/i, h, w, i/count, o, count)."""
+    *outer, within, block = weights.shape
+    split = weights.reshape(*outer, within // count, count, block)
+    return np.ascontiguousarray(split.swapaxes(-1, -2))

@@ -1,0 +1,154 @@
+"""Instructions that multiply several small integers and sum them up: which a target has, and what they do.
+
+A CPU of the last years multiplies four pairs of bytes and adds them to a 32-bit sum at once: four times the
+multiplications of float32 (VNNI on x86, dotprod on aarch64). One without has an instruction for two pairs of
+16 bits, in which bytes fit, at twice the rate of float32: ``vpmaddwd``, in AVX2 since 2013. AVX2's own for
+bytes, ``vpmaddubsw``, adds in 16 bits and saturates, and its second step takes back what it gains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.s_tir import TensorIntrin
+from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
+from tvm.target import Target, codegen
+
+from workers.engines.metaschedule.targets import cpu_features
+
+__all__ = ["DotProduct", "dot_products_of", "register_dot_products"]
+
+
+@dataclass(frozen=True)
+class DotProduct:
+    """An instruction that multiplies `factor` numbers with as many of each lane, and sums them in 32 bits.
+
+    Attributes
+    ----------
+    name : str
+        Of the tensor intrinsic that stands for it in a trace: what a stored candidate names stays as it is.
+    instruction : str
+        LLVM's name.
+    lanes : int
+        32-bit sums of a vector.
+    data, weights : str
+        Types of what is multiplied: of the numbers, and of the vectors.
+    accumulates : bool
+        Whether it adds to sums; otherwise they are added after it.
+    """
+
+    name: str
+    instruction: str
+    lanes: int
+    data: str
+    weights: str
+    accumulates: bool
+
+    @property
+    def factor(self) -> int:
+        """Numbers that are multiplied and summed in each lane."""
+        return {"int16": 2, "int8": 4}[self.weights]
+
+
+def _words(name: str, instruction: str, lanes: int, *, accumulates: bool = False) -> DotProduct:
+    return DotProduct(name, instruction, lanes, "int16", "int16", accumulates)
+
+
+def _bytes(name: str, instruction: str, lanes: int, data: str) -> DotProduct:
+    return DotProduct(name, instruction, lanes, data, "int8", accumulates=True)
+
+
+_QUADS_512 = _bytes("tunefleet_dot_16x4_vnni", "llvm.x86.avx512.vpdpbusd.512", 16, "uint8")
+_QUADS_256 = _bytes("tunefleet_dot_8x4_vnni", "llvm.x86.avx512.vpdpbusd.256", 8, "uint8")
+_QUADS_NEON = _bytes("tunefleet_dot_4x4_neon", "llvm.aarch64.neon.sdot.v4i32.v16i8", 4, "int8")
+_PAIRS_512_VNNI = _words("tunefleet_dot_16x2_vnni", "llvm.x86.avx512.vpdpwssd.512", 16, accumulates=True)
+_PAIRS_256_VNNI = _words("tunefleet_dot_8x2_vnni", "llvm.x86.avx512.vpdpwssd.256", 8, accumulates=True)
+_PAIRS_512 = _words("tunefleet_dot_16x2_avx512", "llvm.x86.avx512.pmaddw.d.512", 16)
+_PAIRS_256 = _words("tunefleet_dot_8x2_avx2", "llvm.x86.avx2.pmadd.wd", 8)
+
+# Before it, LLVM had VNNI's operands as numbers of 32 bits, as TVM's own intrinsics still do.
+_TYPED_SINCE = 22
+
+# From the widest vectors on: the abilities of a CPU, and what it has by them, the fastest first.
+_INSTRUCTIONS = (
+    ({"avx512f", "avx512vnni"}, (_QUADS_512, _PAIRS_512_VNNI)),
+    ({"avx512f", "avx512bw"}, (_PAIRS_512,)),
+    ({"avx2", "avxvnni"}, (_QUADS_256, _PAIRS_256_VNNI)),
+    ({"avx2"}, (_PAIRS_256,)),
+    ({"neon", "dotprod"}, (_QUADS_NEON,)),
+)
+
+
+def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
+    """Return the instructions that a target's integers are multiplied with, the fastest first."""
+    if target.kind.name != "llvm":
+        return ()
+    features = cpu_features(target)
+    if codegen.llvm_version_major() < _TYPED_SINCE:
+        features -= {"avx512vnni", "avxvnni"}
+    return next((found for needs, found in _INSTRUCTIONS if needs <= features), ())
+
+
+def register_dot_products(target: Target) -> None:
+    """Let schedules for a target name its instructions."""
+    for found in dot_products_of(target):
+        if TensorIntrin.get(found.name, allow_missing=True) is None:
+            TensorIntrin.register(found.name, *_intrinsic(found))
+
+
+def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
+    """Return what an instruction computes, and itself."""
+    lanes, factor, data, weights = dot.lanes, dot.factor, dot.data, dot.weights
+    group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"int32x{lanes}"
+    numbers = f"{data}x{lanes * factor}"
+    identifier = T.llvm_lookup_intrinsic_id(dot.instruction)
+
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def meaning(a: T.handle, b: T.handle, c: T.handle) -> None:
+        x = T.match_buffer(a, (factor,), data, offset_factor=1)
+        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
+        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
+        with T.sblock("root"):
+            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
+            T.writes(y[0:lanes])
+            for i in T.serial(0, lanes):
+                for k in T.serial(0, factor):
+                    with T.sblock("update"):
+                        vi, vk = T.axis.remap("SR", [i, k])
+                        y[vi] = y[vi] + T.cast(x[vk], "int32") * T.cast(w[vi, vk], "int32")
+
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def adding(a: T.handle, b: T.handle, c: T.handle) -> None:
+        x = T.match_buffer(a, (factor,), data, offset_factor=1)
+        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
+        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
+        with T.sblock("root"):
+            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
+            T.writes(y[0:lanes])
+            each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
+            y[T.ramp(T.int32(0), 1, lanes)] = y.vload([0], sums) + T.call_llvm_pure_intrin(
+                identifier,
+                T.reinterpret(each, dtype=numbers),
+                w.vload([0, 0], vector),
+                dtype=sums,
+            )
+
+    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
+    def accumulating(a: T.handle, b: T.handle, c: T.handle) -> None:
+        x = T.match_buffer(a, (factor,), data, offset_factor=1)
+        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
+        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
+        with T.sblock("root"):
+            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
+            T.writes(y[0:lanes])
+            each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
+            y[T.ramp(T.int32(0), 1, lanes)] = T.call_llvm_pure_intrin(
+                identifier,
+                y.vload([0], sums),
+                T.reinterpret(each, dtype=numbers),
+                w.vload([0, 0], vector),
+                dtype=sums,
+            )
+
+    return meaning, accumulating if dot.accumulates else adding

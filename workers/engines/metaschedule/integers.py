@@ -1,0 +1,367 @@
+"""Products and convolutions of quantized numbers, computed as integers.
+
+What reaches the engine of a quantized model is DequantizeLinear, the operator in floats, QuantizeLinear.
+Where both operands are bytes, and one is constant, the same sums are had of the bytes themselves: exact, of
+32 bits, with one multiplication by both scales at the end, and several of them in an instruction.
+
+Bytes are stored as one of the target's :mod:`.dot_products` multiplies them, by the kernel that rounds to
+them, so that none converts them again for each of its sums: in 16 bits less their zero point; or as bytes,
+of the sign that the instruction takes. Then what the zero point adds to each sum is a constant, which is
+taken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from tvm import relax, te
+from tvm.ir import GenericConst, IRModule
+from tvm.relax.utils import gen_call_tir_inputs
+from tvm.target import Target
+
+from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
+from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
+
+__all__ = ["with_integer_products"]
+
+_BYTES = ("int8", "uint8")
+# So many products of two bytes, each less its zero point, are summed in 32 bits without an overflow.
+_MOST_SUMMED = (2**31 - 1) // 255**2
+# relax's OpPatternKind of what operators that go element by element are fused to.
+_JOINED_BY_ELEMENTS = 4
+
+
+def with_integer_products(module: IRModule, target: Target) -> IRModule:
+    """Return a model whose products and convolutions of quantized numbers are those of integers.
+
+    Parameters
+    ----------
+    module : IRModule
+        As imported.
+    target : Target
+        Without an instruction for it everything stays in floats, which is faster then.
+    """
+    dots = dot_products_of(target)
+    if not dots:
+        return module
+    found = _Found(module, dots)
+    if not found.products:
+        return module
+    rewrite = _Integers(module, found)
+    rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
+    return relax.transform.DeadCodeElimination()(rewrite.builder_.finalize())
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """A tensor of the model that is bytes, less a zero point, times a scale.
+
+    Attributes
+    ----------
+    source : relax.Expr
+        The bytes; or 32-bit integers that are bytes less a zero point.
+    zero : int
+    scale : float or None
+        None where the operator itself is of integers.
+    """
+
+    source: relax.Expr
+    zero: int
+    scale: float | None
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Constant bytes less their zero point.
+
+    Attributes
+    ----------
+    value : numpy.ndarray of int16
+    scales : numpy.ndarray of float32 or None
+        One, or one for each of the operator's outputs.
+    """
+
+    value: np.ndarray
+    scales: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product or a convolution of bytes with constant ones, and the instruction for it."""
+
+    data: _Bytes
+    weights: _Weights
+    dot: DotProduct
+
+    @property
+    def stored(self) -> _Stored:
+        """What it reads."""
+        return _Stored(self.data.source, self.data.zero, self.dot.data)
+
+
+class _Stored(NamedTuple):
+    """Bytes of the model as numbers that an instruction takes.
+
+    Attributes
+    ----------
+    source : relax.Expr
+    zero : int
+        The zero point of the model.
+    dtype : str
+    """
+
+    source: relax.Expr
+    zero: int
+    dtype: str
+
+    @property
+    def less(self) -> int:
+        """What is taken off the model's bytes: their zero point, or what makes them signed or unsigned."""
+        had = dtype_of(self.source)
+        if self.dtype == "int16":
+            return self.zero
+        return 0 if had == self.dtype else 128 if had == "uint8" else -128
+
+    @property
+    def stands_for_zero(self) -> int:
+        """The number that stands for 0."""
+        return self.zero - self.less
+
+
+class _Found:
+    """What of a model is computed as integers.
+
+    Attributes
+    ----------
+    products : dict of relax.Var to _Product
+        By the variable of the result.
+    stored : dict of (relax.Expr, int) to _Stored
+        What is read by them, by the bytes and their zero point.
+    """
+
+    def __init__(self, module: IRModule, dots: tuple[DotProduct, ...]) -> None:
+        self._dots = dots
+        self._values: dict[relax.Var, relax.Expr] = {
+            binding.var: binding.value for block in module["main"].body.blocks for binding in block.bindings
+        }
+        self.products = dict(self._products())
+        self.stored = {
+            (product.data.source, product.data.zero): product.stored
+            for product in self.products.values()
+            if product.data.scale is not None
+        }
+
+    def read(self, call: relax.Expr) -> _Bytes | None:
+        """Return what a DequantizeLinear of one scale reads."""
+        if not is_call(call, "relax.dequantize") or dtype_of(call) != "float32":
+            return None
+        source, scale, zero = call.args[0], _constant(call.args[1]), _constant(call.args[2])
+        if dtype_of(source) not in _BYTES or isinstance(source, GenericConst):
+            return None
+        if scale is None or zero is None or scale.size != 1 or zero.size != 1:
+            return None
+        return _Bytes(source, int(zero.item()), float(scale.item()))
+
+    def _products(self) -> Iterator[tuple[relax.Var, _Product]]:
+        for var, call in self._values.items():
+            if is_call(call, "relax.nn.conv2d"):
+                axis, summed = 0, slice(1, None)
+                layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
+                if layouts != ("NCHW", "OIHW", "NCHW"):
+                    continue
+            elif is_call(call, "relax.matmul"):
+                axis, summed = 1, slice(0, 1)
+                if len(shape_of(call.args[1]) or ()) != 2 or len(shape_of(call.args[0]) or ()) < 2:
+                    continue
+            else:
+                continue
+            data, weights = self._data(call.args[0]), self._weights(call.args[1], axis)
+            if data is None or weights is None or shape_of(call) is None:
+                continue
+            if (data.scale is None) != (weights.scales is None):
+                continue
+            terms = int(np.prod(weights.value.shape[summed]))
+            fitting = (dot for dot in self._dots if _fits(dot, data, weights, terms, of_rows=axis == 1))
+            dot = next(fitting, None)
+            if dot is not None:
+                yield var, _Product(data, weights, dot)
+
+    def _data(self, arg: relax.Expr) -> _Bytes | None:
+        value = self._values.get(arg)
+        if value is None or dtype_of(arg) == "float32":
+            return None if value is None else self.read(value)
+        # Of a dynamic one: bytes in 32 bits, less a zero point that is computed.
+        parts = list(value.args) if is_call(value, "relax.subtract") else [arg]
+        return _Bytes(arg, 0, None) if all(map(self._widened, parts)) else None
+
+    def _widened(self, arg: relax.Expr) -> bool:
+        """Say whether integers were bytes."""
+        value = self._values.get(arg)
+        if value is not None and is_call(value, "relax.astype"):
+            return dtype_of(arg) == "int32" and dtype_of(value.args[0]) in _BYTES
+        constant = _constant(arg)
+        return constant is not None and constant.dtype.kind in "iu" and _is_byte(constant)
+
+    def _weights(self, arg: relax.Expr, axis: int) -> _Weights | None:
+        """Return constant bytes, with what scales them along an axis."""
+        value = self._values.get(arg, arg)
+        whole = _constant(value)
+        if whole is not None:
+            small = whole.dtype.kind in "iu" and whole.size and np.abs(whole.astype("int64")).max() <= 255
+            return _Weights(whole.astype("int16"), None) if small else None
+        if is_call(value, "relax.permute_dims"):
+            found = self._weights(value.args[0], 1 - axis) if value.ty.ndim == 2 else None
+            turned = value.attrs.axes is None or [int(one) for one in value.attrs.axes] == [1, 0]
+            return None if found is None or not turned else _Weights(found.value.T, found.scales)
+        if not is_call(value, "relax.dequantize") or dtype_of(value) != "float32":
+            return None
+        parts = [_constant(part) for part in value.args]
+        if any(part is None for part in parts):
+            return None
+        whole, scales, zero = (np.asarray(part) for part in parts)
+        if whole.dtype.name not in _BYTES:
+            return None
+        if max(scales.size, zero.size) > 1 and int(value.attrs.axis) % whole.ndim != axis:
+            return None
+        dims = [1] * whole.ndim
+        if zero.size > 1:
+            dims[axis] = zero.size
+        less = whole.astype("int16") - zero.astype("int16").reshape(dims)
+        return _Weights(less, scales.astype("float32").reshape(-1))
+
+
+def _fits(dot: DotProduct, data: _Bytes, weights: _Weights, terms: int, *, of_rows: bool) -> bool:
+    """Say whether an instruction computes a product of so many terms; one of rows in whole groups of them."""
+    if terms > _MOST_SUMMED or (of_rows and terms % dot.factor):
+        return False
+    if dot.weights == "int16":
+        return True
+    # What is less than a computed zero point is no byte.
+    return data.scale is not None and bool(np.all(np.abs(weights.value + 0.5) < 128))
+
+
+def _constant(arg: relax.Expr) -> np.ndarray | None:
+    if not isinstance(arg, GenericConst) or not hasattr(arg.value, "numpy"):
+        return None
+    return np.asarray(arg.value.numpy())
+
+
+def _is_byte(value: np.ndarray) -> bool:
+    return bool(value.size) and int(value.min()) >= -128 and int(value.max()) <= 255
+
+
+@relax.expr_functor.mutator
+class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
+    def __init__(self, module: IRModule, found: _Found) -> None:
+        super().__init__(module)
+        self._found = found
+        self._made: dict[_Stored, relax.Expr] = {}
+
+    def visit_var_binding_(self, binding: relax.VarBinding) -> None:
+        """Emit a product as one of integers; what else reads the same bytes reads what that reads."""
+        product = self._found.products.get(binding.var)
+        read = self._found.read(binding.value)
+        if product is not None:
+            binding = relax.VarBinding(binding.var, self._computed(binding.value, product))
+        elif read is not None and (read.source, read.zero) in self._found.stored:
+            stored = self._found.stored[read.source, read.zero]
+            zero = relax.const(stored.stands_for_zero, stored.dtype)
+            scale = relax.const(np.float32(read.scale or 0))
+            made = relax.op.dequantize(self._stored(stored), scale, zero, axis=0, out_dtype="float32")
+            binding = relax.VarBinding(binding.var, made)
+        super().visit_var_binding_(binding)
+
+    def _stored(self, wanted: _Stored) -> relax.Expr:
+        if wanted not in self._made:
+            emit, made = self.builder_.emit, self.visit_expr(wanted.source)
+            if wanted.less:
+                made = emit(relax.op.astype(made, "int16"))
+                # A list of one, for a number would be part of the kernel: see `scales.py`.
+                less = np.full([1] * len(shape_of(wanted.source) or ()), wanted.less, "int16")
+                made = emit(relax.op.subtract(made, relax.const(less)))
+            if dtype_of(made) != wanted.dtype:
+                made = emit(relax.op.astype(made, wanted.dtype))
+            self._made[wanted] = made
+        return self._made[wanted]
+
+    def _computed(self, call: relax.Call, product: _Product) -> relax.Expr:
+        stored, scales = product.stored, product.weights.scales
+        weights = np.ascontiguousarray(product.weights.value.astype(product.dot.weights))
+        data, zero = self._stored(stored), stored.stands_for_zero
+        rank = len(shape_of(call) or ())
+        dims = [1] * rank
+        summed: tuple[int, ...]
+        if is_call(call, "relax.nn.conv2d"):
+            axis, summed = 1, (1, 2, 3)
+            made = self._convolved(call, data, weights, zero)
+        else:
+            axis, summed = rank - 1, (0,)
+            made = self._multiplied(data, weights, product.dot)
+        dims[axis] = -1
+        if zero:
+            more = zero * product.weights.value.sum(axis=summed, dtype="int32").reshape(dims)
+            made = relax.op.subtract(self.builder_.emit(made), relax.const(more))
+        if scales is None or product.data.scale is None:
+            return made
+        whole = self.builder_.emit(relax.op.astype(self.builder_.emit(made), "float32"))
+        both = (scales * np.float32(product.data.scale)).astype("float32")
+        return relax.op.multiply(whole, relax.const(both.reshape(dims)))
+
+    def _convolved(self, call: relax.Call, data: relax.Expr, kernel: np.ndarray, zero: int) -> relax.Expr:
+        attrs = call.attrs
+        padding = [int(size) for size in attrs.padding]
+        if zero and any(padding):
+            # A convolution's own padding is with the number 0.
+            top, left, bottom, right = padding
+            around = [0, 0, 0, 0, top, bottom, left, right]
+            data, padding = self.builder_.emit(relax.op.nn.pad(data, around, pad_value=zero)), [0, 0, 0, 0]
+        return relax.op.nn.conv2d(
+            data,
+            relax.const(kernel),
+            strides=list(attrs.strides),
+            padding=padding,
+            dilation=list(attrs.dilation),
+            groups=int(attrs.groups),
+            data_layout=attrs.data_layout,
+            kernel_layout=attrs.kernel_layout,
+            out_layout=attrs.out_layout,
+            out_dtype="int32",
+        )
+
+    def _multiplied(self, data: relax.Expr, weights: np.ndarray, dot: DotProduct) -> relax.Expr:
+        """Multiply by a matrix, (K, N), whose columns are laid out as the instruction's vectors."""
+        terms, columns = weights.shape
+        more = -columns % dot.lanes
+        filled = np.pad(weights, [(0, 0), (0, more)])
+        laid = filled.reshape(terms // dot.factor, dot.factor, -1, dot.lanes).transpose(2, 0, 3, 1)
+        func, arguments, made = gen_call_tir_inputs(_products, data, relax.const(np.ascontiguousarray(laid)))
+        name = self.builder_.add_func(func.with_attr("op_pattern", _JOINED_BY_ELEMENTS), "integer_matmul")
+        result = self.builder_.emit(relax.call_tir(name, arguments, made))
+        if not more:
+            return result
+        return relax.op.strided_slice(result, [len(shape_of(data) or ()) - 1], [0], [columns])
+
+
+def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
+    """Multiply rows of integers by the columns of a matrix.
+
+    Parameters
+    ----------
+    data : (..., M, K)
+    weights : (N/lanes, K/factor, lanes, factor)
+    """
+    lanes, factor = (int(size) for size in weights.shape[2:])
+    k = te.reduce_axis((0, int(weights.shape[1])), "k")
+    each = te.reduce_axis((0, factor), "each")
+
+    def one(*index: Any) -> Any:
+        *row, column = index
+        left = data(*row, k * factor + each)
+        right = weights(column // lanes, k, column % lanes, each)
+        return te.sum(left.astype("int32") * right.astype("int32"), axis=[k, each])
+
+    shape = [*data.shape[:-1], int(weights.shape[0]) * lanes]
+    return te.compute(shape, one, name="matmul")
