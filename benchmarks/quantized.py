@@ -205,9 +205,9 @@ def main() -> None:
     """Quantize, tune, compare, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", nargs="*", help="files of float32 models")
-    parser.add_argument(
-        "--time", type=parse_duration, default=240.0, help="of tuning for each form; 0s: none"
-    )
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--time", type=parse_duration, default=240.0, help="for each form")
+    budget.add_argument("--untuned", action="store_const", dest="time", const=0.0, help="without a campaign")
     parser.add_argument("--db", default="quantized.db")
     parser.add_argument("--peak", action="store_true", help="what the machine's instruction does at most")
     options = parser.parse_args()
