@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.kit.quantized_networks import QuantizedNetwork
 from workers.messages import Array
 from workers.models import judge, run_reference
 from workers.models._exact import run_exact
@@ -93,3 +94,22 @@ def test_the_reference_evaluators_global_max_pool_is_mended() -> None:
     x = np.random.default_rng(1).normal(size=(1, 3, 5)).astype("float32")
     (true,) = run_exact(data, {"x": x})
     np.testing.assert_allclose(true, run_reference(data, {"x": x}, 1)[0])
+
+
+def test_quantized_outputs_are_judged_by_how_far_most_of_them_are() -> None:
+    net = QuantizedNetwork((1, 16, 8, 8), "uint8")
+    data = net.model(net.conv(net.rounded("x"), 16, 16, 3, pads=[1, 1, 1, 1])).SerializeToString()
+    inputs = {"x": np.random.default_rng(1).normal(size=(1, 16, 8, 8)).astype("float32")}
+    (true,) = run_exact(data, inputs)
+    (close,) = run_reference(data, inputs, 1, optimize=False)
+    assert np.abs(close - true).max() == pytest.approx(0, abs=1e-6)
+    random = np.random.default_rng(2)
+    # As of a deep model: a quarter of all are a step off, either way, so that some are two apart.
+    far, also_far = (
+        (true + 0.02 * random.choice([-1, 0, 0, 0, 0, 0, 0, 1], true.shape)).astype("float32") for _ in "ab"
+    )
+    found = judge(data, inputs, [also_far], [far])
+    assert found.ok
+    assert "amplifies rounding" in found.remark
+    assert not judge(data, inputs, [also_far], [close]).ok, "the reference is exact here"
+    assert not judge(data, inputs, [far + 0.1], [far]).ok, "five steps, all of them"
