@@ -111,5 +111,6 @@ def test_quantized_outputs_are_judged_by_how_far_most_of_them_are() -> None:
     found = judge(data, inputs, [also_far], [far])
     assert found.ok
     assert "amplifies rounding" in found.remark
-    assert not judge(data, inputs, [also_far], [close]).ok, "the reference is exact here"
+    farther = (2 * far - true).astype("float32")
+    assert not judge(data, inputs, [farther], [close]).ok, "two steps, and the reference is exact here"
     assert not judge(data, inputs, [far + 0.1], [far]).ok, "five steps, all of them"
