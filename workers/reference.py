@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from workers.errors import ModelError, TunefleetError
-from workers.messages import Array, ModelRun, ModelTiming, Origin, PreparedModel, TensorSpec
+from workers.messages import (
+    Array,
+    ModelRun,
+    ModelTiming,
+    Origin,
+    PrecisionFound,
+    PrecisionRequest,
+    PreparedModel,
+    TensorSpec,
+)
 from workers.process.host import stage
 
 if TYPE_CHECKING:
@@ -107,6 +116,25 @@ class Reference:
         from workers.models import adopt
 
         return adopt(path, target, origin)
+
+    def to_precision(self, request: PrecisionRequest) -> PrecisionFound:
+        """Write a model in another precision; see :func:`workers.models.to_precision`."""
+        from workers.models import to_precision
+
+        stage(f"converting {pathlib.Path(request.path).name} to {request.precision.value}")
+        try:
+            return to_precision(request)
+        except TunefleetError:
+            raise
+        except MemoryError as error:
+            raise ModelError(f"{request.path} asks for more memory than there is: {error}") from error
+        # The tools that convert raise whatever their internals do.
+        except Exception as error:
+            words = " ".join(str(error).split())[:_WORDS] or "no message"
+            raise ModelError(
+                f"{request.path} can't be converted to {request.precision.value}: {type(error).__name__}: "
+                f"{words}; please report it with the file, and take --precision float32 meanwhile"
+            ) from error
 
     def burden(self, model: PreparedModel) -> Burden:
         """Count what is left of a model; see :func:`workers.models.burden`."""

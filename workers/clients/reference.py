@@ -33,6 +33,7 @@ class ReferenceClient(Client):
     compare = ask(Reference.compare, limits.RUN)
     check_original = ask(Reference.check_original, limits.PREPARE)
     adopt = ask(Reference.adopt, limits.PREPARE)
+    to_precision = ask(Reference.to_precision, limits.QUANTIZE)
     burden = ask(Reference.burden, limits.ASK)
     expose = ask(Reference.expose, limits.PREPARE)
     maker_of = ask(Reference.maker_of, limits.ASK)

@@ -5,6 +5,7 @@ from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
+from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
 from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
@@ -31,9 +32,13 @@ __all__ = [
     "LogFormat",
     "LogLine",
     "Measurement",
+    "Metric",
     "ModelRun",
     "ModelTiming",
     "Origin",
+    "Precision",
+    "PrecisionFound",
+    "PrecisionRequest",
     "PreparedModel",
     "Record",
     "RecordChoice",

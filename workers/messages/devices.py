@@ -73,6 +73,9 @@ class DeviceInfo:
         TVM's device type: ``cpu``, ``cuda``.
     unfit : str
         Why this machine can't run code for the target; empty where it can.
+    integers : str
+        The instruction by which the engine multiplies integers there, several at once; empty where there is
+        none, so that a quantized model is no faster than one of floats.
     """
 
     target: str
@@ -82,3 +85,4 @@ class DeviceInfo:
     kind: str
     unfit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    integers: str = ""

@@ -15,6 +15,7 @@ from workers.models._reference import run_reference, time_reference
 from workers.models._shapes import DeclaredInput, parse_input_shape
 from workers.models._steps import output_steps
 from workers.models._weights import with_random_weights
+from workers.models.precision import to_precision
 
 __all__ = [
     "Burden",
@@ -35,6 +36,7 @@ __all__ = [
     "random_inputs",
     "run_reference",
     "time_reference",
+    "to_precision",
     "tolerance",
     "with_random_weights",
 ]

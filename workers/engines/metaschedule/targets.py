@@ -78,6 +78,9 @@ def _with_limits(target: Target) -> Target:
 
 def resolve_target(spec: str) -> DeviceInfo:
     """Return the device that `spec` means; see :meth:`workers.enginekit.roles.Targets.resolve_target`."""
+    # It asks for the abilities of CPUs here.
+    from workers.engines.metaschedule.dot_products import dot_products_of
+
     if spec == "auto":
         cpu = codegen.llvm_get_system_cpu()
         target = Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": usable_cores()})
@@ -119,6 +122,7 @@ def resolve_target(spec: str) -> DeviceInfo:
         kind=device,
         unfit=unfit,
         versions={"tvm": tvm.__version__},
+        integers=next((dot.instruction for dot in dot_products_of(target)), ""),
     )
 
 

@@ -26,7 +26,7 @@ from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import with_layout
 from workers.engines.metaschedule.records import replayed
 from workers.engines.metaschedule.starter.begin import begun_record
-from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.targets import parse_target, resolve_target
 from workers.engines.metaschedule.workload import load_module, only_function
 from workers.messages import Array, DeviceInfo, PreparedModel, RecordChoice, Workload
 from workers.models import compare, output_steps, prepare, random_inputs, run_reference
@@ -177,6 +177,12 @@ def test_a_kernel_begins_with_the_target_s_own_instruction(
     schedule = replayed(module, json.loads(record.candidate.trace))
     kernel = tvm.tirx.build(schedule.mod, target=parsed).inspect_source("asm")
     assert instruction in kernel
+
+
+def test_a_device_says_by_which_instruction_its_integers_are_multiplied() -> None:
+    assert resolve_target(WORDS).integers == "llvm.x86.avx2.pmadd.wd"
+    assert resolve_target(NONE).integers == ""
+    assert resolve_target("cuda -arch=sm_80").integers == ""
 
 
 def test_kernels_with_the_instruction_compute_what_those_without_do(

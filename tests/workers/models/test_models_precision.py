@@ -1,0 +1,82 @@
+"""How far a converted model is off, as one number, and which of its layers stay as they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import pytest
+
+from workers.messages import Array, Metric
+from workers.models.precision.errors import error_of
+from workers.models.precision.layers import Layer
+from workers.models.precision.search import Within, find_within
+
+LAYERS = [Layer(f"layer{place}", work=1) for place in range(12)]
+
+
+def outputs(*samples: Sequence[float]) -> list[list[Array]]:
+    return [[np.array([sample], np.float32)] for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("metric", "error"),
+    [(Metric.MAX, 1 / 8), (Metric.COSINE, 1 - 26 / (5 * math.hypot(4, 3.5))), (Metric.TOP1, 1 / 2)],
+)
+def test_an_error_is_of_all_samples(metric: Metric, error: float) -> None:
+    reference = outputs([3, 4], [0, 8])
+    # The first has another largest entry, and is the worse in angle; of the largest value it is little.
+    found = outputs([4, 3.5], [0, 8])
+    assert error_of(metric, found, reference) == pytest.approx(error)
+    assert error_of(metric, reference, reference) == pytest.approx(0, abs=1e-12)
+    assert error_of(metric, outputs([3, 4], [0, math.nan]), reference) == math.inf
+    assert error_of(metric, outputs([3, 4], [0, 8, 1]), reference) == math.inf
+
+
+def test_of_outputs_that_are_no_floats_the_share_that_differs_counts() -> None:
+    want = [[np.array([1, 2, 3, 4])], [np.array([1, 2, 3, 4])]]
+    got = [[np.array([1, 2, 3, 9])], [np.array([1, 2, 3, 4])]]
+    assert error_of(Metric.MAX, got, want) == 1 / 8
+
+
+def search(costs: Sequence[float], limit: float, work: Sequence[int] = ()) -> tuple[Within, int]:
+    """Look among layers whose errors add up; return what was found, and how often all were tried."""
+    layers = [
+        Layer(layer.name, work=one) for layer, one in zip(LAYERS, work or [1] * len(LAYERS), strict=True)
+    ]
+    cost = {layer.name: one for layer, one in zip(layers, costs, strict=True)}
+    tried = 0
+
+    def quantized(names: Sequence[str]) -> onnx.ModelProto:
+        return onnx.ModelProto(producer_name=" ".join(names))
+
+    def alone(model: onnx.ModelProto) -> float:
+        return sum(cost[name] for name in model.producer_name.split())
+
+    def error(model: onnx.ModelProto) -> float:
+        nonlocal tried
+        tried += 1
+        return alone(model)
+
+    return find_within(layers, quantized, error, alone, limit), tried
+
+
+def test_the_fewest_layers_stay_that_the_limit_asks_for() -> None:
+    costs = [5, 1, 1, 4, 1, 3, 1, 1, 2, 1, 1, 1]
+    for limit, kept in ((30, []), (21, [0]), (16, [0, 3]), (12, [0, 3, 5]), (8, [0, 3, 5, 8])):
+        found, tried = search(costs, limit)
+        assert [layer.name for layer in found.kept] == [f"layer{place}" for place in kept]
+        assert found.model is not None
+        assert (found.error <= limit, found.whole) == (True, sum(costs))
+        assert tried <= 6
+    assert search(costs, 1)[0].error == 1
+    assert len(search(costs, 1)[0].kept) == 11
+    beyond, _ = search(costs, 0.5)
+    assert (beyond.model, beyond.error, len(beyond.kept)) == (None, 1, 11)
+
+
+def test_a_layer_with_little_work_stays_before_one_that_brings_more_of_the_error() -> None:
+    costs, work = [6.0] + [1.0] * 11, [100] + [10] * 10 + [1]
+    assert [layer.name for layer in search(costs, 16, work)[0].kept] == ["layer11"]

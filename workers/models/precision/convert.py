@@ -1,0 +1,348 @@
+"""From a float32 model to one of another precision, and to how far it is off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+from workers.errors import DisagreementError, ModelError, UsageError
+from workers.messages import Metric, Origin, Precision, PrecisionFound, PrecisionRequest, TensorSpec
+from workers.models import _graphs
+from workers.models._inputs import random_inputs
+from workers.models._opset import raised
+from workers.models._origin import put_origin
+from workers.models._prepare import Fixed, fixed
+from workers.models._reference import open_session, run_session
+from workers.models._settle import settle
+from workers.models._unsaturated import MARKS
+from workers.models.precision.errors import error_of, mean_error_of, percent, words_for
+from workers.models.precision.halves import in_halves
+from workers.models.precision.integers import TOOL, Quantizer, ready
+from workers.models.precision.layers import Layer, layers_of
+from workers.models.precision.samples import Samples, how_to_write, read_samples
+from workers.models.precision.search import Within, find_within
+from workers.models.rewrites import microsoft
+
+__all__ = ["to_precision"]
+
+_Feeds = dict[str, npt.NDArray[Any]]
+
+# From so many samples on, some are held back from the calibration: every so manieth.
+_HELD_BACK = 10
+# More tell no more of the error, and each is a run without onnxruntime's optimizations.
+_MOST_COMPARED = 16
+# Of those, for what a layer brings alone.
+_FEW = 2
+# Without samples, where nothing is calibrated.
+_DRAWS = 2
+# The first whose DequantizeLinear has a scale for each channel.
+_LEAST_OPSET = 13
+# `auto` takes integers where so much of the work is done in them: below that, what is saved is little.
+_LEAST_SHARE = 0.5
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
+_NAMED = 3
+# Of an output's largest value.
+_SAME = 1e-3
+
+
+class _Compared(NamedTuple):
+    """What a model is held against."""
+
+    feeds: list[_Feeds]
+    reference: list[list[npt.NDArray[Any]]]
+
+    def outputs(self, model: onnx.ModelProto, most: int | None = None) -> list[list[npt.NDArray[Any]]]:
+        """Return what a converted model makes of the samples, computed as it is written."""
+        session = open_session(model, _threads(), exact=True)
+        return [run_session(session, one) for one in self.feeds[:most]]
+
+    @property
+    def says_little(self) -> bool:
+        """Whether outputs are the same whatever goes in, as with weights that were never trained."""
+        first, *others = self.reference
+        return bool(others) and all(error_of(Metric.MAX, [one], [first]) < _SAME for one in others)
+
+
+def to_precision(request: PrecisionRequest) -> PrecisionFound:
+    """Write a model in another precision, where that is within the error.
+
+    Raises
+    ------
+    UsageError
+        Samples are missing, or are none of this model.
+    ModelError
+        The file is no model of float32, leaves sizes open, or holds nothing to convert.
+    DisagreementError
+        It is farther off than it may be; of :attr:`Precision.AUTO` it stays in float32 then.
+    """
+    return replace(_converted(request), data_files=_data_files(Path(request.path)))
+
+
+def _converted(request: PrecisionRequest) -> PrecisionFound:
+    path = Path(request.path)
+    read = fixed(path, request.shapes)
+    _refuse_converted(read.model, path)
+    try:
+        settle(read.model, path, None)
+    except ModelError:
+        raise ModelError(
+            f"{path}: its weights are more than 2 GiB, which the tools that convert them don't take; convert "
+            "it with what made it, or take --precision float32"
+        ) from None
+    microsoft.as_onnxruntime_has_it(read.model)
+    if request.precision is Precision.FP16:
+        return _to_halves(request, read)
+    inputs = _inputs(read)
+    if not request.calibration:
+        reason = "int8 takes the ranges of a model's numbers from samples of its inputs"
+        if request.precision is Precision.INT8:
+            raise UsageError(f"{path}: {reason}; add --calibration data.npz: {how_to_write(inputs)}")
+        return _stays(request, f"{reason}, and there is no --calibration: {how_to_write(inputs)}")
+    samples = read_samples(Path(request.calibration), inputs)
+    try:
+        return _to_integers(request, read, samples)
+    except (ModelError, DisagreementError) as error:
+        if request.precision is Precision.INT8:
+            raise
+        return _stays(request, str(error).removeprefix(f"{path}: "))
+
+
+def _data_files(path: Path) -> tuple[str, ...]:
+    """Return the files that a model names beside its own."""
+    model = onnx.load(path, load_external_data=False)
+    named = {
+        entry.value
+        for tensor in _graphs.tensors(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return tuple(os.path.abspath(path.parent / name) for name in sorted(named))
+
+
+def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
+    inputs = _inputs(read)
+    if request.calibration:
+        samples = read_samples(Path(request.calibration), inputs)
+        feeds = samples.some(_spread(range(len(samples)), _MOST_COMPARED))
+    else:
+        feeds = [random_inputs(inputs, seed) for seed in range(_DRAWS)]
+    compared = _compared(read.model, feeds)
+    made = in_halves(read.model)
+    error = error_of(request.metric, compared.outputs(made), compared.reference)
+    if not error <= request.max_error:
+        raise DisagreementError(
+            f"{request.path}: in float16 it is off by {words_for(request.metric, error)}, and "
+            f"--max-error is {percent(request.max_error)}; take --precision float32, or allow more"
+        )
+    found = PrecisionFound(
+        Precision.FP16,
+        "it was asked for; it halves the weights, and is faster where a device computes with float16",
+        f"{TOOL}'s float16 converter",
+        error,
+        compared=len(feeds),
+        calibration_sha256=request.calibration_sha256,
+    )
+    return _written(request, read, made, found, compared)
+
+
+def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> PrecisionFound:
+    path = Path(request.path)
+    model, _ = raised(read.model)
+    if _graphs.opset(model) < _LEAST_OPSET:
+        raise ModelError(
+            f"{path} is of opset {_graphs.opset(model)}, and scales for each channel take {_LEAST_OPSET}, to "
+            "which onnx's converter doesn't raise it; export it with a newer opset"
+        )
+    calibrated, feeds, held_back = _divided(samples)
+    compared = _compared(read.model, feeds)
+    with _workplace(Path(request.out).parent) as folder:
+        prepared = ready(model, folder)
+        layers = layers_of(onnx.load(prepared))
+        if not layers:
+            raise ModelError(
+                f"{path}: nothing in it is faster with int8: it holds no convolution, and no product with "
+                "constant weights"
+            )
+        quantizer = Quantizer(prepared, calibrated)
+        within = find_within(
+            layers,
+            quantizer.quantized,
+            lambda made: error_of(request.metric, compared.outputs(made), compared.reference),
+            lambda made: mean_error_of(compared.outputs(made, _FEW), compared.reference[:_FEW]),
+            request.max_error,
+        )
+    work = sum(layer.work for layer in layers)
+    share = 1.0 - sum(layer.work for layer in within.kept) / max(1, work)
+    if within.model is None:
+        raise DisagreementError(_too_far(request, within, layers))
+    found = PrecisionFound(
+        Precision.INT8,
+        _why(request, within, layers, share)
+        + ("; its outputs are the same whatever goes in, so that this says little" * compared.says_little),
+        f"{TOOL}'s static quantizer",
+        within.error,
+        calibrated=len(calibrated),
+        compared=len(feeds),
+        held_back=held_back,
+        layers=len(layers),
+        kept=tuple(layer.name for layer in within.kept),
+        share=share,
+        calibration_sha256=request.calibration_sha256,
+    )
+    if request.precision is Precision.AUTO and share < _LEAST_SHARE:
+        return _stays(
+            request,
+            f"within --max-error {percent(request.max_error)} only {share:.0%} of the multiplications could "
+            f"be int8; it takes {_LEAST_SHARE:.0%} to be worth it",
+        )
+    return _written(request, read, within.model, found, compared)
+
+
+@contextlib.contextmanager
+def _workplace(parent: Path) -> Iterator[Path]:
+    """A folder for what the quantizer leaves on its way, in one that is removed also where this is killed."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        # The quantizer makes folders of its own.
+        tempfile.tempdir = folder
+        try:
+            yield Path(folder)
+        finally:
+            tempfile.tempdir = before
+
+
+def _why(request: PrecisionRequest, within: Within, layers: Sequence[Layer], share: float) -> str:
+    off = f"it is off by {words_for(request.metric, within.error)}, of {percent(request.max_error)} allowed"
+    if not within.kept:
+        return f"{off}, with all {len(layers)} layers in int8"
+    return (
+        f"{off}, with {share:.0%} of the multiplications in int8; {len(within.kept)} of {len(layers)} layers "
+        f"stay in float32, without which it were {percent(within.whole)}: {_names(within.kept)}"
+    )
+
+
+def _too_far(request: PrecisionRequest, within: Within, layers: Sequence[Layer]) -> str:
+    few = (
+        f", and by {percent(within.error)} with one of its {len(layers)} layers alone" if within.kept else ""
+    )
+    return (
+        f"{request.path}: in int8 it is off by {words_for(request.metric, within.whole)}{few}, and "
+        f"--max-error is {percent(request.max_error)}; allow more, give samples that are more like "
+        "what it will be fed, or take --precision float32"
+    )
+
+
+def _names(layers: Sequence[Layer]) -> str:
+    shown = ", ".join(layer.name for layer in layers[:_NAMED])
+    return shown + (f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else "")
+
+
+def _stays(request: PrecisionRequest, reason: str) -> PrecisionFound:
+    return PrecisionFound(
+        Precision.FLOAT32,
+        reason,
+        metric=request.metric,
+        max_error=request.max_error,
+        calibration_sha256=request.calibration_sha256,
+    )
+
+
+def _divided(samples: Samples) -> tuple[list[_Feeds], list[_Feeds], bool]:
+    """Return the samples to calibrate with, those to compare on, and whether these are others."""
+    every = range(len(samples))
+    held_back = [place for place in every if place % _HELD_BACK == _HELD_BACK - 1]
+    if not held_back:
+        return samples.some(every), samples.some(_spread(every, _MOST_COMPARED)), False
+    rest = [place for place in every if place not in set(held_back)]
+    return samples.some(rest), samples.some(_spread(held_back, _MOST_COMPARED)), True
+
+
+def _spread(places: Sequence[int], most: int) -> list[int]:
+    """Return some of them, evenly."""
+    count = min(len(places), most)
+    return [places[one * len(places) // count] for one in range(count)]
+
+
+def _compared(model: onnx.ModelProto, feeds: list[_Feeds]) -> _Compared:
+    session = open_session(model, _threads(), exact=True)
+    return _Compared(feeds, [run_session(session, one) for one in feeds])
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _inputs(read: Fixed) -> tuple[TensorSpec, ...]:
+    return tuple(_spec(value, read.solved[value.name]) for value in read.model.graph.input)
+
+
+def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
+    dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
+    return TensorSpec(value.name, shape, dtype)
+
+
+def _refuse_converted(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse a model that is quantized, or computes in float16 or bfloat16."""
+    for node in _graphs.nodes(model):
+        kind = node.op_type
+        if kind in _QUANTIZED or kind.startswith("QLinear") or kind.encode() in MARKS or "NBits" in kind:
+            raise ModelError(
+                f"{path} is quantized already: it holds {kind} (node {_graphs.title(node)}); leave "
+                "--precision out, it is tuned and built as it is"
+            )
+    other = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
+    kinds = [tensor.data_type for tensor in _graphs.tensors(model)]
+    kinds += [value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)]
+    for kind in kinds:
+        if kind in other:
+            raise ModelError(
+                f"{path} is of {other[kind]} already; --precision is for models of float32: leave it out, "
+                "or export the model in float32"
+            )
+
+
+def _written(
+    request: PrecisionRequest,
+    read: Fixed,
+    model: onnx.ModelProto,
+    found: PrecisionFound,
+    compared: _Compared,
+) -> PrecisionFound:
+    done = replace(found, metric=request.metric, max_error=request.max_error)
+    origin = _origin(request, read, done)
+    del model.metadata_props[:]
+    put_origin(model, origin)
+    Path(request.out).write_bytes(model.SerializeToString(deterministic=True))
+    outputs = tuple(
+        TensorSpec(value.name, made.shape, made.dtype.name)
+        for value, made in zip(read.model.graph.output, compared.reference[0], strict=True)
+    )
+    return replace(done, origin=origin, inputs=_inputs(read), outputs=outputs)
+
+
+def _origin(request: PrecisionRequest, read: Fixed, found: PrecisionFound) -> Origin:
+    """Say in the model what it is: where it comes from, and what became of its numbers."""
+    before = read.origin
+    words = [f"{found.precision.value} by {found.tool}"]
+    if found.calibrated:
+        words.append(
+            f"calibrated on {found.calibrated} samples of {Path(request.calibration).name} "
+            f"(sha256 {found.calibration_sha256[:12]})"
+        )
+    if found.error is not None:
+        words.append(f"off by {words_for(found.metric, found.error)}")
+    if found.kept:
+        words.append(f"{len(found.kept)} of {found.layers} layers in float32")
+    text = ", ".join(words)
+    if before is None:
+        return Origin(Path(request.path).name, f"ONNX opset {_graphs.opset(read.model)}", text)
+    return Origin(before.source, before.framework, f"{before.exporter}; {text}")
