@@ -10,7 +10,7 @@ from pathlib import Path
 
 from orchestrator.conversion.choose import Judged, choose, judge_all, read_draws, why_it_says_little
 from orchestrator.conversion.environment import resident_of
-from orchestrator.conversion.kept import Kept, digests_of, find_kept, keep, key_of, put_files
+from orchestrator.conversion.kept import Kept, digests_of, file_name, find_kept, keep, key_of, put_files
 from orchestrator.conversion.process import run_converter
 from orchestrator.conversion.source import Source
 from orchestrator.errors import EngineError, UsageError
@@ -173,8 +173,8 @@ def _put(
     judged: list[Judged],
 ) -> Kept:
     origin = Origin(source.name, converted.framework, taken.exporter)
-    model = f"{_file_name(source.stem)}.onnx"
-    with put_files(_file_name(source.stem)) as (fresh, placed):
+    model = f"{file_name(source.stem)}.onnx"
+    with put_files(file_name(source.stem)) as (fresh, placed):
         tools.adopt(str(folder / taken.file), str(fresh / model), origin)
     little = why_it_says_little(read_draws(folder)) if settings.check else ""
     files = [*converted.files, *([str(source.path)] if source.is_code and source.path else [])]
@@ -211,11 +211,6 @@ def _not_installed(source: Source, environment: environments.EngineEnvironment) 
         f"{source.name} is for the {source.package.name} converter ({source.kind.name}): "
         f"{environment.missing}: {environment.mend} (installing takes {cost})"
     )
-
-
-def _file_name(stem: str) -> str:
-    """Make any stem one that a file can have."""
-    return "".join(one if one.isalnum() or one in "._-" else "_" for one in stem).strip(".") or "model"
 
 
 @contextlib.contextmanager

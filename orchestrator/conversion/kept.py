@@ -17,7 +17,20 @@ from orchestrator.conversion.source import Source
 from workers.environments import EngineEnvironment, data_folder
 from workers.messages import Origin
 
-__all__ = ["Kept", "digests_of", "find_kept", "keep", "kept_folder", "key_of", "put_files"]
+__all__ = [
+    "Kept",
+    "digest_of",
+    "digest_of_files",
+    "digests_of",
+    "file_name",
+    "find_entry",
+    "find_kept",
+    "keep",
+    "keep_entry",
+    "kept_folder",
+    "key_of",
+    "put_files",
+]
 
 _VERSION = 1
 _DIGITS = 12
@@ -80,11 +93,11 @@ def key_of(
     asked = {
         "kind": source.kind.name,
         "converter": source.package.name,
-        "code": _digest_of_files(sorted([*own.rglob("*.py"), *_shared()]), own.parent),
+        "code": digest_of_files(sorted([*own.rglob("*.py"), *_shared()]), own.parent),
         # What a function is made of is known once it was run.
         "source": [source.text, os.getcwd(), os.environ.get("PYTHONPATH", "")]
         if source.is_code
-        else _digest_of(Path(source.text)),
+        else digest_of(Path(source.text)),
         "stem": source.stem,
         "shapes": {name: list(shape) for name, shape in sorted(shapes.items())},
         "seed": seed,
@@ -108,13 +121,13 @@ def find_kept(source: Source, key: str, environment: EngineEnvironment, *, check
         Only what was compared with its framework.
     """
     try:
-        stored = json.loads(_entry(key).read_text("utf-8"))
-        if stored.pop("version") != _VERSION:
+        stored = find_entry(key)
+        if stored is None:
             return None
         origin = Origin(**stored.pop("origin"))
         stored |= {name: tuple(stored[name]) for name in ("notes", "inputs", "outputs")}
         kept = Kept(origin=origin, **stored)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         # Another release's, or damaged: it is written anew.
         return None
     if not kept.path.is_file() or (check and not kept.checked):
@@ -128,11 +141,25 @@ def find_kept(source: Source, key: str, environment: EngineEnvironment, *, check
 
 def keep(key: str, kept: Kept) -> None:
     """Remember what a source became."""
+    keep_entry(key, asdict(kept))
+
+
+def keep_entry(key: str, entry: dict[str, Any]) -> None:
+    """Remember what a conversion came to, as plain data."""
     path = _entry(key)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps({"version": _VERSION, **asdict(kept)}, indent=1), "utf-8")
+    fresh.write_text(json.dumps({"version": _VERSION, **entry}, indent=1), "utf-8")
     fresh.replace(path)
+
+
+def find_entry(key: str) -> dict[str, Any] | None:
+    """Return what was remembered; None where nothing was, or by another release, or it is damaged."""
+    try:
+        stored: dict[str, Any] = json.loads(_entry(key).read_text("utf-8"))
+        return stored if stored.pop("version") == _VERSION else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 @contextlib.contextmanager
@@ -150,7 +177,7 @@ def put_files(stem: str) -> Iterator[tuple[Path, list[Path]]]:
     placed: list[Path] = []
     try:
         yield fresh, placed
-        digest = _digest_of_files(sorted(fresh.iterdir()), fresh)[:_DIGITS]
+        digest = digest_of_files(sorted(fresh.iterdir()), fresh)[:_DIGITS]
         place = home / f"{stem}-{digest}"
         # Where it is there already, it is the same.
         with contextlib.suppress(OSError):
@@ -160,12 +187,17 @@ def put_files(stem: str) -> Iterator[tuple[Path, list[Path]]]:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def file_name(stem: str) -> str:
+    """Make any stem one that a file can have."""
+    return "".join(one if one.isalnum() or one in "._-" else "_" for one in stem).strip(".") or "model"
+
+
 def digests_of(files: Iterable[str]) -> dict[str, str]:
     """Return the hashes of files that are there."""
     found = {}
     for name in files:
         with contextlib.suppress(OSError):
-            found[name] = _digest_of(Path(name))
+            found[name] = digest_of(Path(name))
     return found
 
 
@@ -177,18 +209,20 @@ def _shared() -> Iterator[Path]:
     return Path(workers.converters.__file__).parent.glob("*.py")
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the hash of a file's content, or of all files in a folder and what they are called."""
     if path.is_dir():
-        return _digest_of_files(sorted(one for one in path.rglob("*") if one.is_file()), path)
+        return digest_of_files(sorted(one for one in path.rglob("*") if one.is_file()), path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest_of_files(files: Iterable[Path], below: Path) -> str:
+def digest_of_files(files: Iterable[Path], below: Path) -> str:
+    """Return the hash of the contents of files and of their places in a folder."""
     found = hashlib.sha256()
     for file in files:
         found.update(
-            f"{os.path.relpath(file, below)}\n{_digest_of(file)}\n".encode("utf-8", "surrogateescape")
+            f"{os.path.relpath(file, below)}\n{digest_of(file)}\n".encode("utf-8", "surrogateescape")
         )
     return found.hexdigest()
 

@@ -12,6 +12,7 @@ import typer
 
 from orchestrator.cli.campaigns.search_option import Search, search_settings
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_requests, require_engine, spec_values
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.parsing import parse_duration
@@ -224,10 +225,12 @@ class TuneOptions:
             plan_size=self.plan_size,
             settings=search_settings(self.search),
         )
+        boards = boards_of(self.device, self.target)
+        aim = Aim.of(self.engine, [*boards.values(), *(self.target or ())])
         values = spec_values(
-            models=model_requests(session, self.models, self.input_shape, self.conversion),
+            models=model_requests(session, self.models, self.input_shape, self.conversion, aim),
             targets=tuple(dict.fromkeys(self.target)) if self.target else None,
-            boards=boards_of(self.device, self.target) or None,
+            boards=boards or None,
             engine=self.engine,
             time_s=None if self.time_limit is None else parse_duration(self.time_limit),
             trials=self.trials,

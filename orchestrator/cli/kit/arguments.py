@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.kit.aim import THIS_MACHINE, Aim
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.parsing import parse_shape
 from orchestrator.errors import EngineError, ModelError, UsageError
@@ -42,9 +43,10 @@ def model_request(
     path: Path,
     shapes: Sequence[str] | None,
     conversion: ConversionOptions,
+    aim: Aim = THIS_MACHINE,
 ) -> ModelRequest:
     """Name one model to campaigns and builds; see :func:`model_requests`."""
-    return model_requests(session, [path], shapes, conversion)[0]
+    return model_requests(session, [path], shapes, conversion, aim)[0]
 
 
 def model_requests(
@@ -52,15 +54,19 @@ def model_requests(
     paths: Sequence[Path],
     shapes: Sequence[str] | None,
     conversion: ConversionOptions,
+    aim: Aim = THIS_MACHINE,
 ) -> tuple[ModelRequest, ...]:
     """Name models to campaigns and builds, each file once however often and by whatever path it was named.
 
-    A framework's model is converted here, unless that was done before, and what it became is named.
+    A framework's model is converted here, unless that was done before, and what it became is named; so is a
+    model in another precision.
 
     Parameters
     ----------
     conversion : ConversionOptions
-        How a framework's model is converted.
+        How a framework's model is converted, and to which precision.
+    aim : Aim, optional
+        What the models are for: this machine, if left out.
 
     Raises
     ------
@@ -70,10 +76,11 @@ def model_requests(
         A shape can't be read, or is given twice and differently; or a model is code that isn't trusted; or it
         is said how to convert what is no framework's model.
     """
-    from orchestrator.cli.kit.sources import converted_file
+    from orchestrator.cli.kit.sources import converted_file, precise_file
     from orchestrator.models.request import ModelRequest
 
     wanted = shapes_of(shapes)
+    conversion.numbers.require_known()
     found: dict[str, ModelRequest] = {}
     converted = 0
     for named in paths:
@@ -82,11 +89,13 @@ def model_requests(
         path = made or named
         # Engines say the same, a second later: after a process was started.
         _require_file(path)
+        path = precise_file(session, path, wanted, conversion.numbers, aim)
         # Weights may lie beside the file, so it is opened where it was named, not where a link leads.
         found.setdefault(os.path.realpath(path), ModelRequest(path=os.path.abspath(path), shapes=wanted))
-    if conversion.chosen and not converted:
+    if conversion.for_frameworks and not converted:
         raise UsageError(
-            f"{conversion.chosen[0]} is for a framework's model; {paths[0]} is tuned and built as it is"
+            f"{conversion.for_frameworks[0]} is for a framework's model; {paths[0]} is tuned and built as it "
+            "is"
         )
     return tuple(found.values())
 

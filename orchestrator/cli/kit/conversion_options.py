@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
+
+from orchestrator.cli.kit.precision_options import PrecisionOptions
 
 __all__ = ["ConversionOptions"]
 
@@ -53,15 +55,24 @@ _Signature = Annotated[
 
 @dataclass(frozen=True)
 class ConversionOptions:
-    """Options that say how a model argument that is no ONNX file becomes one."""
+    """Options that say what becomes of a model argument before it is tuned and built.
+
+    One that is no ONNX file becomes one; and one of float32 another, of another precision.
+    """
 
     trust: _Trust = False
     framework: _Framework = None
     exporter: _Exporter = ""
     signature: _Signature = ""
+    numbers: PrecisionOptions = field(default_factory=PrecisionOptions)
 
     @property
     def chosen(self) -> list[str]:
         """The options that choose how, as they stand on a command line; `trust` chooses nothing."""
+        return [*self.for_frameworks, *self.numbers.chosen]
+
+    @property
+    def for_frameworks(self) -> list[str]:
+        """Those of them that mean nothing to an ONNX file."""
         values = {"framework": self.framework, "exporter": self.exporter, "signature": self.signature}
         return [part for name, value in values.items() if value for part in (f"--{name}", value)]

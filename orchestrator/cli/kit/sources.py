@@ -1,4 +1,4 @@
-"""A model argument that is no ONNX file: converted, where a framework's converter knows it."""
+"""A model argument that is not tuned as it is: of a framework, or wanted in another precision."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
+from orchestrator.cli.kit.precision_options import PrecisionOptions
+from workers.messages import Precision
 
 if TYPE_CHECKING:
     from orchestrator.cli.kit.session import Session
 
-__all__ = ["converted_file"]
+__all__ = ["converted_file", "precise_file"]
 
 
 def converted_file(
@@ -39,4 +42,37 @@ def converted_file(
         found = convert(tools, source, settings, steps)
     done = "was converted before" if found.remembered else "converted"
     session.say(f"{source.name}: {done}, by {found.kept.origin.exporter}: {found.path}", style="dim")
+    return found.path
+
+
+def precise_file(
+    session: Session, path: Path, shapes: Mapping[str, tuple[int, ...]], how: PrecisionOptions, aim: Aim
+) -> Path:
+    """Return the file of a model in the precision that is asked for: the same where none is.
+
+    ``auto`` is float32 where a target has no instruction for integers. For what is raised see
+    :func:`orchestrator.conversion.to_precision`.
+    """
+    settings = how.settings(shapes)
+    if settings is None:
+        return path
+    from orchestrator.conversion import to_precision
+
+    if settings.precision is Precision.AUTO:
+        with session.toolbox(aim.engine) as tools:
+            devices = {target: tools.resolve_target(target) for target in aim.targets}
+        slow = [target for target, device in devices.items() if not device.integers]
+        if slow:
+            session.say(
+                f"{path.name}: float32: the {aim.engine} engine knows no instruction for integers on "
+                f"target {slow[0]}",
+                style="dim",
+            )
+            return path
+    with session.toolbox(DEFAULT_ENGINE) as tools, session.steps() as steps:
+        found = to_precision(tools, path, settings, steps)
+    earlier = " (converted before)" if found.remembered else ""
+    session.say(f"{path.name}: {found.found.precision.value}{earlier}: {found.found.reason}", style="dim")
+    if found.path != path:
+        session.say(f"{path.name}: kept as {found.path}", style="dim")
     return found.path

@@ -9,6 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -63,7 +64,7 @@ def bench(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(session, model, input_shape, conversion)
+    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = bench_model(
             store,

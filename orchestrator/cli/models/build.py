@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -93,7 +94,7 @@ def build(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
-    request = model_request(session, model, input_shape, conversion)
+    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
             store,

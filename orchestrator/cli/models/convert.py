@@ -1,7 +1,8 @@
-"""``convert``: an ONNX file from a framework's model."""
+"""``convert``: an ONNX file from a framework's model, or one in another precision."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +20,13 @@ from orchestrator.cli.kit.parsing import parse_duration
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, short_path
 from orchestrator.cli.models.origins import origin_document
+from orchestrator.cli.models.precisions import precision_document, precision_report
 from orchestrator.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.conversion import Conversion
+    from orchestrator.conversion import Conversion, Precise
     from orchestrator.conversion.choose import Judged
+    from workers.messages import TensorSpec
     from workers.models import Burden
 
 __all__ = ["convert"]
@@ -33,7 +36,7 @@ _Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="A file or folder that a framework saved, or package.module:function or file.py:function; "
-        "`tunefleet converters` lists what is taken.",
+        "`tunefleet converters` lists what is taken. With --precision an ONNX file too.",
         show_default=False,
     ),
 ]
@@ -69,6 +72,7 @@ _LISTED = "`tunefleet converters` lists what is"
         "convert net.pt -o net.onnx --input-shape x:1,3,224,224",
         "convert torchvision.models:resnet18 -o resnet18.onnx --input-shape x:1,3,224,224 --trust",
         "convert zoo.py:detector -o detector.onnx --trust",
+        "convert model.onnx -o model.int8.onnx --precision int8 --calibration data.npz",
     ),
 )
 def convert(
@@ -88,18 +92,23 @@ def convert(
     The framework runs in an environment of its own: `tunefleet converters`. What it wrote is compared with
     what it computes itself. `tune`, `build` and the others take the same sources, and convert them as this
     does; what was converted once is found again.
+
+    --precision makes int8 or float16 of a float32 model, of an ONNX file too.
     """
-    from orchestrator.conversion import ConversionSettings, find_source
+    from orchestrator.conversion import ConversionSettings, find_source, to_precision
     from orchestrator.conversion import convert as convert_source
     from orchestrator.files import writable
 
     session.leave_stdout_to(output)
+    shapes = shapes_of(input_shape)
+    precision = how.numbers.settings(shapes, anew=anew)
     found = find_source(source, how.framework)
-    if found is None:
-        raise _nothing_to_convert(source)
-    place = writable(output, read=[found.path] if found.path else [])
+    if found is None and (precision is None or not Path(source).is_file() or how.for_frameworks):
+        raise _nothing_to_convert(source, how)
+    read = [path for path in (found.path if found else Path(source), how.numbers.calibration) if path]
+    place = writable(output, read=read)
     settings = ConversionSettings(
-        shapes=shapes_of(input_shape),
+        shapes=shapes,
         check=check,
         trust=how.trust,
         exporter=how.exporter,
@@ -109,25 +118,50 @@ def convert(
         timeout_s=parse_duration(timeout),
         anew=anew,
     )
+    conversion, precise = None, None
     with session.toolbox(options.DEFAULT_ENGINE) as tools, session.steps() as steps:
-        conversion = convert_source(tools, found, settings, steps)
-    written = _write(conversion, place)
-    session.emit(_document(conversion, place))
-    session.show(*_report(conversion))
+        if found is not None:
+            conversion = convert_source(tools, found, settings, steps)
+        if precision is not None:
+            float32 = conversion.path if conversion else Path(source)
+            precise = to_precision(tools, float32, precision, steps)
+    written = _write(_files(conversion, precise), place)
+    session.emit(_document(source, conversion, precise, place))
+    if conversion is not None:
+        session.show(*_report(conversion))
+    if precise is not None:
+        session.show(*precision_report(precise))
     session.write(*(Text(f"wrote {short_path(str(path))}") for path in written))
 
 
-def _nothing_to_convert(source: str) -> UsageError:
+def _nothing_to_convert(source: str, how: ConversionOptions) -> UsageError:
     if not Path(source).exists():
         return ModelError(f"there is no file {source}, and it isn't of the form package.module:function")
     if Path(source).is_dir():
         return ModelError(f"{source} is a folder that no converter knows; {_LISTED}")
     if source.endswith(".onnx"):
-        return UsageError(f"{source} is an ONNX file already: tune it as it is")
+        if how.for_frameworks:
+            return UsageError(f"{how.for_frameworks[0]} is for a framework's model; {source} is an ONNX file")
+        return UsageError(
+            f"{source} is an ONNX file already: tune it as it is, or say which --precision it is to have"
+        )
     return ModelError(f"{source} is nothing that a converter knows; {_LISTED}")
 
 
-def _write(conversion: Conversion, place: Path) -> list[Path]:
+def _files(conversion: Conversion | None, precise: Precise | None) -> list[tuple[Path, Path]]:
+    """Return the files of what was made and their places beside the model, the model last."""
+    if precise is not None:
+        # Of what stays in float32, where it lies; what was written is one file.
+        own = precise.source.parent
+        data = [] if precise.path != precise.source else [Path(name) for name in precise.found.data_files]
+        files = [(path, Path(os.path.relpath(path, own.absolute()))) for path in data]
+        return [*files, (precise.path, Path())]
+    assert conversion is not None
+    beside = [path for path in sorted(conversion.path.parent.iterdir()) if path != conversion.path]
+    return [*((path, Path(path.name)) for path in beside), (conversion.path, Path())]
+
+
+def _write(files: list[tuple[Path, Path]], place: Path) -> list[Path]:
     """Copy what is kept to where it is wanted, the model last: with it everything is there.
 
     Raises
@@ -137,28 +171,54 @@ def _write(conversion: Conversion, place: Path) -> list[Path]:
     """
     from orchestrator.files import leads_to_stdout, writing
 
-    beside = [path for path in sorted(conversion.path.parent.iterdir()) if path != conversion.path]
-    if beside and leads_to_stdout(place):
+    if len(files) > 1 and leads_to_stdout(place):
         raise UsageError(f"{place}: the weights lie in a file beside the model; name a file to write")
-    files = [(path, place.with_name(path.name)) for path in beside] + [(conversion.path, place)]
-    for kept, target in files:
+    targets = [place if path == Path() else place.parent / path for _, path in files]
+    for (kept, _), target in zip(files, targets, strict=True):
+        if target.exists() and target.samefile(kept):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
         with kept.open("rb") as source, writing(target) as file:
             while chunk := source.read(1 << 20):
                 file.write(chunk)
-    return [target for _, target in files]
+    return targets
 
 
-def _document(conversion: Conversion, place: Path) -> dict[str, Any]:
+def _document(
+    named: str, conversion: Conversion | None, precise: Precise | None, place: Path
+) -> dict[str, Any]:
     """A source that was converted."""
+    precision = precision_document(precise)
+    if conversion is None:
+        assert precise is not None
+        found = precise.found
+        return {
+            "source": os.path.abspath(named),
+            "kind": "ONNX file",
+            "converter": None,
+            "model": str(place),
+            "kept": str(precise.path),
+            "remembered": precise.remembered,
+            "origin": origin_document(found.origin),
+            "checked": found.error is not None,
+            "max_rel": None,
+            "why": found.reason,
+            "notes": [],
+            "inputs": [_tensor(spec) for spec in found.inputs],
+            "outputs": [_tensor(spec) for spec in found.outputs],
+            "exports": [],
+            "precision": precision,
+        }
     source, kept = conversion.source, conversion.kept
+    made = precise.found.origin if precise else None
     return {
         "source": source.text,
         "kind": source.kind.name,
         "converter": source.package.name,
         "model": str(place),
-        "kept": str(conversion.path),
+        "kept": str(precise.path if precise else conversion.path),
         "remembered": conversion.remembered,
-        "origin": origin_document(kept.origin),
+        "origin": origin_document(made or kept.origin),
         "checked": kept.checked,
         "max_rel": None if kept.max_rel is None else finite(kept.max_rel),
         "why": kept.why,
@@ -166,7 +226,12 @@ def _document(conversion: Conversion, place: Path) -> dict[str, Any]:
         "inputs": [_closed(one) for one in kept.inputs],
         "outputs": [_closed(one) for one in kept.outputs],
         "exports": [_export(one) for one in conversion.judged],
+        "precision": precision,
     }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
 
 
 def _closed(tensor: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -51,7 +52,7 @@ def tasks(
 
     wants = wanted_tasks(pattern)
     require_engine(engine)
-    request = model_request(session, model, input_shape, conversion)
+    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device = tools.resolve_target(target)

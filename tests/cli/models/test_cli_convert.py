@@ -9,6 +9,8 @@ import pytest
 
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import CPU, Cli, extraction, prepared, put_campaign
+from tests.kit.documented import assert_documented
+from tests.kit.float_networks import float_network, samples
 from tests.kit.stand_ins import CannedToolbox
 from tests.kit.toys import TOYS, toy
 from workers.messages import Origin
@@ -159,3 +161,91 @@ def test_show_names_what_a_model_was_converted_from(cli: Cli, store: Storage) ->
     assert "squeezenet.pt2 of PyTorch 2.13.0, by torch.onnx.export(dynamo=True)" in shown
     (model,) = cli("show", str(campaign), "--json").document["models"]
     assert model["origin"] == dataclasses.asdict(origin)
+
+
+def test_an_onnx_file_gets_another_precision_wherever_a_model_is_named(
+    cli: Cli, store: Storage, tmp_path: Path
+) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    how = ["--precision", "int8", "--calibration", "data.npz", "--max-error", "5%"]
+    answer = cli("convert", "net.onnx", "-o", "net.int8.onnx", *how)
+    assert answer.code == 0, answer.err
+    assert "with all 3 layers in int8" in answer.out
+    assert "on 2 other samples, with float32 in onnxruntime" in answer.out
+    assert "wrote net.int8.onnx" in answer.out
+    again = cli("convert", "net.onnx", "-o", "again.onnx", *how, "--json")
+    assert_documented(again.document)
+    assert (again.document["remembered"], again.document["precision"]["precision"]) == (True, "int8")
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "net.int8.onnx").read_bytes()
+
+    answer = cli("submit", "net.onnx", "--trials", "8", *how)
+    assert answer.code == 0, answer.err
+    assert "net.onnx: int8 (converted before): it is off by " in answer.err
+    (row,) = store.campaigns.models(1)
+    assert Path(row.path).name == "net.int8.onnx"
+    assert Path(row.path).is_relative_to(tmp_path / "data" / "tunefleet" / "converted")
+
+
+@pytest.mark.slow
+def test_what_auto_leaves_in_float32_is_written_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    float_network(tmp_path / "net.onnx")
+    toy(tmp_path / "net.toy")
+    for source in ("net.onnx", "net.toy"):
+        answer = cli("convert", source, "-o", f"{source}.onnx", "--precision", "auto", "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+        assert answer.document["precision"]["precision"] == "float32"
+    assert (tmp_path / "net.onnx.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_library_is_built_of_what_the_precision_came_to(cli: Cli, tmp_path: Path) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
+    answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.document["model"] == "net.int8"
+    assert answer.document["origin"]["exporter"].startswith("int8 by onnxruntime ")
+    told = cli("run", "net.so", "--json").document
+    assert told["origin"] == answer.document["origin"]
+    # What was tuned in float32 is no record of these.
+    names = {task["name"] for task in answer.document["tasks"]}
+    assert any("quantize" in name for name in names), names
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (
+            ["--calibration", "data.npz"],
+            "--calibration is for a model that is converted to another precision",
+        ),
+        (["--precision", "float32", "--max-error", "1%"], "--max-error is for a model that is converted"),
+        (["--precision", "int8", "--max-error", "much"], "--max-error 'much' is no part of a whole"),
+        (["--precision", "int8", "--max-error", "100%"], "--max-error '100%' is no part of a whole"),
+        (["--precision", "bf16"], "nothing computes with bfloat16 here yet"),
+        (["--precision", "int4"], "'int4' is not one of"),
+    ],
+)
+def test_a_precision_that_cannot_be_had_is_refused_in_a_line(
+    cli: Cli, tmp_path: Path, words: list[str], why: str
+) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    for command in (["convert", "net.onnx", "-o", "a.onnx"], ["tasks", "net.onnx"]):
+        answer = cli(*command, *words)
+        assert answer.code == 2
+        assert why in " ".join(answer.err.replace("│", " ").split())
+        assert not (tmp_path / "a.onnx").exists()
+
+
+def test_a_target_without_an_instruction_for_integers_stays_in_float32(cli: Cli, tmp_path: Path) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    # It says of its CPU nothing of the kind, and is never asked to quantize.
+    cli.launch(toolbox=CannedToolbox)
+    answer = cli("tasks", "net.onnx", "--precision", "auto", "--calibration", "data.npz")
+    assert answer.code == 0, answer.err
+    assert "net.onnx: float32: the metaschedule engine knows no instruction for integers on" in answer.err
