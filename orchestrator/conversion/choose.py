@@ -12,6 +12,7 @@ import numpy as np
 from orchestrator.errors import DisagreementError, EngineError, ModelError, TunefleetError, UsageError
 from orchestrator.toolbox import Toolbox
 from workers.converters.contract import Candidate, Converted
+from workers.converters.drawing import SAME, spread
 from workers.converters.serving import CHECKS
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ __all__ = ["Draw", "Judged", "choose", "judge_all", "read_draws", "why_it_says_l
 
 # As onnxruntime is asked elsewhere: what is compared is no matter of speed.
 _THREADS = 1
-# Of an output's largest value. Less than that two exporters may differ and both be right.
-_SAME = 1e-3
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,8 @@ def why_it_says_little(draws: list[Draw]) -> str:
     for other in others:
         if all(np.array_equal(value, other.inputs[name]) for name, value in first.inputs.items()):
             continue
-        spreads = [_spread(value, other.outputs[name]) for name, value in first.outputs.items()]
-        if max(spreads, default=1.0) > _SAME:
+        spreads = [spread(value, other.outputs[name]) for name, value in first.outputs.items()]
+        if max(spreads, default=1.0) > SAME:
             return ""
         same = f"the same to {max(spreads):.0e} of their largest value" if any(spreads) else "the same"
         return (
@@ -148,19 +147,6 @@ def why_it_says_little(draws: list[Draw]) -> str:
             "ONNX file agrees says little"
         )
     return ""
-
-
-def _spread(one: Any, other: Any) -> float:
-    """Return how far rows of two draws lie apart, of the largest value."""
-    if one.ndim == 0 or one.shape[1:] != other.shape[1:]:
-        rows = [one, other] if one.shape == other.shape else []
-    else:
-        rows = [*one, *other]
-    if not rows or not rows[0].size:
-        return 1.0
-    values = np.stack(rows).astype(np.float64)
-    most = float(np.abs(values).max())
-    return float(np.ptp(values, axis=0).max()) / most if most else 0.0
 
 
 def _compared(tools: Toolbox, candidate: Candidate, folder: Path, draws: list[Draw]) -> Judged:

@@ -46,6 +46,40 @@ def test_values_are_positive_where_others_have_no_finite_answer() -> None:
     assert all(np.isfinite(made["y"]).all() for _, made in draws)
 
 
+def test_a_model_that_prepares_pixels_gets_pixels() -> None:
+    seen: list[float] = []
+
+    def run(given: Mapping[str, Any]) -> dict[str, Any]:
+        seen.append(float(given["x"].max()))
+        return {"y": np.round(given["x"].mean(axis=1) / 255.0, 2) + 1.0}
+
+    draws = draw_and_run([Tensor("x", "float32", (-1, 20))], run, 0)
+    assert all(given["x"].min() >= 0.0 and 200.0 < given["x"].max() < 255.0 for given, _ in draws)
+    # Only where normal values showed nothing.
+    assert max(seen[:2]) < 10.0
+    draws = draw_and_run([Tensor("x", "float32", (-1, 20))], dict, 0)
+    assert all(given["x"].min() < 0.0 for given, _ in draws)
+
+
+def test_outputs_that_never_change_are_those_of_the_first_draw() -> None:
+    def run(given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"y": np.full_like(given["x"], np.inf if given["x"].max() > 9.0 else 1.0)}
+
+    draws = draw_and_run([Tensor("x", "float32", (-1, 20))], run, 0)
+    assert all(given["x"].min() < 0.0 and np.isfinite(made["y"]).all() for given, made in draws)
+
+
+def test_indices_alone_are_drawn_once_however_little_they_show() -> None:
+    calls: list[int] = []
+
+    def run(given: Mapping[str, Any]) -> dict[str, Any]:
+        calls.append(len(given["ids"]))
+        return {"y": np.zeros(len(given["ids"]))}
+
+    draw_and_run([Tensor("ids", "int64", (-1,))], run, 0)
+    assert calls == [2, 3]
+
+
 def test_open_sizes_grow_until_the_model_runs() -> None:
     def run(given: Mapping[str, Any]) -> dict[str, Any]:
         if given["image"].shape[1] < 64:
