@@ -74,6 +74,16 @@ def test_inputs_and_outputs_by_name_are_found(make: Make, converted: Convert) ->
     assert list(_shapes(converted(make("keras", "by_name")).path)) == ["alpha", "zeta", "a", "b"]
 
 
+def test_a_function_s_inputs_are_called_as_a_file_s_are(make: Make, converted: Convert) -> None:
+    zoo = make("keras", "without_names")
+    found = converted(f"{zoo}:second", trust=True, shapes={"input_layer_1": (1, 3)})
+    assert _shapes(found.path) == {"input_layer_1": [1, 3], "scores": [1, 2]}
+    found = converted(f"{zoo}:by_keys", trust=True)
+    assert list(_shapes(found.path)) == ["alpha", "zeta", "y"]
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-3
+
+
 def test_words_of_an_open_number_are_drawn_where_the_table_has_them(make: Make, converted: Convert) -> None:
     found = converted(make("keras", "text"))
     assert _shapes(found.path)["words"] == ["batch", "words_1"]

@@ -100,6 +100,22 @@ def by_name(folder: Path) -> Path:
     return _saved(keras.Model({"zeta": zeta, "alpha": alpha}, outputs), folder)
 
 
+def without_names(folder: Path) -> Path:
+    """The file of functions whose tensors are called otherwise than their layers, or than a dict's keys."""
+    (folder / "zoo.py").write_text(
+        "import keras\n"
+        "from keras import layers\n"
+        "def second():\n"
+        "    keras.Sequential([keras.Input((3,)), layers.Dense(2)])\n"
+        "    return keras.Sequential([keras.Input((3,)), layers.Dense(2, name='scores')])\n"
+        "def by_keys():\n"
+        "    one, other = keras.Input((8,), name='one'), keras.Input((8,), name='other')\n"
+        "    given = {'zeta': one, 'alpha': other}\n"
+        "    return keras.Model(given, {'y': layers.Subtract()([one, other])})\n"
+    )
+    return folder / "zoo.py"
+
+
 def text(folder: Path) -> Path:
     """Words of an open number through an LSTM."""
     words = keras.Input((None,), dtype="int32", name="words")

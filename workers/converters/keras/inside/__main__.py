@@ -181,8 +181,8 @@ def _inputs(model: Any, shapes: Mapping[str, Sequence[int]]) -> list[Tensor]:
         inputs = []
     if inputs:
         return [
-            Tensor(one.name, str(one.dtype), tuple(-1 if size is None else size for size in one.shape))
-            for one in inputs
+            Tensor(name, str(one.dtype), tuple(-1 if size is None else size for size in one.shape))
+            for name, one in zip(_input_names(model, inputs), inputs, strict=True)
         ]
     if not shapes:
         raise ConversionError(
@@ -193,11 +193,31 @@ def _inputs(model: Any, shapes: Mapping[str, Sequence[int]]) -> list[Tensor]:
     return [Tensor(name, "float32", tuple(shape)) for name, shape in shapes.items()]
 
 
+def _input_names(model: Any, inputs: Sequence[Any]) -> list[str]:
+    """Name the inputs: by their keys where the model takes a dict, or as their layers.
+
+    The tensors' own names are the layers' only where those were given or came from a file; else Keras numbers
+    all tensors of a process, and calls the first input of a second model keras_tensor_157.
+    """
+    structure = _structure(model)
+    if isinstance(structure, dict) and len(structure) == len(inputs):
+        return _flat({key: key for key in structure})
+    histories = [getattr(one, "_keras_history", None) for one in inputs]
+    return [
+        history.operation.name if history else one.name
+        for one, history in zip(inputs, histories, strict=True)
+    ]
+
+
+def _structure(model: Any) -> Any:
+    return getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
+
+
 def _packed(model: Any, given: Sequence[Any]) -> Any:
     """Put inputs into the structure that a model takes: one, a list, or a dict by name."""
     import keras
 
-    structure = getattr(getattr(model, "_functional", None) or model, "_inputs_struct", None)
+    structure = _structure(model)
     if structure is None:
         return list(given) if len(given) > 1 else given[0]
     return keras.tree.pack_sequence_as(structure, list(given))
