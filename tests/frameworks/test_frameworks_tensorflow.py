@@ -41,6 +41,15 @@ def test_a_saved_model_of_version_1_is_one_too(make: Make, converted: Convert) -
     assert found.kept.max_rel < 1e-3
 
 
+def test_variables_of_version_1_of_both_kinds_come_along_and_names_stay(
+    make: Make, converted: Convert
+) -> None:
+    found = converted(make("tensorflow", "mixed_by_version_1"))
+    assert set(_shapes(found.path)) == {"z", "a", "b", "scores", "hidden"}
+    assert found.kept.max_rel is not None
+    assert found.kept.max_rel < 1e-3
+
+
 def test_without_a_usual_signature_the_others_are_named(make: Make, converted: Convert) -> None:
     with pytest.raises(ModelError, match=r"the signatures hear, look, .*--signature hear"):
         converted(make("tensorflow", "named_signatures"))
@@ -71,7 +80,17 @@ def test_a_model_that_writes_files_takes_trust_and_writes_none_where_it_is_refus
 def test_a_folder_that_lacks_its_weights_says_so(make: Make, converted: Convert) -> None:
     model = make("tensorflow", "two_signatures")
     (model / "variables" / "variables.index").unlink()
-    with pytest.raises(ModelError, match=r"incomplete.*variables/ included"):
+    with pytest.raises(ModelError, match=r"incomplete.*variables/ included") as caught:
+        converted(model)
+    assert "variables/variables.index is missing" in str(caught.value)
+
+
+def test_a_folder_of_version_1_that_lacks_a_part_of_its_weights_names_it(
+    make: Make, converted: Convert
+) -> None:
+    model = make("tensorflow", "saved_by_version_1")
+    (model / "variables" / "variables.data-00000-of-00001").unlink()
+    with pytest.raises(ModelError, match=r"variables/variables\.data-00000-of-00001 is missing"):
         converted(model)
 
 

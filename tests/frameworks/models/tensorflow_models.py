@@ -112,6 +112,25 @@ def saved_by_version_1(folder: Path) -> Path:
     return folder / "model"
 
 
+def mixed_by_version_1(folder: Path) -> Path:
+    """Variables of both kinds, a branch, an input that nothing reads, names in another order than these."""
+    with _v1.Graph().as_default(), _v1.Session() as session:
+        image = _v1.placeholder(tf.float32, [None, 8, 8, 3], "first")
+        scale = _v1.placeholder(tf.float32, [None, 1], "second")
+        unread = _v1.placeholder(tf.float32, [None, 1], "third")
+        kernel = _v1.get_variable("kernel", initializer=_WEIGHTS, use_resource=False)
+        bias = _v1.get_variable("bias", initializer=_WEIGHTS[0, 0, 0], use_resource=True)
+        training = _v1.get_variable("training", initializer=False, use_resource=False, trainable=False)
+        with _v1.control_dependencies([kernel, image]):
+            hidden = tf.reduce_mean(tf.nn.conv2d(image, kernel, 2, "SAME"), [1, 2]) + bias
+        hidden = _v1.cond(training, lambda: hidden * 0.0, lambda: hidden * tf.reduce_sum(kernel))
+        outputs = {"scores": tf.nn.softmax(hidden * scale), "hidden": hidden}
+        session.run(_v1.global_variables_initializer())
+        inputs = {"z": image, "a": scale, "b": unread}
+        _v1.saved_model.simple_save(session, str(folder / "model"), inputs, outputs)
+    return folder / "model"
+
+
 def decoding(folder: Path) -> Path:
     """Decodes a JPEG file itself, as the model of TVM's tutorial."""
 

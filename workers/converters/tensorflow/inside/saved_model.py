@@ -16,6 +16,7 @@ from workers.converters.contract import (
     Tensor,
 )
 from workers.converters.shapes import refuse_strings, with_shapes
+from workers.converters.tensorflow.inside.references import without_references
 from workers.converters.tensorflow.inside.traced import convert_function, refuse_files
 from workers.converters.tensorflow.recognise import folder_of
 
@@ -46,7 +47,8 @@ def convert(request: ConversionRequest) -> Converted:
         made: dict[str, Any] = signature(**dict(zip(specs, given, strict=True)))
         return made
 
-    return convert_function(request, call, inputs, list(signature.structured_outputs), loaded, note)
+    traced = without_references(signature, list(specs))
+    return convert_function(request, call, inputs, list(signature.structured_outputs), loaded, note, traced)
 
 
 def _load(source: str) -> Any:
@@ -61,16 +63,36 @@ def _load(source: str) -> Any:
             if "tag" not in str(error):
                 raise
             return tensorflow.saved_model.load(str(folder), tags=["serve"])
-    except tensorflow.errors.NotFoundError as error:
+    except Exception as error:
         words = " ".join(str(error).split())
         if "Op type not registered" in words:
             raise ConversionError(NO_ONNX_FORM, f"it has an operator of its own: {words[:200]}") from error
+        # Models without variables have no such folder.
+        missing = ", ".join(_missing(folder)) if "variables/variables" in words else ""
+        # TensorFlow's own where a graph asks for a file, Python's where the loader does.
+        if missing or isinstance(error, (tensorflow.errors.NotFoundError, FileNotFoundError)):
+            raise ConversionError(
+                UNREADABLE,
+                f"it is incomplete: {f'{missing} is missing' if missing else words[:300]}",
+                "copy the whole folder, variables/ included",
+            ) from error
         raise ConversionError(
-            UNREADABLE, f"it is incomplete: {words[:300]}", "copy the whole folder, variables/ included"
+            UNREADABLE,
+            f"it can't be loaded: {type(error).__name__}: {words[:300]}",
+            "copy or save the whole folder again",
         ) from error
-    except Exception as error:
-        words = " ".join(str(error).split())[:300]
-        raise ConversionError(UNREADABLE, f"it can't be loaded: {type(error).__name__}: {words}") from error
+
+
+def _missing(folder: Path) -> list[str]:
+    """Name what a folder lacks of the weights that a model with variables has."""
+    weights = folder / "variables"
+    if not weights.is_dir():
+        return ["variables/"]
+    # Each part says how many there are.
+    parts = [path.name for path in weights.glob("variables.data-?????-of-?????")]
+    count = int(parts[0][-5:]) if parts else 1
+    names = ["variables.index", *(f"variables.data-{place:05}-of-{count:05}" for place in range(count))]
+    return [f"variables/{name}" for name in names if not (weights / name).is_file()]
 
 
 def _chosen(loaded: Any, asked: str) -> tuple[str, list[str]]:

@@ -21,6 +21,7 @@ def convert_function(
     outputs: Sequence[str],
     owner: Any,
     notes: Sequence[str] = (),
+    traced: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Converted:
     """Trace, export, and run a function.
 
@@ -30,9 +31,12 @@ def convert_function(
         From tensors in the order of `inputs` to tensors by name.
     owner : object
         What keeps its variables and tables alive.
+    traced : callable or None
+        The same function in a form that can be exported, where `call`, with whose outputs the model is
+        compared, can't be.
     """
     # Exported before it is run: what can't be written is refused before it has done anything.
-    export = graphs.trace(call, inputs, outputs, owner)
+    export = graphs.trace(traced or call, inputs, outputs, owner)
     candidates, more = graphs.finish(
         request, {"tf2onnx": (graphs.exporter(), lambda: export(request.opset))}, first=""
     )
