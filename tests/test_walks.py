@@ -162,9 +162,9 @@ def test_resnet50_goes_from_keras_with_its_preprocessing_to_outputs(
         (tmp_path / name).write_text(text)
     assert "compared" in walker(commands(heading))
     own = """
-import keras, numpy as np, resnet50
+import keras, numpy as np, zoo
 keras.utils.set_random_seed(0)
-pixels, model = np.load("pixels.npy"), resnet50.net()
+pixels, model = np.load("pixels.npy"), zoo.resnet50()
 prepared = keras.applications.resnet50.preprocess_input(pixels.copy())
 np.savez("own.npz", *[np.asarray(model(given, training=False)) for given in (prepared, pixels)])
 """
