@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,8 @@ def test_the_same_is_built_for_a_gpu(walker: Walker) -> None:
 
 
 @pytest.mark.gpu
+# Also of the converters' suite, which runs where there is none.
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no GPU here: nvidia-smi is not there")
 @pytest.mark.usefixtures("on_this_machine")
 def test_the_same_runs_on_a_gpu(walker: Walker) -> None:
     assert "agree with onnxruntime" in walker(commands("On a GPU"))
