@@ -18,7 +18,7 @@ from typing import Any
 
 import tvm
 
-__all__ = ["register_intrinsics"]
+__all__ = ["cheap_frames", "register_intrinsics"]
 
 _PACKAGE = "tvm.s_tir.tensor_intrin"
 # Backends by the first key of a target that has intrinsics of its own.
@@ -35,17 +35,12 @@ def register_intrinsics(target: tvm.target.Target) -> None:
     for key in target.keys:
         backend = _BACKENDS.get(str(key))
         if backend is not None and f"{_PACKAGE}.{backend}" not in sys.modules:
-            with _cheap_frames():
+            with cheap_frames():
                 importlib.import_module(f"{_PACKAGE}.{backend}")
-    # Imported where it is needed: it imports what was put off above.
-    from workers.engines.metaschedule.dot_products import register_dot_products
-
-    with _cheap_frames():
-        register_dot_products(target)
 
 
 @contextlib.contextmanager
-def _cheap_frames() -> Iterator[None]:
+def cheap_frames() -> Iterator[None]:
     """Give ``inspect.stack()`` frames without source context, which is the part that costs."""
 
     def without_source(frame: Any, context: int = 1) -> list[inspect.FrameInfo]:

@@ -9,7 +9,11 @@ from tvm.ir import IRModule
 from tvm.s_tir import meta_schedule as ms
 from tvm.target import Target
 
-from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
+from workers.engines.metaschedule.dot_products import (
+    DotProduct,
+    dot_products_of,
+    register_dot_products,
+)
 from workers.engines.metaschedule.workload import only_function
 
 __all__ = ["tune_context"]
@@ -36,7 +40,10 @@ def tune_context(module: IRModule, target: Target, *, seed: int = 1, **more: Any
     :func:`~._intrinsics.register_intrinsics` comes before.
     """
     dots = [dot for dot in dot_products_of(target) if _multiplies(module, dot)]
-    generator: Any = _tensorizing(dots[0]) if dots else "post-order-apply"
+    generator: Any = "post-order-apply"
+    if dots:
+        register_dot_products(target)
+        generator = _tensorizing(dots[0])
     return ms.TuneContext(
         mod=module,
         target=target,

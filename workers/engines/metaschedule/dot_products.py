@@ -8,6 +8,7 @@ bytes, ``vpmaddubsw``, adds in 16 bits and saturates, and its second step takes 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,10 @@ from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
 from tvm.target import Target, codegen
 
+from workers.engines.metaschedule._intrinsics import cheap_frames
 from workers.engines.metaschedule.targets import cpu_features
 
-__all__ = ["DotProduct", "dot_products_of", "register_dot_products"]
+__all__ = ["DotProduct", "dot_products_of", "register_dot_products", "register_named"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ _INSTRUCTIONS = (
     ({"neon", "dotprod"}, (_QUADS_NEON,)),
 )
 
+_BY_NAME = {dot.name: dot for _, dots in _INSTRUCTIONS for dot in dots}
+
 
 def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
     """Return the instructions that a target's integers are multiplied with, the fastest first."""
@@ -93,8 +97,29 @@ def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
 def register_dot_products(target: Target) -> None:
     """Let schedules for a target name its instructions."""
     for found in dot_products_of(target):
-        if TensorIntrin.get(found.name, allow_missing=True) is None:
-            TensorIntrin.register(found.name, *_intrinsic(found))
+        _register(found)
+
+
+def register_named(instructions: Iterable[Any]) -> None:
+    """Register the instructions that a trace names.
+
+    Parameters
+    ----------
+    instructions : iterable
+        Of the trace, as its JSON is read.
+    """
+    for _, inputs, attrs, _ in instructions:
+        for value in (*inputs, *attrs):
+            found = _BY_NAME.get(value.strip('"')) if isinstance(value, str) else None
+            if found is not None:
+                _register(found)
+
+
+def _register(dot: DotProduct) -> None:
+    # Not before somebody needs it: to read their text takes a quarter of a second.
+    if TensorIntrin.get(dot.name, allow_missing=True) is None:
+        with cheap_frames():
+            TensorIntrin.register(dot.name, *_intrinsic(dot))
 
 
 def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from tvm.s_tir import SBlockRealize, Schedule
 from tvm.s_tir.schedule import Trace
 from tvm.tirx import IntImm, SeqStmt
 
+from workers.engines.metaschedule.dot_products import register_named
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.soundness import require_sound
 from workers.engines.metaschedule.workload import load_module, renamed
@@ -57,6 +58,7 @@ def replayed(module: IRModule, trace: Any) -> Schedule:
     ValueError
         The schedule computes something else.
     """
+    register_named(trace[0])
     schedule = Schedule(protected(module))
     Trace.apply_json_to_schedule(trace, schedule)
     require_sound(module, trace[0], schedule)

@@ -20,7 +20,6 @@ from tests.kit.quantized_models import QUANTIZED
 from tests.kit.quantized_networks import QuantizedNetwork
 from workers.clients import EngineClient
 from workers.engines.metaschedule import model as engine_model
-from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.dot_products import dot_products_of
 from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import with_layout
@@ -98,8 +97,17 @@ def sums(work: Workload) -> Iterator[SBlock]:
     yield from (block for block in blocks if "conv2d" in block.name_hint or "matmul" in block.name_hint)
 
 
-@pytest.mark.parametrize("kind", ["uint8", "int8"])
-@pytest.mark.parametrize("target", [WORDS, BYTES, NEON])
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (WORDS, "uint8"),
+        (BYTES, "int8"),
+        (NEON, "uint8"),
+        pytest.param(WORDS, "int8", marks=pytest.mark.slow),
+        pytest.param(BYTES, "uint8", marks=pytest.mark.slow),
+        pytest.param(NEON, "int8", marks=pytest.mark.slow),
+    ],
+)
 def test_a_network_of_integers_computes_what_it_did(
     target: str, kind: str, tmp_path: Path, device: DeviceInfo
 ) -> None:
@@ -110,7 +118,7 @@ def test_a_network_of_integers_computes_what_it_did(
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("target", [WORDS, BYTES])
+@pytest.mark.parametrize("target", [WORDS, pytest.param(BYTES, marks=pytest.mark.slow)])
 def test_an_operator_of_integers_computes_what_it_did(
     target: str, name: str, tmp_path: Path, device: DeviceInfo
 ) -> None:
@@ -160,7 +168,7 @@ def test_bytes_that_several_read_are_stored_once(tmp_path: Path) -> None:
         (NEON, "sdot"),
     ],
 )
-@pytest.mark.parametrize("operator", ["conv2d", "matmul"])
+@pytest.mark.parametrize("operator", ["conv2d", pytest.param("matmul", marks=pytest.mark.slow)])
 def test_a_kernel_begins_with_the_target_s_own_instruction(
     operator: str, target: str, instruction: str, tmp_path: Path
 ) -> None:
@@ -173,7 +181,6 @@ def test_a_kernel_begins_with_the_target_s_own_instruction(
     record = begun_record(module, work.name, work.flops, parsed)
     assert record is not None
     assert dot_products_of(parsed)[0].name in record.candidate.trace
-    register_intrinsics(parsed)
     schedule = replayed(module, json.loads(record.candidate.trace))
     kernel = tvm.tirx.build(schedule.mod, target=parsed).inspect_source("asm")
     assert instruction in kernel
