@@ -55,6 +55,7 @@ def test_what_is_converted_is_named_wherever_a_model_is(cli: Cli, store: Storage
         assert "net.toy: was converted before, by toy.plain" in asked.err, (words, asked.err)
 
 
+@pytest.mark.slow
 def test_how_it_is_converted_is_said_wherever_a_model_is_named(
     cli: Cli, store: Storage, tmp_path: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_show_names_what_a_model_was_converted_from(cli: Cli, store: Storage) ->
     assert model["origin"] == dataclasses.asdict(origin)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_gets_another_precision_wherever_a_model_is_named(
     cli: Cli, store: Storage, tmp_path: Path
 ) -> None:

@@ -102,7 +102,7 @@ def sums(work: Workload) -> Iterator[SBlock]:
     [
         (WORDS, "uint8"),
         (BYTES, "int8"),
-        (NEON, "uint8"),
+        pytest.param(NEON, "uint8", marks=pytest.mark.slow),
         pytest.param(WORDS, "int8", marks=pytest.mark.slow),
         pytest.param(BYTES, "uint8", marks=pytest.mark.slow),
         pytest.param(NEON, "int8", marks=pytest.mark.slow),

@@ -195,7 +195,9 @@ def prepared(family: Callable[[Graph], Outputs], folder: Path) -> PreparedModel:
 
 
 @EACH
-@pytest.mark.parametrize("layout", [pytest.param("nchw", marks=pytest.mark.slow), "nhwc", "blocked"])
+@pytest.mark.parametrize(
+    "layout", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("nchw", "nhwc")), "blocked"]
+)
 def test_operators_give_the_outputs_of_onnxruntime(
     engine: EngineClient,
     device: DeviceInfo,
