@@ -159,16 +159,7 @@ def peak_gops() -> tuple[str, float]:
     dot = next(iter(dot_products_of(target)), None)
     if dot is None:
         raise SystemExit("this CPU has no instruction for integers")
-    cores, lanes, identifier = usable_cores(), dot.lanes, T.llvm_lookup_intrinsic_id(dot.instruction)
-    sums, numbers = f"int32x{lanes}", f"{dot.data}x{lanes * dot.factor}"
-    vectors = f"{dot.weights}x{lanes * dot.factor}"
-
-    def step(held: Any) -> Any:
-        """Multiply numbers by themselves, so that no step can be left out."""
-        operands = T.reinterpret(held, dtype=numbers), T.reinterpret(held, dtype=vectors)
-        if dot.accumulates:
-            return T.call_llvm_pure_intrin(identifier, held, *operands, dtype=sums)
-        return held + T.call_llvm_pure_intrin(identifier, *operands, dtype=sums)
+    cores, lanes = usable_cores(), dot.lanes
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def main(a: T.handle) -> None:
@@ -181,7 +172,12 @@ def peak_gops() -> tuple[str, float]:
                     held[T.ramp(i * lanes, 1, lanes)] = T.broadcast(i + 1, lanes)
                 for _ in T.serial(_STEPS):
                     for i in T.unroll(_SUMS):
-                        held[T.ramp(i * lanes, 1, lanes)] = step(held[T.ramp(i * lanes, 1, lanes)])
+                        # Of themselves, so that no step can be left out.
+                        held[T.ramp(i * lanes, 1, lanes)] = dot.added(
+                            held[T.ramp(i * lanes, 1, lanes)],
+                            held[T.ramp(i * lanes, 1, lanes)],
+                            held[T.ramp(i * lanes, 1, lanes)],
+                        )
                 for i in T.unroll(_SUMS):
                     out[core, T.ramp(i * lanes, 1, lanes)] = held[T.ramp(i * lanes, 1, lanes)]
 

@@ -8,8 +8,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["QuantizedNetwork"]
 
-_TYPES = {"uint8": TensorProto.UINT8, "int8": TensorProto.INT8}
-
 
 class QuantizedNetwork:
     """Writes nodes between QuantizeLinear and DequantizeLinear.

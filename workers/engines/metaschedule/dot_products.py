@@ -19,7 +19,11 @@ from tvm.target import Target, codegen
 from workers.engines.metaschedule._intrinsics import cheap_frames
 from workers.engines.metaschedule.targets import cpu_features
 
-__all__ = ["DotProduct", "dot_products_of", "register_dot_products", "register_named"]
+__all__ = ["AT_ONCE", "DotProduct", "dot_products_of", "register_dot_products", "register_named"]
+
+
+#: How many numbers of a type are multiplied and summed in each 32-bit lane.
+AT_ONCE = {"int16": 2, "int8": 4, "uint8": 4}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,18 @@ class DotProduct:
     @property
     def factor(self) -> int:
         """Numbers that are multiplied and summed in each lane."""
-        return {"int16": 2, "int8": 4}[self.weights]
+        return AT_ONCE[self.weights]
+
+    def added(self, sums: Any, numbers: Any, vectors: Any) -> Any:
+        """Return sums with what the instruction makes of two operands, each as many bits as the sums."""
+        dtypes = (f"{dtype}x{self.lanes * self.factor}" for dtype in (self.data, self.weights))
+        operands = [
+            T.reinterpret(one, dtype=dtype) for one, dtype in zip((numbers, vectors), dtypes, strict=True)
+        ]
+        given = [sums, *operands] if self.accumulates else operands
+        identifier = T.llvm_lookup_intrinsic_id(self.instruction)
+        made = T.call_llvm_pure_intrin(identifier, *given, dtype=f"int32x{self.lanes}")
+        return made if self.accumulates else sums + made
 
 
 def _words(name: str, instruction: str, lanes: int, *, accumulates: bool = False) -> DotProduct:
@@ -126,8 +141,6 @@ def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
     """Return what an instruction computes, and itself."""
     lanes, factor, data, weights = dot.lanes, dot.factor, dot.data, dot.weights
     group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"int32x{lanes}"
-    numbers = f"{data}x{lanes * factor}"
-    identifier = T.llvm_lookup_intrinsic_id(dot.instruction)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def meaning(a: T.handle, b: T.handle, c: T.handle) -> None:
@@ -144,7 +157,7 @@ def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
                         y[vi] = y[vi] + T.cast(x[vk], "int32") * T.cast(w[vi, vk], "int32")
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def adding(a: T.handle, b: T.handle, c: T.handle) -> None:
+    def computed(a: T.handle, b: T.handle, c: T.handle) -> None:
         x = T.match_buffer(a, (factor,), data, offset_factor=1)
         w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
         y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
@@ -152,28 +165,6 @@ def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
             T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
             T.writes(y[0:lanes])
             each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
-            y[T.ramp(T.int32(0), 1, lanes)] = y.vload([0], sums) + T.call_llvm_pure_intrin(
-                identifier,
-                T.reinterpret(each, dtype=numbers),
-                w.vload([0, 0], vector),
-                dtype=sums,
-            )
+            y[T.ramp(T.int32(0), 1, lanes)] = dot.added(y.vload([0], sums), each, w.vload([0, 0], vector))
 
-    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def accumulating(a: T.handle, b: T.handle, c: T.handle) -> None:
-        x = T.match_buffer(a, (factor,), data, offset_factor=1)
-        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
-        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
-        with T.sblock("root"):
-            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
-            T.writes(y[0:lanes])
-            each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
-            y[T.ramp(T.int32(0), 1, lanes)] = T.call_llvm_pure_intrin(
-                identifier,
-                y.vload([0], sums),
-                T.reinterpret(each, dtype=numbers),
-                w.vload([0, 0], vector),
-                dtype=sums,
-            )
-
-    return meaning, accumulating if dot.accumulates else adding
+    return meaning, computed

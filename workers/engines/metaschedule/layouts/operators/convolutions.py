@@ -11,6 +11,7 @@ from tvm.ir import GenericConst
 from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule import winograd
+from workers.engines.metaschedule.dot_products import AT_ONCE
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
@@ -26,8 +27,6 @@ _WINOGRAD_CHANNELS = 64
 _WINOGRAD_WEIGHTS = 256 * 256
 # What is summed in more bits than it has.
 _WIDENED = (("float16", "float32"), ("int16", "int32"), ("int8", "int32"), ("uint8", "int32"))
-# Of integers, so many are multiplied and summed at once, for each result of a vector: see `dot_products.py`.
-_AT_ONCE = {"int16": 2, "int8": 4, "uint8": 4}
 # relax's OpPatternKind of what is fused with nothing.
 _OPAQUE = 8
 
@@ -56,7 +55,7 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     if channels and blocks.layout != "nhwc" and tiles and _suits_winograd(laid, attrs):
         return Blocked(_winograd(blocks, call, source, laid, block), channels)
     weights = packed(laid, 0 if depthwise else within, block, depthwise)
-    at_once = _AT_ONCE.get(dtype_of(data), 0)
+    at_once = AT_ONCE.get(dtype_of(data), 0)
     if at_once and groups == 1 and within and block and not within % at_once and not block % blocks.lanes:
         weights = _at_once(weights, at_once)
     made = blocks.builder_.call_te(
@@ -130,7 +129,7 @@ def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int
 def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
     """Sum over all channels, in whatever blocks they are."""
     channels, there = blocks.made(kernel.shape[0]), blocks.of(data)
-    at_once = _AT_ONCE.get(dtype_of(data))
+    at_once = AT_ONCE.get(dtype_of(data))
     if there is None and channels and groups == 1 and at_once:
         # Numbers that are multiplied at once lie side by side.
         of = Channels.in_order(kernel.shape[1], min(channels.block, -(-kernel.shape[1] // at_once) * at_once))
@@ -260,7 +259,7 @@ def _convolved(
 
 
 def widened(data: te.Tensor) -> Callable[[Any], Any]:
-    """Return what makes of a number one to be summed: of halves, in single precision, of 16 bits in 32."""
+    """Return what makes a number one to be summed: of halves in single precision, of integers in 32 bits."""
     wide = dict(_WIDENED).get(str(data.dtype))
     return (lambda value: value) if wide is None else (lambda value: value.astype(wide))
 
