@@ -60,3 +60,27 @@ def test_what_is_computed_element_by_element_is_no_part_of_a_concat(
     names = [task.name for task in engine.extract(prepare(str(path), {}), device.target).tasks]
     (concat,) = [name for name in names if "concat" in name]
     assert "sigmoid" not in concat
+
+
+@pytest.mark.parametrize(("computed", "apart"), [("Sigmoid", True), ("Relu", False)])
+def test_a_concat_is_a_kernel_of_its_own_where_much_is_computed_of_it(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path, computed: str, apart: bool
+) -> None:
+    def value(name: str, *sizes: int) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Concat", ["near", "far"], ["scores"], axis=1),
+            helper.make_node(computed, ["scores"], ["likely"]),
+            helper.make_node("Transpose", ["likely"], ["y"], perm=[0, 2, 1]),
+        ],
+        "scored",
+        [value("near", 1, 20, 5), value("far", 1, 4, 5)],
+        [value("y", 1, 5, 24)],
+    )
+    path = tmp_path / "scored.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    names = [task.name for task in engine.extract(prepare(str(path), {}), device.target).tasks]
+    (concat,) = [name for name in names if "concat" in name]
+    assert (computed.lower() not in concat) == apart
