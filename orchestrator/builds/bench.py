@@ -25,7 +25,7 @@ from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel, Endpoint, RecordChoice
+from workers.messages import CompiledModel, Endpoint, Origin, RecordChoice
 
 __all__ = ["BenchReport", "bench_model", "verify"]
 
@@ -64,6 +64,8 @@ class BenchReport:
         In how many turns they were taken.
     untuned_note : str
         How `untuned_s` was taken, where that was not in turns with the others.
+    origin : Origin or None
+        What the model was converted from, another precision's file included.
     """
 
     model: str
@@ -87,6 +89,7 @@ class BenchReport:
     runs: dict[str, int] = field(default_factory=dict)
     turns: int = 0
     untuned_note: str = ""
+    origin: Origin | None = None
 
     @property
     def speedup(self) -> float | None:
@@ -345,4 +348,5 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         runs=row.runs,
         turns=row.turns,
         untuned_note=row.untuned_note,
+        origin=model.prepared.origin,
     )

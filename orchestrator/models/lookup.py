@@ -24,7 +24,7 @@ from orchestrator.models.extraction import (
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import DeviceClassRow, ModelDeviceRow, ModelRow, Storage
 from orchestrator.toolbox import Toolbox
-from workers.messages import DeviceInfo
+from workers.messages import DeviceInfo, Origin
 
 __all__ = ["StoredModel", "device_info", "find_model", "find_timed_model", "known_model", "only_device"]
 
@@ -39,6 +39,8 @@ class StoredModel:
         One sentence for every change made to the file on its import.
     engine_version : str
         Of the extraction that says what its tasks are.
+    origin : Origin or None
+        What the model was converted from, another precision's file included.
     """
 
     id: int
@@ -47,6 +49,7 @@ class StoredModel:
     device: DeviceInfo
     engine: str
     engine_version: str
+    origin: Origin | None
 
     @property
     def device_class(self) -> str:
@@ -130,7 +133,9 @@ def find_model(
             if of_layout in stored:
                 # The name is the file's own now: it may have been another's, with the same content.
                 name = pathlib.Path(request.path).stem
-                return StoredModel(known.id, name, known.changes, device, tools.engine, of_layout)
+                return StoredModel(
+                    known.id, name, known.changes, device, tools.engine, of_layout, known.origin
+                )
     return _read(store, tools, request, device, say, layout)
 
 
@@ -173,7 +178,7 @@ def find_timed_model(
             classes = store.device_classes.all(place.engine)
             (info,) = (device_info(row) for row in classes if row.name == place.device_class)
             version = held_version(store, known.id, place.engine, info, place.engine_version)
-            return StoredModel(known.id, known.name, known.changes, info, place.engine, version)
+            return StoredModel(known.id, known.name, known.changes, info, place.engine, version, known.origin)
     with open_tools(device.engine if device else engine) as tools:
         if device is None:
             say("looking for the target")
@@ -223,8 +228,9 @@ def _read(
 ) -> StoredModel:
     """Have an engine read a model: its tasks may be known from other models."""
     found = extract_model(store, tools, request, device, say=say, layout=layout)
+    model = found.prepared
     return StoredModel(
-        found.id, found.prepared.name, found.prepared.changes, device, tools.engine, found.engine_version
+        found.id, model.name, model.changes, device, tools.engine, found.engine_version, model.origin
     )
 
 

@@ -19,6 +19,7 @@ from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
+from orchestrator.cli.models.origins import origin_document
 
 if TYPE_CHECKING:
     from orchestrator.builds import BenchReport
@@ -116,6 +117,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "runs": report.runs,
         "turns": report.turns,
         "untuned_note": report.untuned_note,
+        "origin": origin_document(report.origin),
         "plan": report.plan,
         "why": report.why,
         "remembered": report.remembered,

@@ -18,6 +18,7 @@ from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, latency, mflop
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line, narrowed, wanted_tasks
 from orchestrator.cli.models.layouts import ShownLayout, layout_of, tried_document
+from orchestrator.cli.models.origins import origin_document
 
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage
@@ -77,6 +78,7 @@ def _document(
         "model": model.name,
         "path": request.path,
         "changes": list(model.changes),
+        "origin": origin_document(model.origin),
         "target": model.device.target,
         "device_class": model.device_class,
         "layout": chosen.layout if chosen else None,
