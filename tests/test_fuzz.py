@@ -11,7 +11,7 @@ from benchmarks.damage import NAME, damaged, sources
 from benchmarks.fuzz import FINDINGS, Outcome, judged, run, summary
 
 SEED = 20
-FILES = 30
+FILES = 15
 
 
 def test_damaged_files_are_prepared_or_refused_by_name(tmp_path: Path) -> None:

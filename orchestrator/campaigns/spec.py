@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -38,6 +38,9 @@ class CampaignSpec(BaseModel):
         Wall-clock seconds of the campaign, over all its restarts.
     plateau : int, optional
         A task stops when this many trials in a row brought nothing better.
+    until : float or 'onnxruntime', optional
+        Seconds of one inference at which each model is fast enough, by the sum of its tasks' best times; or
+        as fast as onnxruntime was when the campaign began.
     tasks : str, optional
         Only tasks whose name this pattern is found in (Python's ``re``).
     seed : int
@@ -66,6 +69,7 @@ class CampaignSpec(BaseModel):
     trials_per_task: int | None = Field(default=None, gt=0)
     time_s: float | None = Field(default=None, gt=0)
     plateau: int | None = Field(default=None, gt=0)
+    until: Annotated[float, Field(gt=0)] | Literal["onnxruntime"] | None = None
     tasks: str | None = None
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
@@ -106,6 +110,13 @@ class CampaignSpec(BaseModel):
                 re.compile(spec.tasks)
             except re.error as error:
                 raise UsageError(f"--tasks {spec.tasks!r} is not a pattern: {error}") from None
+        if spec.until is not None and spec.tasks is not None:
+            raise UsageError("--until is about whole models, and --tasks tunes parts of them: leave one out")
+        if spec.until == "onnxruntime" and spec.boards:
+            raise UsageError(
+                "--until onnxruntime can't be had on boards, where onnxruntime isn't timed: give a latency, "
+                "such as --until 5ms"
+            )
         return spec
 
     def wants(self, task_name: str) -> bool:

@@ -209,6 +209,21 @@ class CampaignModel(Base):
     shapes: Mapped[dict[str, Any]]
 
 
+class Beginning(Base):
+    """What a model's library took when a campaign began, and onnxruntime beside it."""
+
+    __tablename__ = "beginnings"
+    __table_args__ = (UniqueConstraint("campaign_id", "model_id", "device_class_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    library_s: Mapped[float | None]
+    reference_s: Mapped[float | None]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
 class LayoutDecision(Base):
     """Which of two layouts a model has on a device class, after each was tried out in a campaign."""
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from orchestrator.storage._database import Database
 from orchestrator.storage.answers.answers import Answers
+from orchestrator.storage.beginnings import Beginnings
 from orchestrator.storage.campaigns import Campaigns
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
@@ -36,9 +37,9 @@ class Storage:
       returned is plain data as of that transaction and never changes.
     - What was recorded is there after ``kill -9`` and after a power cut.
     - Instants are UTC, by the database's clock.
-    - Only the owner of a campaign's lease writes its state, tasks, trials and decisions. The catalogue
-      (models, extractions, workloads, device classes, devices) and verifications may be written by anyone.
-      Requests are for everyone.
+    - Only the owner of a campaign's lease writes its state, tasks, trials, beginnings and
+      decisions. The catalogue (models, extractions, workloads, device classes, devices) and verifications may
+      be written by anyone. Requests are for everyone.
     - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
       locked (after ``patience_s`` of waiting and retrying), read-only, full, damaged, gone or closed. The
       text says which. Any call may be repeated after it; but where a connection to a server broke during a
@@ -58,6 +59,8 @@ class Storage:
         What it is tuned on.
     campaigns, leases, tasks : Campaigns, Leases, Tasks
         Campaigns, who runs them, and what they consist of.
+    beginnings : Beginnings
+        How fast models were when campaigns began with them.
     layouts : Layouts
         Which of two layouts a model has, where both were tried out.
     trials, seeds : Trials, Seeds
@@ -80,6 +83,7 @@ class Storage:
         self.device_classes = DeviceClasses(database)
         self.devices = Devices(database)
         self.campaigns = Campaigns(database)
+        self.beginnings = Beginnings(database)
         self.layouts = Layouts(database)
         self.leases = Leases(database)
         self.tasks = Tasks(database)

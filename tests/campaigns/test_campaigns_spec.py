@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.cli.kit.parsing import parse_duration, parse_shape
+from orchestrator.cli.kit.parsing import parse_duration, parse_limit, parse_shape
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig
@@ -41,6 +41,41 @@ def test_what_is_no_duration_is_named_with_what_would_be(text: str) -> None:
 def test_no_time_at_all_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="longer than nothing"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("5ms", 0.005),
+        ("800us", 0.0008),
+        ("800µs", 0.0008),
+        ("1.5 s", 1.5),
+        ("onnxruntime", "onnxruntime"),
+        ("ONNXRuntime", "onnxruntime"),
+    ],
+)
+def test_a_latency_to_reach_is_read_as_seconds_or_as_onnxruntimes(text: str, limit: float | str) -> None:
+    assert parse_limit(text) == (limit if isinstance(limit, str) else pytest.approx(limit))
+
+
+@pytest.mark.parametrize("text", ["", "5", "0ms", "-5ms", "5 minutes", "tensorrt", "1e3ms"])
+def test_what_is_no_latency_is_named_with_what_would_be(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--until .* is no latency; write 5ms, 800us or 1\.2s"):
+        parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"until": 0.005, "tasks": "conv"}, "--until is about whole models"),
+        ({"until": "onnxruntime", "boards": {"rpi": "llvm"}}, "give a latency, such as --until 5ms"),
+        ({"until": "tensorrt"}, "until"),
+        ({"until": 0}, "until"),
+    ],
+)
+def test_a_latency_that_can_not_be_waited_for_is_refused(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        CampaignSpec.of({"models": [{"path": "/m.onnx"}], **values})
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_node_that_dies_is_made_up_for_by_one_that_joins(cluster: Cluster) -> 
     tune.ended_well()
 
 
+@pytest.mark.hosts
 def test_a_board_with_nothing_but_an_rpc_server_is_measured_on(cluster: Cluster) -> None:
     head = cluster.head
     board = cluster.network.host("board", 20)

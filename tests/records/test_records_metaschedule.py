@@ -322,7 +322,7 @@ def test_stock_finds_every_kernel_in_an_export_under_the_model_s_own_names(
 
 
 @pytest.mark.usefixtures("model")
-@pytest.mark.parametrize("way", ["--compile-relax", "packed"])
+@pytest.mark.parametrize("way", [pytest.param("--compile-relax", marks=pytest.mark.slow), "packed"])
 def test_stock_compiles_with_an_export(
     store: Storage, tools: Toolbox, request_: ModelRequest, tmp_path: Path, way: str
 ) -> None:

@@ -161,6 +161,19 @@ def test_of_what_was_taken_apart_before_nothing_is_known_to_be_close(url: str, r
         assert (decided.campaign_id, decided.chosen, decided.other_s) == (1, "nhwc", 0.002)
 
 
+@pytest.mark.parametrize("revision", ["0008", "0009"])
+def test_how_campaigns_began_before_is_not_known(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        (curve,) = storage.answers.curves(storage.campaigns.get("nightly").id)
+        assert (curve.device_class, curve.library_s, curve.reference_s) == (
+            (CPU, None, None) if revision == "0008" else (CPU, 0.4, 0.01)
+        )
+        # Of both tasks: 3 calls of the one, 1 of the other.
+        assert curve.points[-1][1] == about(3 * 0.004 + 0.018)
+
+
 def test_models_and_verifications_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:

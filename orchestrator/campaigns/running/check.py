@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from orchestrator.builds.agreement import SEEDS, Held, hold_against, without_lent
 from orchestrator.builds.costs import BUILD_FACTOR, Costs
 from orchestrator.builds.fastest import Quiet
-from orchestrator.builds.pace import DEAR_SECONDS, UNTUNED_SECONDS, UNTUNED_TWICE_SECONDS
+from orchestrator.builds.pace import DEAR_SECONDS, REPEATS, UNTUNED_SECONDS, UNTUNED_TWICE_SECONDS
 from orchestrator.builds.untuned import UntunedTimes
 from orchestrator.errors import DisagreementError, EngineTimeoutError
 from orchestrator.models.extraction import ExtractedModel
@@ -40,12 +41,16 @@ class Checked:
         What its end will be estimated by.
     remark : str
         What was left out, where something was.
+    library_s, reference_s : float or None
+        Median seconds of a run of that library, and of onnxruntime; None where they weren't timed.
     """
 
     compiled: CompiledModel | None = None
     times: UntunedTimes | None = None
     costs: Costs | None = None
     remark: str = ""
+    library_s: float | None = None
+    reference_s: float | None = None
 
     def light(self) -> Checked:
         """Return what is kept during the tuning: no library that takes much of the searches' memory."""
@@ -148,12 +153,22 @@ def check_model(
             second = held(SEEDS[1], dear or large)
             # What was still being started took part in the first.
             costs = _costs(compile_s, first, second)
+    library_s, reference_s = costs.one_s, None
+    # Where the time is short already, nothing is held against these.
+    with contextlib.suppress(EngineTimeoutError), tools.no_later_than(runs_end_at), quiet():
+        inputs = tools.random_inputs(prepared.inputs, SEEDS[0])
+        few = 2 if costs.reference_s >= DEAR_SECONDS else REPEATS
+        reference_s = statistics.median(tools.reference_timing(prepared, inputs, device.cores, few).times)
+        if not dear and not large:
+            ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
+            library_s = statistics.median(tools.run(compiled, ordered, device.target, repeats=REPEATS).times)
     if not dear and not large:
-        return Checked(compiled, None, costs)
+        return Checked(compiled, None, costs, library_s=library_s, reference_s=reference_s)
     note = _DEAR if dear else _LARGE
     if second is None and not alone:
         note += "; while workers were started"
-    return Checked(compiled, UntunedTimes(((second or first).one_s,), note), costs)
+    times = UntunedTimes(((second or first).one_s,), note)
+    return Checked(compiled, times, costs, library_s=library_s, reference_s=reference_s)
 
 
 def _costs(compile_s: float, *held: Held) -> Costs:

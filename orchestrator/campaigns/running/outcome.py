@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from orchestrator.builds.bench import BenchReport
+from orchestrator.campaigns.tuning.progress import MoreTime
 from orchestrator.storage import CampaignRow
 
 __all__ = ["Outcome"]
@@ -28,6 +29,8 @@ class Outcome:
         By Ctrl-C or SIGTERM: the campaign is paused.
     remarks : tuple of str
         What was left out for want of time, or is late.
+    more_time : MoreTime or None
+        What as much time again would bring, where that can be told.
     parts_s : dict of str to float
         Where this run's seconds went: ``planning``, ``checking``, ``workers`` (which it waited for),
         ``tuning``, ``building`` and ``comparing``, as far as it came.
@@ -40,4 +43,5 @@ class Outcome:
     plan_missing: int
     interrupted: bool
     remarks: tuple[str, ...] = ()
+    more_time: MoreTime | None = None
     parts_s: dict[str, float] = field(default_factory=dict)

@@ -180,6 +180,7 @@ class CampaignRun:
             plan.missing if plan is not None else 0,
             bool(stopping.interrupted),
             _remarks(stages) if stages is not None else (),
+            stages.more_time if stages is not None else None,
             {} if clock is None else dict(clock.parts_s),
         )
 

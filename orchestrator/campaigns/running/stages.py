@@ -21,6 +21,7 @@ from orchestrator.campaigns.running.stopping import StopError, Stopping
 from orchestrator.campaigns.scheduling.staffing import Staffing, TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.decisions import follow
+from orchestrator.campaigns.tuning.progress import MoreTime
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.devices.address import tracker_address
 from orchestrator.devices.boards import refuse_wrong_targets, wait_for_board
@@ -29,7 +30,7 @@ from orchestrator.errors import EngineError, EngineTimeoutError, TargetError, Us
 from orchestrator.fleet.options import FleetOptions
 from orchestrator.fleet.port import DevicesWanted
 from orchestrator.models.extraction import ExtractedModel
-from orchestrator.storage import NewTask, Storage, TaskState
+from orchestrator.storage import NewBeginning, NewTask, Storage, TaskState
 from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo
 
@@ -52,6 +53,8 @@ class Stages:
         Models that could not be compared, and why.
     remarks : list of str
         What else was left out, or will be late.
+    more_time : MoreTime or None
+        What as much time again would bring, where that can be told.
     """
 
     def __init__(
@@ -73,12 +76,14 @@ class Stages:
         self._boards: dict[str, DeviceInfo] = {}
         self._checked: dict[Key, Checked] = {}
         self._checked_in: dict[Key, str] = {}
+        self._references_s: dict[Key, float | None] = {}
         self._tuning: Tuning | None = None
         self._tuning_begun: float | None = None
         self._late = ""
         self.measured = self.measured_again = 0
         self.uncompared: list[str] = []
         self.remarks: list[str] = []
+        self.more_time: MoreTime | None = None
 
     # -- planned
 
@@ -204,6 +209,7 @@ class Stages:
                 times = earlier_untuned(compared, untuned_of(model, self._tools.versions()))
                 costs = Costs.of(compared.details.get("costs_s"))
                 self._checked[key] = Checked(times=times, costs=costs)
+                self._begins(model, compared.tuned_s, compared.reference_s)
                 continue
             self._stopping.go_on()
             self._checked[key] = check_model(
@@ -218,8 +224,38 @@ class Stages:
             )
             if self._checked[key].remark:
                 self.remarks.append(self._checked[key].remark)
+            self._begins(model, self._checked[key].library_s, self._checked[key].reference_s)
         if self._clock.limited:
             self._say_what_is_left()
+
+    def _begins(self, model: ExtractedModel, library_s: float | None, reference_s: float | None) -> None:
+        """Keep where a model's curve begins, and what it is held against."""
+        device_class = model.device.device_class
+        self._references_s[model.id, device_class] = reference_s
+        beginning = NewBeginning(model.id, device_class, library_s, reference_s)
+        self._store.beginnings.put(self._id, beginning, owner=this_owner())
+
+    def _until(self, plan: CampaignPlan) -> dict[Key, float]:
+        """Return at which latency each model is fast enough, in seconds.
+
+        Raises
+        ------
+        UsageError
+            That is onnxruntime's, and it isn't known.
+        """
+        until = self._spec.until
+        limits: dict[Key, float] = {}
+        for model in plan.models:
+            key = model.id, model.device.device_class
+            limit = self._references_s.get(key) if until == "onnxruntime" else until
+            if limit is not None:
+                limits[key] = limit
+            elif until is not None:
+                raise UsageError(
+                    f"--until onnxruntime: it wasn't timed with {model.prepared.name} on {key[1]}; give a "
+                    "latency, such as --until 5ms"
+                )
+        return limits
 
     def _say_what_is_left(self) -> None:
         """Say beforehand where building alone will take longer than the time that was asked for."""
@@ -258,6 +294,7 @@ class Stages:
             self._changed,
             transfers=tools.transfers(spec.search),
             lends=tools.lends(spec.search),
+            until=self._until(plan),
         )
         self._tuning = tuning
         asked = self._clock.now()
@@ -270,6 +307,9 @@ class Stages:
             self._clock.add("tuning", self._clock.now() - begun)
             self.measured = tuning.recorded
             self.measured_again = len(tuning.measured_again)
+            self.more_time = tuning.more_time
+            if tuning.enough:
+                self.remarks.append(tuning.enough)
             if self._late and self.measured:
                 self.remarks.append(self._late)
             self.remarks += [_undecided(tryout) for tryout in tuning.plan.undecided]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.campaigns.planning.budgets import PlannedTask
 from orchestrator.campaigns.planning.plan import CampaignPlan
-from orchestrator.campaigns.planning.tryouts import TRIED_PART, Tryout
+from orchestrator.campaigns.planning.tryouts import TRIED_PART, Key, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.actions import (
     Build,
@@ -46,6 +46,7 @@ from orchestrator.campaigns.tuning.events import (
 )
 from orchestrator.campaigns.tuning.machine import Machine
 from orchestrator.campaigns.tuning.patience import Patience
+from orchestrator.campaigns.tuning.progress import MoreTime, Progress
 from orchestrator.campaigns.tuning.results import Results
 from orchestrator.campaigns.tuning.subjects import Subject
 from orchestrator.campaigns.tuning.tasks import Task
@@ -76,6 +77,8 @@ WINDOW = 64
 REMEASURED_TURNS = 2
 #: Of a campaign's time, where that is limited, the part that is kept for this, and seconds of it at most.
 REMEASURED_TIME, REMEASURED_SECONDS = 0.05, 60.0
+#: Seconds between two looks at how fast the models are estimated to be.
+LOOK_SECONDS = 2.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
@@ -93,6 +96,8 @@ class Tuning:
         The engine's searches learn from records of other workloads.
     lends : int, optional
         Of how many records of each related workload they try the schedules.
+    until : mapping of (int, str) to float, optional
+        By model and device class, the seconds of one inference at which it is fast enough.
 
     Attributes
     ----------
@@ -102,6 +107,10 @@ class Tuning:
         Tasks and candidates whose times were taken again and stored.
     plan : CampaignPlan
         With what was decided since it was made.
+    enough : str
+        Why it ended before its time; empty where it didn't.
+    more_time : MoreTime or None
+        What as much time again would bring, where that can be told.
     """
 
     def __init__(
@@ -116,6 +125,7 @@ class Tuning:
         *,
         transfers: bool = False,
         lends: int = 0,
+        until: Mapping[Key, float] | None = None,
     ) -> None:
         self._store, self._id, self._owner, self._changed = store, campaign_id, owner, changed
         self.plan, self._spec, self._tryouts = plan, spec, plan.undecided
@@ -166,6 +176,10 @@ class Tuning:
         self._devices_ready = 0
         self._retaken: dict[int, dict[str, list[float]]] = {}
         self._stop_at: float | None = None
+        self._progress = Progress(until or {})
+        self._looked_at, self._seen = -math.inf, 0
+        self.enough = ""
+        self.more_time: MoreTime | None = None
         self._over = False
         self._began = time.monotonic()
         self.measured_again: set[tuple[int, str]] = set()
@@ -228,6 +242,7 @@ class Tuning:
     def tend(self) -> None:
         """Do what it is time for."""
         self._end_tryouts_if_due()
+        self._end_if_enough()
         self._wind_up_if_due()
         self._results.flush_if_due()
 
@@ -238,6 +253,39 @@ class Tuning:
         if time.monotonic() >= self._began + (self.ends_at - self._began) / TRIED_PART:
             self._machine.end_tryouts()
             self._carry_out_notes()
+
+    def _end_if_enough(self) -> None:
+        """Follow the curve of what was stored; propose nothing more where that is as far as it is to go."""
+        now = time.monotonic()
+        idle = self.recorded == self._seen or now < self._looked_at + LOOK_SECONDS
+        if idle or self.enough or self._machine.trying or self._stop_at is not None:
+            return
+        self._looked_at, self._seen = now, self.recorded
+        at_s = now - self._began
+        self._progress.note(at_s, self._latencies())
+        self.more_time = self._progress.more_time(at_s)
+        ends_s = math.inf if self.ends_at is None else self.ends_at - self._began
+        self.enough = self._progress.enough(at_s, ends_s)
+        if self.enough:
+            self._say(self.enough)
+            self.ends_at = None
+            self._machine.wind_up()
+            self._carry_out_notes()
+
+    def _latencies(self) -> dict[Key, float]:
+        """Add up the best times of each model's tasks, those apart that `--tasks` leaves out."""
+        rows = self._patience.ask(lambda: self._store.tasks.of_campaign(self._id))
+        best = {
+            (row.workload_hash, row.device_class): math.inf if row.best_s is None else row.best_s
+            for row in rows
+        }
+        return {
+            (model.id, model.device.device_class): sum(
+                task.weight * best.get((task.workload.hash, model.device.device_class), 0.0)
+                for task in model.tasks
+            )
+            for model in self.plan.models
+        }
 
     def _wind_up_if_due(self) -> None:
         """Keep some of a limited time for measuring the best again."""

@@ -17,7 +17,7 @@ from orchestrator.cli.campaigns.snapshot import Snapshot, read_snapshot
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:
-    from orchestrator.storage import Storage
+    from orchestrator.storage import CurveRow, Storage
 
 __all__ = ["Display"]
 
@@ -61,6 +61,7 @@ class Display(Looking):
         self._activity = activity
         self._news = True
         self._snapshot: Snapshot | None = None
+        self._curves: tuple[CurveRow, ...] = ()
         self._began: tuple[float, float] | None = None
         self._read_at = -1e9
         self._read_cost = 0.0
@@ -120,12 +121,15 @@ class Display(Looking):
         if self._snapshot is None:
             return None
         busy = frozenset(i for i, (_, at) in self._busy.items() if now - at < _BUSY_SECONDS)
-        return View(self._snapshot, self._elapsed(now), self._pace.per_hour, busy, self._activity)
+        return View(
+            self._snapshot, self._elapsed(now), self._pace.per_hour, busy, self._activity, self._curves
+        )
 
     def _read(self, now: float) -> None:
         self._news = False
         try:
             snapshot = read_snapshot(self._store, self._id)
+            self._curves = tuple(self._store.answers.curves(self._id))
         except StorageError as error:
             # The coordinator will stumble over it too, and is the one to say what becomes of the campaign.
             self._activity = str(error)

@@ -9,10 +9,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.campaigns.curve import curve_text, reference_text
 from orchestrator.cli.campaigns.snapshot import Snapshot, TaskLine
 from orchestrator.cli.campaigns.wording import asked_text, expectation
 from orchestrator.cli.kit.text import amount, duration, latency, plural
-from orchestrator.storage import CampaignState, TaskState
+from orchestrator.storage import CampaignState, CurveRow, TaskState
 
 __all__ = ["View", "line_of"]
 
@@ -42,6 +43,8 @@ class View:
         Ids of tasks that had a trial measured of late.
     activity : str
         What is going on.
+    curves : tuple of CurveRow
+        How the estimate came down, on each device class.
     """
 
     snapshot: Snapshot
@@ -49,6 +52,7 @@ class View:
     per_hour: float | None = None
     busy: frozenset[int] = frozenset()
     activity: str = ""
+    curves: tuple[CurveRow, ...] = ()
 
     @property
     def left_s(self) -> float | None:
@@ -79,7 +83,8 @@ class View:
     def _parts(self, rows: int) -> list[RenderableType]:
         parts: list[RenderableType] = [self._title(), self._subject(), self._bar(), self._numbers()]
         if self.snapshot.tasks:
-            parts += [self._tasks(rows), self._sum()]
+            curves = self._curves()
+            parts += [self._tasks(max(_FEWEST_TASKS, rows - len(curves))), self._sum(), *curves]
         parts.append(_one_line(f"› {self.activity}" if self.activity else "", "dim"))
         return parts
 
@@ -163,6 +168,13 @@ class View:
             Text(f"{line.share:.0%}" if line.share is not None else "-"),
             Text(word, style=style),
         ]
+
+    def _curves(self) -> list[RenderableType]:
+        """One line on one device class; several would fill the screen, and `show` has them."""
+        if len(self.curves) != 1:
+            return []
+        texts = (curve_text(self.curves[0]), reference_text(self.curves[0]))
+        return [_one_line(text, "dim") for text in texts if text]
 
     def _sum(self) -> RenderableType:
         return _one_line(expectation(self.snapshot), "bold")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.campaigns.campaign_json import campaign_document, progress_document
+from orchestrator.cli.campaigns.curve import curve_documents, curve_text, reference_text
 from orchestrator.cli.campaigns.snapshot import NO_LIMIT, Snapshot, limit_or_none, read_snapshot
 from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
 from orchestrator.cli.kit import options
@@ -21,6 +22,7 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import (
     amount,
+    device_text,
     duration,
     finite,
     gflops,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.storage import (
         CampaignModelRow,
         CampaignTaskRow,
+        CurveRow,
         ModelRow,
         Storage,
         VerificationRow,
@@ -61,13 +64,23 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     ]
     verifications = list(_verifications(store, snapshot))
     layouts = [_layouts(store, snapshot, model.model_id) for model in snapshot.models]
-    session.emit(_details_document(snapshot, prepared, layouts, verifications))
+    curves = store.answers.curves(snapshot.campaign.id)
+    session.emit(_details_document(snapshot, prepared, layouts, verifications, curves))
     session.show(_facts_table(snapshot, prepared, layouts))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
         session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
+        session.show(*_curve_lines(curves))
     session.show(*_comparisons(verifications))
+
+
+def _curve_lines(curves: Sequence[CurveRow]) -> Iterator[str]:
+    for row in curves:
+        where = f"{device_text(row.device_class)}: " if len(curves) > 1 else ""
+        for text in (curve_text(row), reference_text(row)):
+            if text:
+                yield where + text
 
 
 def _layouts(store: Storage, snapshot: Snapshot, model_id: int | None) -> list[ShownLayout]:
@@ -99,6 +112,7 @@ def _details_document(
     prepared: Sequence[ModelRow | None],
     layouts: Sequence[Sequence[ShownLayout]],
     verifications: Sequence[tuple[CampaignModelRow, VerificationRow]],
+    curves: Sequence[CurveRow],
 ) -> dict[str, Any]:
     """All there is to know about a campaign, its trials apart."""
     return {
@@ -127,6 +141,7 @@ def _details_document(
         ],
         "tasks": [_campaign_task(task) for task in snapshot.tasks],
         "verifications": [_verification(model, row) for model, row in verifications],
+        "curves": curve_documents(curves),
     }
 
 
@@ -235,6 +250,9 @@ def _budget(spec: dict[str, object]) -> str:
         parts.append(f"{spec['trials_per_task']} trials for each task")
     if isinstance(spec.get("time_s"), int | float):
         parts.append(duration(float(str(spec["time_s"]))))
+    if spec.get("until"):
+        limit = spec["until"]
+        parts.append(f"until {limit if isinstance(limit, str) else latency(float(str(limit)))}")
     if spec.get("plateau"):
         parts.append(f"a task ends after {spec['plateau']} trials without gain")
     return ", ".join(parts) or "the default"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from orchestrator.storage import CampaignState
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.running.outcome import Outcome
+    from orchestrator.campaigns.tuning.progress import MoreTime
     from orchestrator.storage import CampaignModelRow, Storage
 
 __all__ = ["finish"]
@@ -45,6 +47,7 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             "trials_already_stored": outcome.already_stored,
             "trials_planned": outcome.plan_missing,
             "remarks": list(outcome.remarks),
+            "more_time": None if outcome.more_time is None else asdict(outcome.more_time),
             "parts_s": {name: round(seconds, 3) for name, seconds in outcome.parts_s.items()},
             "reports": [
                 {**bench_document(report), "changes": list(changes.get(report.path, ()))}
@@ -57,6 +60,8 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
     session.write(Text(_cost(outcome, failed)))
     if outcome.parts_s:
         session.write(Text(_parts(outcome), style="dim"))
+    if outcome.more_time is not None:
+        session.write(Text(_more(outcome.more_time), style="dim"))
     session.write(Text(f"database: {session.database}", style="dim"))
     for remark in outcome.remarks:
         session.say(remark, style="yellow")
@@ -107,6 +112,12 @@ def _cost(outcome: Outcome, failed: int) -> str:
 def _parts(outcome: Outcome) -> str:
     """Say where the time went."""
     return ", ".join(f"{name} {duration(seconds)}" for name, seconds in outcome.parts_s.items())
+
+
+def _more(more: MoreTime) -> str:
+    """Say what more time would bring."""
+    again = f"as much time again ({duration(more.seconds)})"
+    return f"{again} would bring about {more.gain:.1%}, as the second half of it did"
 
 
 def _resume(session: Session, campaign_id: int) -> str:

@@ -15,7 +15,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_requests, require_engine, spec_values
 from orchestrator.cli.kit.conversion_options import ConversionOptions
-from orchestrator.cli.kit.parsing import parse_duration
+from orchestrator.cli.kit.parsing import parse_duration, parse_limit
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.spec import CampaignSpec
@@ -53,6 +53,16 @@ _Time = Annotated[
         rich_help_panel=options.BUDGET,
         show_default=False,
         help="Wall-clock time: 90s, 30m, 1h30m.",
+    ),
+]
+_Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="LATENCY",
+        rich_help_panel=options.BUDGET,
+        show_default=False,
+        help="End when one inference is estimated to take no longer: 5ms, 800us, or onnxruntime's time.",
     ),
 ]
 _Plateau = Annotated[
@@ -180,6 +190,7 @@ class TuneOptions:
     trials: _Trials = None
     trials_per_task: _TrialsPerTask = None
     time_limit: _Time = None
+    until: _Until = None
     plateau: _Plateau = None
     input_shape: options.InputShapes = None
     target: options.Targets = None
@@ -235,6 +246,7 @@ class TuneOptions:
             time_s=None if self.time_limit is None else parse_duration(self.time_limit),
             trials=self.trials,
             trials_per_task=self.trials_per_task,
+            until=None if self.until is None else parse_limit(self.until),
             plateau=self.plateau,
             tasks=self.tasks,
             seed=self.seed,

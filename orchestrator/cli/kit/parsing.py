@@ -6,7 +6,7 @@ import re
 
 from orchestrator.errors import UsageError
 
-__all__ = ["parse_duration", "parse_shape"]
+__all__ = ["parse_duration", "parse_limit", "parse_shape"]
 
 
 def parse_duration(text: str) -> float:
@@ -25,6 +25,24 @@ def parse_duration(text: str) -> float:
     if total <= 0:
         raise UsageError(f"a duration must be longer than nothing, not {text!r}")
     return total
+
+
+def parse_limit(text: str) -> float | str:
+    """Read ``5ms``, ``800us``, ``1.2s`` as seconds, and ``onnxruntime`` as itself.
+
+    Raises
+    ------
+    UsageError
+        Where it is none of these.
+    """
+    if text.strip().lower() == "onnxruntime":
+        return "onnxruntime"
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs)", text.strip())
+    if found is None or float(found[1]) <= 0:
+        raise UsageError(
+            f"--until {text!r} is no latency; write 5ms, 800us or 1.2s, or onnxruntime for its time"
+        )
+    return float(found[1]) * {"s": 1.0, "ms": 1e-3}.get(found[2], 1e-6)
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.storage.answers.best import BestAnswer
 from orchestrator.storage.answers.compare import CompareAnswer
+from orchestrator.storage.answers.curve import CurveAnswer
 from orchestrator.storage.answers.failures import FailuresAnswer
 from orchestrator.storage.answers.history import HistoryAnswer
 from orchestrator.storage.answers.slowest import SlowestAnswer
@@ -11,7 +12,7 @@ from orchestrator.storage.answers.slowest import SlowestAnswer
 __all__ = ["Answers"]
 
 
-class Answers(BestAnswer, HistoryAnswer, SlowestAnswer, FailuresAnswer, CompareAnswer):
+class Answers(BestAnswer, HistoryAnswer, SlowestAnswer, FailuresAnswer, CompareAnswer, CurveAnswer):
     """What people ask of the trials, for anyone to ask.
 
     Times are compared within a device class and nowhere else.

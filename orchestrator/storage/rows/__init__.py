@@ -3,6 +3,7 @@
 from orchestrator.storage.rows.answers import (
     BestOrder,
     BestRow,
+    CurveRow,
     DeviceClassFailures,
     FailureRow,
     ImprovementRow,
@@ -11,6 +12,7 @@ from orchestrator.storage.rows.answers import (
     TaskOfCampaign,
     TaskShareRow,
 )
+from orchestrator.storage.rows.beginnings import BeginningRow, NewBeginning
 from orchestrator.storage.rows.campaigns import (
     BEGUN_STATES,
     ENDED_STATES,
@@ -40,6 +42,7 @@ __all__ = [
     "BEGUN_STATES",
     "ENDED_STATES",
     "RESTING_STATES",
+    "BeginningRow",
     "BestOrder",
     "BestRow",
     "CampaignModelRow",
@@ -48,6 +51,7 @@ __all__ = [
     "CampaignState",
     "CampaignTaskRow",
     "ClassStatistics",
+    "CurveRow",
     "DeviceClassFailures",
     "DeviceClassRow",
     "DeviceRow",
@@ -59,6 +63,7 @@ __all__ = [
     "ModelRow",
     "ModelShares",
     "ModelTaskRow",
+    "NewBeginning",
     "NewCampaignModel",
     "NewLayoutDecision",
     "NewTask",

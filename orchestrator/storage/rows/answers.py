@@ -11,6 +11,7 @@ from workers.messages import TrialState
 __all__ = [
     "BestOrder",
     "BestRow",
+    "CurveRow",
     "DeviceClassFailures",
     "FailureRow",
     "ImprovementRow",
@@ -54,6 +55,34 @@ class BestRow:
     trial_id: int
     campaign_id: int | None
     recorded_at: datetime
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """How fast a campaign's models were estimated to be on a device class, over its time.
+
+    Attributes
+    ----------
+    library_s, reference_s : float or None
+        Seconds of one inference of all models when it began: in the library that could be built then, and in
+        onnxruntime. None where that isn't known of one of them.
+    points : tuple of (float, float)
+        Seconds since the campaign was started, and what the tasks' best times then add up to; from when all
+        of them had one. At 0 where they had when it began.
+    """
+
+    device_class: str
+    library_s: float | None
+    reference_s: float | None
+    points: tuple[tuple[float, float], ...]
+
+    @property
+    def passed_s(self) -> float | None:
+        """Seconds after which that was onnxruntime's time or less; None where it wasn't, or isn't known."""
+        reference_s = self.reference_s
+        if reference_s is None:
+            return None
+        return next((at_s for at_s, latency_s in self.points if latency_s <= reference_s), None)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.request import ModelRequest
 from orchestrator.toolbox import Toolbox
 from tests.kit.planned_campaigns import CPU
-from workers.messages import CompiledModel, ModelRun, PreparedModel, TensorSpec
+from workers.messages import CompiledModel, ModelRun, ModelTiming, PreparedModel, TensorSpec
 from workers.models import OutputDifference
 
 INPUT = TensorSpec("x", (1,), "float32")
@@ -40,6 +40,7 @@ class Tools:
         self.one_s, self.agree, self.size = one_s, agree, size
         self.quiet = False
         self.ran: list[str] = []
+        self.timed: list[str] = []
         self.most = 2
         self.limits: list[float] = []
 
@@ -59,7 +60,21 @@ class Tools:
     def reference_outputs(self, *_: Any) -> tuple[dict[str, float], list[float]]:
         return {"x": 0.0}, [0.0]
 
-    def run(self, compiled: CompiledModel, inputs: Mapping[str, Any], target: str) -> ModelRun:
+    def random_inputs(self, *_: Any) -> dict[str, float]:
+        return {"x": 0.0}
+
+    def reference_timing(self, *_: Any) -> ModelTiming:
+        assert self.quiet
+        self.timed.append("onnxruntime")
+        return ModelTiming((0.03, 0.02, 0.01))
+
+    def run(
+        self, compiled: CompiledModel, inputs: Mapping[str, Any], target: str, repeats: int = 0
+    ) -> ModelRun:
+        if repeats:
+            assert self.quiet
+            self.timed.append("library")
+            return ModelRun((), (3 * self.one_s, self.one_s, self.one_s), self.one_s)
         self.ran.append("alone" if self.quiet else "beside others")
         if self.one_s > self.limits[-1] or len(self.ran) > self.most:
             raise EngineTimeoutError("killed")
@@ -98,6 +113,9 @@ def test_a_quick_model_is_tried_on_two_inputs_and_kept_for_the_comparison() -> N
     assert found.compiled is found.light().compiled is not None
     assert found.costs is not None
     assert found.costs.one_s == 0.01
+    # And timed with the cores for itself, for the beginning of its curve.
+    assert tools.timed == ["onnxruntime", "library"]
+    assert (found.library_s, found.reference_s) == (0.01, 0.02)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +136,8 @@ def test_a_dear_one_is_run_once_or_twice_and_timed_with_the_cores_for_itself(
     assert found.times.times_s == (one_s,)
     assert found.times.note.endswith(note)
     assert found.remark == ""
+    assert tools.timed == ["onnxruntime"]
+    assert (found.library_s, found.reference_s) == (one_s, 0.02)
 
 
 def test_one_that_is_too_large_to_be_kept_is_timed_before_the_tuning(monkeypatch: pytest.MonkeyPatch) -> None:

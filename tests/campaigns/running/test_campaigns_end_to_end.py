@@ -184,6 +184,7 @@ def test_a_library_is_built_from_the_records(tuned: tuple[Place, int, tf.Outcome
     assert (report.coverage.tuned, missing) == (2, ["reshape"])
 
 
+@pytest.mark.slow
 def test_a_second_model_measures_only_what_it_does_not_share(
     tuned: tuple[Place, int, tf.Outcome],
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import patience, results
+from orchestrator.campaigns.tuning import patience, results, tuner
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
 from orchestrator.records.jsonl_read import import_records
@@ -51,6 +51,7 @@ class Campaign:
         *numbers: int,
         transfers: bool = False,
         lends: int = 0,
+        until: float | None = None,
     ) -> None:
         self.id, self.plan = plan(store, spec, numbers)
         self.store, self.fleet = store, fleet
@@ -66,7 +67,13 @@ class Campaign:
             lambda: None,
             transfers=transfers,
             lends=lends,
+            until={} if until is None else {self.key: until},
         )
+
+    @property
+    def key(self) -> tuple[int, str]:
+        (model,) = self.plan.models
+        return model.id, model.device.device_class
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> Tuning:
         tune_alone(self.store, self.fleet.fleet, self.tuning, stopped)
@@ -86,6 +93,20 @@ def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Sto
     assert campaign.states() == {TaskState.SATISFIED}
     # The best of the task that takes most time, and the two that come close to it, twice more.
     assert (campaign.fleet.counts["measure"], campaign.fleet.counts["remeasure"]) == (60, 6)
+    assert campaign.fleet.sessions == set()
+
+
+def test_it_ends_where_its_model_is_fast_enough(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuner, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(results, "GATHER_SECONDS", 0.0)
+    # The stand-in's candidates take 1, 1/2, 1/3 s and so on.
+    campaign = Campaign(store, Simulated(), spec(), 1, 2, until=0.5)
+    tuning = campaign.run()
+    reached = [row.best_s for row in store.tasks.of_campaign(campaign.id)]
+    assert sum(best for best in reached if best) <= 0.5
+    assert tuning.recorded < 40
+    assert tuning.enough.startswith("--until was reached")
+    assert tuning.enough in campaign.said
     assert campaign.fleet.sessions == set()
 
 

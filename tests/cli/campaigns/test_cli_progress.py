@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from orchestrator.cli.campaigns.curve import curve_text, reference_text
 from orchestrator.cli.campaigns.display import Display
 from orchestrator.cli.campaigns.log import Log
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
 from orchestrator.cli.campaigns.snapshot import read_snapshot
-from orchestrator.storage import CampaignState, Storage, TaskState
+from orchestrator.storage import CampaignState, CurveRow, Storage, TaskState
 from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
 
 
@@ -63,6 +64,24 @@ def test_the_screen_fits_80_by_24(store: Storage) -> None:
     assert "fused_add27" in lines[6]
     assert lines[-3].startswith("and 16 more (16 open)")
     assert lines[-1].startswith("› measuring")
+
+
+CURVE = CurveRow("cpu-a-2", 0.040, 0.010, ((20.0, 0.030), (60.0, 0.020), (95.0, 0.0099), (120.0, 0.0098)))
+
+
+def test_the_screen_draws_how_the_estimate_came_down(store: Storage) -> None:
+    view = View(read_snapshot(store, half_tuned(store)), 600.0, curves=(CURVE,))
+    lines = screen(view)
+    assert len(lines) < 24
+    assert lines[-3] == "30.0 ms after 20s ██████████▅▅▅▅▅▅▅▅▁▁▁▁▁▁ 9.80 ms after 2m 00s"
+    assert lines[-2] == "the library took 40.0 ms when it began; onnxruntime 10.0 ms, passed after 1m 35s"
+
+
+def test_a_curve_is_held_against_what_is_known() -> None:
+    assert reference_text(replace(CURVE, reference_s=0.009)).endswith("onnxruntime 9.00 ms, not passed yet")
+    assert reference_text(replace(CURVE, library_s=None, reference_s=None)) == ""
+    assert curve_text(replace(CURVE, points=())) == ""
+    assert curve_text(replace(CURVE, points=((5.0, 0.01),))) == "10.0 ms after 5s"
 
 
 def test_the_screen_fits_smaller_terminals(store: Storage) -> None:

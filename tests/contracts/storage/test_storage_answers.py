@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.errors import NotFoundError
+from orchestrator.errors import LeaseLostError, NotFoundError
 from orchestrator.storage import (
     BestOrder,
     CampaignState,
+    CurveRow,
+    NewBeginning,
     NewCampaignModel,
     NewTrial,
     NewVerification,
@@ -333,3 +335,54 @@ def test_a_campaigns_models_are_as_they_were_last_compared_until_its_end(storage
     assert [(v.tuned_s, v.campaign_id) for v in storage.verifications.after_campaign(first)] == [(2.0, first)]
     # It goes on, and has none of its own: the last there is.
     assert [(v.tuned_s, v.campaign_id) for v in storage.verifications.after_campaign(second)] == [(1.0, None)]
+
+
+def test_the_curve_of_a_campaign_begins_where_all_its_tasks_have_a_time(storage: Storage) -> None:
+    model_id = stock(storage, 0, 1, 2)
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    assert storage.answers.curves(campaign_id) == []
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner="me")
+    storage.campaigns.set_model(campaign_id, 0, model_id)
+    # Called once and twice; the third is of a layout that the model hasn't.
+    tasks = [task(0), task(1), replace(task(2), weight=0)]
+    storage.tasks.put(campaign_id, tasks, owner="me")
+    (none,) = storage.answers.curves(campaign_id)
+    assert (none.library_s, none.reference_s, none.points, none.passed_s) == (None, None, (), None)
+    storage.beginnings.put(campaign_id, NewBeginning(model_id, CPU.device_class, 40.0, 9.5), owner="me")
+    storage.trials.record([ok(1, 8.0), ok(2, 7.0)], campaign_id=campaign_id, owner="me")
+    assert storage.answers.curves(campaign_id)[0].points == ()
+    storage.trials.record([ok(3, 2.0, of=1), ok(4, 3.0, of=1)], campaign_id=campaign_id, owner="me")
+    storage.trials.record([failed(5), ok(6, 5.0)], campaign_id=campaign_id, owner="me")
+    storage.trials.record([ok(7, 4.999)], campaign_id=campaign_id, owner="me")
+    storage.trials.record([ok(8, 4.998)], campaign_id=campaign_id, owner="me")
+    (row,) = storage.answers.curves(campaign_id)
+    assert (row.device_class, row.library_s, row.reference_s) == (CPU.device_class, 40.0, 9.5)
+    # 7 + 2 * 2, then 5 + 2 * 2; of two small steps the last.
+    assert [latency_s for _, latency_s in row.points] == pytest.approx([11.0, 9.0, 8.998])
+    times = [at_s for at_s, _ in row.points]
+    assert times == sorted(times)
+    assert 0 < times[0] < 60
+    assert row.passed_s == times[1]
+
+
+def test_what_was_stored_before_a_campaign_is_where_its_curve_begins(storage: Storage) -> None:
+    model_id = stock(storage, 0)
+    storage.trials.record([ok(1, 8.0), ok(2, 7.0)])
+    time.sleep(0.005)
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner="me")
+    storage.campaigns.set_model(campaign_id, 0, model_id)
+    storage.tasks.put(campaign_id, [task(0)], owner="me")
+    beginning = NewBeginning(model_id, CPU.device_class, None, 7.5)
+    storage.beginnings.put(campaign_id, beginning, owner="me")
+    # That of a second run of it says how fast it has become, not how it began.
+    storage.beginnings.put(campaign_id, replace(beginning, reference_s=1.0), owner="me")
+    (row,) = storage.answers.curves(campaign_id)
+    assert row == CurveRow(CPU.device_class, None, 7.5, ((0.0, 7.0),))
+    assert row.passed_s == 0.0
+    (stored,) = storage.beginnings.of_campaign(campaign_id)
+    assert (stored.model_id, stored.device_class, stored.reference_s) == (model_id, CPU.device_class, 7.5)
+    with pytest.raises(LeaseLostError):
+        storage.beginnings.put(campaign_id, beginning, owner="you")
+    with pytest.raises(NotFoundError):
+        storage.answers.curves(campaign_id + 1)

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.postgres_server import PostgresServer, find_binaries
 from orchestrator.storage import (
     CampaignState,
+    NewBeginning,
     NewCampaignModel,
     NewLayoutDecision,
     NewTask,
@@ -89,6 +90,7 @@ def fill(storage: Storage) -> None:
     decision = NewLayoutDecision(
         model_id, CPU.device_class, "0.27.0-1", "nhwc", "blocked", 0.001, 0.002, "it is faster"
     )
+    storage.beginnings.put(nightly, NewBeginning(model_id, CPU.device_class, 0.4, 0.01), owner="somebody")
     storage.layouts.decide(nightly, decision, {"blocked": [], "nhwc": []}, owner="somebody")
     storage.campaigns.add_active_time(nightly, 12.5)
     storage.campaigns.transition(nightly, CampaignState.VERIFYING, owner="somebody")

@@ -183,7 +183,9 @@ def test_a_fallback_that_was_tried_before_is_not_tried_again(
         assert fallback not in searching.propose(4)
 
 
-@pytest.mark.parametrize("tuner", [pytest.param("xgb_knob", marks=_SLOW), "ga", "random", "gridsearch"])
+@pytest.mark.parametrize(
+    "tuner", [*(pytest.param(name, marks=_SLOW) for name in ("xgb_knob", "ga")), "random", "gridsearch"]
+)
 def test_a_small_space_is_used_up_to_the_last_candidate(search: Search, extract: Extract, tuner: str) -> None:
     tiny = max(extract(channels=(1, 3, 4)).tasks, key=lambda task: task.workload.flops)
     with search(tiny.workload, tuner="gridsearch") as searching:
@@ -250,7 +252,7 @@ def test_a_cost_model_finds_what_its_results_point_at(
     assert len(found) >= 8
 
 
-@pytest.mark.parametrize("kernel", [3, 1])
+@pytest.mark.parametrize("kernel", [3, pytest.param(1, marks=_SLOW)])
 def test_records_of_other_shapes_start_a_search_or_harm_nothing(
     search: Search, workload: Workload, extract: Extract, kernel: int
 ) -> None:

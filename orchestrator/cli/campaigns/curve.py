@@ -1,0 +1,64 @@
+"""The curve of a campaign: how fast its models were estimated to be over its time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.kit.text import duration, latency
+
+if TYPE_CHECKING:
+    from orchestrator.storage import CurveRow
+
+__all__ = ["curve_documents", "curve_text", "reference_text"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+# As many bars as are still read at a glance.
+_WIDTH = 24
+
+
+def curve_documents(rows: Sequence[CurveRow]) -> list[dict[str, Any]]:
+    """The curves, as ``--json`` has them."""
+    return [
+        {
+            "device_class": row.device_class,
+            "library_s": row.library_s,
+            "reference_s": row.reference_s,
+            "reference_passed_s": row.passed_s,
+            "points": [{"at_s": at_s, "expected_s": expected_s} for at_s, expected_s in row.points],
+        }
+        for row in rows
+    ]
+
+
+def curve_text(row: CurveRow) -> str:
+    """Draw a curve in one line; empty where there is none yet."""
+    if not row.points:
+        return ""
+    (begins_s, first_s), (ends_s, last_s) = row.points[0], row.points[-1]
+    if begins_s == ends_s:
+        return f"{latency(first_s)} after {duration(begins_s)}"
+    step_s = (ends_s - begins_s) / (_WIDTH - 1)
+    values = [_value_at(row.points, begins_s + number * step_s) for number in range(_WIDTH)]
+    values[-1] = last_s
+    span = max(first_s - last_s, 1e-12)
+    bars = "".join(_BARS[round((value - last_s) / span * (len(_BARS) - 1))] for value in values)
+    return f"{latency(first_s)} after {duration(begins_s)} {bars} {latency(last_s)} after {duration(ends_s)}"
+
+
+def _value_at(points: Sequence[tuple[float, float]], at_s: float) -> float:
+    return next(value for at, value in reversed(points) if at <= at_s + 1e-9)
+
+
+def reference_text(row: CurveRow) -> str:
+    """Say how that compares with the beginning and with onnxruntime; empty where neither is known."""
+    parts = []
+    if row.library_s is not None:
+        parts.append(f"the library took {latency(row.library_s)} when it began")
+    if row.reference_s is not None:
+        text = f"onnxruntime {latency(row.reference_s)}"
+        if row.points:
+            passed_s = row.passed_s
+            text += ", not passed yet" if passed_s is None else f", passed after {duration(passed_s)}"
+        parts.append(text)
+    return "; ".join(parts)

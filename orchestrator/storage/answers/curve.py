@@ -1,0 +1,107 @@
+"""How a campaign's models became faster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage._group import Group
+from orchestrator.storage._tables import Beginning, Campaign, CampaignModel, DeviceClass, Task
+from orchestrator.storage.answers.history import improvements_of, in_time
+from orchestrator.storage.rows import CurveRow, ImprovementRow
+
+__all__ = ["CurveAnswer"]
+
+# A point that is less than this part below the one before it is left out, but for the last.
+_LEAST_STEP = 0.001
+
+
+class CurveAnswer(Group):
+    """How fast were its models estimated to be, and when?"""
+
+    def curves(self, campaign_id: int) -> list[CurveRow]:
+        """Return the curve of a campaign on each of its device classes; none before its tasks are known.
+
+        Raises
+        ------
+        NotFoundError
+            No such campaign.
+        """
+
+        def work(connection: Connection) -> list[CurveRow]:
+            started = select(Campaign.started_at).where(Campaign.id == campaign_id)
+            row = connection.execute(started).one_or_none()
+            if row is None:
+                raise NotFoundError(f"no campaign {campaign_id} is stored")
+            return [
+                CurveRow(
+                    of_class.name,
+                    *_beginning(connection, campaign_id, of_class.id),
+                    _points(
+                        in_time(_improvements(connection, campaign_id, of_class.id)), of_class.tasks, row[0]
+                    ),
+                )
+                for of_class in connection.execute(_classes(campaign_id)).all()
+            ]
+
+        return self._database.read(work)
+
+
+def _classes(campaign_id: int) -> Any:
+    """Select the device classes of a campaign, and how many of its tasks its models call on each."""
+    return (
+        select(DeviceClass.id, DeviceClass.name, func.count().label("tasks"))
+        .join(Task, Task.device_class_id == DeviceClass.id)
+        .where(Task.campaign_id == campaign_id, Task.weight > 0)
+        .group_by(DeviceClass.id, DeviceClass.name)
+        .order_by(DeviceClass.name)
+    )
+
+
+def _improvements(connection: Connection, campaign_id: int, class_id: int) -> Sequence[Any]:
+    tasks = select(Task.workload_id, Task.name, Task.weight).where(
+        Task.campaign_id == campaign_id, Task.device_class_id == class_id, Task.weight > 0
+    )
+    return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, None)).all()
+
+
+def _beginning(connection: Connection, campaign_id: int, class_id: int) -> tuple[float | None, float | None]:
+    """Add up how fast the campaign's models were when it began."""
+    models = select(func.count(CampaignModel.model_id.distinct())).where(
+        CampaignModel.campaign_id == campaign_id
+    )
+    query = select(Beginning.library_s, Beginning.reference_s).where(
+        Beginning.campaign_id == campaign_id, Beginning.device_class_id == class_id
+    )
+    rows = connection.execute(query).all()
+    if not rows or len(rows) < connection.execute(models).scalar_one():
+        return None, None
+    return _sum(row.library_s for row in rows), _sum(row.reference_s for row in rows)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
+
+
+def _points(
+    rows: Sequence[ImprovementRow], tasks: int, started: datetime | None
+) -> tuple[tuple[float, float], ...]:
+    if started is None:
+        return ()
+    timed = [
+        (max(0.0, (row.recorded_at - started).total_seconds()), row.expected_s)
+        for row in rows
+        if row.tasks_timed == tasks
+    ]
+    points: list[tuple[float, float]] = []
+    for number, (at_s, latency_s) in enumerate(timed, 1):
+        if at_s == 0.0:
+            points = [(at_s, latency_s)]  # what was stored before it began is one point
+        elif not points or number == len(timed) or latency_s <= points[-1][1] * (1 - _LEAST_STEP):
+            points.append((at_s, latency_s))
+    return tuple(points)

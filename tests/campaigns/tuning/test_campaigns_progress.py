@@ -1,0 +1,61 @@
+"""The curve of a campaign, and what is told by it."""
+
+from __future__ import annotations
+
+import math
+
+from orchestrator.campaigns.tuning.progress import FLAT_SECONDS, MoreTime, Progress
+
+ONE, TWO = (1, "cpu-a"), (2, "cpu-a")
+
+
+def curve(*points: tuple[float, float], until: float | None = None) -> Progress:
+    progress = Progress({} if until is None else {ONE: until})
+    for at_s, latency_s in points:
+        progress.note(at_s, {ONE: latency_s})
+    return progress
+
+
+def test_it_is_enough_once_every_model_is_as_fast_as_it_was_to_become() -> None:
+    progress = Progress({ONE: 0.005, TWO: 0.010})
+    progress.note(1.0, {ONE: 0.005, TWO: 0.011})
+    assert progress.enough(1.0, math.inf) == ""
+    progress.note(2.0, {ONE: 0.006, TWO: 0.010})
+    assert progress.enough(2.0, math.inf) == ""
+    progress.note(3.0, {ONE: 0.005, TWO: 0.009})
+    assert progress.enough(3.0, math.inf).startswith("--until was reached")
+
+
+def test_a_model_of_which_a_task_has_no_time_is_not_fast_enough_nor_on_the_curve() -> None:
+    progress = curve((1.0, math.inf), until=1.0)
+    assert not progress.reached
+    assert progress.more_time(1.0) is None
+
+
+def test_without_a_limit_nothing_is_reached() -> None:
+    assert not curve((1.0, 0.0)).reached
+
+
+def test_what_more_time_would_bring_is_what_the_second_half_did() -> None:
+    progress = curve((10.0, 0.008), (30.0, 0.004), (90.0, 0.003))
+    assert progress.more_time(100.0) == MoreTime(100.0, 0.25)
+    assert progress.more_time(60.0) == MoreTime(60.0, 0.0)
+    # By the half of that, not all tasks had a time.
+    assert progress.more_time(19.0) is None
+
+
+def test_best_times_that_came_out_longer_when_measured_again_are_no_gain() -> None:
+    assert curve((10.0, 0.004), (30.0, 0.005)).more_time(30.0) == MoreTime(30.0, 0.0)
+
+
+def test_a_flat_curve_ends_it_where_what_is_left_would_bring_next_to_nothing() -> None:
+    hour = 6 * FLAT_SECONDS
+    flat = curve((10.0, 0.00500), (500.0, 0.00499))
+    assert flat.enough(FLAT_SECONDS, hour).startswith(f"tuning ended {hour - FLAT_SECONDS:.0f} s early")
+    # Before ten minutes, and without an end, it goes on.
+    assert flat.enough(FLAT_SECONDS - 1, hour) == ""
+    assert flat.enough(FLAT_SECONDS, math.inf) == ""
+    # As little for each doubling comes to more in a time that is longer by far.
+    assert flat.enough(FLAT_SECONDS, 1000 * hour) == ""
+    steep = curve((10.0, 0.0050), (500.0, 0.0049))
+    assert steep.enough(FLAT_SECONDS, hour) == ""
