@@ -68,7 +68,8 @@ def candidates(
     for schedule in itertools.islice(lent_schedules(known, module, target), 1):
         yield "lent", schedule
     for place, (tile, schedule) in enumerate(filled_schedules(known, module, work.flops, target)):
-        yield f"registers{'' if tile.both else ' of one'} {place + 1}", schedule
+        kind = "blocked" if tile.blocked else f"registers{'' if tile.both else ' of one'}"
+        yield f"{kind} {place + 1}", schedule
 
 
 def timed(work: Workload, target: Target) -> dict[str, float]:

@@ -3,39 +3,74 @@
 from __future__ import annotations
 
 import math
+import re
+import statistics
 
 from orchestrator.campaigns.tuning.tasks import TaskProgress
 
-__all__ = ["STILL_TO_GAIN", "Ranking"]
+__all__ = ["LIKE_OTHERS", "STILL_TO_GAIN", "UNTRIED", "Ranking"]
 
 #: What a task may still save, of the time that the fastest of its kind would take for its arithmetic.
 STILL_TO_GAIN = 0.2
+#: The part of the fastest rate of all sums of products that any other of them is taken to reach.
+LIKE_OTHERS = 0.6
+#: How much longer than it can take a task is taken to take of which nothing was tried, and what it may save
+#: at least (seconds): of what has no arithmetic it isn't known.
+UNTRIED, UNTRIED_SECONDS = 2.5, 50e-6
+# Operators that are sums of products, whatever an engine calls them.
+_PRODUCTS = re.compile("conv|matmul|dense|gemm|product")
 
 
 class Ranking:
     """What tasks have reached, by which others of their kind are judged."""
 
     def __init__(self) -> None:
-        # Operations a second of the fastest task, by device class and kind.
-        self._rates: dict[tuple[str, str], float] = {}
+        # Operations a second of the fastest task, by device class and kind; and of sums of products of any.
+        self._rates: dict[str, dict[str, float]] = {}
+        self._products: dict[str, float] = {}
 
     def note(self, task: TaskProgress) -> None:
         """Note how fast a task is, for others of its kind."""
-        if task.task.kind and task.task.flops and math.isfinite(task.best_s):
-            key = task.task.device_class, task.task.kind
-            self._rates[key] = max(self._rates.get(key, 0.0), task.task.flops / task.best_s)
+        device_class, kind = task.task.device_class, task.task.kind
+        if kind and task.task.flops and math.isfinite(task.best_s):
+            rate = task.task.flops / task.best_s
+            rates = self._rates.setdefault(device_class, {})
+            rates[kind] = max(rates.get(kind, 0.0), rate)
+            if _PRODUCTS.search(kind):
+                self._products[device_class] = max(self._products.get(device_class, 0.0), rate)
 
     def promise(self, task: TaskProgress) -> tuple[float, float]:
         """Rank a task by what its next round may bring; the greatest comes first.
 
-        A task without a result comes first, the one with most arithmetic before the others. Then what of the
-        model's time the task may still save, per trial spent on it so far: gains shrink about as fast as the
-        trials grow, and a task that takes no time has none to give. Nor has one that is as fast as its like
-        already: what another task of its kind reaches per operation is about what this one can reach.
+        That is what of the model's time the task may still save, per trial spent on it so far: gains shrink
+        about as fast as the trials grow, and a task that takes no time has none to give. Nor has one that is
+        as fast as its like already: what another task of its kind reaches per operation is about what this
+        one can reach. A task without a result is judged by that alone, so that a model's dearest tasks need
+        not wait for the first round of all that take next to nothing. While nothing at all has a result, the
+        one with most arithmetic comes first.
         """
-        weight = task.task.weight
-        if math.isinf(task.best_s):
-            return (1.0, weight * task.task.flops / (1 + task.stored))
-        rate = self._rates.get((task.task.device_class, task.task.kind), math.inf)
-        within_reach = (1 - STILL_TO_GAIN) * task.task.flops / rate
-        return (0.0, weight * (task.best_s - within_reach) / (1 + task.stored))
+        weight, flops = task.task.weight, task.task.flops
+        rate = self._rate(task)
+        untried = math.isinf(task.best_s)
+        if rate is None:
+            return (1.0, weight * flops / (1 + task.stored)) if untried else (0.0, self._per_trial(task, 0.0))
+        within_reach_s = flops / rate
+        if untried:
+            gain_s = max(UNTRIED_SECONDS, (UNTRIED - 1 + STILL_TO_GAIN) * within_reach_s)
+            return (0.0, weight * gain_s / (1 + task.stored))
+        return (0.0, self._per_trial(task, (1 - STILL_TO_GAIN) * within_reach_s))
+
+    @staticmethod
+    def _per_trial(task: TaskProgress, within_reach_s: float) -> float:
+        return task.task.weight * (task.best_s - within_reach_s) / (1 + task.stored)
+
+    def _rate(self, task: TaskProgress) -> float | None:
+        """Return the operations a second that a task can reach, as far as others tell that."""
+        device_class, kind = task.task.device_class, task.task.kind
+        rates = self._rates.get(device_class, {})
+        found = rates.get(kind, 0.0)
+        if _PRODUCTS.search(kind):
+            found = max(found, LIKE_OTHERS * self._products.get(device_class, 0.0))
+        if not found and math.isinf(task.best_s) and rates:
+            found = statistics.median(rates.values())
+        return found or None

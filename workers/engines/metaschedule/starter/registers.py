@@ -11,15 +11,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tvm import tirx
+from tvm import DataType, tirx
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.target import Target
 
 from workers.engines.metaschedule.spaces import tiled_blocks
+from workers.engines.metaschedule.starter.caches import Loop, Operand, blocked_split
 from workers.engines.metaschedule.starter.sketches import Sketch
 from workers.engines.metaschedule.targets import vector_bits, vector_registers
 from workers.engines.metaschedule.workload import FREE_LAYOUTS
@@ -53,12 +54,15 @@ class Tile:
         What is loaded for a step of the sum.
     inner : tuple of int
         For each spatial loop.
+    blocked : bool
+        It is one of a block of many that stays in the second cache.
     """
 
     share: float
     vectors: int
     numbers: int
     inner: tuple[int, ...]
+    blocked: bool = False
 
     @property
     def both(self) -> bool:
@@ -74,23 +78,99 @@ def register_tiles(
     Nothing where a space has no product of vectors with numbers: a depthwise convolution, a pool, a product
     whose operand must be gathered.
     """
-    uses = _uses(space, sketch, module)
-    if uses is None:
+    block = _product(space, module)
+    uses = None if block is None else _uses(block, sketch, module)
+    if block is None or uses is None:
         return
-    tiles = _tiles(sketch, uses, vector_bits(target) // 8, vector_registers(target))
+    side_by_side = _side_by_side(block, uses)
+    tiles = _tiles(sketch, uses, vector_bits(target) // 8, vector_registers(target), side_by_side)
+    blocked = _blocked(block, sketch, uses, tiles[0], module, target) if tiles else None
+    if blocked is not None:
+        yield replace(tiles[0], blocked=True), blocked
     for tile in tiles[:_DIFFERENT]:
         yield tile, _split(sketch, uses, tile, _STEPS)
-    for tile in tiles[:1]:
+    for tile in tiles[: blocked is None]:
         yield tile, _split(sketch, uses, tile, _LONG_STEPS, image_within=True)
 
 
-def _uses(space: Schedule, sketch: Sketch, module: IRModule) -> list[str] | None:
-    """Say of each loop that is split whether it counts vectors, numbers, or neither."""
+def _product(space: Schedule, module: IRModule) -> Any:
+    """Return the block that a space tiles, as it stands in the module; None where that isn't one."""
     blocks = tiled_blocks(space)
     if len(blocks) != 1:
         return None
     schedule = Schedule(module, debug_mask="none")
-    block = schedule.get(schedule.get_sblock(*blocks[0]))
+    return schedule.get(schedule.get_sblock(*blocks[0]))
+
+
+def _blocked(
+    block: Any, sketch: Sketch, uses: Sequence[str], tile: Tile, module: IRModule, target: Target
+) -> list[list[int]] | None:
+    """Split each loop into blocks that stay in the second cache; None where tiles alone are as good."""
+    inner = iter(tile.inner)
+    loops = [
+        Loop(extent, next(inner) if len(factors) == _SPATIAL else 1, len(factors) != _SPATIAL)
+        for extent, factors in zip(sketch.loops, sketch.tiles, strict=True)
+    ]
+    # Of the last dimension a vector is split off before: that is one step.
+    steps = {
+        iteration.var: int(iteration.dom.extent) // loop.extent
+        for iteration, loop in zip(block.iter_vars, loops, strict=True)
+    }
+    written = block.writes[0]
+    read = [region for region in block.reads if not region.source.same_as(written.source)]
+    operands = [_operand(region, steps, _is_free(region, module)) for region in (*read, written)]
+    known = [operand for operand in operands if operand is not None]
+    if len(known) < len(operands):
+        return None
+    cores = int(target.attrs.get("num-cores", 1) or 1)
+    plain = [
+        loop.extent if loop.summed or use == _NUMBERS else loop.tile
+        for loop, use in zip(loops, uses, strict=True)
+    ]
+    return blocked_split(loops, known[:-1], known[-1], plain, cores)
+
+
+def _operand(region: Any, steps: dict[Any, int], packed: bool) -> Operand | None:
+    """Say what of a buffer is touched with each loop; None where that can't be told of a place in it."""
+    reach, moves = [], []
+    for part in region.region:
+        by = _moves(part.min)
+        if by is None or not set(by) <= {var.name for var in steps}:
+            return None
+        moved = [(by.get(var.name, 0.0), step) for var, step in steps.items()]
+        reach.append(math.ceil(1 + sum(each * (step - 1) for each, step in moved)))
+        moves.append(tuple(each * step for each, step in moved))
+    bits = DataType(str(region.source.dtype)).bits
+    shape = tuple(int(extent) for extent in region.source.shape)
+    return Operand(max(1, bits // 8), tuple(reach), tuple(moves), shape, packed)
+
+
+def _moves(index: Any) -> dict[str, float] | None:
+    """Return by how much an index grows with each variable; None where it is no sum of them.
+
+    A variable may be divided by a number, as a channel's place among blocks is, or be what remains of that.
+    """
+    match index:
+        case tirx.Var():
+            return {index.name: 1.0}
+        case tirx.IntImm():
+            return {}
+        case tirx.Add():
+            one, other = _moves(index.a), _moves(index.b)
+            if one is None or other is None or set(one) & set(other):
+                return None
+            return one | other
+        case tirx.Mul() | tirx.FloorDiv() if isinstance(index.b, tirx.IntImm):
+            by = int(index.b) if isinstance(index, tirx.Mul) else 1 / int(index.b)
+            inner = _moves(index.a)
+            return None if inner is None else {name: by * each for name, each in inner.items()}
+        case tirx.FloorMod() if isinstance(index.b, tirx.IntImm):
+            return _moves(index.a)  # no farther than its dimension reaches
+    return None
+
+
+def _uses(block: Any, sketch: Sketch, module: IRModule) -> list[str] | None:
+    """Say of each loop that is split whether it counts vectors, numbers, or neither."""
     written = block.writes[0]
     last = {var.name for var in _variables(written.region[-1].min)}
     reads = [read for read in block.reads if not read.source.same_as(written.source)]
@@ -108,20 +188,34 @@ def _uses(space: Schedule, sketch: Sketch, module: IRModule) -> list[str] | None
     ]
 
 
+def _side_by_side(block: Any, uses: Sequence[str]) -> bool:
+    """Say whether the numbers of the innermost loop that counts them lie beside one another in memory."""
+    names = [iteration.var.name for iteration in block.iter_vars]
+    counting = [name for name, use in zip(names, uses, strict=True) if use == _NUMBERS]
+    reads = [read for read in block.reads if not read.source.same_as(block.writes[0].source)]
+    last = {var.name for read in reads for var in _variables(read.region[-1].min)}
+    return bool(counting) and counting[-1] in last
+
+
 def _variables(expr: Any) -> list[Any]:
     return list(tirx.analysis.undefined_vars(expr, []))
 
 
 def _contiguous(read: Any, last: set[str], module: IRModule) -> bool:
     """Say whether vectors of an operand can be loaded: as it lies, or since it may lie as one likes."""
-    if last <= {var.name for var in _variables(read.region[-1].min)}:
-        return True
+    return last <= {var.name for var in _variables(read.region[-1].min)} or _is_free(read, module)
+
+
+def _is_free(region: Any, module: IRModule) -> bool:
+    """Say whether a buffer may lie as one likes, as weights do."""
     main = module["main"]
     free = [] if main.attrs is None else main.attrs.get(FREE_LAYOUTS, [])
-    return any(read.source.same_as(main.params[int(place)]) for place in free)
+    return any(region.source.same_as(main.params[int(place)]) for place in free)
 
 
-def _tiles(sketch: Sketch, uses: Sequence[str], vector_bytes: int, registers: int) -> list[Tile]:
+def _tiles(
+    sketch: Sketch, uses: Sequence[str], vector_bytes: int, registers: int, side_by_side: bool
+) -> list[Tile]:
     loops = [
         (extent, use)
         for extent, use, factors in zip(sketch.loops, uses, sketch.tiles, strict=True)
@@ -149,6 +243,8 @@ def _tiles(sketch: Sketch, uses: Sequence[str], vector_bytes: int, registers: in
         )
         if _uneven(beside) or (vectors > 1 and _uneven(numbers)):
             share /= 2  # LLVM loads three, five or seven numbers at once, and takes them apart
+        if side_by_side and beside > 1:
+            share /= 4  # they are loaded one by one, and once for each element of a vector
         found.append(Tile(round(share, 3), vectors, numbers, inner))
     # Of those that are as good, what lies side by side goes before what doesn't.
     return sorted(found, key=lambda tile: (tile.share, tile.both, tile.inner[::-1]), reverse=True)
