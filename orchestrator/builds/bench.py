@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.builds.agreement import without_lent
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.costs import Costs
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.gate import Gate, Held, Verdict
 from orchestrator.builds.pace import TURNS, Pace
 from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
@@ -20,7 +21,7 @@ from orchestrator.builds.turns import take_turns
 from orchestrator.builds.untuned import UntunedTimes, untuned_of
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
-from orchestrator.errors import TargetError
+from orchestrator.errors import NotFoundError, TargetError
 from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
@@ -66,6 +67,8 @@ class BenchReport:
         How `untuned_s` was taken, where that was not in turns with the others.
     origin : Origin or None
         What the model was converted from, another precision's file included.
+    held : Held or None
+        The tuned library held against an earlier one, where that was asked for and there is one.
     """
 
     model: str
@@ -90,6 +93,7 @@ class BenchReport:
     turns: int = 0
     untuned_note: str = ""
     origin: Origin | None = None
+    held: Held | None = None
 
     @property
     def speedup(self) -> float | None:
@@ -115,6 +119,8 @@ def bench_model(
     allowed: Sequence[str] = (),
     board: str | None = None,
     tracker: tuple[str, int] | None = None,
+    allowed_slowdown: float | None = None,
+    against: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> BenchReport:
     """Build a model untuned and tuned, run both beside onnxruntime, and store what came out.
@@ -126,12 +132,19 @@ def bench_model(
     board, tracker : str and tuple of (str, int), optional
         Key of a device to run both on, and the TVM RPC tracker where it registered itself; left out, this
         machine.
+    allowed_slowdown : float, optional
+        Hold the tuned library against an earlier one, and say whether it takes longer by more than this part
+        of its time: see :mod:`.gate`.
+    against : int, optional
+        The campaign whose last comparison of the model that is; left out, the latest of another library.
 
     Raises
     ------
     ModelError, TargetError, UsageError, EngineError
         Where the model can't be imported, its target can't run here, the tracker knows no such device, or TVM
         fails.
+    NotFoundError
+        The campaign named by `against` compared no such model on that device class.
     """
     endpoint = None
     if board is None:
@@ -141,10 +154,12 @@ def bench_model(
         # Before the model is imported, which may take minutes.
         endpoint = wait_for_board(tools, board, tracker, device.kind, say)
     model = extract_model(store, tools, request, device, say=say, layout=layout)
+    gate = None if allowed_slowdown is None else _gate(store, model, allowed_slowdown, against)
     return verify(
         store,
         tools,
         model,
+        gate=gate,
         rounds=rounds,
         seed=seed,
         weigh_layouts=weigh_layouts,
@@ -152,6 +167,22 @@ def bench_model(
         endpoint=endpoint,
         say=say,
     )
+
+
+def _gate(store: Storage, model: ExtractedModel, allowed: float, against: int | None) -> Gate:
+    """Look up what a library is held against."""
+    device_class = model.device.device_class
+    alike = store.models.alike(model.id)
+    if against is None:
+        return Gate(allowed, store.verifications.recent(alike, device_class))
+    rows = store.verifications.after_campaign(against)
+    found = [row for row in rows if row.model_id in alike and row.device_class == device_class]
+    if not found:
+        raise NotFoundError(
+            f"campaign {against} compared no {model.prepared.name} with these inputs and outputs on "
+            f"{device_class}; `tunefleet list` shows the campaigns"
+        )
+    return Gate(allowed, sorted(found, key=lambda row: alike.index(row.model_id)), pinned=True)
 
 
 def verify(
@@ -170,6 +201,7 @@ def verify(
     untuned: CompiledModel | None = None,
     untuned_times: UntunedTimes | None = None,
     costs: Costs | None = None,
+    gate: Gate | None = None,
     built: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _: None,
     quiet: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -197,6 +229,8 @@ def verify(
         What it takes, where that is known and not to be taken again.
     costs : Costs, optional
         What it took to compile it, to be stored for whoever plans the next comparison.
+    gate : Gate, optional
+        What to hold the tuned library against.
     built : callable, optional
         Called when the libraries are built, before any of them runs.
     quiet : callable, optional
@@ -286,6 +320,24 @@ def verify(
     times = turns.times
     middle = {name: statistics.median(values) for name, values in times.items() if values}
     versions = tools.versions()
+    details = {
+        "times_s": times,
+        "turns_s": turns.medians,
+        "agree": difference.ok,
+        "disagreement": difference.reason,
+        "remark": difference.remark,
+        "plan": choice.plan.name,
+        "why": why,
+        "plans_s": choice.times_s,
+        "threads": device.cores,
+        "versions": versions,
+        "turns": turns.taken,
+        "untuned_note": turns.untuned_note,
+        "untuned_of": untuned_of(model, versions),
+        **({} if costs is None else {"costs_s": costs.document()}),
+        **({} if rest_s is None else {"rest_s": rest_s}),
+    }
+    held = None if gate is None else gate.held(model.id, coverage.key, details)
     store.verifications.put(
         NewVerification(
             model_id=model.id,
@@ -299,27 +351,12 @@ def verify(
             tasks_total=len(coverage.tasks),
             tasks_tuned=coverage.tuned,
             campaign_id=campaign_id,
-            details={
-                "times_s": times,
-                "agree": difference.ok,
-                "disagreement": difference.reason,
-                "remark": difference.remark,
-                "plan": choice.plan.name,
-                "why": why,
-                "plans_s": choice.times_s,
-                "threads": device.cores,
-                "versions": versions,
-                "turns": turns.taken,
-                "untuned_note": turns.untuned_note,
-                "untuned_of": untuned_of(model, versions),
-                **({} if costs is None else {"costs_s": costs.document()}),
-                **({} if rest_s is None else {"rest_s": rest_s}),
-            },
+            details={**details, **({"slower": True} if held and held.verdict is Verdict.SLOWER else {})},
         )
     )
     stored = store.verifications.of_records(model.id, device.device_class, coverage.key)
     assert stored is not None
-    return _report(model, stored)
+    return replace(_report(model, stored), held=held)
 
 
 def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:

@@ -11,7 +11,10 @@ from orchestrator.builds.agreement import agreeing
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.gate import Held, Verdict
 from orchestrator.builds.label import Label, labelled
+from orchestrator.builds.measured import measured_kernels
+from orchestrator.builds.only_if_faster import earlier_library, held_in_turns
 from orchestrator.builds.params import require_weights_inside, write_params
 from orchestrator.builds.rest import RestTimes, rest_label, rest_path, rest_times
 from orchestrator.builds.sound import with_sound_records
@@ -47,6 +50,10 @@ class BuildReport:
         What both parts take in onnxruntime.
     origin : Origin or None
         What the model was converted from.
+    held : Held or None
+        It held against the library that was there, where it was to be the faster one.
+    written : bool
+        The files were written: they are not where it isn't.
     """
 
     model: str
@@ -62,6 +69,8 @@ class BuildReport:
     rest: pathlib.Path | None = None
     rest_times: RestTimes | None = None
     origin: Origin | None = None
+    held: Held | None = None
+    written: bool = True
 
 
 def build_model(
@@ -78,6 +87,7 @@ def build_model(
     allowed: Sequence[str] = (),
     board: str | None = None,
     unchecked: bool = False,
+    only_if_faster: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> BuildReport:
     """Compile a model with the best stored record of each of its tasks that can be used.
@@ -101,6 +111,9 @@ def build_model(
     unchecked : bool, optional
         Don't run the library to compare its outputs with onnxruntime's. Where this machine can't run it, that
         is left out in any case.
+    only_if_faster : bool, optional
+        Time it in turns with the library that is there, and write nothing where it isn't the faster one.
+        Where none is there, it is written.
 
     Raises
     ------
@@ -119,6 +132,7 @@ def build_model(
     rest = None if prepared.rest is None else rest_path(library, request.path)
     if weights is None:
         require_weights_inside(model.prepared)
+    earlier = earlier_library(tools, library, weights, prepared, device) if only_if_faster else None
 
     def compiled_with(coverage: Coverage) -> tuple[Chosen, CompiledModel]:
         if require_complete and coverage.missing:
@@ -173,13 +187,17 @@ def build_model(
         versions=tools.versions(),
         rest=None if rest is None or prepared.rest is None else rest_label(prepared.rest, rest),
         origin=prepared.origin,
+        measurements=measured_kernels(store, coverage, choice.plan),
     )
+    held = None if earlier is None else held_in_turns(tools, earlier, compiled, prepared, device, say)
+    written = held is None or held.verdict is Verdict.FASTER
     times = rest_times(tools, prepared, device.cores)
     # Before the library: without it that is of no use.
-    if rest is not None and prepared.rest is not None:
+    if written and rest is not None and prepared.rest is not None:
         write(rest, prepared.rest.onnx)
-    write(library, labelled(compiled.library, label))
-    if weights is not None:
+    if written:
+        write(library, labelled(compiled.library, label))
+    if written and weights is not None:
         write_params(weights, compiled)
     return BuildReport(
         model.prepared.name,
@@ -195,6 +213,8 @@ def build_model(
         rest,
         times,
         prepared.origin,
+        held,
+        written,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from orchestrator.errors import UsageError
 from workers.messages import Origin, TensorSpec
 
-__all__ = ["Label", "RestLabel", "labelled", "read_label"]
+__all__ = ["Label", "MeasuredKernel", "RestLabel", "labelled", "read_label"]
 
 _NAME = "tunefleet.json"
 _VERSION = 1
@@ -24,6 +24,8 @@ _VERSION = 1
 _WITH_REST = 2
 # Of a library whose model was converted: earlier readers know no such name.
 _WITH_ORIGIN = 3
+# Of a library that names its measurements: nor such a one.
+_WITH_MEASUREMENTS = 4
 # A ZIP needs a date; the same build is to give the same bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -52,6 +54,44 @@ class RestLabel:
 
 
 @dataclass(frozen=True)
+class MeasuredKernel:
+    """The measurement by which a kernel's schedule was chosen.
+
+    Attributes
+    ----------
+    task : str
+    workload, candidate : str
+        Hashes: of the computation, and of its schedule.
+    trial : int
+        Its number in the store that the library was built from.
+    times_s : tuple of float
+        Seconds of one call, one value a repeat, as they count.
+    device_class, device, host : str
+        Where it was measured.
+    measured_at : str
+        ISO 8601.
+    versions : dict of str to str
+        What it was measured with.
+    """
+
+    task: str
+    workload: str
+    candidate: str
+    trial: int
+    times_s: tuple[float, ...]
+    device_class: str
+    device: str
+    host: str
+    measured_at: str
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> MeasuredKernel:
+        """Read what a label says of one."""
+        return cls(**{**found, "times_s": tuple(found["times_s"])})
+
+
+@dataclass(frozen=True)
 class Label:
     """What is known of a library when it is built.
 
@@ -76,6 +116,8 @@ class Label:
         Where the model was cut before its post-processing.
     origin : Origin or None
         What the model was converted from.
+    measurements : tuple of MeasuredKernel
+        Those it was built from; empty in a label of an earlier version.
     """
 
     model: str
@@ -94,6 +136,7 @@ class Label:
     rest: RestLabel | None = None
     tasks_lent: int = 0
     origin: Origin | None = None
+    measurements: tuple[MeasuredKernel, ...] = ()
 
     @property
     def all_inputs(self) -> tuple[TensorSpec, ...]:
@@ -109,10 +152,18 @@ def labelled(library: bytes, label: Label) -> bytes:
     whole = io.BytesIO(library)
     with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
         known = {name: value for name, value in asdict(label).items() if value is not None}
-        version = _WITH_ORIGIN if label.origin else _WITH_REST if label.rest else _VERSION
-        text = json.dumps({"version": version, **known}, indent=1)
+        if not label.measurements:
+            del known["measurements"]
+        text = json.dumps({"version": _version_of(label), **known}, indent=1)
         archive.writestr(zipfile.ZipInfo(_NAME, _DATE), text)
     return whole.getvalue()
+
+
+def _version_of(label: Label) -> int:
+    """Return the first version whose readers know all that is in it."""
+    if label.measurements:
+        return _WITH_MEASUREMENTS
+    return _WITH_ORIGIN if label.origin else _WITH_REST if label.rest else _VERSION
 
 
 def read_label(path: pathlib.Path) -> Label:
@@ -136,9 +187,9 @@ def read_label(path: pathlib.Path) -> Label:
             "at its end was stripped; build it anew"
         ) from None
     version = found.pop("version", None)
-    if version not in (_VERSION, _WITH_REST, _WITH_ORIGIN):
+    if version not in range(_VERSION, _WITH_MEASUREMENTS + 1):
         raise UsageError(
-            f"{path} has a label of version {version}; this tunefleet reads up to {_WITH_ORIGIN}"
+            f"{path} has a label of version {version}; this tunefleet reads up to {_WITH_MEASUREMENTS}"
         )
     for name in ("inputs", "outputs"):
         found[name] = tuple(TensorSpec.of(spec) for spec in found[name])
@@ -147,4 +198,10 @@ def read_label(path: pathlib.Path) -> Label:
         inputs = tuple(TensorSpec.of(spec) for spec in rest["inputs"])
         rest = RestLabel(rest["file"], rest["sha256"], inputs, tuple(rest["outputs"]), tuple(rest["cut_at"]))
     origin = found.pop("origin", None)
-    return Label(**found, rest=rest, origin=None if origin is None else Origin(**origin))
+    measurements = tuple(map(MeasuredKernel.of, found.pop("measurements", ())))
+    return Label(
+        **found,
+        rest=rest,
+        origin=None if origin is None else Origin(**origin),
+        measurements=measurements,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -30,6 +31,8 @@ class Turns:
     ----------
     times : dict of str to list of float
         Seconds of single runs: ``tuned``, ``reference``, ``untuned``; empty where there is none.
+    medians : dict of str to list of float
+        Of ``tuned`` and ``reference``, the median of each turn.
     taken : int
         Turns.
     untuned_note : str
@@ -39,8 +42,14 @@ class Turns:
     times: dict[str, list[float]] = field(
         default_factory=lambda: {"untuned": [], "tuned": [], "reference": []}
     )
+    medians: dict[str, list[float]] = field(default_factory=lambda: {"tuned": [], "reference": []})
     taken: int = 0
     untuned_note: str = ""
+
+    def add(self, name: str, times: tuple[float, ...]) -> None:
+        """Take in what a turn timed of one."""
+        self.times[name] += times
+        self.medians[name].append(statistics.median(times))
 
 
 def take_turns(
@@ -84,12 +93,12 @@ def take_turns(
         repeats = pace.repeats(tuned_one_s)
         if repeats:
             run = tools.run(tuned, inputs, target, repeats=repeats, endpoint=endpoint)
-            found.times["tuned"] += run.times
+            found.add("tuned", run.times)
         elif not found.times["tuned"]:
-            found.times["tuned"].append(tuned_one_s)
+            found.add("tuned", (tuned_one_s,))
         if endpoint is None:
             repeats = max(1, pace.repeats(reference_one_s))
-            found.times["reference"] += tools.reference_timing(model, inputs, threads, repeats).times
+            found.add("reference", tools.reference_timing(model, inputs, threads, repeats).times)
         if isinstance(untuned, CompiledModel):
             before.take(untuned)
         found.taken += 1

@@ -87,6 +87,20 @@ class Models(Group):
             raise NotFoundError(f"no model {model_id} is stored")
         return _model_row(row)
 
+    def alike(self, model_id: int) -> list[int]:
+        """Return the models that may be another version of a model: of its name, inputs and outputs.
+
+        The model itself is the first of them.
+        """
+        model = self.get(model_id)
+        query = _models().where(Model.name == model.name, Model.id != model_id).order_by(Model.id.desc())
+        others = map(_model_row, self._database.read(lambda c: c.execute(query).all()))
+        return [model_id, *(other.id for other in others if _interface(other) == _interface(model))]
+
+
+def _interface(model: ModelRow) -> list[tuple[str, tuple[int, ...], str]]:
+    return [(tensor.name, tensor.shape, tensor.dtype) for tensor in (*model.inputs, *model.outputs)]
+
 
 def _models() -> Select[Any]:
     return select(*Model.__table__.c)

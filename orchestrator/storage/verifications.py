@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -59,6 +60,10 @@ class Verifications(Group):
         """Return the last verification of a model as built from exactly these records."""
         return self._latest(model_id, device_class, records_key)
 
+    def recent(self, model_ids: Collection[int], device_class: str, limit: int = 50) -> list[VerificationRow]:
+        """Return the last verifications of some models on a device class, the latest first."""
+        return self._last(model_ids, device_class, None, limit)
+
     def after_campaign(self, campaign_id: int) -> list[VerificationRow]:
         """Return the last verification of each model of a campaign on each of its device classes.
 
@@ -99,16 +104,22 @@ class Verifications(Group):
         ]
 
     def _latest(self, model_id: int, device_class: str, records_key: str | None) -> VerificationRow | None:
+        return next(iter(self._last([model_id], device_class, records_key, 1)), None)
+
+    def _last(
+        self, model_ids: Collection[int], device_class: str, records_key: str | None, limit: int
+    ) -> list[VerificationRow]:
         table = Verification.__table__
         columns: list[Any] = [c for c in table.c if c.key != "device_class_id"]
         query = (
             select(*columns, DeviceClass.name.label("device_class"))
             .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
-            .where(Verification.model_id == model_id, DeviceClass.name == device_class)
+            .where(Verification.model_id.in_(model_ids), DeviceClass.name == device_class)
             .order_by(Verification.id.desc())
-            .limit(1)
+            .limit(limit)
         )
         if records_key is not None:
             query = query.where(Verification.records_key == records_key)
-        row = self._database.read(lambda c: c.execute(query).one_or_none())
-        return None if row is None else VerificationRow(**row._mapping)
+        return [
+            VerificationRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())
+        ]

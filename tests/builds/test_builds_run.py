@@ -168,7 +168,7 @@ def test_what_is_no_library_of_a_build_is_refused(built: Built, tools: Toolbox, 
         run_library(tools, stripped)
     newer = io.BytesIO(stripped.read_bytes())
     with zipfile.ZipFile(newer, "a") as archive:
-        archive.writestr("tunefleet.json", '{"version": 4}')
+        archive.writestr("tunefleet.json", '{"version": 5}')
     stripped.write_bytes(newer.getvalue())
-    with pytest.raises(UsageError, match="label of version 4; this tunefleet reads up to 3"):
+    with pytest.raises(UsageError, match="label of version 5; this tunefleet reads up to 4"):
         run_library(tools, stripped)

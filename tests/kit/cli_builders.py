@@ -151,7 +151,8 @@ def measure(store: Storage, campaign_id: int, *, of: int, trials: range, owner: 
     return store.trials.record(found, campaign_id=campaign_id, owner=owner)
 
 
-def verify(store: Storage, campaign_id: int, *, agree: bool = True) -> None:
+def verify(store: Storage, campaign_id: int, *, agree: bool = True, turns_s: tuple[float, ...] = ()) -> None:
+    """Store a comparison; in turns, where it is said what each took."""
     model_id = store.campaigns.models(campaign_id)[0].model_id
     assert model_id is not None
     store.verifications.put(
@@ -167,19 +168,31 @@ def verify(store: Storage, campaign_id: int, *, agree: bool = True) -> None:
             tasks_total=3,
             tasks_tuned=3,
             campaign_id=campaign_id,
-            details={"agree": agree, "disagreement": "" if agree else "output 'y' is off by 2"},
+            details={
+                "agree": agree,
+                "disagreement": "" if agree else "output 'y' is off by 2",
+                "versions": {"tvm": "0.27.0", "onnxruntime": "1.32.0"},
+                **({"turns_s": {"tuned": turns_s, "reference": (0.0075,) * len(turns_s)}} if turns_s else {}),
+            },
         )
     )
 
 
-def tuned(store: Storage, *, name: str | None = None, budget: int = BUDGET) -> int:
+def tuned(
+    store: Storage,
+    *,
+    name: str | None = None,
+    budget: int = BUDGET,
+    agree: bool = True,
+    turns_s: tuple[float, ...] = (),
+) -> int:
     """A campaign that is done: three tasks, all trials of their budgets, a verification."""
     campaign_id = put_campaign(store, name=name, trials_per_task=budget)
     begin(store, campaign_id, budget=budget)
     for row in store.tasks.of_campaign(campaign_id):
         measure(store, campaign_id, of=int(row.workload_hash[:4], 16), trials=range(row.stored, budget))
         store.tasks.update(row.id, state=TaskState.SATISFIED, note=f"{budget} trials")
-    verify(store, campaign_id)
+    verify(store, campaign_id, agree=agree, turns_s=turns_s)
     store.campaigns.add_active_time(campaign_id, 192.0)
     measured = sum(row.measured for row in store.tasks.of_campaign(campaign_id))
     store.campaigns.transition(

@@ -11,10 +11,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.answers.compare_gate import CampaignGate, slower_tasks
 from orchestrator.cli.campaigns.snapshot import Snapshot, limit_or_none, read_snapshot
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
+from orchestrator.cli.kit.gate_option import FailIfSlower, allowed_slowdown
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import quotient, ratio_text
 from orchestrator.cli.kit.session import Session
@@ -37,14 +39,19 @@ _Second = Annotated[
 @command(
     "compare",
     panel=options.PANELS.CAMPAIGNS,
-    examples=("compare 3 5", "compare nightly-1 nightly-2 --json"),
+    examples=("compare 3 5", "compare nightly-1 nightly-2 --json", "compare 3 5 --fail-if-slower 3%"),
 )
-def compare(session: Session, first: _First, second: _Second) -> None:
+def compare(
+    session: Session, first: _First, second: _Second, fail_if_slower: FailIfSlower = None
+) -> int | None:
     """Show what changed between two campaigns: on which tasks the best got better, and by how much.
 
     best is what was stored when a campaign ended, whoever measured it; trials are those it measured
-    itself. Tasks with the largest change in a run's time come first.
+    itself. Tasks with the largest change in a run's time come first. With --fail-if-slower, the models that
+    both left compared with onnxruntime are held against each other, and exit code 1 says that one is slower
+    after the second, or that its outputs are wrong.
     """
+    allowed = allowed_slowdown(fail_if_slower)
     with session.storage(create=False) as store:
         sides = (read_snapshot(store, first), read_snapshot(store, second))
         ids = [side.campaign.id for side in sides]
@@ -56,10 +63,12 @@ def compare(session: Session, first: _First, second: _Second) -> None:
             tuple(store.verifications.after_campaign(ids[0])),
             tuple(store.verifications.after_campaign(ids[1])),
         )
-    session.emit(_document(comparison))
+    gate = None if allowed is None else CampaignGate.of(comparison.models(), allowed)
+    session.emit(_document(comparison) | {"gate": None if gate is None else gate.document()})
     session.show(*_blocks(comparison))
     if not comparison.common:
         session.write(Text("they have no task in common: nothing compares"))
+    return None if gate is None else gate.conclude(session, slower_tasks(comparison.common))
 
 
 @dataclass(frozen=True)

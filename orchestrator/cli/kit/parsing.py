@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from orchestrator.errors import UsageError
 
-__all__ = ["parse_duration", "parse_limit", "parse_shape"]
+__all__ = ["parse_duration", "parse_limit", "parse_part", "parse_shape"]
 
 
 def parse_duration(text: str) -> float:
@@ -43,6 +44,31 @@ def parse_limit(text: str) -> float | str:
             f"--until {text!r} is no latency; write 5ms, 800us or 1.2s, or onnxruntime for its time"
         )
     return float(found[1]) * {"s": 1.0, "ms": 1e-3}.get(found[2], 1e-6)
+
+
+def parse_part(text: str, option: str, *, least: float = 0.0) -> float:
+    """Read ``3%`` or ``0.03`` as a part of a whole.
+
+    Parameters
+    ----------
+    option : str
+        What it was given with.
+    least : float, optional
+        It has to be this or more.
+
+    Raises
+    ------
+    UsageError
+        Where it is no such part.
+    """
+    number = text.strip()
+    try:
+        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+    except ValueError:
+        value = math.nan
+    if not least <= value < 1:
+        raise UsageError(f"{option} {text!r} is no part of a whole; write 1% or 0.01")
+    return value
 
 
 def parse_shape(text: str) -> tuple[str, tuple[int, ...]]:

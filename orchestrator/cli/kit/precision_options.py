@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from orchestrator.cli.kit.parsing import parse_part
 from orchestrator.errors import UsageError
 from workers.messages import Metric, Precision
 
@@ -115,14 +116,7 @@ class PrecisionOptions:
         """
         if self.max_error is None:
             return _MAX_ERROR
-        text = self.max_error.strip()
-        try:
-            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            value = math.nan
-        if not 0 < value < 1:
-            raise UsageError(f"--max-error {self.max_error!r} is no part of a whole; write 1% or 0.01")
-        return value
+        return parse_part(self.max_error, "--max-error", least=sys.float_info.min)
 
     def settings(
         self, shapes: Mapping[str, tuple[int, ...]], *, anew: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Group, RenderableType
+from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.aim import Aim
@@ -15,11 +16,21 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.facts import facts
+from orchestrator.cli.kit.gate_option import (
+    FailIfSlower,
+    allowed_slowdown,
+    between_text,
+    change_text,
+    held_document,
+    held_origin,
+    held_table,
+)
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
 from orchestrator.cli.models.origins import origin_document
+from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.builds import BenchReport
@@ -33,6 +44,7 @@ __all__ = ["bench", "bench_document", "bench_table"]
     examples=(
         "bench model.onnx",
         "bench model.onnx --json",
+        "bench model.onnx --fail-if-slower 3%",
         "bench model.onnx --device rpi4 --target 'llvm -mtriple=aarch64-linux-gnu -mcpu=cortex-a72 "
         "-num-cores=4' --tracker 10.0.0.10:9190",
     ),
@@ -46,6 +58,17 @@ def bench(
     rounds: Annotated[
         int, typer.Option("--rounds", min=1, metavar="N", help="Turns of all three; the medians count.")
     ] = 5,
+    fail_if_slower: FailIfSlower = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="ID",
+            help="With --fail-if-slower: the campaign after which the model took what it may take. Left out, "
+            "the latest stored comparison of another library of the model.",
+            show_default=False,
+        ),
+    ] = None,
     seed: options.Seed = 1,
     engine: options.Engine = options.DEFAULT_ENGINE,
     layout: options.TunedLayout = None,
@@ -57,12 +80,19 @@ def bench(
     """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
 
     With --device, untuned and tuned run on that device, and onnxruntime here, for its outputs alone. Exit
-    code 1 says that the tuned model's outputs are not onnxruntime's.
+    code 1 says that the tuned model's outputs are not onnxruntime's, or, with --fail-if-slower, that it takes
+    longer than an earlier library of it.
     """
     from orchestrator.builds import bench_model
+    from orchestrator.builds.gate import LEAST_TURNS, Verdict
     from orchestrator.devices.address import tracker_address
 
     require_engine(engine)
+    allowed = allowed_slowdown(fail_if_slower)
+    if against is not None and allowed is None:
+        raise UsageError("--against is for --fail-if-slower, and that is not given")
+    if allowed is not None and rounds < LEAST_TURNS:
+        raise UsageError(f"--fail-if-slower takes {LEAST_TURNS} turns or more, not --rounds {rounds}")
     if device is not None:
         boards_of([device], [target])
     request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
@@ -79,13 +109,28 @@ def bench(
             allowed=allow_device or (),
             board=device,
             tracker=None if device is None else tracker_address(tracker),
+            allowed_slowdown=allowed,
+            against=None if against is None else store.campaigns.get(against).id,
             say=steps,
         )
-    session.emit({"report": bench_document(report)})
+    session.emit({"report": bench_document(report), "gate": held_document(report.held)})
     session.show(bench_table(report))
+    if report.held is not None:
+        session.show(held_table([(report.model, report.held)]), Text(f"\n{held_origin(report.held)}"))
     if not report.outputs_agree:
         session.error(
             f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"
+        )
+        return FAILED
+    if allowed is not None and report.held is None:
+        raise NotFoundError(
+            f"no comparison of {report.model} is stored on {report.device_class} that this one could be held "
+            f"against: of {LEAST_TURNS} turns or more, with outputs that agree; this one is stored now"
+        )
+    if report.held is not None and report.held.verdict is Verdict.SLOWER:
+        session.error(
+            f"the tuned {report.model} takes {change_text(report.held.change.middle)} longer than before "
+            f"({between_text(report.held.change)}), and {change_text(report.held.allowed)} is allowed"
         )
         return FAILED
     if not report.tasks_tuned:

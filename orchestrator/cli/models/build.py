@@ -15,12 +15,15 @@ from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine, weighs_layouts
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
+from orchestrator.cli.kit.exits import FAILED
+from orchestrator.cli.kit.gate_option import held_document, held_table
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line
 from orchestrator.cli.models.origins import origin_document
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.builds import BuildReport, Coverage
@@ -45,6 +48,7 @@ _ForBoard = Annotated[
     examples=(
         "build model.onnx -o model.so",
         "build model.onnx -o model.so --params model.npz --require-complete",
+        "build model.onnx -o model.so --only-if-faster",
     ),
 )
 def build(
@@ -73,6 +77,14 @@ def build(
         bool,
         typer.Option("--unchecked", help="Don't run it to compare its outputs with onnxruntime's."),
     ] = False,
+    only_if_faster: Annotated[
+        bool,
+        typer.Option(
+            "--only-if-faster",
+            help="Time it in turns with the library that FILE is already, and leave that where it isn't the "
+            "slower one: then the exit code is 1.",
+        ),
+    ] = False,
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     engine: options.Engine = options.DEFAULT_ENGINE,
@@ -80,7 +92,7 @@ def build(
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: options.AllowDevice = None,
     device: _ForBoard = None,
-) -> None:
+) -> int:
     """Build a library from the best that is stored.
 
     It runs with the TVM runtime and numpy alone. Before it is written its outputs are compared with
@@ -94,6 +106,11 @@ def build(
     require_engine(engine)
     if device is not None:
         boards_of([device], [target])
+        if only_if_faster:
+            raise UsageError(
+                "--only-if-faster times on this machine, and --device is for another; "
+                "`tunefleet bench --device` compares there"
+            )
     request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = build_model(
@@ -109,6 +126,7 @@ def build(
             allowed=allow_device or (),
             board=device,
             unchecked=unchecked,
+            only_if_faster=only_if_faster,
             say=steps,
         )
     session.emit(_document(report))
@@ -130,6 +148,15 @@ def build(
     session.write(*(Text(f"on import: {change}") for change in report.changes))
     if report.plans_s:
         session.write(Text(f"kept {report.why}"))
+    if report.held is not None:
+        session.show("", held_table([(report.model, report.held)]))
+    if not report.written:
+        session.error(
+            f"{short_path(str(report.library))} was left as it is: the new library is no faster beyond chance"
+        )
+        return FAILED
+    if only_if_faster and report.held is None:
+        session.say("there was no library to be faster than", style="yellow")
     session.write(Text(f"wrote {short_path(str(report.library))}"))
     if report.rest is not None and report.rest_times is not None:
         session.write(Text(f"wrote {short_path(str(report.rest))}"))
@@ -147,6 +174,7 @@ def build(
         few += f"; schedules of others are lent to {lent}" if lent else " and slow"
         how = tune_command(session, model, input_shape, conversion, target, engine, device)
         session.say(f"{few}; to tune them:\n  {how}", style="yellow")
+    return 0
 
 
 def _document(report: BuildReport) -> dict[str, Any]:
@@ -172,6 +200,8 @@ def _document(report: BuildReport) -> dict[str, Any]:
         "plan": report.plan,
         "why": report.why,
         "plans_s": report.plans_s,
+        "written": report.written,
+        "gate": held_document(report.held),
         "tasks": coverage_documents(report.coverage),
     }
 

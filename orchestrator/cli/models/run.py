@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +25,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.builds import RunReport
+    from orchestrator.builds.label import MeasuredKernel
 
 __all__ = ["run"]
 
@@ -129,6 +132,20 @@ def run(
     return 0
 
 
+def _measured(kernels: Sequence[MeasuredKernel]) -> str:
+    """Say when and where the measurements of a library were taken, and with what."""
+    days = sorted({kernel.measured_at[:10] for kernel in kernels})
+    hosts = sorted({kernel.host for kernel in kernels if kernel.host})
+    versions = sorted({f"TVM {kernel.versions['tvm']}" for kernel in kernels if "tvm" in kernel.versions})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    parts = [
+        when,
+        *([f"on {', '.join(hosts)}"] if hosts else []),
+        *([f"with {', '.join(versions)}"] if versions else []),
+    ]
+    return " ".join(parts)
+
+
 def _named_file(text: str) -> tuple[str, str]:
     name, equals, file = text.partition("=")
     if not (name and equals and file):
@@ -148,6 +165,7 @@ def _document(report: RunReport) -> dict[str, Any]:
         "tasks_total": label.tasks_total,
         "tasks_tuned": label.tasks_tuned,
         "plan": label.plan,
+        "measurements": [asdict(kernel) for kernel in label.measurements],
         "origin": origin_document(label.origin),
         "device": report.device,
         "threads": report.threads,
@@ -220,6 +238,8 @@ def _table(report: RunReport) -> RenderableType:
     pairs.append(("tasks tuned", f"{label.tasks_tuned} of {label.tasks_total}"))
     if label.tasks_tuned:
         pairs.append(("records", label.plan))
+    if label.measurements:
+        pairs.append(("measured", _measured(label.measurements)))
     if label.origin is not None:
         pairs.append(("converted from", str(label.origin)))
     return Group(head, "", grid.table(), "", facts(pairs), "")
