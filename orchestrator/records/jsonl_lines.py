@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import IO, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -15,9 +15,11 @@ from workers.messages import TrialState, Workload
 
 __all__ = [
     "FORMAT",
+    "SIGNED_VERSION",
     "VERSION",
     "Entry",
     "Header",
+    "Written",
     "class_line",
     "header_line",
     "instant",
@@ -29,6 +31,8 @@ __all__ = [
 
 FORMAT = "tunefleet-records"
 VERSION = 1
+#: Of a file that is signed: who reads version 1 alone would take its last line for a mistake.
+SIGNED_VERSION = 2
 
 _Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 
@@ -86,6 +90,16 @@ class _Trial(_Line):
         return self
 
 
+class _Signer(_Line):
+    key: str = Field(max_length=100)
+    name: str = Field(max_length=200)
+
+
+class _Signature(_Line):
+    sha512: str
+    ed25519: str
+
+
 class Header(_Line):
     """The first line: which format, which version of it, and who wrote it when."""
 
@@ -93,14 +107,16 @@ class Header(_Line):
     version: int
     written_at: str = ""
     tunefleet: str = ""
+    signer: _Signer | None = None
 
 
 class Entry(_Line):
-    """Any other line: one device class, one workload or one trial."""
+    """Any other line: one device class, one workload or one trial; and the signature, in a signed file."""
 
     device_class: _DeviceClass | None = None
     workload: _Workload | None = None
     trial: _Trial | None = None
+    signature: _Signature | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Entry:
@@ -109,17 +125,33 @@ class Entry(_Line):
         return self
 
 
-def header_line() -> dict[str, Any]:
-    """Make the header of a file that is written now."""
-    return {
+def header_line(signer: tuple[bytes, str] | None = None) -> dict[str, Any]:
+    """Make the header of a file that is written now.
+
+    Parameters
+    ----------
+    signer : tuple of (bytes, str), optional
+        Public key and name of who signs it.
+    """
+    line = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if signer is None else SIGNED_VERSION,
         "written_at": instant(datetime.now(timezone.utc)),
         "tunefleet": version("tunefleet"),
     }
+    if signer is None:
+        return line
+    return {**line, "signer": {"key": base64.b64encode(signer[0]).decode(), "name": signer[1]}}
 
 
-def put_line(file: IO[bytes], line: dict[str, Any]) -> None:
+class Written(Protocol):
+    """What lines are written to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write bytes, and return how many."""
+
+
+def put_line(file: Written, line: dict[str, Any]) -> None:
     """Write a line of a file; infinities and NaNs, which JSON lacks, raise a ValueError."""
     file.write(json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
     file.write(b"\n")

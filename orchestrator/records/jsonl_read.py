@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
 from orchestrator.records.device_classes import difference_of
-from orchestrator.records.jsonl_lines import FORMAT, VERSION, Entry, Header, module_bytes
+from orchestrator.records.jsonl_lines import (
+    FORMAT,
+    SIGNED_VERSION,
+    VERSION,
+    Entry,
+    Header,
+    module_bytes,
+)
+from orchestrator.records.keys import PublicKey
 from orchestrator.records.reports import BadLine, Imported, refusal
+from orchestrator.records.seal import private_copy, require_seal
 from orchestrator.records.take import BATCH, take_trials
 from orchestrator.storage import DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
@@ -44,6 +55,7 @@ def import_records(
     *,
     skip_bad: bool = False,
     dry_run: bool = False,
+    trust: Sequence[PublicKey] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> Imported:
     """Store the records of a file, all of them or none.
@@ -57,31 +69,46 @@ def import_records(
         Store the good lines where there are bad ones.
     dry_run : bool, optional
         Check the lines and store nothing.
+    trust : sequence of PublicKey, optional
+        Take nothing but what one of these has signed; what is taken is then a copy that nobody else can
+        change meanwhile. Without, a file that is signed is only held against its own sum.
 
     Raises
     ------
     UsageError
-        The file can't be read, is of another format or version, or, without `skip_bad`, has bad lines: the
-        text has their numbers.
+        The file can't be read, is of another format or version, isn't what was signed or nobody of `trust`
+        has signed it, or, without `skip_bad`, has bad lines: the text has their numbers.
     """
     file = pathlib.Path(path).absolute()
-    checked = _Reader(store, file, only_check=True)
-    for number, _ in enumerate(checked.trials(), 1):
-        if number % BATCH == 0:
-            say(f"checked {number:,} trials")
-    bad = tuple(checked.bad)
-    if bad and not skip_bad:
-        raise UsageError(refusal(file.name, bad, checked.lines))
-    reader = _Reader(store, file)
-    return take_trials(store, file.name, reader.trials(), reader, bad, dry_run, say)
+    with private_copy(file) if trust else contextlib.nullcontext(file) as content:
+        with _opened(file, content) as unpacked:
+            first = unpacked.readline()
+            signed_by = require_seal(file.name, _header(file, first), unpacked, first, trust)
+        checked = _Reader(store, file, content, only_check=True)
+        for number, _ in enumerate(checked.trials(), 1):
+            if number % BATCH == 0:
+                say(f"checked {number:,} trials")
+        bad = tuple(checked.bad)
+        if bad and not skip_bad:
+            raise UsageError(refusal(file.name, bad, checked.lines))
+        reader = _Reader(store, file, content)
+        found = take_trials(store, file.name, reader.trials(), reader, bad, dry_run, say)
+    return replace(found, signed_by=signed_by)
 
 
 @dataclass
 class _Reader:
-    """Goes through a file once; keeps what was wrong, and the workloads of the trials it has just passed."""
+    """Goes through a file once; keeps what was wrong, and the workloads of the trials it has just passed.
+
+    Attributes
+    ----------
+    path, content : pathlib.Path
+        The file as it was named, and where it is read.
+    """
 
     store: Storage
     path: pathlib.Path
+    content: pathlib.Path
     only_check: bool = False
     bad: list[BadLine] = field(default_factory=list)
     lines: int = 0
@@ -138,7 +165,8 @@ class _Reader:
                     given.hash, given.engine, given.name, given.flops, module
                 )
             return None
-        assert entry.trial is not None
+        if entry.trial is None:
+            raise ValueError("a signature is the last line of a signed file, and nothing else")
         trial = entry.trial
         if trial.workload not in self._known:
             raise ValueError(f"no line before it is about its workload {trial.workload}")
@@ -167,31 +195,60 @@ class _Reader:
         )
 
     def _texts(self) -> Iterator[tuple[int, bytes]]:
-        try:
-            with self.path.open("rb") as raw, _unpacked(raw) as file:
-                self._header(file.readline())
-                for number, line in enumerate(file, 2):
-                    if line.strip():
-                        yield number, line
-        except FileNotFoundError:
-            raise UsageError(f"there is no file {self.path}") from None
-        except (EOFError, gzip.BadGzipFile):
-            raise UsageError(f"{self.path} is cut off or damaged: it can't be unpacked") from None
-        except OSError as error:
-            raise UsageError(f"{self.path} can't be read: {error.strerror}") from None
+        with _opened(self.path, self.content) as file:
+            header = _header(self.path, file.readline())
+            lines = enumerate(file, 2)
+            # The last line of a signed file is its signature.
+            for number, line in lines if header.signer is None else _all_but_last(lines):
+                if line.strip():
+                    yield number, line
 
-    def _header(self, line: bytes) -> None:
-        try:
-            header = Header.model_validate_json(line)
-        except ValidationError:
-            raise UsageError(
-                f"{self.path} does not begin as a file of records does; is it a log? then name its --engine"
-            ) from None
-        if header.version != VERSION:
-            raise UsageError(
-                f"{self.path} is of version {header.version} of its format, this tunefleet reads {VERSION}; "
-                "use the tunefleet that wrote it, or a newer one"
-            )
+
+def _all_but_last(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    return (pair for pair, _ in itertools.pairwise(lines))
+
+
+def _header(path: pathlib.Path, line: bytes) -> Header:
+    """Read the first line of a file."""
+    try:
+        header = Header.model_validate_json(line)
+    except ValidationError:
+        raise UsageError(
+            f"{path} does not begin as a file of records does; is it a log? then name its --engine"
+        ) from None
+    if header.version not in (VERSION, SIGNED_VERSION):
+        raise UsageError(
+            f"{path} is of version {header.version} of its format, this tunefleet reads up to "
+            f"{SIGNED_VERSION}; use the tunefleet that wrote it, or a newer one"
+        )
+    if (header.signer is not None) != (header.version == SIGNED_VERSION):
+        names = "a signer" if header.signer else "no signer"
+        raise UsageError(
+            f"{path} was changed: its first line is of version {header.version} and names {names}"
+        )
+    return header
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path, content: pathlib.Path) -> Iterator[Any]:
+    """Open a file, unpacked.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        What it is called.
+    content : pathlib.Path
+        Where it is read.
+    """
+    try:
+        with content.open("rb") as raw, _unpacked(raw) as file:
+            yield file
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UsageError(f"{path} is cut off or damaged: it can't be unpacked") from None
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}") from None
 
 
 @contextlib.contextmanager

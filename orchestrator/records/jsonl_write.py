@@ -14,7 +14,16 @@ from typing import IO
 from orchestrator.errors import NotFoundError
 from orchestrator.files import writable, writing
 from orchestrator.records.device_classes import classes_of
-from orchestrator.records.jsonl_lines import class_line, header_line, put_line, trial_line, workload_line
+from orchestrator.records.jsonl_lines import (
+    Written,
+    class_line,
+    header_line,
+    put_line,
+    trial_line,
+    workload_line,
+)
+from orchestrator.records.keys import PrivateKey
+from orchestrator.records.seal import Sealing
 from orchestrator.storage import Storage
 from workers.messages import TrialState
 
@@ -39,6 +48,8 @@ def export_records(
     engine: str | None = None,
     device_class: str | None = None,
     workloads: Sequence[str] | None = None,
+    sign: PrivateKey | None = None,
+    signer: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Write stored records, failures too, to a file; packed where its name ends in ``.gz``.
@@ -49,6 +60,10 @@ def export_records(
         Only those of these.
     workloads : sequence of str, optional
         Only those of workloads with these hashes.
+    sign : PrivateKey, optional
+        Sign the file with this key.
+    signer : str, optional
+        What the signer calls itself.
 
     Raises
     ------
@@ -69,8 +84,9 @@ def export_records(
     first = next(pages, None)
     if first is None:
         raise NotFoundError("no such trial is stored; nothing was written")
-    with writing(path) as raw, _packed(raw, path) as file:
-        put_line(file, header_line())
+    by = None if sign is None else (sign.public.raw, signer)
+    with writing(path) as raw, _packed(raw, path) as plain, _signed(plain, sign) as file:
+        put_line(file, header_line(by))
         for page in itertools.chain([first], pages):
             for name in dict.fromkeys(trial.device_class for trial in page):
                 if name not in named:
@@ -86,6 +102,17 @@ def export_records(
             failed += sum(trial.state is not TrialState.OK for trial in page)
             say(f"wrote {trials:,} trials")
     return Exported(path, trials, failed, len(seen), tuple(sorted(named)))
+
+
+@contextlib.contextmanager
+def _signed(file: IO[bytes], key: PrivateKey | None) -> Iterator[Written]:
+    """Sign what was written, once all of it is."""
+    if key is None:
+        yield file
+        return
+    sealing = Sealing(file, key)
+    yield sealing
+    sealing.sign()
 
 
 @contextlib.contextmanager

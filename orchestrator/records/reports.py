@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BadLine", "Imported", "refusal"]
+__all__ = ["BadLine", "Imported", "SignedBy", "refusal"]
 
 # Of a file of another kind every line is bad, and some tell that as well as all.
 _BAD_LISTED = 50
@@ -26,6 +26,26 @@ class BadLine:
 
 
 @dataclass(frozen=True)
+class SignedBy:
+    """Who signed a file of records.
+
+    Attributes
+    ----------
+    key : str
+        Fingerprint of the public key.
+    name : str
+        What the signer calls itself: as trustworthy as the key.
+    trusted : bool
+        The signature was checked, and the key is one of those that are trusted. Otherwise anybody may have
+        written the file and its key.
+    """
+
+    key: str
+    name: str
+    trusted: bool
+
+
+@dataclass(frozen=True)
 class Imported:
     """What became of the records of a file or of another store.
 
@@ -41,6 +61,8 @@ class Imported:
         What they were measured on.
     bad : tuple of BadLine
         Lines that were left out.
+    signed_by : SignedBy or None
+        Who signed the file, where it says so.
     """
 
     source: str
@@ -52,6 +74,7 @@ class Imported:
     imported: int
     bad: tuple[BadLine, ...]
     dry_run: bool
+    signed_by: SignedBy | None = None
 
 
 def refusal(name: str, bad: Sequence[BadLine], lines: int) -> str:

@@ -201,9 +201,9 @@ def test_a_file_of_another_kind_or_version_is_refused(other: Storage, tmp_path: 
     assert not is_records(tmp_path / "log")
     with pytest.raises(UsageError, match="does not begin as a file of records does"):
         import_records(other, tmp_path / "log")
-    (tmp_path / "new.jsonl").write_text('{"format": "tunefleet-records", "version": 2}\n')
+    (tmp_path / "new.jsonl").write_text('{"format": "tunefleet-records", "version": 3}\n')
     assert is_records(tmp_path / "new.jsonl")
-    with pytest.raises(UsageError, match="version 2 of its format, this tunefleet reads 1"):
+    with pytest.raises(UsageError, match="version 3 of its format, this tunefleet reads up to 2"):
         import_records(other, tmp_path / "new.jsonl")
     with pytest.raises(UsageError, match="there is no file"):
         import_records(other, tmp_path / "nowhere.jsonl")

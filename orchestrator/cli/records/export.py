@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,10 +20,13 @@ from orchestrator.cli.records.options import DeviceClass, OwnEngine
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.records.keys import PrivateKey
     from orchestrator.records.log_export import ExportReport
 
 __all__ = ["export"]
 
+# What a header takes.
+_LONGEST_NAME = 200
 _Format = Annotated[
     str,
     typer.Option(
@@ -38,6 +43,7 @@ _Format = Annotated[
     document="records-export",
     examples=(
         "records export -o records.jsonl.gz",
+        "records export -o records.jsonl.gz --sign lab.key",
         "records export model.onnx -o model.log --engine NAME --best",
         "records export model.onnx -o database --engine metaschedule",
         "records export --workload 3f0a91 -o conv.log --engine NAME",
@@ -66,6 +72,24 @@ def export(
     input_shape: options.InputShapes = None,
     target: options.Target = "auto",
     device: DeviceClass = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign",
+            metavar="KEY",
+            help="Sign the file with this private key (Ed25519, PEM; JSON Lines only).",
+            show_default=False,
+        ),
+    ] = None,
+    signer: Annotated[
+        str | None,
+        typer.Option(
+            "--signer",
+            metavar="NAME",
+            help="What you call yourself in a signed file; left out, your account and this machine.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write stored trials to a file, failures too.
 
@@ -75,13 +99,17 @@ def export(
     from orchestrator.records.log_export import export_log
 
     session.leave_stdout_to(output)
-    if _as_jsonl(format_, output):
+    as_jsonl = _as_jsonl(format_, output)
+    key = _signing_key(session, sign, signer, as_jsonl)
+    if as_jsonl:
         if best:
             raise UsageError("--best is for an engine's own format: JSON Lines keep all trials")
         if target != "auto" and model is None:
             raise UsageError("--target is for a model; name a device class with --device")
         hashes = _hashes(session, engine, model, workload, input_shape, target, conversion)
-        _export_jsonl(session, output, engine=engine, device_class=device, workloads=hashes)
+        _export_jsonl(
+            session, output, key, signer or _own_name(), engine=engine, device_class=device, workloads=hashes
+        )
         return
     if engine is None:
         raise UsageError("name the --engine whose format it is to be, or a file that ends in .jsonl")
@@ -163,9 +191,35 @@ def _hashes(
     return [row.workload_hash for row in rows]
 
 
+def _signing_key(
+    session: Session, sign: Path | None, signer: str | None, as_jsonl: bool
+) -> PrivateKey | None:
+    """Read the key that a file is signed with; None where it isn't to be signed."""
+    if sign is None:
+        if signer is not None:
+            raise UsageError("--signer is for a file that is signed: name the key with --sign")
+        return None
+    if not as_jsonl:
+        raise UsageError("--sign is for JSON Lines: an engine's own format has no place for a signature")
+    if signer is not None and len(signer) > _LONGEST_NAME:
+        raise UsageError(f"--signer takes {_LONGEST_NAME} characters at most")
+    from orchestrator.records.keys import read_private
+
+    key = read_private(sign)
+    if key.readable_by_others:
+        session.say(f"others can read {sign}, and sign as you: chmod 600 {sign}", style="yellow")
+    return key
+
+
+def _own_name() -> str:
+    return f"{getpass.getuser()}@{platform.node()}"[:_LONGEST_NAME]
+
+
 def _export_jsonl(
     session: Session,
     output: Path,
+    key: PrivateKey | None,
+    signer: str,
     *,
     engine: str | None,
     device_class: str | None,
@@ -176,11 +230,19 @@ def _export_jsonl(
 
     with session.storage(create=False) as store, session.steps() as steps:
         report = export_records(
-            store, output, engine=engine, device_class=device_class, workloads=workloads, say=steps
+            store,
+            output,
+            engine=engine,
+            device_class=device_class,
+            workloads=workloads,
+            sign=key,
+            signer=signer,
+            say=steps,
         )
     session.emit(
         {
             "file": str(report.path),
+            "signed_by": None if key is None else {"key": key.public.name, "name": signer},
             "trials": report.trials,
             "trials_failed": report.failed,
             "workloads": report.workloads,
@@ -194,5 +256,6 @@ def _export_jsonl(
             f"wrote {plural(report.trials, 'trial')} of {plural(report.workloads, 'workload')} on "
             f"{plural(len(report.device_classes), 'device class')}{failed}"
         ),
+        *([] if key is None else [Text(f"signed by {key.public.name}, {signer}")]),
         Text(f"wrote {short_path(str(report.path))}"),
     )

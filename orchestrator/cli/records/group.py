@@ -6,6 +6,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import CommandGroup
 from orchestrator.cli.records.export import export
 from orchestrator.cli.records.import_ import import_
+from orchestrator.cli.records.keygen import keygen
 from orchestrator.cli.records.merge import merge
 from orchestrator.cli.records.prune import prune
 from orchestrator.cli.records.stats import stats
@@ -15,8 +16,8 @@ __all__ = ["COMMANDS"]
 COMMANDS = (
     CommandGroup(
         "records",
-        (import_, export, merge, prune, stats),
+        (import_, export, merge, prune, stats, keygen),
         options.PANELS.MODELS,
-        "Exchange, merge, prune and count the records of a store.",
+        "Exchange, sign, merge, prune and count the records of a store.",
     ),
 )

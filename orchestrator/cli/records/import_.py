@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +21,25 @@ from orchestrator.cli.records.options import OwnEngine
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.models.request import ModelRequest
     from orchestrator.records.log_import import ImportReport
 
 __all__ = ["import_"]
+
+
+@dataclass(frozen=True)
+class _Conversion(ConversionOptions):
+    """The same as elsewhere; but here `--trust` is about the file of records."""
+
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust-model",
+            help="Run the code that a --model of a framework consists of, as --trust does elsewhere.",
+            rich_help_panel="A framework's model",
+        ),
+    ] = False
+
 
 _SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave lines out that can't be imported, instead of refusing all.")
@@ -42,6 +60,7 @@ _Target = Annotated[
     document="records-import",
     examples=(
         "records import records.jsonl",
+        "records import records.jsonl.gz --trust lab.key.pub",
         "records import tuning.log --engine NAME",
         "records import work_dir --engine metaschedule --model model.onnx",
         "records import tuning.log --engine NAME --skip-bad --dry-run",
@@ -57,7 +76,7 @@ def import_(
             show_default=False,
         ),
     ],
-    conversion: ConversionOptions,
+    conversion: _Conversion,
     engine: OwnEngine = None,
     model: Annotated[
         Path | None,
@@ -72,6 +91,16 @@ def import_(
     target: _Target = "auto",
     skip_bad: _SkipBad = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the lines, and store nothing.")] = False,
+    trusted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--trust",
+            metavar="PUBKEY",
+            help="Take the file only if this key has signed it (Ed25519, PEM), and it was not changed since. "
+            "Repeat it for several keys.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Store what was measured elsewhere: it counts like any trial.
 
@@ -87,8 +116,10 @@ def import_(
             raise UsageError(
                 f"{file.name} names its engine and devices itself: leave --engine, --target and --model out"
             )
-        _import_jsonl(session, file, skip_bad, dry_run)
+        _import_jsonl(session, file, skip_bad, dry_run, trusted or ())
         return
+    if trusted:
+        raise UsageError(f"--trust is for a signed file of `records export`, and {file} is none")
     if engine is None:
         raise UsageError(
             f"{file} is no file of `records export`; if an engine's tools wrote it, name --engine"
@@ -96,7 +127,7 @@ def import_(
     if model is None and input_shape:
         raise UsageError("--input-shape is for a --model, and none is named")
     require_engine(engine)
-    request = None if model is None else model_request(session, model, input_shape, conversion)
+    request = None if model is None else _request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = import_log(
             store,
@@ -152,12 +183,26 @@ def _document(report: ImportReport) -> dict[str, Any]:
     }
 
 
-def _import_jsonl(session: Session, file: Path, skip_bad: bool, dry_run: bool) -> None:
+def _request(
+    session: Session, model: Path, shapes: list[str] | None, conversion: ConversionOptions
+) -> ModelRequest:
+    try:
+        return model_request(session, model, shapes, conversion)
+    except UsageError as error:
+        # Everywhere else the option has this name.
+        raise type(error)(str(error).replace("add --trust ", "add --trust-model ")) from None
+
+
+def _import_jsonl(
+    session: Session, file: Path, skip_bad: bool, dry_run: bool, trusted: Sequence[Path]
+) -> None:
     """Store the records of a file that ``records export`` wrote."""
     from orchestrator.records.jsonl_read import import_records
+    from orchestrator.records.keys import read_public
 
+    trust = [read_public(path) for path in trusted]
     with session.storage() as store, session.steps() as steps:
-        report = import_records(store, file, skip_bad=skip_bad, dry_run=dry_run, say=steps)
+        report = import_records(store, file, skip_bad=skip_bad, dry_run=dry_run, trust=trust, say=steps)
     session.emit({**imported_document(report), "database": session.database}, kind="records-import-jsonl")
     for bad in report.bad:
         session.say(f"left out line {bad.number}: {bad.reason}", style="yellow")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import plural
+from orchestrator.cli.kit.text import plural, printable
 
 if TYPE_CHECKING:
     from orchestrator.records.reports import Imported
@@ -27,6 +28,7 @@ def imported_document(report: Imported) -> dict[str, Any]:
         "trials_failed": report.failed,
         "trials_stored_before": report.stored_before,
         "trials_imported": report.imported,
+        "signed_by": None if report.signed_by is None else asdict(report.signed_by),
     }
 
 
@@ -37,5 +39,10 @@ def say_imported(session: Session, report: Imported) -> None:
     session.write(
         Text(f"{'would import' if report.dry_run else 'imported'} {what}{f' on {on}' if on else ''}")
     )
+    if report.signed_by is not None:
+        by = report.signed_by
+        called = f", which calls itself {printable(by.name)}" if by.name else ""
+        checked = "" if by.trusted else "; whose key that is was not checked (--trust)"
+        session.write(Text(f"signed by {by.key}{called}{checked}"))
     if report.stored_before:
         session.write(Text(f"{report.stored_before:,} of them stored before: nothing changed"))
