@@ -55,6 +55,7 @@ def agreeing(
     *,
     threads: int,
     params_beside: bool = False,
+    explain: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> CompiledModel:
     """Return a library whose outputs are the model's: the one given, or the same without lent schedules.
@@ -65,6 +66,8 @@ def agreeing(
     ----------
     plan : RecordChoice
         What it was compiled with.
+    explain : bool, optional
+        See :func:`require_agreement`.
 
     Raises
     ------
@@ -78,7 +81,7 @@ def agreeing(
             compiled = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
         else:
             return compiled
-    require_agreement(tools, model, target, compiled, threads=threads, say=say)
+    require_agreement(tools, model, target, compiled, threads=threads, explain=explain, say=say)
     return compiled
 
 

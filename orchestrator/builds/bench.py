@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from orchestrator.builds.agreement import without_lent
 from orchestrator.builds.choose_records import choose_records
@@ -19,9 +19,10 @@ from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.builds.turns import take_turns
 from orchestrator.builds.untuned import UntunedTimes, untuned_of
+from orchestrator.builds.wrong_outputs import WrongRecord, name_wrong_records
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
-from orchestrator.errors import NotFoundError, TargetError
+from orchestrator.errors import EngineTimeoutError, NotFoundError, TargetError
 from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
@@ -69,6 +70,8 @@ class BenchReport:
         What the model was converted from, another precision's file included.
     held : Held or None
         The tuned library held against an earlier one, where that was asked for and there is one.
+    wrong : tuple of WrongRecord
+        Records that computed something else, and that it was built again without.
     """
 
     model: str
@@ -94,6 +97,7 @@ class BenchReport:
     untuned_note: str = ""
     origin: Origin | None = None
     held: Held | None = None
+    wrong: tuple[WrongRecord, ...] = ()
 
     @property
     def speedup(self) -> float | None:
@@ -275,48 +279,66 @@ def verify(
             known = untuned_build.result()
         return choice, tuned, known
 
-    coverage, (choice, tuned, before) = with_sound_records(
-        store, tools, model, compiled_with, allowed=allowed, say=say
-    )
+    wrong: list[WrongRecord] = []
+    note = ""
+    while True:
+        coverage, (choice, tuned, before) = with_sound_records(
+            store, tools, model, compiled_with, allowed=allowed, say=say
+        )
+        built()
+        until = pace()
+        ends_at = max(until.limit_at, until.now() + _LATE_SECONDS)
+        say(f"comparing {prepared.name} with onnxruntime")
+        with tools.no_later_than(ends_at):
+            began = until.now()
+            inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
+            ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
+            reference_one_s = until.now() - began
+            with quiet():
+                began = until.now()
+                first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
+                tuned_one_s = first.first_s or until.now() - began
+            difference = tools.judge(prepared, inputs, first.outputs, expected)
+            if tuned.lent and not difference.ok:
+                tuned = without_lent(tools, prepared, device.target, choice.plan, say=say)
+                with quiet():
+                    first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
+                tuned_one_s = first.first_s or tuned_one_s
+                difference = tools.judge(prepared, inputs, first.outputs, expected)
+        if difference.ok or not coverage.records:
+            break
+        try:
+            with tools.no_later_than(ends_at):
+                found = name_wrong_records(
+                    store, tools, model, coverage, choice.plan, (seed,), endpoint=endpoint, say=say
+                )
+        except EngineTimeoutError:
+            note = "; there was no time to find the record at fault, for which `tunefleet bench` looks"
+            break
+        if not found:
+            break
+        # Without them: what is stored of them is a failure now.
+        wrong += found
     why = choice.why
     if coverage.set_aside:
         why += f"; {coverage.set_aside} set aside, for they can't be built"
-    built()
-    until = pace()
-    say(f"comparing {prepared.name} with onnxruntime")
-    with tools.no_later_than(max(until.limit_at, until.now() + _LATE_SECONDS)):
-        began = until.now()
-        inputs, expected = tools.reference_outputs(prepared, seed, device.cores)
-        ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
-        reference_one_s = until.now() - began
-        with quiet():
-            began = until.now()
-            first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
-            tuned_one_s = first.first_s or until.now() - began
-        difference = tools.judge(prepared, inputs, first.outputs, expected)
-        if tuned.lent and not difference.ok:
-            tuned = without_lent(tools, prepared, device.target, choice.plan, say=say)
-            with quiet():
-                first = tools.run(tuned, ordered, device.target, endpoint=endpoint)
-            tuned_one_s = first.first_s or tuned_one_s
-            difference = tools.judge(prepared, inputs, first.outputs, expected)
-        with quiet():
-            turns = take_turns(
-                tools,
-                prepared,
-                ordered,
-                device.target,
-                device.cores,
-                tuned=tuned,
-                tuned_one_s=tuned_one_s,
-                untuned=before,
-                reference_one_s=reference_one_s,
-                rounds=rounds,
-                pace=until,
-                endpoint=endpoint,
-                say=say,
-            )
-            rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
+    with tools.no_later_than(ends_at), quiet():
+        turns = take_turns(
+            tools,
+            prepared,
+            ordered,
+            device.target,
+            device.cores,
+            tuned=tuned,
+            tuned_one_s=tuned_one_s,
+            untuned=before,
+            reference_one_s=reference_one_s,
+            rounds=rounds,
+            pace=until,
+            endpoint=endpoint,
+            say=say,
+        )
+        rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
     times = turns.times
     middle = {name: statistics.median(values) for name, values in times.items() if values}
     versions = tools.versions()
@@ -324,7 +346,7 @@ def verify(
         "times_s": times,
         "turns_s": turns.medians,
         "agree": difference.ok,
-        "disagreement": difference.reason,
+        "disagreement": difference.reason + note if difference.reason else "",
         "remark": difference.remark,
         "plan": choice.plan.name,
         "why": why,
@@ -334,6 +356,7 @@ def verify(
         "turns": turns.taken,
         "untuned_note": turns.untuned_note,
         "untuned_of": untuned_of(model, versions),
+        **({"wrong": [asdict(one) for one in wrong]} if wrong else {}),
         **({} if costs is None else {"costs_s": costs.document()}),
         **({} if rest_s is None else {"rest_s": rest_s}),
     }
@@ -386,4 +409,5 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         turns=row.turns,
         untuned_note=row.untuned_note,
         origin=model.prepared.origin,
+        wrong=tuple(WrongRecord(**one) for one in row.details.get("wrong", ())),
     )

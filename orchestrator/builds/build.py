@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.builds.agreement import agreeing
+from orchestrator.builds.agreement import SEEDS, agreeing
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
@@ -18,8 +19,9 @@ from orchestrator.builds.only_if_faster import earlier_library, held_in_turns
 from orchestrator.builds.params import require_weights_inside, write_params
 from orchestrator.builds.rest import RestTimes, rest_label, rest_path, rest_times
 from orchestrator.builds.sound import with_sound_records
+from orchestrator.builds.wrong_outputs import WrongRecord, name_wrong_records
 from orchestrator.devices.targets import resolve_boards
-from orchestrator.errors import EngineError, IncompleteError
+from orchestrator.errors import DisagreementError, EngineError, IncompleteError
 from orchestrator.files import writable, write
 from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
@@ -54,6 +56,8 @@ class BuildReport:
         It held against the library that was there, where it was to be the faster one.
     written : bool
         The files were written: they are not where it isn't.
+    wrong : tuple of WrongRecord
+        Records that computed something else, and that it was built again without.
     """
 
     model: str
@@ -71,6 +75,7 @@ class BuildReport:
     origin: Origin | None = None
     held: Held | None = None
     written: bool = True
+    wrong: tuple[WrongRecord, ...] = ()
 
 
 def build_model(
@@ -120,7 +125,8 @@ def build_model(
     IncompleteError
         With the list of what is missing.
     DisagreementError
-        The library computes something else than onnxruntime. Nothing is written.
+        The library computes something else than onnxruntime, and no single record is at fault. Nothing is
+        written.
     ModelError, TargetError, UsageError, EngineError
         Where the model, the target or an output path can't be used, or TVM can't compile the model.
     """
@@ -146,22 +152,25 @@ def build_model(
             ).result()
         return choice, compiled
 
-    coverage, (choice, compiled) = with_sound_records(
-        store, tools, model, compiled_with, allowed=allowed, say=say
-    )
-    lost = set(choice.plan.records) - set(compiled.tuned)
-    if lost:
-        # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM
-        # #19385).
-        raise EngineError(
-            f"{len(lost)} records of {model.prepared.name} were not applied, because the compiled model has "
-            f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
-            "Nothing was written; please report this."
+    def right() -> tuple[Coverage, Chosen, CompiledModel]:
+        coverage, (choice, compiled) = with_sound_records(
+            store, tools, model, compiled_with, allowed=allowed, say=say
         )
-    if not (unchecked or device.unfit or board):
-        compiled = agreeing(
+        lost = set(choice.plan.records) - set(compiled.tuned)
+        if lost:
+            # Extraction and compilation saw different kernels: silence would ship an untuned library (TVM
+            # #19385).
+            raise EngineError(
+                f"{len(lost)} records of {prepared.name} were not applied, because the compiled model has "
+                f"no such kernel: {', '.join(sorted(key[:12] for key in lost))}. "
+                "Nothing was written; please report this."
+            )
+        if unchecked or device.unfit or board:
+            return coverage, choice, compiled
+        held = functools.partial(
+            agreeing,
             tools,
-            model.prepared,
+            prepared,
             device.target,
             compiled,
             choice.plan,
@@ -169,6 +178,20 @@ def build_model(
             params_beside=weights is not None,
             say=say,
         )
+        try:
+            return coverage, choice, held(explain=not coverage.records)
+        except DisagreementError:
+            if not coverage.records:
+                raise
+            found = name_wrong_records(store, tools, model, coverage, choice.plan, SEEDS, say=say)
+            if not found:
+                return coverage, choice, held()
+        wrong.extend(found)
+        # Without them: what is stored of them is a failure now.
+        return right()
+
+    wrong: list[WrongRecord] = []
+    coverage, choice, compiled = right()
     coverage = coverage.as_compiled(compiled)
     label = Label(
         model=model.prepared.name,
@@ -215,6 +238,7 @@ def build_model(
         prepared.origin,
         held,
         written,
+        tuple(wrong),
     )
 
 

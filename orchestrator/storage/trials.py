@@ -25,6 +25,7 @@ from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
+    storable,
 )
 from orchestrator.storage._tables import (
     DeviceClass,
@@ -136,6 +137,39 @@ class Trials(Group):
                     connection.execute(update(Trial).where(Trial.id == row.id).values(values))
 
         self._database.write(work)
+
+    def mark_wrong(
+        self, workload_hash: str, device_class: str, candidate: str, message: str
+    ) -> TrialRow | None:
+        """Say of a successful trial that what it measured computes something else than its workload.
+
+        It stays, as a failure: its candidate isn't proposed again, and nothing is built of it. What it had
+        been timed at is in its message from then on.
+
+        Returns
+        -------
+        TrialRow or None
+            As it was before; None where there is no such successful trial.
+        """
+        wanted = and_(
+            of_pair(workload_hash, device_class), Trial.candidate == candidate, Trial.cost_s.is_not(None)
+        )
+
+        def work(connection: Connection) -> TrialRow | None:
+            row = connection.execute(trials_joined(trace=False).where(wanted)).one_or_none()
+            if row is None:
+                return None
+            values: dict[str, Any] = {
+                "state": TrialState.WRONG_OUTPUT.value,
+                "cost_s": None,
+                "times": [],
+                "again": [],
+                "message": storable(f"{message}; it had been timed at {row.cost_s:.4g} s"),
+            }
+            connection.execute(update(Trial).where(Trial.id == row.trial_id).values(values))
+            return trial_row(row, trace=False)
+
+        return self._database.write(work)
 
     def record_copies(self, trials: Sequence[TrialRow]) -> int:
         """Store trials of another store as they were recorded there, and return how many were new.

@@ -32,7 +32,7 @@ from orchestrator.cli.kit.text import (
     short_path,
     when,
 )
-from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
+from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
 from orchestrator.cli.models.layouts import ShownLayout, layouts_of_campaign, tried_document
 from orchestrator.cli.models.origins import origin_document
 
@@ -183,6 +183,7 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "outputs_agree": row.details.get("agree"),
         "tasks_total": row.tasks_total,
         "tasks_tuned": row.tasks_tuned,
+        "wrong_records": list(row.details.get("wrong", ())),
         "created_at": instant(row.created_at),
     }
 
@@ -283,6 +284,8 @@ def _comparisons(
     rows: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> Iterable[RenderableType]:
     """Latencies and outputs as they were last compared."""
+    from orchestrator.builds.wrong_outputs import WrongRecord
+
     for model, row in rows:
         head = latency_head(model.model_name or short_path(model.path), row.device_class)
         pairs = outcome_facts(
@@ -293,6 +296,9 @@ def _comparisons(
             str(row.details.get("remark", "")),
         )
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
+        if row.details.get("wrong"):
+            wrong = (WrongRecord(**one) for one in row.details["wrong"])
+            pairs.append(("left out", Text(wrong_text(wrong), style="yellow")))
         if row.untuned_note:
             pairs.append(("untuned", row.untuned_note))
         turns = f", in {plural(row.turns, 'turn')}" if row.turns else ""

@@ -1,4 +1,4 @@
-"""Durations and shapes as people write them."""
+"""Durations, shapes, latencies and parts of a whole as people write them."""
 
 from __future__ import annotations
 

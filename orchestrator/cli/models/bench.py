@@ -28,7 +28,13 @@ from orchestrator.cli.kit.gate_option import (
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import finite, latency, plural
-from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts
+from orchestrator.cli.models.latencies import (
+    latencies_table,
+    latency_head,
+    outcome_facts,
+    wrong_documents,
+    wrong_text,
+)
 from orchestrator.cli.models.origins import origin_document
 from orchestrator.errors import NotFoundError, UsageError
 
@@ -166,6 +172,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "plan": report.plan,
         "why": report.why,
         "remembered": report.remembered,
+        "wrong_records": wrong_documents(report.wrong),
     }
 
 
@@ -181,6 +188,8 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
         pairs.append(("records", report.why))
     elif report.plan:
         pairs.append(("records", report.plan))
+    if report.wrong:
+        pairs.append(("left out", Text(wrong_text(report.wrong), style="yellow")))
     if report.rest_s is not None:
         whole = report.tuned_s + report.rest_s
         pairs.append(

@@ -22,6 +22,7 @@ from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line
+from orchestrator.cli.models.latencies import wrong_documents, wrong_text
 from orchestrator.cli.models.origins import origin_document
 from orchestrator.errors import UsageError
 
@@ -143,6 +144,8 @@ def build(
                 f"its kernel can't be built: {aside.reason}",
                 style="yellow",
             )
+    if report.wrong:
+        session.say(wrong_text(report.wrong), style="yellow")
     if report.origin is not None:
         session.write(Text(f"from {report.origin}"))
     session.write(*(Text(f"on import: {change}") for change in report.changes))
@@ -200,6 +203,7 @@ def _document(report: BuildReport) -> dict[str, Any]:
         "plan": report.plan,
         "why": report.why,
         "plans_s": report.plans_s,
+        "wrong_records": wrong_documents(report.wrong),
         "written": report.written,
         "gate": held_document(report.held),
         "tasks": coverage_documents(report.coverage),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.text import device_text, ms
+from orchestrator.cli.kit.text import device_text, latency, ms
 
-__all__ = ["latencies_table", "latency_head", "outcome_facts"]
+if TYPE_CHECKING:
+    from orchestrator.builds.wrong_outputs import WrongRecord
+
+__all__ = ["latencies_table", "latency_head", "outcome_facts", "wrong_documents", "wrong_text"]
 
 
 def latency_head(model: str, device_class: str) -> Text:
@@ -48,6 +53,20 @@ def latencies_table(
                 style="bold" if name == "tuned" else "",
             )
     return grid.table()
+
+
+def wrong_text(wrong: Iterable[WrongRecord]) -> str:
+    """Say which records were left out of a library because they compute something else, a line each."""
+    return "\n".join(
+        f"record {one.trial_id} of {one.task} ({latency(one.best_s)}) computes something else, {one.reason}: "
+        "its trial is wrong_output now, and the library was built again without it"
+        for one in wrong
+    )
+
+
+def wrong_documents(wrong: Iterable[WrongRecord]) -> list[dict[str, Any]]:
+    """The same for machines."""
+    return [asdict(one) for one in wrong]
 
 
 def outcome_facts(
