@@ -219,7 +219,7 @@ class WaitingBuild(_WaitingActor):
     """Builds of what nobody builds."""
 
     def build(
-        self, workload: Workload, target: str, candidate: Candidate, timeout_s: float
+        self, workload: Workload, target: str, candidate: Candidate, timeout_s: float, checked: bool = False
     ) -> tuple[BuildResult, bytes]:
         """Wait."""
         return BuildResult(self._wait(self._times.build)), _SAMPLE

@@ -12,6 +12,7 @@
     │   └── LeaseLostError       1   another coordinator took the campaign
     ├── EngineError              1   the engine refused, with its reason
     │   ├── EngineTimeoutError   1   it ran past its limit and was killed
+    │   ├── WrongOutputError     1   a candidate computes something else than its task
     │   └── EngineLostError      1   its process died
     ├── DisagreementError        1   a library computes something else than the model
     └── IncompleteError          1   a build that was asked to be complete is not
@@ -33,6 +34,7 @@ __all__ = [
     "TargetError",
     "TunefleetError",
     "UsageError",
+    "WrongOutputError",
 ]
 
 
@@ -82,6 +84,10 @@ class EngineError(TunefleetError):
 
 class EngineTimeoutError(EngineError):
     """The engine ran past its time limit and was killed."""
+
+
+class WrongOutputError(EngineError):
+    """A candidate computes something else than the same kernel without a schedule."""
 
 
 class EngineLostError(EngineError):

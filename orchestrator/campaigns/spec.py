@@ -47,6 +47,8 @@ class CampaignSpec(BaseModel):
     evaluator : EvaluatorConfig
     full_timing : bool
         Whether also those candidates are timed in full that a first look finds far behind the best.
+    verify_candidates : bool
+        Whether each candidate's output is compared with the kernel's without a schedule before it is timed.
     search : SearchOptions
         Whose ``settings`` are the engine's own; it refuses those that it doesn't have.
     layout : str
@@ -74,6 +76,7 @@ class CampaignSpec(BaseModel):
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
     full_timing: bool = False
+    verify_candidates: bool = False
     search: SearchOptions = SearchOptions()
     layout: str = "auto"
     layout_tuning: Literal["auto", "none"] = "auto"

@@ -87,12 +87,19 @@ class TrainWork:
 
 @dataclass(frozen=True, eq=False)
 class BuildWork:
-    """Build a candidate."""
+    """Build a candidate.
+
+    Attributes
+    ----------
+    checked : bool
+        With what its outputs are compared by before it is timed.
+    """
 
     workload: Workload
     target: str
     candidate: Candidate
     timeout_s: float
+    checked: bool = False
 
 
 @dataclass(frozen=True, eq=False)

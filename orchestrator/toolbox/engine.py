@@ -19,6 +19,10 @@ class EngineTools(EngineClient):
         """Refuse search options that mean nothing to the engine."""
         self.traits.settings_of(options)
 
+    def check_comparison(self, kind: str) -> None:
+        """Refuse to compare candidates where the engine can't."""
+        self.traits.check_comparison(kind)
+
     def transfers(self, options: SearchOptions) -> bool:
         """Say whether the engine's searches learn from records of other workloads."""
         return self.traits.transfers_with(options)

@@ -281,6 +281,22 @@ def test_a_candidate_is_timed_through_the_tracker(world: World, artifact: Artifa
     assert not timing.stopped
 
 
+def test_candidates_are_compared_where_an_engine_says_that_it_can(
+    world: World, candidates: tuple[Candidate, ...]
+) -> None:
+    traits, kind = world.engine.traits, world.station.device.kind
+    if kind in traits.compares_on:
+        traits.check_comparison(kind)
+        artifact = world.engine.build_checked(world.workload, world.target, candidates[0])
+        assert artifact.check
+        assert MeasureClient(world.measures).measure(artifact, world.endpoint, EVALUATOR).times
+        return
+    with pytest.raises(UsageError, match=f"the {world.name} engine can't compare"):
+        traits.check_comparison(kind)
+    with pytest.raises(UsageError, match=f"the {world.name} engine can't compare"):
+        world.engine.build_checked(world.workload, world.target, candidates[0])
+
+
 def test_a_candidate_far_behind_the_best_is_not_timed_in_full(world: World, artifact: Artifact) -> None:
     assert MeasureClient(world.measures).measure(artifact, world.endpoint, EVALUATOR, 1e-12).stopped
 

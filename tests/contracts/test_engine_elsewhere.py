@@ -92,3 +92,6 @@ def test_a_setting_it_does_not_have_is_refused_with_those_it_has(place: Place) -
     assert refused.returncode == 2
     assert "no setting 'smallest'" in refused.stderr
     assert "largest" in refused.stderr
+    refused = place.run("tune", "chain.onnx", "--engine", "toy", "--dry-run", "--verify-candidates")
+    assert refused.returncode == 2
+    assert "the toy engine can't compare what candidates compute" in refused.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator.fleet.port import DevicesWanted
 from orchestrator.fleet.simulated import Diary, Happening, SimulatedFleet, Simulation
-from orchestrator.fleet.work import MeasureWork, OpenWork, ProposeWork
+from orchestrator.fleet.work import BuildWork, MeasureWork, OpenWork, ProposeWork
 from tests.kit.planned_campaigns import CPU
 
 __all__ = ["Simulated"]
@@ -37,6 +37,11 @@ class Simulated(Simulation):
     def lent(self) -> list[int]:
         """How many schedules of other workloads each round was given."""
         return [len(work.lent) for work in self.diary.works if isinstance(work, ProposeWork)]
+
+    @property
+    def checked(self) -> list[bool]:
+        """Whether each build was asked for what its candidate is compared by."""
+        return [work.checked for work in self.diary.works if isinstance(work, BuildWork)]
 
     @property
     def to_beat(self) -> list[float | None]:

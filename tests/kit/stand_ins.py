@@ -84,6 +84,9 @@ class CannedToolbox(Toolbox):
     def check_options(self, options: SearchOptions) -> None:
         pass
 
+    def check_comparison(self, kind: str) -> None:
+        TRAITS.check_comparison(kind)
+
     def transfers(self, options: SearchOptions) -> bool:
         return False
 

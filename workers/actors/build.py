@@ -18,9 +18,19 @@ class BuildActor(EngineActor):
     role = "build"
 
     def build(
-        self, workload: Workload, target: str, candidate: Candidate, timeout_s: float
+        self,
+        workload: Workload,
+        target: str,
+        candidate: Candidate,
+        timeout_s: float,
+        checked: bool = False,
     ) -> tuple[BuildResult, Artifact | None]:
         """Build one candidate. A candidate that fails, crashes or never ends is a result, not an error.
+
+        Parameters
+        ----------
+        checked : bool, optional
+            Add what its outputs are compared by, see :meth:`workers.enginekit.roles.Build.build_checked`.
 
         Raises
         ------
@@ -29,7 +39,9 @@ class BuildActor(EngineActor):
         """
         started = time.monotonic()
         try:
-            artifact = BuildClient(self._process, timeout_s=timeout_s).build(workload, target, candidate)
+            client = BuildClient(self._process, timeout_s=timeout_s)
+            build = client.build_checked if checked else client.build
+            artifact = build(workload, target, candidate)
         except EngineTimeoutError as error:
             return BuildResult(time.monotonic() - started, TrialState.BUILD_TIMEOUT, str(error)), None
         except TunefleetError as error:

@@ -11,7 +11,7 @@ from workers.actors.base import EngineActor
 from workers.clients import DevicesClient, MeasureClient, Service, TargetsClient
 from workers.clients.turns import parts_of, turn
 from workers.enginekit.roles import WAITING, Address
-from workers.errors import EngineError, EngineTimeoutError, TunefleetError
+from workers.errors import EngineError, EngineTimeoutError, TunefleetError, WrongOutputError
 from workers.messages import (
     Artifact,
     DeviceInfo,
@@ -198,6 +198,8 @@ class MeasureActor(EngineActor):
 
 def state_of(error: TunefleetError) -> TrialState:
     """Say by the stage in which a measurement failed whether the device or the candidate is at fault."""
+    if isinstance(error, WrongOutputError):
+        return TrialState.WRONG_OUTPUT
     if error.stage.startswith(WAITING) or error.stage in ("", "starting"):
         return TrialState.DEVICE_LOST
     if isinstance(error, EngineTimeoutError) or "RPCSessionTimeoutError" in str(error):

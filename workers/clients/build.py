@@ -13,4 +13,5 @@ class BuildClient(Client):
     """See :class:`workers.enginekit.roles.Build`."""
 
     build = ask(Build.build, limits.ASK)
+    build_checked = ask(Build.build_checked, limits.ASK)
     describe = ask(Build.describe, limits.ASK)

@@ -84,6 +84,9 @@ class Traits:
         where the best of each workload makes the best model: nothing is weighed then.
     log_format : LogFormat or None
         Of the engine's own tools; None where it reads and writes none.
+    compares_on : tuple of str
+        Kinds of devices (see :class:`DeviceInfo`) for which it can compare what a candidate computes with the
+        kernel without a schedule; see :meth:`workers.enginekit.roles.Build.build_checked`.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Traits:
     lends: int = 0
     alternatives: int = 1
     log_format: LogFormat | None = None
+    compares_on: tuple[str, ...] = ()
 
     def check_layout(self, layout: str) -> None:
         """Refuse a layout that the engine doesn't have.
@@ -140,6 +144,21 @@ class Traits:
         if isinstance(self.transfers, When):
             return self.settings_of(options)[self.transfers.setting] in self.transfers.values
         return self.transfers
+
+    def check_comparison(self, kind: str) -> None:
+        """Refuse to compare candidates on a kind of device where the engine can't.
+
+        Raises
+        ------
+        UsageError
+        """
+        if kind in self.compares_on:
+            return
+        where = f" for {kind}: without a schedule none of them compiles there" if self.compares_on else ""
+        raise UsageError(
+            f"the {self.name} engine can't compare what candidates compute with the kernel without a "
+            f"schedule{where}; leave --verify-candidates out"
+        )
 
     def own_log_format(self) -> LogFormat:
         """Return the format of the logs of the engine's own tools.

@@ -109,11 +109,19 @@ class Artifact:
         Its file name's suffix, which decides how the RPC server loads it: ``.so``, or ``.tar`` to link there.
     args : str
         The arguments to allocate, as the engine wrote them.
+    check : bytes
+        Another library, of the same suffix, with the candidate as it takes its task's own arguments, and the
+        task's kernel without a schedule: what they compute is compared before the candidate is timed. Empty
+        where that isn't wanted.
+    check_args : str
+        Their arguments, likewise.
     """
 
     data: bytes
     suffix: str
     args: str
+    check: bytes = b""
+    check_args: str = ""
 
 
 @dataclass(frozen=True)

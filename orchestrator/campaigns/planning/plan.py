@@ -103,6 +103,9 @@ def make_plan(
     if devices is None:
         boards = tuple(resolve_boards(tools, spec.boards).values())
         devices = boards or resolve_targets(tools, spec.targets)
+    if spec.verify_candidates:
+        for device in devices:
+            tools.check_comparison(device.kind)
     extracted: list[ExtractedModel] = []
     tryouts: list[Tryout] = []
     remarks: list[str] = []

@@ -80,7 +80,8 @@ class Assignments:
                 return LearnWork(self.session(action.task), action.records, limit)
             case Build():
                 target, limit = subject.device.target, self._spec.build_timeout_s
-                return BuildWork(subject.workload, target, action.candidate, limit)
+                checked = self._spec.verify_candidates
+                return BuildWork(subject.workload, target, action.candidate, limit, checked)
 
     def for_device(self, action: Measure, artifact: ArtifactHandle, device: Device) -> MeasureWork:
         """Return what a device is to do for a measurement."""

@@ -145,6 +145,15 @@ _FullTiming = Annotated[
         help="Time every candidate in full, also those that a first look finds far behind the best.",
     ),
 ]
+_VerifyCandidates = Annotated[
+    bool,
+    typer.Option(
+        "--verify-candidates",
+        rich_help_panel=options.HOW,
+        help="Compare what each candidate computes with its kernel without a schedule before it is timed; "
+        "one that differs is a wrong_output. Builds take two to three times as long.",
+    ),
+]
 _Tuner = Annotated[
     str | None,
     typer.Option(
@@ -204,6 +213,7 @@ class TuneOptions:
     min_repeat_ms: _MinRepeat = None
     timeout: _Timeout = None
     full_timing: _FullTiming = False
+    verify_candidates: _VerifyCandidates = False
     tuner: _Tuner = None
     loss: _Loss = None
     plan_size: _PlanSize = None
@@ -252,6 +262,7 @@ class TuneOptions:
             seed=self.seed,
             evaluator=evaluator or None,
             full_timing=self.full_timing,
+            verify_candidates=self.verify_candidates,
             search=search or None,
             layout=self.layout,
             layout_tuning=self.layout_tuning,

@@ -73,7 +73,9 @@ class Desk:
             case BuildWork():
                 node = self._nodes.idlest()
                 call = node.build.build.options(num_returns=2).remote
-                result, artifact = call(work.workload, work.target, work.candidate, work.timeout_s)
+                result, artifact = call(
+                    work.workload, work.target, work.candidate, work.timeout_s, work.checked
+                )
                 self._compute(work, node, result, artifact)
             case MeasureWork():
                 self._measure(work, gateway)

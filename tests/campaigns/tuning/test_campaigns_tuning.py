@@ -127,6 +127,14 @@ def test_devices_know_the_time_to_beat_where_candidates_need_no_full_timing(stor
     assert thorough.to_beat == [None] * 20
 
 
+def test_candidates_are_built_to_be_compared_where_that_is_asked_for(store: Storage) -> None:
+    plain, compared = Simulated(), Simulated()
+    Campaign(store, plain, spec(), 1).run()
+    Campaign(store, compared, spec(verify_candidates=True), 2).run()
+    assert set(plain.checked) == {False}
+    assert set(compared.checked) == {True}
+
+
 def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: Storage) -> None:
     fleet = Simulated()
     # Of forty trials two come out at about a second, the others at two; once more they take 1.2 and 1.08 s.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from orchestrator.campaigns.running.listener import Listener
 from orchestrator.campaigns.running.outcome import Outcome
 from orchestrator.errors import EngineError, ModelError, TunefleetError
 from orchestrator.storage import CampaignState, Storage
-from tests.kit.cli_builders import Cli
+from tests.kit.cli_builders import CPU, Cli
 from tests.kit.stand_ins import CannedToolbox, run_campaign
 
 
@@ -109,6 +110,7 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
         *("--time", "1h30m", "--plateau", "20", "--input-shape", "x:1,3,224,224", "--tasks", "conv2d"),
         *("--seed", "7", "--target", "auto", "--target", "llvm", "--target", "auto"),
         *("--number", "5", "--repeat", "3", "--min-repeat-ms", "50", "--timeout", "10s", "--full-timing"),
+        "--verify-candidates",
     )
     assert answer.code == 0, answer.err
     row = store.campaigns.get("nightly")
@@ -118,7 +120,21 @@ def test_options_reach_the_campaign(cli: Cli, model: Path, store: Storage) -> No
     assert (spec["time_s"], spec["tasks"], spec["targets"]) == (5400.0, "conv2d", ["auto", "llvm"])
     assert spec["evaluator"] == {"number": 5, "repeat": 3, "min_repeat_ms": 50, "timeout_s": 10.0}
     assert spec["full_timing"] is True
+    assert spec["verify_candidates"] is True
     assert spec["models"] == [{"path": str(model), "shapes": {"x": [1, 3, 224, 224]}}]
+
+
+@pytest.mark.usefixtures("toolbox")
+def test_candidates_can_not_be_compared_everywhere(
+    cli: Cli, model: Path, toolbox: type[CannedToolbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli("tune", str(model), "--dry-run", "--verify-candidates").code == 0
+    gpu = replace(CPU, target="cuda", kind="cuda")
+    monkeypatch.setattr(toolbox, "resolve_target", lambda *_: gpu)
+    answer = cli("tune", str(model), "--dry-run", "--verify-candidates", "--target", "cuda")
+    assert answer.code == 2
+    assert "the metaschedule engine can't compare what candidates compute" in answer.err
+    assert "for cuda" in answer.err
 
 
 def test_what_is_not_given_is_left_to_the_campaign(cli: Cli, model: Path, store: Storage) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from workers.enginekit.contract import Engine
-from workers.enginekit.roles import Address
+from workers.enginekit.roles import Address, NoComparison
 from workers.messages import (
     Artifact,
     Candidate,
@@ -87,7 +87,7 @@ class Quick(Engine):
         raise NotImplementedError("it has no models")
 
 
-class Roles:
+class Roles(NoComparison):
     """All of them."""
 
     def version(self) -> str:

@@ -4,7 +4,7 @@ Everything in and out is plain data from :mod:`workers.messages`. A method runs 
 process; it imports what it needs when it is called, and keeps nothing.
 """
 
-from workers.enginekit.roles.build import Build
+from workers.enginekit.roles.build import Build, NoComparison
 from workers.enginekit.roles.devices import Address, Devices
 from workers.enginekit.roles.logs import Logs, NoLogs
 from workers.enginekit.roles.measure import WAITING, Measure
@@ -23,6 +23,7 @@ __all__ = [
     "Logs",
     "Measure",
     "Model",
+    "NoComparison",
     "NoLogs",
     "Plans",
     "Search",

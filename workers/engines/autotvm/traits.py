@@ -51,5 +51,6 @@ TRAITS = Traits(
     lends=0,
     # So many records of a task the graph tuner gets: what has the layouts it weighs.
     alternatives=64,
+    compares_on=("cpu",),
     log_format=LogFormat(),
 )

@@ -6,6 +6,7 @@ import json
 import pathlib
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tvm.ir import IRModule
@@ -14,7 +15,9 @@ from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
 from tvm.support import tar
 from tvm.target import Target
+from tvm.tirx import PrimFunc
 
+from workers.enginekit.comparison import PLAIN, SCHEDULED
 from workers.enginekit.linkers import host_linker, linking
 from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
@@ -31,8 +34,8 @@ __all__ = ["MetaScheduleBuild", "build_candidate", "compiled_to_time"]
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
     """Compile one candidate; see :meth:`workers.enginekit.roles.Build.build`."""
-    suffix, link = _linker(target)
-    linker = "tar" if link else host_linker()
+    if not _linker(target)[1]:
+        host_linker()  # where there is none, nothing is worth compiling
     stage("applying the schedule")
     if "Tensorize" in candidate.trace:
         register_intrinsics(target)
@@ -42,14 +45,44 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     stage("compiling")
     library = compiled_to_time(module, target)
     stage("linking")
-    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-        path = pathlib.Path(folder) / f"candidate{suffix}"
-        library.export_library(str(path), **packing(target), **({"fcompile": link} if link else {}))
-        data = path.read_bytes()
+    data = _exported(library, target)
     args = [
         [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)
     ]
-    return Artifact(data=data, suffix=suffix, args=json.dumps(args))
+    return Artifact(data=data, suffix=_linker(target)[0], args=json.dumps(args))
+
+
+def _exported(library: Any, target: Target) -> bytes:
+    """Return a compiled library as a file holds it."""
+    suffix, link = _linker(target)
+    with (
+        linking("tar" if link else host_linker()),
+        tempfile.TemporaryDirectory(prefix="tunefleet-") as folder,
+    ):
+        path = pathlib.Path(folder) / f"candidate{suffix}"
+        library.export_library(str(path), **packing(target), **({"fcompile": link} if link else {}))
+        return path.read_bytes()
+
+
+def checked(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
+    """Compile one candidate; see :meth:`workers.enginekit.roles.Build.build_checked`.
+
+    What is timed may take its weights in another layout. What is compared takes them as the kernel does that
+    has no schedule, and lays them out itself, which is a block of the scheduled kernel.
+    """
+    artifact = build_candidate(workload, target, candidate)
+    stage("compiling what it is compared with")
+    plain, module = load_module(workload.module), scheduled(workload, candidate).mod
+    both = IRModule({SCHEDULED: _named(module, SCHEDULED), PLAIN: _named(plain, PLAIN)})
+    arguments = map(_as_json, ms.arg_info.ArgInfo.from_entry_func(plain, remove_preproc=True))
+    with PassContext(config=UNCHECKED):
+        library = compiled_for(both, target)
+    check_args = json.dumps([[str(dtype), [int(n) for n in shape]] for _, dtype, shape in arguments])
+    return replace(artifact, check=_exported(library, target), check_args=check_args)
+
+
+def _named(module: IRModule, name: str) -> PrimFunc:
+    return module["main"].with_attr("global_symbol", name)
 
 
 def compiled_to_time(module: IRModule, target: Target) -> Any:
@@ -80,6 +113,10 @@ class MetaScheduleBuild:
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
         """Compile one candidate."""
         return build_candidate(workload, parse_target(target), candidate)
+
+    def build_checked(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:
+        """Compile one candidate, and once more beside its kernel without a schedule."""
+        return checked(workload, parse_target(target), candidate)
 
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
         """Return the workload's script, or the candidate's trace as Python."""

@@ -11,6 +11,7 @@ import numpy as np
 import tvm
 from tvm import rpc
 
+from workers.enginekit.comparison import require_same
 from workers.enginekit.rpc import requested
 from workers.enginekit.timing import timed
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
@@ -41,16 +42,24 @@ class MetaScheduleMeasure:
         session = requested(endpoint, evaluator.timeout_s)
         device = session.device(endpoint.kind, 0)
         stage("loading the candidate on the device")
-        name = f"candidate{artifact.suffix}"
-        with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-            path = pathlib.Path(folder) / name
-            path.write_bytes(artifact.data)
-            session.upload(str(path), name)
-        module = session.load_module(name)
+        if artifact.check:
+            both = _loaded(session, artifact.check, f"check{artifact.suffix}")
+            described = [["TENSOR", *one] for one in json.loads(artifact.check_args)]
+            stage("comparing what the candidate computes with the kernel without a schedule")
+            require_same(both, _arguments(session, device, described), _arguments(session, device, described))
+        module = _loaded(session, artifact.data, f"candidate{artifact.suffix}")
         arguments = _arguments(session, device, json.loads(artifact.args))
         stage("running the candidate")
         device.sync()
         return timed(module, "main", device, arguments, evaluator, best_known_s)
+
+
+def _loaded(session: rpc.RPCSession, library: bytes, name: str) -> Any:
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        path = pathlib.Path(folder) / name
+        path.write_bytes(library)
+        session.upload(str(path), name)
+    return session.load_module(name)
 
 
 def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> list[Any]:

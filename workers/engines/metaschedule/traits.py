@@ -30,5 +30,7 @@ TRAITS = Traits(
     lends=2,
     # Activations keep their layout whatever is chosen, so that each task's best is.
     alternatives=1,
+    # On a GPU a kernel without a schedule has no threads, and doesn't compile.
+    compares_on=("cpu",),
     log_format=LogFormat((LOG_WORKLOADS, LOG_RECORDS), (LOG_MODEL,), "nchw"),
 )

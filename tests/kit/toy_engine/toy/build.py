@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import tempfile
 
+from workers.enginekit.roles import NoComparison
 from workers.errors import EngineError
 from workers.messages import Artifact, Candidate, Workload
 from workers.process.host import stage
@@ -37,7 +38,7 @@ def compiled(source: str) -> bytes:
         return library.read_bytes()
 
 
-class ToyBuild:
+class ToyBuild(NoComparison):
     """See :class:`workers.enginekit.roles.Build`."""
 
     def build(self, workload: Workload, target: str, candidate: Candidate) -> Artifact:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -407,3 +409,45 @@ def test_a_quantized_model_is_built_and_right(
     run = engine.run(compiled, inputs, device.target)
     found = compare(run.outputs, run_reference(path.read_bytes(), inputs, 1), steps=output_steps(model))
     assert found.ok, found.reason
+
+
+# -- candidates compared with the kernel without a configuration
+
+
+def test_candidates_with_any_blocks_compute_what_the_fallback_computes(
+    builder: BuildActor,
+    measurer: MeasureActor,
+    workload: Workload,
+    device: DeviceInfo,
+    everything: list[Candidate],
+) -> None:
+    # Their results have their channels in other blocks than the fallback's.
+    for candidate in everything[:: len(everything) // 4]:
+        result, artifact = builder.build(workload, device.target, candidate, 60, checked=True)
+        assert artifact is not None, result.message
+        assert artifact.check
+        measured = measurer.measure(artifact, Station(device.device_class, device), EVALUATOR)
+        assert measured.state is TrialState.OK, measured.message
+
+
+def test_a_candidate_whose_output_differs_is_a_wrong_output(
+    builder: BuildActor,
+    measurer: MeasureActor,
+    engine: EngineClient,
+    device: DeviceInfo,
+    tmp_path: Path,
+) -> None:
+    workload, candidate = engine.known_kernel(device.target)
+    result, artifact = builder.build(workload, device.target, candidate, 60, checked=True)
+    assert artifact is not None, result.message
+    # What no configuration can be relied on to do: one function adds to what the other leaves alone.
+    head = "int {}(void** args, int* types, int count, void* out, int* out_type, void* self)"
+    source = f"{head.format('plain')} {{ return 0; }}\n"
+    source += f"{head.format('scheduled')} {{ (*(float**)args[2])[7] += 1e6; return 0; }}\n"
+    (tmp_path / "check.c").write_text(source)
+    library = tmp_path / "check.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "check.c")], check=True)
+    wrong = replace(artifact, check=library.read_bytes())
+    measured = measurer.measure(wrong, Station(device.device_class, device), EVALUATOR)
+    assert (measured.state, measured.times) == (TrialState.WRONG_OUTPUT, ()), measured.message
+    assert "argument 2 is off by 1e+06" in measured.message
