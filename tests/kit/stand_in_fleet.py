@@ -39,9 +39,9 @@ class Simulated(Simulation):
         return [len(work.lent) for work in self.diary.works if isinstance(work, ProposeWork)]
 
     @property
-    def checked(self) -> list[bool]:
-        """Whether each build was asked for what its candidate is compared by."""
-        return [work.checked for work in self.diary.works if isinstance(work, BuildWork)]
+    def checked(self) -> list[tuple[bool, float]]:
+        """Whether each build was asked for what its candidate is compared by, and its limit (seconds)."""
+        return [(work.checked, work.timeout_s) for work in self.diary.works if isinstance(work, BuildWork)]
 
     @property
     def to_beat(self) -> list[float | None]:

@@ -24,7 +24,7 @@ from orchestrator.fleet.work import (
 from orchestrator.storage import Storage
 from workers.messages import Record, Workload
 
-__all__ = ["HISTORY", "RELATED", "Assignments"]
+__all__ = ["CHECKED_BUILDS", "HISTORY", "RELATED", "Assignments"]
 
 #: Records a search is seeded with, the fastest first.
 HISTORY = 128
@@ -32,6 +32,9 @@ HISTORY = 128
 RELATED = 512
 #: Rounds of a task that look at the schedules of other workloads, of which there are more each time.
 LENDING_ROUNDS = 3
+#: What a build compiles that brings along what its candidate is compared by: the candidate twice, and its
+#: kernel without a schedule. Each has the time of a build.
+CHECKED_BUILDS = 3
 #: Repeats of each time that is taken again.
 REMEASURED_REPEAT = 3
 
@@ -81,6 +84,7 @@ class Assignments:
             case Build():
                 target, limit = subject.device.target, self._spec.build_timeout_s
                 checked = self._spec.verify_candidates
+                limit *= CHECKED_BUILDS if checked else 1
                 return BuildWork(subject.workload, target, action.candidate, limit, checked)
 
     def for_device(self, action: Measure, artifact: ArtifactHandle, device: Device) -> MeasureWork:
