@@ -176,8 +176,10 @@ class Gate:
 
     def held(self, model_id: int, records_key: str, details: Mapping[str, Any]) -> Held | None:
         """Hold a comparison that is about to be stored against the one that counts; None without any."""
-        this = _library(model_id, records_key, details)
-        found = baseline_of(self.earlier[:1] if self.pinned else self.earlier, this)
+        if self.pinned:
+            found = next((row for row in self.earlier[:1] if row.details.get("agree") is not False), None)
+        else:
+            found = baseline_of(self.earlier, _library(model_id, records_key, details))
         return None if found is None else hold(Side.of_row(found), Side.of(details, model_id), self.allowed)
 
 

@@ -135,6 +135,16 @@ def test_what_was_found_slower_is_no_measure_until_it_is_accepted() -> None:
     assert accepted.verdict is Verdict.LEVEL
 
 
+def test_the_comparison_of_a_campaign_is_the_measure_where_it_is_named() -> None:
+    slow = details(*(value * 1.2 for value in STEADY))
+    earlier = [row(2, "slow", {**slow, "slower": True}), row(1, "first", details(*STEADY))]
+    held = Gate(0.03, earlier, pinned=True).held(1, "next", slow)
+    assert held is not None
+    assert held.verdict is Verdict.LEVEL
+    wrong = [row(3, "wrong", {**details(*STEADY), "agree": False}), *earlier]
+    assert Gate(0.03, wrong, pinned=True).held(1, "next", slow) is None
+
+
 def test_wrong_outputs_and_too_few_turns_are_no_measure() -> None:
     wrong = row(2, "wrong", {**details(*STEADY), "agree": False})
     short = row(1, "short", details(0.01))
