@@ -75,6 +75,7 @@ def record(store: Storage, model: ExtractedModel, task: str, name: str, tile_k: 
     return workload.hash
 
 
+@pytest.mark.slow
 def test_a_configuration_that_leaves_a_part_of_a_sum_out_is_named(
     store: Storage, tools: Toolbox, request_: ModelRequest, model: ExtractedModel, tmp_path: Path
 ) -> None:

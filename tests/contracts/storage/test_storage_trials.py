@@ -89,6 +89,25 @@ def test_a_trial_measured_again_keeps_all_its_times_and_counts_by_the_later(stor
     assert storage.trials.best(*pair, 5)[1].cost_s == 1.3
 
 
+def test_a_trial_that_computes_something_else_is_a_failure_from_then_on(storage: Storage) -> None:
+    stock(storage)
+    pair = (workload().hash, CPU.device_class)
+    storage.trials.record([ok(1, 1.0), ok(2, 2.0), failed(3), ok(1, 0.5, on=GPU)])
+    before = storage.trials.mark_wrong(*pair, "candidate-1", "it is wrong")
+    assert before is not None
+    assert (before.state, before.cost_s) == (TrialState.OK, 1.0)
+    found = storage.trials.get(before.id)
+    assert (found.state, found.cost_s, found.times, found.again) == (TrialState.WRONG_OUTPUT, None, (), ())
+    assert found.message == "it is wrong; it had been timed at 1 s"
+    assert [trial.candidate for trial in storage.trials.best(*pair, 5)] == ["candidate-2"]
+    assert storage.trials.known_candidates(*pair) == {"candidate-1", "candidate-2", "candidate-3"}
+    assert storage.trials.best(workload().hash, GPU.device_class)[0].cost_s == 0.5
+    # Once is enough, and what failed or isn't there can't be.
+    for candidate in ("candidate-1", "candidate-3", "candidate-9"):
+        assert storage.trials.mark_wrong(*pair, candidate, "again") is None
+    assert storage.trials.get(before.id) == found
+
+
 def test_the_output_of_a_crash_can_be_stored(storage: Storage) -> None:
     stock(storage)
     campaign_id = campaign(storage)
@@ -394,3 +413,18 @@ def test_a_verification_is_found_by_the_records_it_used(storage: Storage) -> Non
     assert earlier.tuned_s == 0.5
     assert storage.verifications.of_records(model_id, CPU.device_class, records_key([])) is None
     assert storage.verifications.latest(model_id, GPU.device_class) is None
+    storage.verifications.put(NewVerification(stock(storage, 1), GPU.device_class, first, tuned_s=2.0))
+    kept = storage.verifications.recent([model_id], CPU.device_class)
+    assert [row.tuned_s for row in kept] == [0.25, 0.5]
+    assert storage.verifications.recent([model_id], CPU.device_class, limit=1) == kept[:1]
+    assert storage.verifications.recent([], CPU.device_class) == []
+
+
+def test_another_version_of_a_model_has_its_name_and_takes_and_returns_the_same(storage: Storage) -> None:
+    first = storage.models.put(model(1), "/a.onnx")
+    trained = storage.models.put(replace(model(1), sha256="a" * 64), "/a.onnx")
+    storage.models.put(replace(model(1), sha256="b" * 64, name="another"), "/b.onnx")
+    resized = (replace(model(1).inputs[0], shape=(7, 7)),)
+    storage.models.put(replace(model(1), sha256="c" * 64, inputs=resized), "/a.onnx")
+    assert storage.models.alike(first) == [first, trained]
+    assert storage.models.alike(trained) == [trained, first]
