@@ -20,7 +20,9 @@ import pytest
 import ray.autoscaler
 import yaml  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.toolbox import Toolbox
 from workers.messages import RecordChoice
 
@@ -199,3 +201,15 @@ def test_the_constraints_name_versions_and_no_place() -> None:
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in pins)
     assert "apache-tvm-ffi==0.1.14.post1" in pins
+
+
+def test_the_workflow_s_commands_have_the_options_that_it_gives_them() -> None:
+    workflow = yaml.safe_load((ROOT / "examples" / "github-actions.yml").read_text())
+    scripts = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if "run" in step]
+    lines = [line.strip() for script in scripts for line in script.splitlines()]
+    commands = [line.split(">")[0].split() for line in lines if line.startswith("tunefleet ")]
+    assert [words[1] for words in commands] == ["tune", "bench", "build"]
+    for _, name, *words in commands:
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+        for option in (word for word in words if word.startswith("-")):
+            assert re.search(rf"(?<!\S){option}\b", shown), f"{name} {option}"

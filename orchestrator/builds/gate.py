@@ -138,6 +138,11 @@ class Held:
         """What became of its latency."""
         return self.change.verdict(self.allowed)
 
+    @property
+    def too_noisy(self) -> bool:
+        """Whether it may be slower by more than is allowed all the same, as far as its turns tell."""
+        return self.verdict is Verdict.LEVEL and self.change.most > self.allowed
+
 
 def hold(before: Side, now: Side, allowed: float) -> Held | None:
     """Compare two libraries; None where either was timed in fewer than :data:`LEAST_TURNS` turns.

@@ -67,6 +67,11 @@ def test_what_overlaps_is_level_however_far_the_medians_are_apart() -> None:
     assert found is not None
     assert found.change.middle == pytest.approx(0.5)
     assert found.verdict is Verdict.LEVEL
+    # It passes, and one is told that it may be slower all the same.
+    assert found.too_noisy
+    steady = hold(side(*(0.01,) * 5), side(*(0.0101,) * 5), 0.03)
+    assert steady is not None
+    assert (steady.verdict, steady.too_noisy) == (Verdict.LEVEL, False)
 
 
 def test_what_is_faster_with_all_its_turns_is_faster() -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.kit.exits import FAILED
-from orchestrator.cli.kit.gate_option import change_text, held_document, held_table
+from orchestrator.cli.kit.gate_option import change_text, held_document, held_table, noise_note
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import latency
@@ -100,6 +100,9 @@ class CampaignGate:
             )
         if self.held:
             session.show("", held_table((name, found) for name, _, found in self.held))
+        for name, _, found in self.held:
+            if found.too_noisy:
+                session.say(noise_note(name, found), style="yellow")
         for name in self.untold:
             session.say(f"of {name} nothing can be said: it was not compared after both", style="yellow")
         if not self.slower and not self.wrong:

@@ -24,6 +24,7 @@ __all__ = [
     "held_document",
     "held_origin",
     "held_table",
+    "noise_note",
 ]
 
 FailIfSlower = Annotated[
@@ -93,6 +94,17 @@ def held_origin(held: Held) -> str:
     return f"held against the comparison{whose} of {when(side.taken_at)}{file}"
 
 
+def noise_note(name: str, held: Held) -> str:
+    """Say that a level one may be slower all the same; nothing where that is told."""
+    if not held.too_noisy:
+        return ""
+    return (
+        f"{name} may be up to {change_text(held.change.most)} slower: {change_text(held.allowed)} can't be "
+        "told from what its turns differ by; let nothing else run meanwhile, or take more turns "
+        "(bench --rounds)"
+    )
+
+
 def held_document(held: Held | None) -> dict[str, Any] | None:
     """A library held against an earlier one."""
     if held is None:
@@ -104,6 +116,7 @@ def held_document(held: Held | None) -> dict[str, Any] | None:
         "change": held.change.middle,
         "change_least": held.change.least,
         "change_most": held.change.most,
+        "too_noisy": held.too_noisy,
         "before": {
             **_side(held.before),
             "same_file": held.before.model_id == held.now.model_id,

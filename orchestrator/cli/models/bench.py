@@ -24,6 +24,7 @@ from orchestrator.cli.kit.gate_option import (
     held_document,
     held_origin,
     held_table,
+    noise_note,
 )
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import tune_command
@@ -123,6 +124,8 @@ def bench(
     session.show(bench_table(report))
     if report.held is not None:
         session.show(held_table([(report.model, report.held)]), Text(f"\n{held_origin(report.held)}"))
+        if report.held.too_noisy:
+            session.say(noise_note(report.model, report.held), style="yellow")
     if not report.outputs_agree:
         session.error(
             f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"

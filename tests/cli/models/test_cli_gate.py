@@ -120,6 +120,14 @@ def test_a_model_that_a_campaign_left_slower_fails_the_comparison(cli: Cli, stor
     assert (found["model"], found["verdict"]) == ("squeezenet", "slower")
 
 
+def test_where_the_turns_are_too_far_apart_to_tell_one_is_told_so(cli: Cli, store: Storage) -> None:
+    tuned(store, turns_s=(0.010, 0.011, 0.012, 0.013, 0.014))
+    tuned(store, budget=48, turns_s=(0.010, 0.012, 0.013, 0.014, 0.015))
+    answer = cli("compare", "1", "2", "--fail-if-slower", "3%")
+    assert answer.code == 0
+    assert "squeezenet may be up to +50.0% slower: +3.0% can't be told" in answer.err
+
+
 def test_wrong_outputs_fail_the_comparison(cli: Cli, store: Storage) -> None:
     campaigns(store, 0.01, 0.009, agree=False)
     answer = cli("compare", "1", "2", "--fail-if-slower", "3%")

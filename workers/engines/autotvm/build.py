@@ -42,6 +42,17 @@ def _exported(library: Any, target: Any) -> bytes:
         return path.read_bytes()
 
 
+def _unconfigured(task: Any) -> Any:
+    """Return the schedule and the arguments of a template without a configuration.
+
+    Some have none: then it is the first of the task's space.
+    """
+    try:
+        return task.instantiate(FallbackConfigEntity())
+    except Exception:  # whatever it asked a configuration for
+        return task.instantiate(task.config_space.get(0))
+
+
 class AutoTVMBuild:
     """See :class:`workers.enginekit.roles.Build`."""
 
@@ -54,9 +65,10 @@ class AutoTVMBuild:
         # Then templates put their tensors into blocks themselves, and take them as the task has them.
         autotvm.GLOBAL_SCOPE.in_tuning = False
         both, described = tvm.IRModule(), {}
-        for name, config in ((SCHEDULED, config_of(candidate)), (PLAIN, FallbackConfigEntity())):
+        for name in (SCHEDULED, PLAIN):
             with parsed:
-                schedule, arguments = task.instantiate(config)
+                made = task.instantiate(config_of(candidate)) if name == SCHEDULED else _unconfigured(task)
+                schedule, arguments = made
                 both.update(tvm.lower(schedule, arguments, name=name))
             described[name] = [[str(one.dtype), [int(n) for n in one.shape]] for one in arguments]
         library = tvm.build(both, target=parsed)
