@@ -22,7 +22,7 @@ from orchestrator.builds.untuned import UntunedTimes, untuned_of
 from orchestrator.builds.wrong_outputs import WrongRecord, name_wrong_records
 from orchestrator.devices.boards import wait_for_board
 from orchestrator.devices.targets import resolve_boards
-from orchestrator.errors import EngineTimeoutError, NotFoundError, TargetError
+from orchestrator.errors import EngineError, EngineTimeoutError, NotFoundError, TargetError
 from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage, VerificationRow
@@ -315,6 +315,9 @@ def verify(
                 )
         except EngineTimeoutError:
             note = "; there was no time to find the record at fault, for which `tunefleet bench` looks"
+            break
+        except EngineError as error:  # it is wrong all the same, whatever a part of its records does
+            note = f"; the record at fault was not found ({str(error).splitlines()[0]})"
             break
         if not found:
             break

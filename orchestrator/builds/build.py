@@ -183,7 +183,11 @@ def build_model(
         except DisagreementError:
             if not coverage.records:
                 raise
-            found = name_wrong_records(store, tools, model, coverage, choice.plan, SEEDS, say=say)
+            try:
+                found = name_wrong_records(store, tools, model, coverage, choice.plan, SEEDS, say=say)
+            except EngineError as error:  # it is wrong all the same, whatever a part of its records does
+                found = ()
+                say(f"the record at fault was not found: {str(error).splitlines()[0]}")
             if not found:
                 return coverage, choice, held()
         wrong.extend(found)
