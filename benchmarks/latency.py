@@ -10,6 +10,9 @@ the untuned one and onnxruntime, in turns::
 one then::
 
     python -m benchmarks.latency --trials 0 --db empty.db full/*.onnx
+
+``--openvino`` times the library, onnxruntime and OpenVINO once more, in turns, each in a process of its own;
+OpenVINO in float32, and as it comes (``pip install '.[openvino]'``).
 """
 
 from __future__ import annotations
@@ -18,14 +21,19 @@ import argparse
 import json
 import math
 import pathlib
+import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.contenders import in_turns, library, onnxruntime, openvino, openvino_float32
 from benchmarks.model_zoo import ZOO, located
-from orchestrator import CampaignSpec, ModelRequest, Storage, Toolbox, bench_model, submit
+from orchestrator import CampaignSpec, ModelRequest, Storage, Toolbox, bench_model, build_model, submit
 from orchestrator.campaigns.running.coordinator import follow
 from orchestrator.cli.kit.parsing import parse_duration
+from workers.models import prepare, random_inputs
 
 
 class _Progress:
@@ -68,6 +76,22 @@ def untried(store: Storage, name: str) -> dict[str, Any]:
     return {"trials": 0, "failed": 0, "seconds": time.monotonic() - began, **vars(report)}
 
 
+def beside_openvino(store: Storage, name: str) -> dict[str, float]:
+    """Return what a model takes in its library, in onnxruntime and in OpenVINO, in seconds."""
+    path, shapes = located(name)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+        out = pathlib.Path(folder) / "model.so"
+        with Toolbox("metaschedule") as tools:
+            build_model(store, tools, ModelRequest(path=path, shapes=shapes), out)
+        contenders = {
+            "tuned": (library, str(out)),
+            "onnxruntime": (onnxruntime, path),
+            "OpenVINO float32": (openvino_float32, path),
+            "OpenVINO": (openvino, path),
+        }
+        return in_turns(contenders, random_inputs(prepare(path, shapes).inputs, 1))
+
+
 def main() -> None:
     """Tune, compare, print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -77,6 +101,7 @@ def main() -> None:
     budget.add_argument("--time", type=parse_duration, help="for each model, e.g. 4m")
     parser.add_argument("--db", default="bench.db")
     parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
+    parser.add_argument("--openvino", action="store_true", help="beside OpenVINO as well")
     options = parser.parse_args()
     limit = {"time_s": options.time} if options.time else {"trials": options.trials}
     rows: list[dict[str, Any]] = []
@@ -86,6 +111,8 @@ def main() -> None:
             row = tuned(store, name, limit) if options.time or options.trials else untried(store, name)
             row["model"] = path.parent.name if path.stem == "model" else path.stem
             row["kind"] = ZOO[name].kind if name in ZOO else "-"
+            if options.openvino:
+                row["in_turns_s"] = beside_openvino(store, name)
             rows.append(row)
             if options.output:
                 options.output.write_text(json.dumps(rows, indent=1, default=str) + "\n")
@@ -100,6 +127,22 @@ def main() -> None:
         )
     mean = math.exp(sum(math.log(row["tuned_s"] / row["reference_s"]) for row in rows) / len(rows))
     print(f"| geometric mean | | | | | | {mean:.2f} | |")
+    if options.openvino:
+        print("\n" + "\n".join(_in_turns_lines(rows)))
+
+
+def _in_turns_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
+    names = list(rows[0]["in_turns_s"])
+    yield f"| model | {' | '.join(f'{name} ms' for name in names)} | / onnxruntime | / OpenVINO float32 |"
+    yield "|---" * (len(names) + 3) + "|"
+    ratios: list[tuple[float, float]] = []
+    for row in rows:
+        times = row["in_turns_s"]
+        ratios.append((times["tuned"] / times["onnxruntime"], times["tuned"] / times["OpenVINO float32"]))
+        each = " | ".join(f"{times[name] * 1e3:.2f}" for name in names)
+        yield f"| {row['model']} | {each} | {ratios[-1][0]:.2f} | {ratios[-1][1]:.2f} |"
+    means = (math.exp(statistics.mean(map(math.log, column))) for column in zip(*ratios, strict=True))
+    yield f"| geometric mean |{' |' * len(names)} {' | '.join(f'{mean:.2f}' for mean in means)} |"
 
 
 if __name__ == "__main__":

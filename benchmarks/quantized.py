@@ -14,19 +14,15 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import multiprocessing
 import os
 import pathlib
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.connection import Connection
-from typing import Any
 
 import numpy as np
 import onnx
 
+from benchmarks.contenders import Run, in_turns, library, onnxruntime, openvino
 from benchmarks.latency import tuned
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.cli.kit.parsing import parse_duration
@@ -34,11 +30,8 @@ from workers.enginekit.machine import usable_cores
 from workers.messages import TensorSpec
 from workers.models import prepare, random_inputs
 
-_ROUNDS, _SECONDS, _APART = 7, 0.5, 0.2
 _SAMPLES = 8
 _STEPS, _SUMS = 100_000, 12
-
-Run = Callable[[], object]
 
 
 def quantized(model: str, inputs: tuple[TensorSpec, ...], folder: pathlib.Path) -> str:
@@ -58,73 +51,6 @@ def quantized(model: str, inputs: tuple[TensorSpec, ...], folder: pathlib.Path) 
     quant_pre_process(model, str(ready))
     quantize_static(str(ready), str(out), Random(), quant_format=QuantFormat.QDQ, per_channel=True)
     return str(out)
-
-
-def library(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
-    """Load what ``build`` wrote."""
-    import tvm
-    from tvm.runtime.vm import VirtualMachine
-
-    machine = VirtualMachine(tvm.runtime.load_module(path), tvm.cpu())
-    values = [tvm.runtime.tensor(value) for value in inputs.values()]
-    return lambda: machine["main"](*values)
-
-
-def onnxruntime(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
-    """Load a model into onnxruntime, fully optimized."""
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = usable_cores()
-    options.log_severity_level = 3
-    session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda: session.run(None, dict(inputs))
-
-
-def openvino(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
-    """Load a model into OpenVINO as it comes: with float32 files in bfloat16, where the CPU has it."""
-    from openvino import Core
-
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": usable_cores()}
-    compiled = Core().compile_model(path, "CPU", settings)
-    request = compiled.create_infer_request()
-    return lambda: request.infer(list(inputs.values()))
-
-
-def _serve(pipe: Connection, load: Callable[..., Run], path: str, inputs: dict[str, np.ndarray]) -> None:
-    os.environ["TVM_NUM_THREADS"] = str(usable_cores())
-    run = load(path, inputs)
-    for _ in range(3):
-        run()
-    pipe.send(None)
-    while pipe.recv():
-        took: list[float] = []
-        until = time.perf_counter() + _SECONDS
-        while time.perf_counter() < until or not took:
-            began = time.perf_counter()
-            run()
-            took.append(time.perf_counter() - began)
-        pipe.send(statistics.median(took))
-
-
-def in_turns(contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any) -> dict[str, float]:
-    """Return the median of each contender's turns, in seconds."""
-    spawn = multiprocessing.get_context("spawn")
-    pipes: dict[str, Connection] = {}
-    for name, (load, path) in contenders.items():
-        pipes[name], theirs = spawn.Pipe()
-        spawn.Process(target=_serve, args=(theirs, load, path, dict(inputs)), daemon=True).start()
-        theirs.close()
-        pipes[name].recv()
-    found: dict[str, list[float]] = {name: [] for name in pipes}
-    for _ in range(_ROUNDS):
-        for name, pipe in pipes.items():
-            time.sleep(_APART)  # threads that wait for work spin a while
-            pipe.send(True)
-            found[name].append(pipe.recv())
-    for pipe in pipes.values():
-        pipe.send(False)
-    return {name: statistics.median(times) for name, times in found.items()}
 
 
 def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -> dict[str, float]:

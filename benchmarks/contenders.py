@@ -1,0 +1,97 @@
+"""Libraries and frameworks that run a model side by side: in turns, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from workers.enginekit.machine import usable_cores
+
+__all__ = ["Run", "in_turns", "library", "onnxruntime", "openvino", "openvino_float32"]
+
+_ROUNDS, _SECONDS, _APART = 7, 0.5, 0.2
+
+Run = Callable[[], object]
+
+
+def library(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
+    """Load what ``build`` wrote."""
+    import tvm
+    from tvm.runtime.vm import VirtualMachine
+
+    machine = VirtualMachine(tvm.runtime.load_module(path), tvm.cpu())
+    values = [tvm.runtime.tensor(value) for value in inputs.values()]
+    return lambda: machine["main"](*values)
+
+
+def onnxruntime(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
+    """Load a model into onnxruntime, fully optimized."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = usable_cores()
+    options.log_severity_level = 3
+    session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, dict(inputs))
+
+
+def openvino(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
+    """Load a model into OpenVINO as it comes: with float32 files in bfloat16, where the CPU has it."""
+    return _openvino(path, inputs, {})
+
+
+def openvino_float32(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
+    """Load a model into OpenVINO, and have it computed in float32."""
+    return _openvino(path, inputs, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def _openvino(path: str, inputs: Mapping[str, np.ndarray], settings: dict[str, Any]) -> Run:
+    from openvino import Core
+
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": usable_cores(), **settings}
+    compiled = Core().compile_model(path, "CPU", settings)
+    request = compiled.create_infer_request()
+    return lambda: request.infer(dict(inputs))
+
+
+def _serve(pipe: Connection, load: Callable[..., Run], path: str, inputs: dict[str, np.ndarray]) -> None:
+    os.environ["TVM_NUM_THREADS"] = str(usable_cores())
+    run = load(path, inputs)
+    for _ in range(3):
+        run()
+    pipe.send(None)
+    while pipe.recv():
+        took: list[float] = []
+        until = time.perf_counter() + _SECONDS
+        while time.perf_counter() < until or not took:
+            began = time.perf_counter()
+            run()
+            took.append(time.perf_counter() - began)
+        pipe.send(statistics.median(took))
+
+
+def in_turns(contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any) -> dict[str, float]:
+    """Return the median of each contender's turns, in seconds."""
+    spawn = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for name, (load, path) in contenders.items():
+        pipes[name], theirs = spawn.Pipe()
+        spawn.Process(target=_serve, args=(theirs, load, path, dict(inputs)), daemon=True).start()
+        theirs.close()
+        pipes[name].recv()
+    found: dict[str, list[float]] = {name: [] for name in pipes}
+    for _ in range(_ROUNDS):
+        for name, pipe in pipes.items():
+            time.sleep(_APART)  # threads that wait for work spin a while
+            pipe.send(True)
+            found[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    return {name: statistics.median(times) for name, times in found.items()}
