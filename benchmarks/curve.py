@@ -141,18 +141,24 @@ def store_until(source: pathlib.Path, target: pathlib.Path, at: float, *, again:
     Parameters
     ----------
     again : bool
-        Whether the best had been measured again by then, which happens when a campaign ends; when each of
-        them was isn't stored. Without, a trial costs what it was recorded with.
+        Whether the best had been measured again by then, which happens when a campaign ends. Without, a trial
+        costs what it was recorded with.
     """
     target.unlink(missing_ok=True)
     moment = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
     with sqlite3.connect(source) as original, sqlite3.connect(target) as copy:
         original.backup(copy)
+        # Measurements go with their trials.
+        copy.execute("PRAGMA foreign_keys = ON")
         copy.execute("DELETE FROM trials WHERE created_at > ?", (moment,))
         if not again:
-            for trial, times in copy.execute("SELECT id, times FROM trials WHERE again != '[]'").fetchall():
-                values = (statistics.median(json.loads(times)), trial)
-                copy.execute("UPDATE trials SET cost_s = ?, again = '[]' WHERE id = ?", values)
+            copy.execute("DELETE FROM measurements WHERE kind = 'again'")
+            lacking = "trial_id NOT IN (SELECT trial_id FROM measurements WHERE counts)"
+            first = f"SELECT min(id), trial_id, times FROM measurements WHERE {lacking} GROUP BY trial_id"
+            for measurement, trial, times in copy.execute(first).fetchall():
+                copy.execute("UPDATE measurements SET counts = 1 WHERE id = ?", (measurement,))
+                cost_s = statistics.median(json.loads(times))
+                copy.execute("UPDATE trials SET cost_s = ? WHERE id = ?", (cost_s, trial))
     original.close()
     copy.close()
 

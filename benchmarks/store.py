@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -25,13 +26,15 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import LargeBinary, bindparam, insert, text
+from sqlalchemy import JSON, Connection, LargeBinary, bindparam, func, insert, literal, select, text, true
 
 from benchmarks.postgres_server import PostgresServer, new_database
 from orchestrator.campaigns.tuning.tuner import HISTORY, RELATED
-from orchestrator.storage import NewCampaignModel, NewTask, NewTrial, Storage
+from orchestrator.storage import NewCampaignModel, NewTask, NewTrial, Storage, toolchain_key
 from orchestrator.storage._ids import device_class_ids, workload_ids
+from orchestrator.storage._tables import Measurement as MeasurementTable
 from orchestrator.storage._tables import Trial
+from orchestrator.storage._toolchain_rows import canonical, put_toolchains
 from workers.messages import (
     Candidate,
     DeviceInfo,
@@ -57,6 +60,9 @@ NAMES = 50
 BATCHES = (16, 64)
 OWNER = "host:1:benchmark"
 VERSION = "0.27.0-1"
+#: What devices were measured with before, and are now; and the part of the trials that are of before.
+TOOLCHAINS = ({"tvm": "0.26.0", "llvm": "18"}, {"tvm": "0.27.0.post1", "llvm": "19", "engine": VERSION})
+STALE = 0.3
 _FILL_ROWS = 5_000
 
 Pair = tuple[int, int]  # a workload's number and a device class's
@@ -146,6 +152,9 @@ class Filler:
         ids = self._storage.database.read(lambda c: workload_ids(c, self.hashes))
         ids_of_classes = self._storage.database.read(lambda c: device_class_ids(c, classes))
         statement = insert(Trial).values(trace=bindparam("packed", type_=LargeBinary))
+        toolchains = self._storage.database.write(lambda c: put_toolchains(c, map(canonical, TOOLCHAINS)))
+        for class_name in classes:
+            self._storage.toolchains.adopt(class_name, TOOLCHAINS[-1])
         while self.count < count:
             rows = []
             for pair in itertools.islice(self._pairs, min(_FILL_ROWS, count - self.count)):
@@ -153,7 +162,8 @@ class Filler:
                     self._seen.add(pair)
                     self.filled.append(pair)
                 rows.append(self._row(ids[self.hashes[pair[0]]], ids_of_classes[classes[pair[1]]]))
-            self._storage.database.write(lambda c, rows=rows: c.execute(statement, rows))  # type: ignore[misc]
+            fill = functools.partial(_fill, statement=statement, rows=rows, toolchains=toolchains)
+            self._storage.database.write(fill)
             self.count += len(rows)
 
     def _row(self, workload_id: int, class_id: int) -> dict[str, Any]:
@@ -167,16 +177,38 @@ class Filler:
             "packed": rng.choice(self._traces),
             "state": "ok" if ok else "run_error",
             "cost_s": median if ok else None,
-            "times": [median * 0.99, median, median * 1.02] if ok else [],
-            "message": "" if ok else "RPC session: CUDA_ERROR_LAUNCH_FAILED",
+            "toolchain": toolchain_key(TOOLCHAINS[rng.random() > STALE]),
             "campaign_id": None,
-            "device": "cpu:0",
-            "host": "node-17",
-            "versions": {"tvm": "0.27.0.post1", "llvm": "19", "engine": VERSION},
-            "build_s": 0.2,
-            "run_s": 0.4,
-            "token": rng.randbytes(8).hex(),
         }
+
+
+def _fill(
+    connection: Connection, statement: Any, rows: list[dict[str, Any]], toolchains: dict[str, int]
+) -> None:
+    """Insert trials, and a measurement for each."""
+    last = connection.execute(select(func.coalesce(func.max(Trial.id), 0))).scalar_one()
+    connection.execute(statement, rows)
+    for versions in TOOLCHAINS:
+        for state, message in (("ok", ""), ("run_error", "RPC session: CUDA_ERROR_LAUNCH_FAILED")):
+            columns = {
+                "trial_id": Trial.id,
+                "toolchain_id": literal(toolchains[canonical(versions)]),
+                "kind": literal("full"),
+                "counts": true(),
+                "state": literal(state),
+                "times": literal([0.000987, 0.000997, 0.001017] if state == "ok" else [], type_=JSON),
+                "message": literal(message),
+                "device": literal("cpu:0"),
+                "host": literal("node-17"),
+                "build_s": literal(0.2),
+                "run_s": literal(0.4),
+                "token": func.substr(Trial.candidate, 1, 16),
+                "measured_at": Trial.created_at,
+            }
+            query = select(*columns.values()).where(
+                Trial.id > last, Trial.state == state, Trial.toolchain == toolchain_key(versions)
+            )
+            connection.execute(insert(MeasurementTable).from_select(list(columns), query))
 
 
 def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
@@ -218,7 +250,7 @@ def recording(storage: Storage, filler: Filler, rng: random.Random, batch: int) 
                     campaign,
                     0.2,
                     rng.randbytes(8).hex(),
-                    {"tvm": "0.27.0.post1", "llvm": "19", "engine": VERSION},
+                    TOOLCHAINS[-1],
                 )
             )
         flushes.append(trials)

@@ -96,7 +96,7 @@ def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathli
     from benchmarks.devices import planned_campaign
     from benchmarks.waiting import DEVICE
     from orchestrator import CampaignSpec, Storage
-    from orchestrator.storage import NewTrial
+    from orchestrator.storage import MeasurementKind, NewMeasurement, NewTrial
     from workers.messages import Candidate, Measurement, TrialState
 
     spec = CampaignSpec.of({"models": [{"path": "/models/model.onnx"}], "trials": 80})
@@ -122,7 +122,9 @@ def test_a_copy_of_a_store_until_a_moment_lacks_what_came_later(tmp_path: pathli
         )
 
     with Storage.open(f"{tmp_path}/whole.db") as store:
-        store.trials.record_remeasured(key, DEVICE.device_class, {"0.5": [0.6, 0.7, 0.8]})
+        again = Measurement(TrialState.OK, (0.6, 0.7, 0.8))
+        kind = MeasurementKind.AGAIN
+        store.measurements.add([NewMeasurement(key, DEVICE.device_class, "0.5", again, kind, "again")])
     moment = first.created_at.timestamp() + 1.0
 
     store_until(tmp_path / "whole.db", tmp_path / "before.db", moment, again=False)

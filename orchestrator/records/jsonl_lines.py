@@ -1,38 +1,50 @@
-"""The lines of a file of records: a header, then device classes, workloads and trials."""
+"""The lines of a file of records: a header, then device classes, toolchains, workloads and trials."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator.storage import DeviceClassRow, TrialRow
+from orchestrator.storage import DeviceClassRow, MeasurementKind, MeasurementRow, TrialRow
 from workers.messages import TrialState, Workload
 
 __all__ = [
     "FORMAT",
+    "READ",
     "SIGNED_VERSION",
     "VERSION",
     "Entry",
+    "FirstEntry",
     "Header",
     "Written",
     "class_line",
     "header_line",
     "instant",
+    "measurements_of",
     "module_bytes",
     "put_line",
+    "toolchain_line",
+    "toolchain_name",
     "trial_line",
     "workload_line",
 ]
 
 FORMAT = "tunefleet-records"
-VERSION = 1
-#: Of a file that is signed: who reads version 1 alone would take its last line for a mistake.
+VERSION = 3
+#: Versions that can be read. In those before, a trial has the times of one toolchain, and those taken again.
+READ = (1, 2, 3)
+#: Of a file of those that is signed; of a later one its first line says so.
 SIGNED_VERSION = 2
+# Of a toolchain in a file: enough digits that no two of them share it.
+_NAME_DIGITS = 16
 
 _Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
 
@@ -66,28 +78,53 @@ class _Workload(_Line):
         return self
 
 
+class _Toolchain(_Line):
+    name: str = Field(min_length=1)
+    versions: dict[str, str]
+
+
+class _Measured(_Line):
+    state: TrialState = Field(strict=False)
+    times_s: list[_Finite]
+    message: str
+    device: str
+    host: str
+    build_s: _Finite
+    run_s: _Finite
+    token: str
+
+    @model_validator(mode="after")
+    def _timed(self) -> _Measured:
+        if self.state is TrialState.OK and not self.times_s:
+            raise ValueError("it is called ok and has no times_s")
+        return self
+
+
+class _Measurement(_Measured):
+    kind: MeasurementKind = Field(strict=False)
+    toolchain: str
+    measured_at: AwareDatetime = Field(strict=False)
+
+
 class _Trial(_Line):
     workload: str
     device_class: str
     candidate: str = Field(min_length=1)
     trace: str
-    state: TrialState = Field(strict=False)
-    times_s: list[_Finite]
-    times_again_s: list[_Finite] = []
-    message: str
-    device: str
-    host: str
-    versions: dict[str, str]
-    build_s: _Finite
-    run_s: _Finite
-    token: str
+    measurements: list[_Measurement] = Field(min_length=1)
     recorded_at: AwareDatetime = Field(strict=False)
 
-    @model_validator(mode="after")
-    def _timed(self) -> _Trial:
-        if self.state is TrialState.OK and not self.times_s:
-            raise ValueError("it is called ok and has no times_s")
-        return self
+
+class _FirstTrial(_Measured):
+    """A trial as files of the first two versions have it."""
+
+    workload: str
+    device_class: str
+    candidate: str = Field(min_length=1)
+    trace: str
+    times_again_s: list[_Finite] = []
+    versions: dict[str, str]
+    recorded_at: AwareDatetime = Field(strict=False)
 
 
 class _Signer(_Line):
@@ -111,15 +148,31 @@ class Header(_Line):
 
 
 class Entry(_Line):
-    """Any other line: one device class, one workload or one trial; and the signature, in a signed file."""
+    """Any other line: one device class, toolchain, workload or trial; or the signature, in a signed file."""
 
     device_class: _DeviceClass | None = None
+    toolchain: _Toolchain | None = None
     workload: _Workload | None = None
     trial: _Trial | None = None
     signature: _Signature | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Entry:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a line is a device_class, a toolchain, a workload or a trial, one of them")
+        return self
+
+
+class FirstEntry(_Line):
+    """The same in a file of the first two versions."""
+
+    device_class: _DeviceClass | None = None
+    workload: _Workload | None = None
+    trial: _FirstTrial | None = None
+    signature: _Signature | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> FirstEntry:
         if len(self.model_fields_set) != 1:
             raise ValueError("a line is a device_class, a workload or a trial, one of them")
         return self
@@ -135,7 +188,7 @@ def header_line(signer: tuple[bytes, str] | None = None) -> dict[str, Any]:
     """
     line = {
         "format": FORMAT,
-        "version": VERSION if signer is None else SIGNED_VERSION,
+        "version": VERSION,
         "written_at": instant(datetime.now(timezone.utc)),
         "tunefleet": version("tunefleet"),
     }
@@ -184,26 +237,98 @@ def workload_line(workload: Workload) -> dict[str, Any]:
     return line
 
 
+def toolchain_name(versions: Mapping[str, str]) -> str:
+    """Name a toolchain within a file."""
+    canonical = json.dumps(dict(versions), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_NAME_DIGITS]
+
+
+def toolchain_line(versions: Mapping[str, str]) -> dict[str, Any]:
+    """Say all of a toolchain."""
+    return {"name": toolchain_name(versions), "versions": dict(versions)}
+
+
 def trial_line(trial: TrialRow) -> dict[str, Any]:
     """Say all of a trial that is not this store's own: neither its number nor its campaign."""
-    line = {
+    return {
         "workload": trial.workload_hash,
         "device_class": trial.device_class,
         "candidate": trial.candidate,
         "trace": trial.trace,
-        "state": trial.state.value,
-        "times_s": list(trial.times),
-        "message": trial.message,
-        "device": trial.device,
-        "host": trial.host,
-        "versions": trial.versions,
-        "build_s": trial.build_s,
-        "run_s": trial.run_s,
-        "token": trial.token,
+        "measurements": [
+            {
+                "kind": one.kind.value,
+                "state": one.state.value,
+                "times_s": list(one.times),
+                "message": one.message,
+                "device": one.device,
+                "host": one.host,
+                "toolchain": toolchain_name(one.versions),
+                "build_s": one.build_s,
+                "run_s": one.run_s,
+                "token": one.token,
+                "measured_at": instant(one.measured_at),
+            }
+            for one in trial.measurements
+        ],
         "recorded_at": instant(trial.created_at),
     }
-    # Releases that know nothing of it read the lines that need nothing of it.
-    return {**line, "times_again_s": list(trial.again)} if trial.again else line
+
+
+def measurements_of(
+    trial: _Trial | _FirstTrial, toolchains: Mapping[str, dict[str, str]]
+) -> tuple[MeasurementRow, ...]:
+    """Return the measurements of a trial's line.
+
+    Parameters
+    ----------
+    toolchains : mapping of str to dict
+        Those of the lines before it, by their names.
+
+    Raises
+    ------
+    ValueError
+        No line before it is about the toolchain of one.
+    """
+    if isinstance(trial, _FirstTrial):
+        return _first_measurements(trial)
+    for one in trial.measurements:
+        if one.toolchain not in toolchains:
+            raise ValueError(f"no line before it is about its toolchain {one.toolchain}")
+    return tuple(
+        _measured(one, one.kind, toolchains[one.toolchain], one.measured_at) for one in trial.measurements
+    )
+
+
+def _first_measurements(trial: _FirstTrial) -> tuple[MeasurementRow, ...]:
+    kind = MeasurementKind.FULL
+    if "imported" in trial.versions:
+        kind = MeasurementKind.IMPORTED
+    elif trial.state is TrialState.OK and trial.message:
+        kind = MeasurementKind.SHORT
+    once = _measured(trial, kind, trial.versions, trial.recorded_at)
+    if not trial.times_again_s:
+        return (once,)
+    again = replace(once, kind=MeasurementKind.AGAIN, times=tuple(trial.times_again_s), message="")
+    return once, again
+
+
+def _measured(
+    line: _Measured, kind: MeasurementKind, versions: dict[str, str], then: datetime
+) -> MeasurementRow:
+    return MeasurementRow(
+        kind=kind,
+        state=line.state,
+        times=tuple(line.times_s),
+        message=line.message,
+        device=line.device,
+        host=line.host,
+        versions=versions,
+        build_s=line.build_s,
+        run_s=line.run_s,
+        token=line.token,
+        measured_at=then,
+    )
 
 
 def module_bytes(line: _Workload) -> bytes:

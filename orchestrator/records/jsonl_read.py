@@ -23,10 +23,13 @@ from orchestrator.errors import UsageError
 from orchestrator.records.device_classes import difference_of
 from orchestrator.records.jsonl_lines import (
     FORMAT,
+    READ,
     SIGNED_VERSION,
     VERSION,
     Entry,
+    FirstEntry,
     Header,
+    measurements_of,
     module_bytes,
 )
 from orchestrator.records.keys import PublicKey
@@ -116,6 +119,8 @@ class _Reader:
     # A file of a whole store has many: what has been stored is dropped.
     _workloads: dict[str, Workload] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
+    _toolchains: dict[str, dict[str, str]] = field(default_factory=dict)
+    _entry: type[Entry] | type[FirstEntry] = Entry
 
     def device_class(self, name: str) -> DeviceClassRow:
         """Return a device class that a line before was about."""
@@ -130,7 +135,7 @@ class _Reader:
         for number, text in self._texts():
             self.lines += 1
             try:
-                entry = Entry.model_validate_json(text)
+                entry = self._entry.model_validate_json(text)
                 trial = self._trial_of(entry)
             except ValidationError as error:
                 self.bad.append(BadLine(number, _words(error)))
@@ -140,8 +145,8 @@ class _Reader:
                 if trial is not None:
                     yield trial
 
-    def _trial_of(self, entry: Entry) -> TrialRow | None:
-        """Keep what a line says of a device class or workload; return the trial where it is one.
+    def _trial_of(self, entry: Entry | FirstEntry) -> TrialRow | None:
+        """Keep what a line says of a device class, toolchain or workload; return the trial where it is one.
 
         Raises
         ------
@@ -155,6 +160,9 @@ class _Reader:
             if problem := stored is not None and difference_of(stored, row):
                 raise ValueError(problem)
             self._classes[line.name] = row
+            return None
+        if isinstance(entry, Entry) and entry.toolchain is not None:
+            self._toolchains[entry.toolchain.name] = entry.toolchain.versions
             return None
         if entry.workload is not None:
             given = entry.workload
@@ -172,31 +180,34 @@ class _Reader:
             raise ValueError(f"no line before it is about its workload {trial.workload}")
         if trial.device_class not in self._classes:
             raise ValueError(f"no line before it is about its device class {trial.device_class}")
+        measurements = measurements_of(trial, self._toolchains)
+        first = measurements[0]
         return TrialRow(
             id=0,
             workload_hash=trial.workload,
             workload_name="",
             device_class=trial.device_class,
             candidate=trial.candidate,
-            state=trial.state,
+            state=first.state,
             cost_s=None,
-            times=tuple(trial.times_s),
-            message=trial.message,
+            times=first.times,
+            message=first.message,
             campaign_id=None,
-            device=trial.device,
-            host=trial.host,
-            versions=trial.versions,
-            build_s=trial.build_s,
-            run_s=trial.run_s,
-            token=trial.token,
+            device=first.device,
+            host=first.host,
+            versions=first.versions,
+            build_s=first.build_s,
+            run_s=first.run_s,
+            token=first.token,
             created_at=trial.recorded_at,
             trace=trial.trace,
-            again=tuple(trial.times_again_s),
+            measurements=measurements,
         )
 
     def _texts(self) -> Iterator[tuple[int, bytes]]:
         with _opened(self.path, self.content) as file:
             header = _header(self.path, file.readline())
+            self._entry = Entry if header.version == VERSION else FirstEntry
             lines = enumerate(file, 2)
             # The last line of a signed file is its signature.
             for number, line in lines if header.signer is None else _all_but_last(lines):
@@ -216,12 +227,13 @@ def _header(path: pathlib.Path, line: bytes) -> Header:
         raise UsageError(
             f"{path} does not begin as a file of records does; is it a log? then name its --engine"
         ) from None
-    if header.version not in (VERSION, SIGNED_VERSION):
+    if header.version not in READ:
         raise UsageError(
             f"{path} is of version {header.version} of its format, this tunefleet reads up to "
-            f"{SIGNED_VERSION}; use the tunefleet that wrote it, or a newer one"
+            f"{VERSION}; use the tunefleet that wrote it, or a newer one"
         )
-    if (header.signer is not None) != (header.version == SIGNED_VERSION):
+    signed = header.signer is not None
+    if header.version != VERSION and signed != (header.version == SIGNED_VERSION):
         names = "a signer" if header.signer else "no signer"
         raise UsageError(
             f"{path} was changed: its first line is of version {header.version} and names {names}"

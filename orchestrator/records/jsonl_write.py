@@ -19,6 +19,7 @@ from orchestrator.records.jsonl_lines import (
     class_line,
     header_line,
     put_line,
+    toolchain_line,
     trial_line,
     workload_line,
 )
@@ -79,6 +80,7 @@ def export_records(
         raise NotFoundError(f"no device class {device_class} is stored; there are: {known}")
     seen: set[str] = set()
     named: set[str] = set()
+    told: set[str] = set()
     trials = failed = 0
     pages = store.trials.pages(engine=engine, device_class=device_class, workloads=workloads)
     first = next(pages, None)
@@ -96,6 +98,10 @@ def export_records(
             for workload in store.workloads.get_many(missing):
                 put_line(file, {"workload": workload_line(workload)})
             seen.update(missing)
+            for line in (toolchain_line(one.versions) for trial in page for one in trial.measurements):
+                if line["name"] not in told:
+                    told.add(line["name"])
+                    put_line(file, {"toolchain": line})
             for trial in page:
                 put_line(file, {"trial": trial_line(trial)})
             trials += len(page)

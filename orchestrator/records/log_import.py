@@ -13,7 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.models.extraction import AUTO, extract_model
 from orchestrator.models.request import ModelRequest
 from orchestrator.records.reports import BadLine, refusal
-from orchestrator.storage import NewTrial, Storage
+from orchestrator.storage import MeasurementKind, NewTrial, Storage
 from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo, LogLine, Measurement, Record, TrialState, Workload
 
@@ -200,6 +200,7 @@ def _trial(line: LogLine, device: DeviceInfo, name: str) -> NewTrial:
         campaign_id=None,
         token=uuid.uuid4().hex,
         versions={"imported": name, "tvm": line.tvm},
+        kind=MeasurementKind.IMPORTED,
     )
 
 

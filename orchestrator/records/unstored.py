@@ -5,11 +5,19 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from importlib.metadata import version
 
 from orchestrator.files import writing
-from orchestrator.records.jsonl_lines import class_line, header_line, instant, put_line, workload_line
-from orchestrator.storage import DeviceClassRow, NewTrial, default_path
-from workers.messages import DeviceInfo, Workload
+from orchestrator.records.jsonl_lines import (
+    class_line,
+    header_line,
+    instant,
+    put_line,
+    toolchain_line,
+    workload_line,
+)
+from orchestrator.storage import DeviceClassRow, MeasurementKind, NewTrial, default_path
+from workers.messages import DeviceInfo, TrialState, Workload
 
 __all__ = ["save_unstored", "unstored_path"]
 
@@ -50,22 +58,35 @@ def save_unstored(
             put_line(file, {"device_class": class_line(row)})
         for workload in workloads:
             put_line(file, {"workload": workload_line(workload)})
+        told: set[str] = set()
         for trial in trials:
+            toolchain = toolchain_line({**trial.versions, "tunefleet": version("tunefleet")})
+            if toolchain["name"] not in told:
+                told.add(toolchain["name"])
+                put_line(file, {"toolchain": toolchain})
             measured = trial.measurement
+            short = measured.state is TrialState.OK and measured.message
+            kind = trial.kind or (MeasurementKind.SHORT if short else MeasurementKind.FULL)
             line = {
                 "workload": trial.workload_hash,
                 "device_class": trial.device_class,
                 "candidate": trial.candidate.hash,
                 "trace": trial.candidate.trace,
-                "state": measured.state.value,
-                "times_s": list(measured.times),
-                "message": measured.message,
-                "device": measured.device,
-                "host": measured.host,
-                "versions": dict(trial.versions),
-                "build_s": trial.build_s,
-                "run_s": measured.run_s,
-                "token": trial.token,
+                "measurements": [
+                    {
+                        "kind": kind.value,
+                        "state": measured.state.value,
+                        "times_s": list(measured.times),
+                        "message": measured.message,
+                        "device": measured.device,
+                        "host": measured.host,
+                        "toolchain": toolchain["name"],
+                        "build_s": trial.build_s,
+                        "run_s": measured.run_s,
+                        "token": trial.token,
+                        "measured_at": now,
+                    }
+                ],
                 "recorded_at": now,
             }
             put_line(file, {"trial": line})

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -29,10 +30,12 @@ __all__ = [
     "DeviceClass",
     "Extraction",
     "LayoutDecision",
+    "Measurement",
     "Model",
     "ModelTask",
     "Target",
     "Task",
+    "Toolchain",
     "Trial",
     "Verification",
     "Workload",
@@ -81,6 +84,24 @@ class Model(Base):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
+class Toolchain(Base):
+    """What something was measured with; times of one key compare, on one device class."""
+
+    __tablename__ = "toolchains"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # All that was said of it, as canonical JSON.
+    versions: Mapped[str] = mapped_column(Text, unique=True)
+    key: Mapped[str] = mapped_column(index=True)
+    tvm: Mapped[str]
+    llvm: Mapped[str]
+    engine: Mapped[str]
+    kernels: Mapped[str]
+    driver: Mapped[str]
+    tunefleet: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
 class Target(Base):
     """What an engine compiles for."""
 
@@ -103,6 +124,8 @@ class DeviceClass(Base):
     model: Mapped[str]
     cores: Mapped[int]
     kind: Mapped[str]
+    # Key of the toolchain that it is measured with now; empty until it is.
+    toolchain: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class Device(Base):
@@ -266,14 +289,18 @@ class Task(Base):
 
 
 class Trial(Base):
-    """A measured candidate: recorded exactly once, by the unique constraint."""
+    """A measured candidate, recorded exactly once by the unique constraint.
+
+    Its state, cost and toolchain are those of the measurement that counts, and are written with it.
+    """
 
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("workload_id", "device_class_id", "candidate"),
-        # Best first within a workload on a device class. The campaign is in it so that a campaign's progress
-        # is counted from the index alone, and the id so that equally fast trials come in one order.
-        Index(None, "workload_id", "device_class_id", "cost_s", "id", "campaign_id"),
+        # Best first within a workload on a device class, of one toolchain. The campaign is in it so that a
+        # campaign's progress is counted from the index alone, and the id so that equally fast trials come in
+        # one order. A name by rule would be longer than PostgreSQL allows.
+        Index("ix_trials_best", "workload_id", "device_class_id", "toolchain", "cost_s", "id", "campaign_id"),
         Index(None, "campaign_id", "id"),
         # A deleted trial's id must not return under another trial: verifications name trials by id.
         {"sqlite_autoincrement": True},
@@ -286,18 +313,41 @@ class Trial(Base):
     trace: Mapped[bytes] = mapped_column(Compressed)
     state: Mapped[str]
     cost_s: Mapped[float | None]
-    times: Mapped[list[Any]]
-    # Times taken when the candidate was measured once more; where there are any, the cost is theirs.
-    again: Mapped[list[Any]] = mapped_column(server_default="[]")
-    message: Mapped[str] = mapped_column(Text)
+    toolchain: Mapped[str]
     campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Measurement(Base):
+    """One measurement of a trial, stored exactly once by the unique constraint."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (
+        UniqueConstraint("trial_id", "kind", "token"),
+        # Those that count again where a device class goes back to a toolchain; they are few.
+        Index(
+            "ix_measurements_set_aside",
+            "toolchain_id",
+            sqlite_where=text("NOT counts"),
+            postgresql_where=text("NOT counts"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
+    toolchain_id: Mapped[int] = mapped_column(ForeignKey("toolchains.id"))
+    kind: Mapped[str]
+    # Exactly one of each trial does: its times are the trial's.
+    counts: Mapped[bool]
+    state: Mapped[str]
+    times: Mapped[list[Any]]
+    message: Mapped[str] = mapped_column(Text)
     device: Mapped[str]
     host: Mapped[str]
-    versions: Mapped[dict[str, Any]]
     build_s: Mapped[float]
     run_s: Mapped[float]
     token: Mapped[str]
-    created_at: Mapped[datetime] = mapped_column(default=db_now())
+    measured_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
 class Verification(Base):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,30 +14,47 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
+    insert,
     select,
+    true,
 )
 
 from orchestrator.storage._database import chunks
 from orchestrator.storage._ids import (
-    device_class_ids,
     storable,
     workload_ids,
 )
+from orchestrator.storage._standing import cost_of, is_stale, that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
+    Measurement,
+    Toolchain,
     Trial,
     Workload,
 )
-from orchestrator.storage._types import insert_unless_there
+from orchestrator.storage._toolchain_rows import first_toolchain, put_toolchains, told, with_release
+from orchestrator.storage._types import db_now, insert_unless_there
 from orchestrator.storage.rows import (
+    MeasurementKind,
     NewTrial,
     TrialRow,
 )
+from workers.messages import Measurement as MeasurementMessage
 from workers.messages import (
     TrialState,
 )
 
-__all__ = ["insert_trials", "of_pair", "trial_columns", "trial_row", "trial_values", "trials_joined"]
+__all__ = [
+    "insert_trials",
+    "measurement_values",
+    "of_pair",
+    "toolchain_of",
+    "trial_columns",
+    "trial_row",
+    "trial_values",
+    "trials_joined",
+]
 
 
 def of_pair(workload_hash: str, device_class: str) -> ColumnElement[bool]:
@@ -52,6 +70,11 @@ def of_pair(workload_hash: str, device_class: str) -> ColumnElement[bool]:
     )
 
 
+def toolchain_of(device_class: str) -> ColumnElement[Any]:
+    """Select the key of the toolchain that a device class is measured with now."""
+    return select(DeviceClass.toolchain).where(DeviceClass.name == device_class).scalar_subquery()
+
+
 def trial_columns(*, trace: bool) -> list[Any]:
     """Columns :func:`trial_row` reads; traces are large, so only where asked for."""
     columns = [
@@ -62,28 +85,33 @@ def trial_columns(*, trace: bool) -> list[Any]:
         Trial.candidate,
         Trial.state.label("trial_state"),
         Trial.cost_s,
-        Trial.times,
-        Trial.again,
-        Trial.message,
+        Trial.toolchain,
+        is_stale().label("stale"),
         Trial.campaign_id,
-        Trial.device,
-        Trial.host,
-        Trial.versions,
-        Trial.build_s,
-        Trial.run_s,
-        Trial.token,
         Trial.created_at,
+        Measurement.kind,
+        Measurement.times,
+        Measurement.message,
+        Measurement.device,
+        Measurement.host,
+        Measurement.build_s,
+        Measurement.run_s,
+        Measurement.token,
+        Measurement.measured_at,
+        Toolchain.versions,
     ]
     return [*columns, Trial.trace] if trace else columns
 
 
 def trials_joined(*, trace: bool) -> Select[Any]:
-    """Select trials with the names of what they belong to."""
+    """Select trials with the names of what they belong to, and the measurement that counts."""
     return (
         select(*trial_columns(trace=trace))
         .select_from(Trial)
         .join(Workload, Workload.id == Trial.workload_id)
         .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+        .join(Measurement, that_counts())
+        .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
     )
 
 
@@ -98,68 +126,153 @@ def trial_row(row: Row[Any], *, trace: bool) -> TrialRow:
         state=TrialState(row.trial_state),
         cost_s=row.cost_s,
         times=tuple(row.times),
-        again=tuple(row.again),
         message=row.message,
         campaign_id=row.campaign_id,
         device=row.device,
         host=row.host,
-        versions=dict(row.versions),
+        versions=json.loads(row.versions),
         build_s=row.build_s,
         run_s=row.run_s,
         token=row.token,
         created_at=row.created_at,
         trace=row.trace.decode() if trace else None,
+        kind=MeasurementKind(row.kind),
+        measured_at=row.measured_at,
+        toolchain=row.toolchain,
+        stale=bool(row.stale),
     )
 
 
 def insert_trials(
-    connection: Connection, trials: Sequence[NewTrial | TrialRow], rows: Sequence[dict[str, Any]]
+    connection: Connection,
+    trials: Sequence[NewTrial],
+    values: Sequence[dict[str, Any]],
+    toolchains: dict[str, int],
 ) -> int:
-    """Insert trials, given with their columns, and return how many were new.
+    """Insert trials with their first measurements, and return how many were new.
 
-    One that is stored for its workload and device class is left as it is. :class:`NotFoundError` where a
-    workload or device class isn't stored.
+    One that is stored for its workload and device class is left as it is, with all its measurements.
+    :class:`NotFoundError` where a workload or device class isn't stored.
+
+    Parameters
+    ----------
+    values : sequence of dict
+        Of each trial, see :func:`trial_values`.
+    toolchains : dict of str to int
+        Ids of those that are known to be stored, by their texts; those that aren't are added.
     """
     table: Any = Trial.__table__
     unique = ("workload_id", "device_class_id", "candidate")
     workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
-    classes = device_class_ids(connection, (trial.device_class for trial in trials))
-    for trial, row in zip(trials, rows, strict=True):
-        row["workload_id"] = workloads[trial.workload_hash]
-        row["device_class_id"] = classes[trial.device_class]
+    with_keys = zip(reversed(trials), reversed(values), strict=True)
+    classes = first_toolchain(connection, {trial.device_class: row["toolchain"] for trial, row in with_keys})
+    unknown = {row["versions"] for row in values} - toolchains.keys()
+    toolchains |= put_toolchains(connection, unknown) if unknown else {}
+    rows = [
+        {
+            **row,
+            "workload_id": workloads[trial.workload_hash],
+            "device_class_id": classes[trial.device_class],
+            "toolchain_id": toolchains[row["versions"]],
+        }
+        for trial, row in zip(trials, values, strict=True)
+    ]
     # One order for all writers, so that on PostgreSQL two can't wait for each other's rows; stable, so that
     # of two reports of one candidate the first counts.
-    ordered = sorted(rows, key=lambda row: tuple(row[name] for name in unique))
+    rows.sort(key=lambda row: tuple(row[name] for name in unique))
+    names = (*unique, "trace", "state", "cost_s", "toolchain", "campaign_id")
     statement = insert_unless_there(table, connection.dialect.name, unique)
     # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
     counting = connection.execution_options(preserve_rowcount=True)
-    return sum(counting.execute(statement, part).rowcount for part in chunks(ordered))
+    new = sum(
+        counting.execute(statement, [{name: row[name] for name in names} for row in part]).rowcount
+        for part in chunks(rows)
+    )
+    first = _first_measurement()
+    for part in chunks(rows):
+        connection.execute(
+            first,
+            [
+                {f"new_{name}": row[name] for name in (*unique, "toolchain_id", *_MEASURED, "state")}
+                for row in part
+            ],
+        )
+    return new
+
+
+_MEASURED = ("kind", "times", "message", "device", "host", "build_s", "run_s", "token")
+
+
+@functools.cache
+def _first_measurement() -> Any:
+    """Insert a trial's measurement where it has none.
+
+    What was reported later of a candidate that is stored has no effect, and a report that is repeated
+    neither: by then the trial has one.
+    """
+    measurements: Any = Measurement.__table__
+
+    def given(name: str) -> Any:
+        return bindparam(f"new_{name}", type_=measurements.c[name].type)
+
+    columns = ("toolchain_id", *_MEASURED, "state")
+    has_one = select(Measurement.id).where(Measurement.trial_id == Trial.id).exists()
+    found = select(
+        Trial.id, true().label("counts"), db_now().label("measured_at"), *(given(name) for name in columns)
+    ).where(
+        Trial.workload_id == bindparam("new_workload_id"),
+        Trial.device_class_id == bindparam("new_device_class_id"),
+        Trial.candidate == bindparam("new_candidate"),
+        ~has_one,
+    )
+    return insert(measurements).from_select(["trial_id", "counts", "measured_at", *columns], found)
 
 
 def trial_values(trial: NewTrial) -> dict[str, Any]:
-    """Columns of a trial, all but the ids of its workload and device class."""
-    measured = trial.measurement
-    times, again = [float(t) for t in measured.times], [float(t) for t in trial.again]
-    ok = measured.state is TrialState.OK
-    if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
-        raise ValueError(f"candidate {trial.candidate.hash} is called ok, but its times are {times}")
-    if any(not math.isfinite(t) for t in times + again):
-        # JSON has no infinity.
-        raise ValueError(f"candidate {trial.candidate.hash} has times that are no numbers: {times}")
+    """Columns of a trial and of its first measurement, all but ids; the toolchain as its text and its key."""
+    # Of what another program measured no release of this one is a part.
+    imported = trial.kind is MeasurementKind.IMPORTED
+    versions = dict(trial.versions) if imported else with_release(trial.versions)
+    text, key = told(frozenset(versions.items()))
+    measured = measurement_values(trial.measurement, trial.kind, trial.candidate.hash)
     return {
+        **measured,
         "candidate": trial.candidate.hash,
         "trace": trial.candidate.trace.encode(),
-        "state": measured.state.value,
-        # The median: one repeat that was disturbed must not decide which schedule is the best.
-        "cost_s": statistics.median(again or times) if ok else None,
-        "times": times,
-        "again": again,
-        "message": storable(measured.message),
+        "cost_s": cost_of(measured["state"], measured["times"]),
+        "toolchain": key,
+        "versions": text,
         "campaign_id": trial.campaign_id,
+        "build_s": trial.build_s,
+        "token": trial.token,
+    }
+
+
+def measurement_values(
+    measured: MeasurementMessage, kind: MeasurementKind | None, candidate: str
+) -> dict[str, Any]:
+    """Columns that a measurement has of what came of it.
+
+    Raises
+    ------
+    ValueError
+        It is called ok without a time, or has times that are no numbers.
+    """
+    times = [float(t) for t in measured.times]
+    ok = measured.state is TrialState.OK
+    if ok and not (times and all(math.isfinite(t) and t >= 0 for t in times)):
+        raise ValueError(f"candidate {candidate} is called ok, but its times are {times}")
+    if any(not math.isfinite(t) for t in times):
+        # JSON has no infinity.
+        raise ValueError(f"candidate {candidate} has times that are no numbers: {times}")
+    if kind is None:
+        kind = MeasurementKind.SHORT if ok and measured.message else MeasurementKind.FULL
+    return {
+        "kind": kind.value,
+        "state": measured.state.value,
+        "times": times,
+        "message": storable(measured.message),
         "device": storable(measured.device),
         "host": storable(measured.host),
-        "versions": dict(trial.versions),
-        "build_s": trial.build_s,
         "run_s": measured.run_s,
-        "token": trial.token,
     }

@@ -19,6 +19,7 @@ from orchestrator.storage._campaign_rows import require_lease
 from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import device_class_id, insert_row, storable
+from orchestrator.storage._standing import is_stale
 from orchestrator.storage._tables import (
     Campaign,
     CampaignModel,
@@ -126,8 +127,9 @@ class Layouts(Group):
     ) -> dict[str, float]:
         """Return the least seconds among the first so many trials of each workload, failed ones counted.
 
-        What came later doesn't count, so that layouts of which one was tuned before are judged alike. A
-        workload of whose first trials none succeeded is left out.
+        What came later doesn't count, so that layouts of which one was tuned before are judged alike; nor
+        does what was measured with another toolchain than the device class is now. A workload of whose first
+        trials none succeeded is left out.
         """
         found: dict[str, float] = {}
         for part in chunks(sorted(workload_hashes)):
@@ -136,7 +138,7 @@ class Layouts(Group):
                 select(Workload.hash, Trial.cost_s, place.label("place"))
                 .join(Workload, Workload.id == Trial.workload_id)
                 .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
-                .where(Workload.hash.in_(part), DeviceClass.name == device_class)
+                .where(Workload.hash.in_(part), DeviceClass.name == device_class, ~is_stale())
                 .subquery("ranked")
             )
             query = (

@@ -9,17 +9,21 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     and_,
+    func,
     select,
 )
 
 from orchestrator.storage._group import Group
+from orchestrator.storage._standing import is_stale, that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
+    Measurement,
     Trial,
     Workload,
 )
 from orchestrator.storage._trial_rows import (
     of_pair,
+    toolchain_of,
 )
 from workers.messages import (
     Candidate,
@@ -43,17 +47,55 @@ class Seeds(Group):
     """
 
     def fastest(self, workload_hash: str, device_class: str, limit: int = 512) -> list[Record]:
-        """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them."""
+        """Return up to ``limit`` successful trials, the fastest first, as a search is seeded with them.
+
+        Those of the current toolchain come before those of others: a schedule that was good under another is
+        still a good one to begin with.
+        """
         query = (
-            select(Trial.candidate, Trial.trace, Trial.times)
+            select(Trial.candidate, Trial.trace, Measurement.times)
+            .join(Measurement, that_counts())
             .where(of_pair(workload_hash, device_class), Trial.cost_s.is_not(None))
             .order_by(Trial.cost_s, Trial.id)
-            .limit(limit)
         )
+        old = is_stale(toolchain_of(device_class))
+
+        def work(connection: Connection) -> list[Any]:
+            found = list(connection.execute(query.where(~old).limit(limit)))
+            rest = limit - len(found)
+            return found + (list(connection.execute(query.where(old).limit(rest))) if rest else [])
+
         return [
             Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
-            for row in self._database.read(lambda c: c.execute(query).all())
+            for row in self._database.read(work)
         ]
+
+    def to_revalidate(
+        self, workload_hash: str, device_class: str, most: int, *, toolchain: str | None = None
+    ) -> list[Candidate]:
+        """Return the fastest stale trials, to be measured before all else with the current toolchain.
+
+        So many that with those that were measured with it already, good or not, there are ``most``.
+
+        Parameters
+        ----------
+        toolchain : str or None
+            Key of the one that is current for the asker; left out, what the device class is measured with.
+        """
+        current = toolchain_of(device_class) if toolchain is None else toolchain
+        here, old = of_pair(workload_hash, device_class), is_stale(current)
+        there = select(func.count()).select_from(Trial).where(here, ~old)
+        fastest = (
+            select(Trial.candidate, Trial.trace)
+            .where(here, old, Trial.cost_s.is_not(None))
+            .order_by(Trial.cost_s, Trial.id)
+        )
+
+        def work(connection: Connection) -> Sequence[Any]:
+            missing = most - int(connection.execute(there).scalar_one())
+            return connection.execute(fastest.limit(missing)).all() if missing > 0 else ()
+
+        return [Candidate(row.candidate, row.trace.decode()) for row in self._database.read(work)]
 
     def fastest_related(
         self, workload_hash: str, device_class: str, each: int
@@ -83,19 +125,22 @@ class Seeds(Group):
                 key=lambda other: abs(math.log(max(other.flops, 1.0) / max(row.flops, 1.0))),
             )
             class_id = select(DeviceClass.id).where(DeviceClass.name == device_class).scalar_subquery()
+            old = is_stale(toolchain_of(device_class))
             trials: list[Any] = []
             for other in found:
                 fastest = (
-                    select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
+                    select(Trial.workload_id, Trial.candidate, Trial.trace, Measurement.times)
+                    .join(Measurement, that_counts())
                     .where(
                         Trial.workload_id == other.id,
                         Trial.device_class_id == class_id,
                         Trial.cost_s.is_not(None),
                     )
                     .order_by(Trial.cost_s, Trial.id)
-                    .limit(each)
                 )
-                trials += connection.execute(fastest).all()
+                found_here = connection.execute(fastest.where(~old).limit(each)).all()
+                # What is stale is of use where there is nothing else.
+                trials += found_here or connection.execute(fastest.where(old).limit(each)).all()
                 if len(trials) >= each * _LENDERS:
                     break
             return _with_workloads(connection, trials)
@@ -141,8 +186,9 @@ class Seeds(Group):
             .subquery("latest")
         )
         trials = (
-            select(Trial.workload_id, Trial.candidate, Trial.trace, Trial.times)
+            select(Trial.workload_id, Trial.candidate, Trial.trace, Measurement.times)
             .join(latest, latest.c.id == Trial.id)
+            .join(Measurement, that_counts())
             .order_by(Trial.id.desc())
         )
         return self._database.read(lambda c: _with_workloads(c, c.execute(trials).all()))

@@ -15,9 +15,11 @@ from orchestrator.storage.devices import Devices
 from orchestrator.storage.extractions import Extractions
 from orchestrator.storage.layouts import Layouts
 from orchestrator.storage.leases import Leases
+from orchestrator.storage.measurements import Measurements
 from orchestrator.storage.models import Models
 from orchestrator.storage.seeds import Seeds
 from orchestrator.storage.tasks import Tasks
+from orchestrator.storage.toolchains import Toolchains
 from orchestrator.storage.trials import Trials
 from orchestrator.storage.upkeep import Upkeep
 from orchestrator.storage.verifications import Verifications
@@ -37,9 +39,11 @@ class Storage:
       returned is plain data as of that transaction and never changes.
     - What was recorded is there after ``kill -9`` and after a power cut.
     - Instants are UTC, by the database's clock.
-    - Only the owner of a campaign's lease writes its state, tasks, trials, beginnings and
-      decisions. The catalogue (models, extractions, workloads, device classes, devices) and verifications may
-      be written by anyone. Requests are for everyone.
+    - Only the owner of a campaign's lease writes its state, tasks, trials, measurements, beginnings and
+      decisions. The catalogue (models, extractions, workloads, device classes, devices), toolchains and
+      verifications may be written by anyone. Requests are for everyone.
+    - A trial is stored once, and so is each of its measurements. What it is judged by is written in the
+      transaction that brings a measurement, or another toolchain.
     - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
       locked (after ``patience_s`` of waiting and retrying), read-only, full, damaged, gone or closed. The
       text says which. Any call may be repeated after it; but where a connection to a server broke during a
@@ -63,8 +67,10 @@ class Storage:
         How fast models were when campaigns began with them.
     layouts : Layouts
         Which of two layouts a model has, where both were tried out.
-    trials, seeds : Trials, Seeds
-        What was measured, and what of it a new search starts from.
+    trials, measurements, seeds : Trials, Measurements, Seeds
+        What was tried, what came of measuring it, and what of it a new search starts from.
+    toolchains : Toolchains
+        What was measured with, and what that makes stale.
     verifications : Verifications
         Built models, compared with the reference.
     answers : Answers
@@ -88,6 +94,8 @@ class Storage:
         self.leases = Leases(database)
         self.tasks = Tasks(database)
         self.trials = Trials(database)
+        self.measurements = Measurements(database)
+        self.toolchains = Toolchains(database)
         self.seeds = Seeds(database)
         self.verifications = Verifications(database)
         self.answers = Answers(database)

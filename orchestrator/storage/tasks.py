@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from orchestrator.storage._ids import (
     storable,
     workload_ids,
 )
+from orchestrator.storage._standing import best_id, is_stale
 from orchestrator.storage._tables import (
     DeviceClass,
     Task,
@@ -117,39 +118,41 @@ class Tasks(Group):
 
     def of_campaign(self, campaign_id: int) -> list[CampaignTaskRow]:
         """Return a campaign's tasks with their progress, in the order they were planned."""
-        # Trials that were measured without any campaign have none to compare: not NULL but no.
-        ours = case((Trial.campaign_id == Task.campaign_id, 1), else_=0)
-        failed = case((Trial.id.is_not(None) & Trial.cost_s.is_(None), 1), else_=0)
-        counted = (
+        # Once for all that follows: PostgreSQL would ask for the device class of each single trial.
+        mine = (
             select(
                 Task.id,
-                func.count(Trial.id).label("stored"),
-                func.sum(failed).label("stored_failures"),
+                Task.campaign_id,
+                Task.workload_id,
+                Task.device_class_id,
+                DeviceClass.name.label("device_class"),
+                DeviceClass.toolchain,
+            )
+            .join(DeviceClass, DeviceClass.id == Task.device_class_id)
+            .where(Task.campaign_id == campaign_id)
+            .cte("mine")
+        )
+        here = (Trial.workload_id == mine.c.workload_id) & (Trial.device_class_id == mine.c.device_class_id)
+        # Trials that were measured without any campaign have none to compare: not NULL but no.
+        ours = case((Trial.campaign_id == mine.c.campaign_id, 1), else_=0)
+        failed = case((Trial.id.is_not(None) & Trial.cost_s.is_(None), 1), else_=0)
+        current = case((Trial.toolchain == mine.c.toolchain, 1), else_=0)
+        counted = (
+            select(
+                mine.c.id,
+                func.sum(current).label("stored"),
+                func.sum(current * failed).label("stored_failures"),
+                (func.count(Trial.id) - func.sum(current)).label("stale"),
                 func.sum(ours).label("measured"),
                 func.sum(ours * failed).label("measured_failures"),
             )
-            .outerjoin(
-                Trial,
-                (Trial.workload_id == Task.workload_id) & (Trial.device_class_id == Task.device_class_id),
-            )
-            .where(Task.campaign_id == campaign_id)
-            .group_by(Task.id)
+            .select_from(mine)
+            .outerjoin(Trial, here)
+            .group_by(mine.c.id)
             .subquery("counted")
         )
-        best_id = (
-            select(Trial.id)
-            .where(
-                Trial.workload_id == Task.workload_id,
-                Trial.device_class_id == Task.device_class_id,
-                Trial.cost_s.is_not(None),
-            )
-            .order_by(Trial.cost_s, Trial.id)
-            .limit(1)
-            .correlate(Task)
-            .scalar_subquery()
-        )
-        best = (
-            select(Task.id, best_id.label("trial_id")).where(Task.campaign_id == campaign_id).subquery("best")
+        best = select(mine.c.id, best_id(here, mine, current=mine.c.toolchain).label("trial_id")).subquery(
+            "best"
         )
         query = (
             select(
@@ -158,7 +161,7 @@ class Tasks(Group):
                 Workload.hash.label("workload_hash"),
                 Workload.name.label("workload_name"),
                 Workload.flops,
-                DeviceClass.name.label("device_class"),
+                mine.c.device_class,
                 Task.name,
                 Task.weight,
                 Task.budget,
@@ -172,25 +175,40 @@ class Tasks(Group):
                 Trial.cost_s.label("best_s"),
                 Trial.id.label("best_trial_id"),
                 Trial.created_at.label("best_at"),
+                counted.c.stale,
+                case((is_stale(mine.c.toolchain), 1), else_=0).label("best_stale"),
             )
-            .join(Workload, Workload.id == Task.workload_id)
-            .join(DeviceClass, DeviceClass.id == Task.device_class_id)
-            .join(counted, counted.c.id == Task.id)
-            .join(best, best.c.id == Task.id)
+            .select_from(mine)
+            .join(Task, Task.id == mine.c.id)
+            .join(Workload, Workload.id == mine.c.workload_id)
+            .join(counted, counted.c.id == mine.c.id)
+            .join(best, best.c.id == mine.c.id)
             .outerjoin(Trial, Trial.id == best.c.trial_id)
-            .where(Task.campaign_id == campaign_id)
             .order_by(Task.id)
         )
         return [_task_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
-    def standings(self, pairs: Sequence[tuple[str, str]]) -> list[TaskStanding]:
-        """Return what is stored for each pair of workload hash and device class, in their order."""
+    def standings(
+        self, pairs: Sequence[tuple[str, str]], *, toolchains: Mapping[str, str] | None = None
+    ) -> list[TaskStanding]:
+        """Return what is stored for each pair of workload hash and device class, in their order.
+
+        Parameters
+        ----------
+        toolchains : mapping of str to str, optional
+            Keys of those that are the current ones for the asker, by device class; left out, what each is
+            measured with.
+        """
         found: dict[tuple[str, str], TaskStanding] = {}
         wanted = sorted({workload for workload, _ in pairs})
         for start in range(0, len(wanted), IN_CLAUSE):
-            query = _standings(wanted[start : start + IN_CLAUSE], sorted({name for _, name in pairs}))
+            query = _standings(
+                wanted[start : start + IN_CLAUSE], sorted({name for _, name in pairs}), toolchains or {}
+            )
             for row in self._database.read(functools.partial(_rows, query)):
-                found[row.hash, row.name] = TaskStanding(row.stored, row.since_best, bool(row.exhausted))
+                found[row.hash, row.name] = TaskStanding(
+                    row.stored, row.since_best, bool(row.exhausted), row.stale
+                )
         return [found.get(pair, TaskStanding()) for pair in pairs]
 
 
@@ -198,21 +216,26 @@ def _rows(query: Any, connection: Connection) -> Sequence[Any]:
     return connection.execute(query).all()
 
 
-def _standings(workloads: Sequence[str], classes: Sequence[str]) -> Any:
+def _standings(workloads: Sequence[str], classes: Sequence[str], toolchains: Mapping[str, str]) -> Any:
     """Count a workload's trials on a device class and those after its best; see if a search ended it."""
 
     def of_pair(table: Any) -> Any:
         return (table.workload_id == Workload.id) & (table.device_class_id == DeviceClass.id)
 
-    best_id = (
+    current: Any = DeviceClass.toolchain
+    if toolchains:
+        current = case(toolchains, value=DeviceClass.name, else_=DeviceClass.toolchain)
+    best = (
         select(Trial.id)
-        .where(of_pair(Trial), Trial.cost_s.is_not(None))
+        .where(of_pair(Trial), Trial.toolchain == current, Trial.cost_s.is_not(None))
         .order_by(Trial.cost_s, Trial.id)
         .limit(1)
         .correlate(Workload, DeviceClass)
         .scalar_subquery()
     )
-    stored = select(func.count(Trial.id)).where(of_pair(Trial)).correlate(Workload, DeviceClass)
+    counted = select(func.count(Trial.id)).where(of_pair(Trial)).correlate(Workload, DeviceClass)
+    stored = counted.where(Trial.toolchain == current)
+    stale = counted.where(is_stale(current), Trial.cost_s.is_not(None))
     exhausted = select(func.count(Task.id)).where(of_pair(Task), Task.state == TaskState.EXHAUSTED.value)
     return (
         select(
@@ -220,7 +243,8 @@ def _standings(workloads: Sequence[str], classes: Sequence[str]) -> Any:
             DeviceClass.name,
             stored.scalar_subquery().label("stored"),
             # Trial ids grow with time.
-            stored.where(Trial.id > func.coalesce(best_id, 0)).scalar_subquery().label("since_best"),
+            stored.where(Trial.id > func.coalesce(best, 0)).scalar_subquery().label("since_best"),
+            stale.scalar_subquery().label("stale"),
             exhausted.correlate(Workload, DeviceClass).scalar_subquery().label("exhausted"),
         )
         .select_from(Workload)
@@ -232,4 +256,6 @@ def _standings(workloads: Sequence[str], classes: Sequence[str]) -> Any:
 def _task_row(row: Any) -> CampaignTaskRow:
     values = dict(row._mapping)
     values["state"] = TaskState(row.state)
+    # Of a task without any there is none that could be.
+    values["best_stale"] = row.best_trial_id is not None and bool(row.best_stale)
     return CampaignTaskRow(**values)

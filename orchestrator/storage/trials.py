@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -14,42 +14,51 @@ from sqlalchemy import (
     and_,
     func,
     select,
-    update,
 )
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
     require_lease,
 )
-from orchestrator.storage._database import chunks
+from orchestrator.storage._copies import check_copy, insert_copies
+from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
     storable,
 )
+from orchestrator.storage._measurement_rows import (
+    insert_measurements,
+    measurement_columns,
+    measurement_row,
+)
+from orchestrator.storage._standing import best_id, is_stale, that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
     Extraction,
+    Measurement,
     ModelTask,
+    Toolchain,
     Trial,
     Workload,
 )
 from orchestrator.storage._trial_rows import (
     insert_trials,
     of_pair,
+    toolchain_of,
     trial_columns,
     trial_row,
     trial_values,
     trials_joined,
 )
 from orchestrator.storage.rows import (
+    MeasurementKind,
+    MeasurementRow,
     ModelTaskRow,
     NewTrial,
     TrialRow,
 )
 from workers.messages import (
-    Candidate,
-    Measurement,
     TrialState,
 )
 
@@ -64,10 +73,15 @@ class Trials(Group):
     A lookup of run times names a device class, and never answers with another's.
     """
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        # Ids of toolchains by their texts. None is ever deleted.
+        self._toolchains: dict[str, int] = {}
+
     def record(
         self, trials: Sequence[NewTrial], *, campaign_id: int | None = None, owner: str | None = None
     ) -> int:
-        """Store trials, all in one transaction, and return how many of them were new.
+        """Store trials with their first measurements, all in one transaction; return how many were new.
 
         A candidate that is stored for its workload and device class changes nothing: a late or repeated
         report has no effect. So this may be called again after any error.
@@ -86,65 +100,28 @@ class Trials(Group):
         ValueError
             A trial is called ok without a time, or has times that are no numbers.
         """
-        rows = [trial_values(trial) for trial in trials]
+        values = [trial_values(trial) for trial in trials]
+        toolchains: dict[str, int] = {}
 
         def work(connection: Connection) -> int:
+            nonlocal toolchains
             if owner is not None and campaign_id is not None:
                 require_lease(connection, campaign_id, owner)
-            return insert_trials(connection, trials, rows)
+            toolchains = dict(self._toolchains)
+            return insert_trials(connection, trials, values, toolchains)
 
-        return self._database.write(work) if rows else 0
-
-    def record_remeasured(
-        self,
-        workload_hash: str,
-        device_class: str,
-        times: Mapping[str, Sequence[float]],
-        *,
-        campaign_id: int | None = None,
-        owner: str | None = None,
-    ) -> None:
-        """Add the times (seconds) of trials that were measured again, by their candidates' hashes.
-
-        A trial's cost is the median of these from then on: what it was recorded with may have made it the
-        best by mere luck. Candidates that have no successful trial are passed over.
-
-        Parameters
-        ----------
-        campaign_id, owner : int, str or None
-            As for :meth:`record`.
-
-        Raises
-        ------
-        LeaseLostError
-            As for :meth:`record`.
-        ValueError
-            A time is no number.
-        """
-        if not all(math.isfinite(t) and t >= 0 for taken in times.values() for t in taken):
-            raise ValueError(f"these are no times: {dict(times)}")
-        pair = of_pair(workload_hash, device_class)
-        wanted = and_(pair, Trial.candidate.in_(times), Trial.cost_s.is_not(None))
-
-        def work(connection: Connection) -> None:
-            if owner is not None and campaign_id is not None:
-                require_lease(connection, campaign_id, owner)
-            query = select(Trial.id, Trial.candidate, Trial.again).where(wanted).order_by(Trial.id)
-            for row in connection.execute(query.with_for_update()).all():
-                again = [*row.again, *times[row.candidate]]
-                if again:
-                    values = {"again": again, "cost_s": statistics.median(again)}
-                    connection.execute(update(Trial).where(Trial.id == row.id).values(values))
-
-        self._database.write(work)
+        new = self._database.write(work) if trials else 0
+        # Only now they are sure to be there.
+        self._toolchains.update(toolchains)
+        return new
 
     def mark_wrong(
         self, workload_hash: str, device_class: str, candidate: str, message: str
     ) -> TrialRow | None:
         """Say of a successful trial that what it measured computes something else than its workload.
 
-        It stays, as a failure: its candidate isn't proposed again, and nothing is built of it. What it had
-        been timed at is in its message from then on.
+        It stays, as a failure: its candidate isn't proposed again, and nothing is built of it, whatever it is
+        measured with. The comparison is a measurement of it, and the times of those before are kept.
 
         Returns
         -------
@@ -159,14 +136,25 @@ class Trials(Group):
             row = connection.execute(trials_joined(trace=False).where(wanted)).one_or_none()
             if row is None:
                 return None
+            counted = select(Measurement.toolchain_id, Measurement.token).where(
+                Measurement.trial_id == row.trial_id, Measurement.counts
+            )
+            judged = connection.execute(counted).one()
             values: dict[str, Any] = {
+                "trial_id": row.trial_id,
+                "toolchain_id": judged.toolchain_id,
+                "kind": MeasurementKind.COMPARED.value,
+                "counts": False,
                 "state": TrialState.WRONG_OUTPUT.value,
-                "cost_s": None,
                 "times": [],
-                "again": [],
                 "message": storable(f"{message}; it had been timed at {row.cost_s:.4g} s"),
+                "device": row.device,
+                "host": row.host,
+                "build_s": 0.0,
+                "run_s": 0.0,
+                "token": judged.token,
             }
-            connection.execute(update(Trial).where(Trial.id == row.trial_id).values(values))
+            insert_measurements(connection, [values])
             return trial_row(row, trace=False)
 
         return self._database.write(work)
@@ -175,21 +163,20 @@ class Trials(Group):
         """Store trials of another store as they were recorded there, and return how many were new.
 
         Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
-        that is stored for its workload and device class changes nothing.
+        that is stored for its workload and device class gets the measurements that it doesn't have.
 
         Raises
         ------
         NotFoundError
             A workload or device class isn't stored. Nothing was stored.
         ValueError
-            A trial without a trace, called ok without a time, or with times that are no numbers.
+            A trial without a trace or measurements, or with one that is called ok without a time, or whose
+            times are no numbers.
         """
-        rows = [_values(trial) for trial in trials]
-
-        def work(connection: Connection) -> int:
-            return insert_trials(connection, trials, rows)
-
-        return self._database.write(work) if rows else 0
+        for trial in trials:
+            check_copy(trial)
+        copy = functools.partial(insert_copies, trials=trials)
+        return self._database.write(copy)[0] if trials else 0
 
     def counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""
@@ -270,7 +257,7 @@ class Trials(Group):
         workloads: Sequence[str] | None = None,
         page: int = _PAGE,
     ) -> Iterator[list[TrialRow]]:
-        """Go through the trials in the order they were recorded, with their traces, a page at a time.
+        """Go through the trials in the order they were recorded, with traces and all measurements, by pages.
 
         Each page is a transaction of its own: what is recorded meanwhile comes too.
 
@@ -295,36 +282,59 @@ class Trials(Group):
                 yield rows
                 last = rows[-1].id
 
-    def best(self, workload_hash: str, device_class: str | None = None, k: int = 1) -> list[TrialRow]:
-        """Return the ``k`` fastest trials of a workload on a device class, with traces.
+    def best(
+        self,
+        workload_hash: str,
+        device_class: str | None = None,
+        k: int = 1,
+        *,
+        toolchain: str | None = None,
+        stale: bool = True,
+    ) -> list[TrialRow]:
+        """Return the ``k`` best trials of a workload on a device class, with traces.
 
-        Without a device class: the ``k`` fastest of each, class by class, since times of two don't compare.
+        The fastest that were measured with the current toolchain, the fastest first; after them, where there
+        are fewer than ``k``, the fastest stale ones. Without a device class: the ``k`` best of each, class by
+        class, since times of two don't compare.
+
+        Parameters
+        ----------
+        toolchain : str or None
+            Key of the toolchain that is the current one for the asker; left out, what the device class is
+            measured with. With a device class alone.
+        stale : bool, optional
+            Whether stale trials may be among them.
         """
         query = trials_joined(trace=True).where(Trial.cost_s.is_not(None))
-        if device_class is not None:
-            query = (
-                query.where(of_pair(workload_hash, device_class)).order_by(Trial.cost_s, Trial.id).limit(k)
-            )
-        else:
-            place = func.row_number().over(
-                partition_by=Trial.device_class_id, order_by=(Trial.cost_s, Trial.id)
-            )
-            ranked = (
-                select(Trial.id, place.label("place"))
-                .join(Workload, Workload.id == Trial.workload_id)
-                .where(Workload.hash == workload_hash, Trial.cost_s.is_not(None))
-                .subquery("ranked")
-            )
-            query = (
-                query.join(ranked, ranked.c.id == Trial.id)
-                .where(ranked.c.place <= k)
-                .order_by(DeviceClass.name, Trial.cost_s, Trial.id)
-            )
-        return [trial_row(row, trace=True) for row in self._database.read(lambda c: c.execute(query).all())]
+        if device_class is None:
+            rows = self._database.read(lambda c: c.execute(_of_each_class(query, workload_hash, k)).all())
+            return [row for row in (trial_row(row, trace=True) for row in rows) if stale or not row.stale]
+        current = toolchain_of(device_class) if toolchain is None else toolchain
+        query = query.where(of_pair(workload_hash, device_class)).order_by(Trial.cost_s, Trial.id)
+        old = is_stale(current)
 
-    def best_for_model(self, model_id: int, device_class: str, engine_version: str) -> list[ModelTaskRow]:
+        def work(connection: Connection) -> list[TrialRow]:
+            found = connection.execute(query.where(~old).limit(k)).all()
+            rest = k - len(found)
+            after = connection.execute(query.where(old).limit(rest)).all() if rest and stale else []
+            return [
+                replace(trial_row(row, trace=True), stale=is_old)
+                for rows, is_old in ((found, False), (after, True))
+                for row in rows
+            ]
+
+        return self._database.read(work)
+
+    def best_for_model(
+        self, model_id: int, device_class: str, engine_version: str, *, toolchain: str | None = None
+    ) -> list[ModelTaskRow]:
         """Return every task of an extracted model, in the model's order, with its best trial on a device
-        class.
+        class: the fastest of the current toolchain, or else the fastest stale one.
+
+        Parameters
+        ----------
+        toolchain : str or None
+            As for :meth:`best`.
 
         Raises
         ------
@@ -336,13 +346,7 @@ class Trials(Group):
             Trial.device_class_id == DeviceClass.id,
         )
         counted = select(func.count()).where(here).correlate(ModelTask, DeviceClass)
-        best_id = (
-            select(Trial.id)
-            .where(here, Trial.cost_s.is_not(None))
-            .order_by(Trial.cost_s, Trial.id)
-            .limit(1)
-            .correlate(ModelTask, DeviceClass)
-        )
+        best = best_id(here, ModelTask, DeviceClass, current=toolchain)
         tasks = (
             select(
                 ModelTask.position,
@@ -352,7 +356,9 @@ class Trials(Group):
                 DeviceClass.name.label("device_class"),
                 counted.scalar_subquery().label("stored"),
                 counted.where(Trial.cost_s.is_(None)).scalar_subquery().label("failures"),
-                best_id.scalar_subquery().label("best_id"),
+                counted.where(is_stale(toolchain)).scalar_subquery().label("stale_trials"),
+                best.label("best_id"),
+                DeviceClass.toolchain.label("current"),
             )
             .select_from(Extraction)
             .join(DeviceClass, DeviceClass.target_id == Extraction.target_id)
@@ -364,7 +370,8 @@ class Trials(Group):
             )
             .subquery("tasks")
         )
-        own = {"workload_hash", "workload_name", "device_class"}
+        own = {"workload_hash", "workload_name", "device_class", "stale"}
+        current = tasks.c.current if toolchain is None else toolchain
         columns = [c for c in trial_columns(trace=True) if c.key not in own]
         query = (
             select(
@@ -374,6 +381,8 @@ class Trials(Group):
                 tasks.c.device_class,
                 tasks.c.stored,
                 tasks.c.failures,
+                tasks.c.stale_trials,
+                is_stale(current).label("stale"),
                 Workload.hash.label("workload_hash"),
                 Workload.name.label("workload_name"),
                 Workload.flops,
@@ -382,6 +391,8 @@ class Trials(Group):
             .select_from(tasks)
             .outerjoin(Workload, Workload.id == tasks.c.workload_id)
             .outerjoin(Trial, Trial.id == tasks.c.best_id)
+            .outerjoin(Measurement, that_counts())
+            .outerjoin(Toolchain, Toolchain.id == Measurement.toolchain_id)
             .order_by(tasks.c.position)
         )
 
@@ -402,6 +413,7 @@ class Trials(Group):
                 flops=row.flops,
                 trials=row.stored,
                 failures=row.failures,
+                stale=row.stale_trials,
                 best=None if row.trial_id is None else trial_row(row, trace=True),
             )
             for row in self._database.read(work)
@@ -410,26 +422,36 @@ class Trials(Group):
         ]
 
     def _page(self, query: Select[Any]) -> list[TrialRow]:
-        return [trial_row(row, trace=True) for row in self._database.read(lambda c: c.execute(query).all())]
+        def work(connection: Connection) -> list[TrialRow]:
+            rows = [trial_row(row, trace=True) for row in connection.execute(query)]
+            of_trial: dict[int, list[MeasurementRow]] = {}
+            for part in chunks(row.id for row in rows):
+                measured = (
+                    select(*measurement_columns())
+                    .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
+                    .where(Measurement.trial_id.in_(part))
+                    .order_by(Measurement.id)
+                )
+                for row in connection.execute(measured):
+                    of_trial.setdefault(row.trial_id, []).append(measurement_row(row))
+            return [replace(row, measurements=tuple(of_trial.get(row.id, ()))) for row in rows]
+
+        return self._database.read(work)
 
 
-def _values(trial: TrialRow) -> dict[str, Any]:
-    times = [float(t) for t in trial.times]
-    again = [float(t) for t in trial.again]
-    ok = trial.state is TrialState.OK
-    if trial.trace is None:
-        raise ValueError(f"candidate {trial.candidate} comes without its trace")
-    if (ok and not times) or not all(math.isfinite(t) and t >= 0 for t in times + again):
-        raise ValueError(f"candidate {trial.candidate} is {trial.state.value}, and its times are {times}")
-    measured = Measurement(trial.state, trial.times, trial.message, trial.device, trial.host, trial.run_s)
-    new = NewTrial(
-        trial.workload_hash,
-        trial.device_class,
-        Candidate(trial.candidate, trial.trace),
-        measured,
-        build_s=trial.build_s,
-        token=trial.token,
-        versions=trial.versions,
-        again=trial.again,
+def _of_each_class(query: Select[Any], workload_hash: str, k: int) -> Select[Any]:
+    place = func.row_number().over(
+        partition_by=Trial.device_class_id, order_by=(is_stale(), Trial.cost_s, Trial.id)
     )
-    return {**trial_values(new), "created_at": trial.created_at}
+    ranked = (
+        select(Trial.id, place.label("place"))
+        .join(Workload, Workload.id == Trial.workload_id)
+        .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+        .where(Workload.hash == workload_hash, Trial.cost_s.is_not(None))
+        .subquery("ranked")
+    )
+    return (
+        query.join(ranked, ranked.c.id == Trial.id)
+        .where(ranked.c.place <= k)
+        .order_by(DeviceClass.name, ranked.c.place)
+    )

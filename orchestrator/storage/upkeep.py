@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     and_,
+    case,
     delete,
     func,
     or_,
@@ -20,6 +21,7 @@ from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     device_class_ids,
 )
+from orchestrator.storage._standing import is_stale
 from orchestrator.storage._tables import (
     Campaign,
     DeviceClass,
@@ -52,10 +54,12 @@ class Upkeep(Group):
                 Trial.device_class_id,
                 func.count().label("trials"),
                 func.count(Trial.cost_s).label("succeeded"),
+                func.sum(case((is_stale(), 1), else_=0)).label("stale"),
                 func.count(Trial.workload_id.distinct()).label("workloads"),
                 func.min(Trial.id).label("first"),
                 func.max(Trial.id).label("last"),
             )
+            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
             .group_by(Trial.device_class_id)
             .subquery("counted")
         )
@@ -70,6 +74,8 @@ class Upkeep(Group):
                 DeviceClass.model,
                 counted.c.trials,
                 counted.c.succeeded,
+                counted.c.stale,
+                DeviceClass.toolchain,
                 counted.c.workloads,
                 first.label("first_at"),
                 last.label("last_at"),
@@ -89,6 +95,8 @@ class Upkeep(Group):
                     workloads=row.workloads,
                     trials=row.trials,
                     failures=row.trials - row.succeeded,
+                    stale=row.stale,
+                    toolchain=row.toolchain,
                     first_at=row.first_at,
                     last_at=row.last_at,
                 )
@@ -122,7 +130,7 @@ class Upkeep(Group):
         Parameters
         ----------
         keep : int, optional
-            Of each workload on each device class the fastest this many stay; at least 1.
+            Of each workload on each device class the fastest this many stay, of each toolchain; at least 1.
         failed : bool, optional
             Failed trials go.
         older_than : timedelta, optional
@@ -142,7 +150,8 @@ class Upkeep(Group):
         if keep is not None and keep < 1:
             raise UsageError("at least the fastest trial of each workload stays")
         place = func.row_number().over(
-            partition_by=(Trial.workload_id, Trial.device_class_id), order_by=(Trial.cost_s, Trial.id)
+            partition_by=(Trial.workload_id, Trial.device_class_id, Trial.toolchain),
+            order_by=(Trial.cost_s, Trial.id),
         )
         ranked = (
             select(Trial.id.label("id"), place.label("place"))

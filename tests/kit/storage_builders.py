@@ -51,7 +51,9 @@ def failed(
 ) -> NewTrial:
     measured = Measurement(state, (), f"it failed: {n}", "cpu:0", "host-a", 0.1)
     candidate = Candidate(f"candidate-{n}", f'[["trace", {n}]]')
-    return NewTrial(workload(of).hash, on.device_class, candidate, measured, campaign)
+    return NewTrial(
+        workload(of).hash, on.device_class, candidate, measured, campaign, versions={"tvm": "0.27"}
+    )
 
 
 def stock(storage: Storage, *numbers: int) -> int:

@@ -15,9 +15,17 @@ from orchestrator.errors import NotFoundError, StorageError, UsageError
 from orchestrator.records.jsonl_read import import_records, is_records
 from orchestrator.records.jsonl_write import export_records
 from orchestrator.records.merge import merge_store
-from orchestrator.storage import NewTrial, Storage, TrialRow
+from orchestrator.storage import (
+    MeasurementKind,
+    NewMeasurement,
+    NewTrial,
+    Storage,
+    TrialRow,
+    toolchain_key,
+)
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState, Workload
 
+REVALIDATED = MeasurementKind.REVALIDATED
 CPU = DeviceInfo("llvm -num-cores 2", "cpu-a-2", "Some CPU", 2, "cpu")
 GPU = DeviceInfo("cuda -arch=sm_90", "gpu-b", "Some GPU", 0, "cuda")
 
@@ -129,13 +137,26 @@ def test_an_export_can_be_narrowed(store: Storage, tmp_path: Path) -> None:
     assert not (tmp_path / "none.jsonl").exists()
 
 
+def _measured(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first measurement that succeeded."""
+    measured = (one for line in found for one in line.get("trial", {}).get("measurements", ()))
+    return next(one for one in measured if one["state"] == "ok")
+
+
 def _infinite(found: list[dict[str, Any]]) -> None:
-    trial = next(line["trial"] for line in found if line.get("trial", {}).get("state") == "ok")
-    trial["times_s"][0] = float("inf")
+    _measured(found)["times_s"][0] = float("inf")
 
 
 def _timeless(found: list[dict[str, Any]]) -> None:
-    next(line["trial"] for line in found if line.get("trial", {}).get("state") == "ok")["times_s"] = []
+    _measured(found)["times_s"] = []
+
+
+def _unmeasured(found: list[dict[str, Any]]) -> None:
+    next(line["trial"] for line in found if "trial" in line)["measurements"] = []
+
+
+def _of_no_toolchain(found: list[dict[str, Any]]) -> None:
+    _measured(found)["toolchain"] = "ffff"
 
 
 def _of_nothing(found: list[dict[str, Any]]) -> None:
@@ -151,7 +172,7 @@ def _of_no_time_zone(found: list[dict[str, Any]]) -> None:
 
 
 def _ended_unknown(found: list[dict[str, Any]]) -> None:
-    next(line["trial"] for line in found if "trial" in line)["state"] = "fine"
+    _measured(found)["state"] = "fine"
 
 
 def _two_in_one(found: list[dict[str, Any]]) -> None:
@@ -162,12 +183,14 @@ def _two_in_one(found: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_infinite, "trial.times_s"),
+        (_infinite, "trial.measurements.0.times_s"),
         (_timeless, "called ok and has no times_s"),
+        (_unmeasured, "trial.measurements"),
+        (_of_no_toolchain, "about its toolchain ffff"),
         (_of_nothing, "about its workload ffff"),
         (_of_another_shape, "trial.cost_s: Extra"),
         (_of_no_time_zone, "trial.recorded_at"),
-        (_ended_unknown, "trial.state"),
+        (_ended_unknown, "trial.measurements.0.state"),
         (_two_in_one, "one of them"),
     ],
 )
@@ -201,9 +224,9 @@ def test_a_file_of_another_kind_or_version_is_refused(other: Storage, tmp_path: 
     assert not is_records(tmp_path / "log")
     with pytest.raises(UsageError, match="does not begin as a file of records does"):
         import_records(other, tmp_path / "log")
-    (tmp_path / "new.jsonl").write_text('{"format": "tunefleet-records", "version": 3}\n')
+    (tmp_path / "new.jsonl").write_text('{"format": "tunefleet-records", "version": 4}\n')
     assert is_records(tmp_path / "new.jsonl")
-    with pytest.raises(UsageError, match="version 3 of its format, this tunefleet reads up to 2"):
+    with pytest.raises(UsageError, match="version 4 of its format, this tunefleet reads up to 3"):
         import_records(other, tmp_path / "new.jsonl")
     with pytest.raises(UsageError, match="there is no file"):
         import_records(other, tmp_path / "nowhere.jsonl")
@@ -239,6 +262,79 @@ def test_merging_twice_changes_nothing_the_second_time(store: Storage, other: St
     second = merge_store(other, store)
     assert (second.imported, second.stored_before) == (0, 20)
     assert content(other) == merged
+
+
+def again(number: int, of: int, seconds: float, token: str, versions: dict[str, str]) -> NewMeasurement:
+    measured = Measurement(TrialState.OK, (seconds,), "", "cpu:0", "host-b", 0.5)
+    pair = workload(of).hash, CPU.device_class
+    return NewMeasurement(*pair, f"candidate-{number}", measured, REVALIDATED, token, versions, 0.2)
+
+
+def test_all_measurements_of_a_trial_travel_with_it_and_what_they_were_made_with(
+    store: Storage, other: Storage, tmp_path: Path
+) -> None:
+    new = {"tvm": "0.28", "llvm": "23"}
+    store.toolchains.adopt(CPU.device_class, new)
+    store.measurements.add([again(0, 0, 0.5, "a", new), again(1, 1, 0.6, "b", new)])
+    path = export_records(store, tmp_path / "all.jsonl").path
+    import_records(other, path)
+    assert content(other) == content(store)
+    # There too, what it was measured with last is what holds.
+    assert other.toolchains.current_key(CPU.device_class) == toolchain_key(new)
+    assert {row.key: row.versions for row in other.toolchains.all()} == {
+        row.key: row.versions for row in store.toolchains.all()
+    }
+    assert [row.stale for row in other.trials.best(workload(0).hash, CPU.device_class, 2)] == [False, True]
+
+
+def test_stores_that_measured_the_same_trial_have_all_of_it_after_a_merge_in_either_order(
+    store: Storage, other: Storage
+) -> None:
+    fill(other, *range(20))
+    store.measurements.add([again(0, 0, 0.5, "a", {"tvm": "0.27"})])
+    other.measurements.add([again(0, 0, 0.7, "b", {"tvm": "0.27"})])
+    took = merge_store(store, other)
+    assert (took.imported, took.stored_before) == (0, 20)
+    assert merge_store(other, store).imported == 0
+    for one in (store, other):
+        (trial,) = (row for row in content(one) if row.candidate == "candidate-0")
+        assert [m.token for m in trial.measurements if m.kind is REVALIDATED] != []
+        assert {m.token for m in trial.measurements} == {"token-0", "a", "b"}
+        # The later of both counts.
+        assert trial.cost_s == 0.7
+
+
+FIRST_VERSION = """\
+{"format":"tunefleet-records","version":1,"written_at":"2026-11-20T10:00:00Z","tunefleet":"0.1.0"}
+{"device_class":{"name":"cpu-a-2","engine":"metaschedule","target":"llvm -num-cores 2","model":"Some CPU",
+ "cores":2,"kind":"cpu"}}
+{"workload":{"hash":"0000ab","engine":"metaschedule","name":"conv","flops":1e6,"module":"text"}}
+{"trial":{"workload":"0000ab","device_class":"cpu-a-2","candidate":"c1","trace":"t1","state":"ok",
+ "times_s":[0.3],"message":"","device":"cpu:0","host":"host-a","versions":{"tvm":"0.27.0","llvm":"22"},
+ "build_s":0.2,"run_s":0.5,"token":"one","recorded_at":"2026-11-20T09:00:00Z","times_again_s":[0.2,0.4]}}
+{"trial":{"workload":"0000ab","device_class":"cpu-a-2","candidate":"c2","trace":"t2","state":"ok",
+ "times_s":[0.9],"message":"not timed in full","device":"cpu:0","host":"host-a","versions":{},
+ "build_s":0.2,"run_s":0.5,"token":"two","recorded_at":"2026-11-20T09:00:01Z"}}
+"""
+
+
+def test_a_file_of_an_older_release_is_imported_with_all_its_times(other: Storage, tmp_path: Path) -> None:
+    path = tmp_path / "first.jsonl"
+    path.write_text(FIRST_VERSION.replace("\n ", ""))
+    assert import_records(other, path).imported == 2
+    assert import_records(other, path).imported == 0
+    first, second = content(other)
+    assert [(m.kind.value, m.times, m.token) for m in first.measurements] == [
+        ("full", (0.3,), "one"),
+        ("again", (0.2, 0.4), "one"),
+    ]
+    assert first.cost_s == pytest.approx(0.3)
+    assert first.versions == {"tvm": "0.27.0", "llvm": "22"}
+    assert [(m.kind.value, m.message) for m in second.measurements] == [("short", "not timed in full")]
+    # The first version has no measurements of their own, and says so of a file that claims to be one.
+    new = export_records(other, tmp_path / "second.jsonl").path
+    with pytest.raises(UsageError, match="toolchain: Extra inputs"):
+        import_records(other, rewritten(new, lambda found: found[0].update(version=1)))
 
 
 def test_stores_with_one_name_for_two_devices_are_not_merged(store: Storage, other: Storage) -> None:

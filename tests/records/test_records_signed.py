@@ -83,9 +83,13 @@ def test_a_signed_file_says_who_measured_on_what_with_which_raw_times(
     lines = [json.loads(line) for line in signed(store, tmp_path / "all.jsonl").read_text().splitlines()]
     assert lines[0]["signer"]["name"] == "the lab"
     assert set(lines[-1]) == {"signature"}
-    trial = next(line["trial"] for line in lines if "trial" in line and line["trial"]["state"] == "ok")
-    assert trial["times_s"]
-    assert (trial["device"], trial["host"]) == ("cpu:0", "host-a")
+    (measured,) = next(line["trial"]["measurements"] for line in lines if "trial" in line)
+    toolchains = {
+        line["toolchain"]["name"]: line["toolchain"]["versions"] for line in lines if "toolchain" in line
+    }
+    assert (measured["state"], len(measured["times_s"]) > 0) == ("ok", True)
+    assert (measured["device"], measured["host"]) == ("cpu:0", "host-a")
+    assert "tunefleet" in toolchains[measured["toolchain"]]
 
 
 def test_without_trust_a_signed_file_is_taken_like_any_other(
@@ -140,7 +144,7 @@ def signed_no_more(data: bytes) -> bytes:
         (lines_added, "is cut off or was changed"),
         (a_trial_added, "is cut off or was changed"),
         (signed_no_more, "is not signed, and --trust asks for a signature"),
-        (lambda data: data.replace(b'"version":2', b'"version":1', 1), "its first line is of version 1"),
+        (lambda data: data.replace(b'"version":3', b'"version":1', 1), "its first line is of version 1"),
     ],
 )
 def test_what_was_changed_or_cut_off_is_refused_whole(

@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 from orchestrator.storage import Storage
 from tests.kit.storage_builders import CPU, GPU, campaign, ok, stock, task, workload
 
-BEST = "ix_trials_workload_id_device_class_id_cost_s_id_campaign_id"
+BEST = "ix_trials_best"
 UNIQUE = "uq_trials_workload_id_device_class_id_candidate"
 NAMED = "ix_workloads_engine_name_id"
 Call = Callable[[Storage], object]
@@ -153,10 +153,13 @@ def test_a_question_to_all_workloads_looks_each_of_them_up(
 _MANY = """
 INSERT INTO workloads (hash, engine, name, flops, module, created_at)
 SELECT 'hash' || n, 'metaschedule', 'conv' || n % 50, 1e6, :deflated, now() FROM generate_series(11, 1000) n;
-INSERT INTO trials (workload_id, device_class_id, candidate, trace, state, cost_s, times, message, device,
-                    host, versions, build_s, run_s, token, created_at)
-SELECT w.id, 1 + n % 2, 'other' || n, :deflated, 'ok', 1.0 / n, '[1.0]', '', '', '', '{}', 0, 0, '', now()
-FROM workloads w, generate_series(1, 40) n
+INSERT INTO trials (workload_id, device_class_id, candidate, trace, state, cost_s, toolchain, created_at)
+SELECT w.id, 1 + n % 2, 'other' || n, :deflated, 'ok', 1.0 / n, d.toolchain, now()
+FROM workloads w, generate_series(1, 40) n JOIN device_classes d ON d.id = 1 + n % 2;
+INSERT INTO measurements (trial_id, toolchain_id, kind, counts, state, times, message, device, host, build_s,
+                          run_s, token, measured_at)
+SELECT t.id, 1, 'full', true, 'ok', '[1.0]', '', '', '', 0, 0, '', now() FROM trials t
+WHERE t.candidate LIKE 'other%'
 """
 
 

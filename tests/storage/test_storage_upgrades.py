@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, event
 
 from orchestrator.errors import SchemaError
-from orchestrator.storage import CampaignState, Storage, TaskState, _schema, safe_url
-from workers.messages import Origin, TrialState
+from orchestrator.storage import (
+    CampaignState,
+    MeasurementKind,
+    NewTrial,
+    Storage,
+    TaskState,
+    _schema,
+    safe_url,
+    toolchain_text,
+)
+from workers.messages import Candidate, Measurement, Origin, TrialState
 
 STORED = Path(__file__).parent / "databases"
 CPU, GPU = "cpu-a-2", "gpu-b"
@@ -110,14 +122,16 @@ def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
             ("it failed: 2\n  at line 1", None),
         ]
         (best,) = storage.trials.best(CONV, CPU)
-        assert (best.candidate, best.token, best.host, best.device, best.versions, best.build_s) == (
+        assert (best.candidate, best.token, best.host, best.device, best.versions["tvm"], best.build_s) == (
             f"{7:064x}",
             "token-7",
             "host-a",
             "cpu:0",
-            {"tvm": "0.27.0"},
+            "0.27.0",
             0.25,
         )
+        # What was measured last is not stale for being of an older release.
+        assert not any(row.stale for row in storage.trials.best(CONV, CPU, 8))
         assert best.times == about((0.002, 0.004, 0.006))
         assert best.trace == '[[["SampleCategorical", [], [7, 64], []]], [[0, 7]]]'
         assert [row.campaign_id for row in storage.trials.best(CONV, GPU)] == [None]
@@ -127,6 +141,108 @@ def test_trials_are_as_they_were_and_more_are_recorded(older: str) -> None:
             (CONV, GPU): 1,
             (DENSE, CPU): 7,
         }
+
+
+def _add(url: str, *statements: str) -> None:
+    """Change a database of an older release, as that could have."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+AGAIN = "UPDATE trials SET again = '[0.5, 0.7, 0.6]', cost_s = 0.6 WHERE token = 'token-7' AND state = 'ok'"
+LOOKED = "UPDATE trials SET message = 'not timed in full' WHERE token = 'token-0' AND state = 'ok'"
+_NAMED = '{"llvm": "22", "tvm": "0.27.0"}'
+LATER = f"UPDATE trials SET versions = '{_NAMED}' WHERE token IN ('token-6', 'token-7')"
+LOGGED = """UPDATE trials SET versions = '{"imported": "a.log", "tvm": ""}' WHERE token = 'token-5'"""
+
+
+@pytest.mark.parametrize("revision", ["0005", "0008", "0009"])
+def test_every_time_of_before_is_a_measurement_afterwards(url: str, revision: str) -> None:
+    restore(revision, url)
+    _add(url, AGAIN, LOOKED, LATER, LOGGED)
+    Storage.upgrade(url)
+    assert Storage.check(url) == _schema.HEAD
+    with Storage.open(url, create=False) as storage:
+        trials = {row.token: row for row in storage.trials.of_workload(CONV, CPU)}
+        of = {token: storage.measurements.of_trial(row.id) for token, row in trials.items()}
+        once, again = of["token-7"]
+        assert (once.kind, once.counts, again.kind, again.counts) == ("full", False, "again", True)
+        assert once.times == about((0.002, 0.004, 0.006))
+        assert (again.times, again.token, again.host, again.build_s) == (
+            (0.5, 0.7, 0.6),
+            "token-7",
+            "host-a",
+            0.25,
+        )
+        assert (once.measured_at, again.measured_at) == (trials["token-7"].created_at,) * 2
+        assert (trials["token-7"].cost_s, trials["token-7"].kind) == (0.6, MeasurementKind.AGAIN)
+        kinds = {token: [one.kind.value for one in found] for token, found in of.items()}
+        assert kinds == {
+            **{f"token-{n}": ["full"] for n in range(8)},
+            "token-0": ["short"],
+            "token-5": ["imported"],
+            "token-7": ["full", "again"],
+        }
+        # The last trial names its compiler; those before it don't, and are of an unknown one.
+        stale = {token for token, row in trials.items() if row.stale}
+        assert stale == {f"token-{n}" for n in range(6)}
+        assert storage.trials.best(CONV, CPU)[0].token == "token-6"
+        assert {toolchain_text(row.versions) for row in storage.toolchains.all()} == {
+            "TVM 0.27.0",
+            "TVM 0.27.0, LLVM 22",
+            "unknown",
+        }
+
+
+def test_the_id_of_a_trial_that_was_deleted_does_not_come_back(url: str) -> None:
+    restore("0009", url)
+    _add(url, "DELETE FROM trials WHERE id > 10")
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        (last,) = storage.trials.best(CONV, CPU)
+        new = NewTrial(CONV, CPU, Candidate("new", "trace"), Measurement(TrialState.OK, (1e-9,)))
+        storage.trials.record([new])
+        ids = [row.id for row in storage.trials.of_workload(CONV, CPU)]
+        assert (max(ids), last.id) == (17, 8)
+
+
+@pytest.mark.parametrize("revision", ["0005", "0009"])
+def test_an_upgrade_that_is_killed_on_its_way_leaves_all_as_it_was(url: str, revision: str) -> None:
+    restore(revision, url)
+    _add(url, AGAIN)
+    victim = multiprocessing.get_context("fork").Process(target=_upgrade_until_killed, args=(url,))
+    victim.start()
+    victim.join(60)
+    assert victim.exitcode == -signal.SIGKILL
+    with pytest.raises(SchemaError, match=f"schema {revision}, this release needs"):
+        Storage.open(url)
+    assert Storage.upgrade(url) == (revision, _schema.HEAD)
+    with Storage.open(url, create=False) as storage:
+        rows = storage.trials.of_workload(CONV, CPU)
+        assert [row.cost_s for row in rows][-1] == 0.6
+        assert sum(len(found) for found in storage.measurements.of_trials([r.id for r in rows]).values()) == 9
+
+
+def _upgrade_until_killed(url: str) -> None:
+    @event.listens_for(Engine, "after_cursor_execute")
+    def _kill(_c: Any, _cur: Any, statement: str, _p: Any, _ctx: Any, _many: bool) -> None:
+        if statement.lstrip().startswith("INSERT INTO measurements"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Storage.upgrade(url)
+
+
+def test_what_this_release_stored_is_found_again(url: str) -> None:
+    restore(_schema.HEAD, url)
+    with Storage.open(url, create=False) as storage:
+        (best,) = storage.trials.best(CONV, GPU)
+        assert (best.kind, best.cost_s, best.stale) == (MeasurementKind.REVALIDATED, 0.008, False)
+        found = [(one.kind.value, one.counts) for one in storage.measurements.of_trial(best.id)]
+        assert found == [("full", False), ("again", False), ("revalidated", True)]
+        assert best.versions["driver"] == "550.54"
 
 
 @pytest.mark.parametrize("revision", ["0006", "0007"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
+    case,
     func,
     or_,
     select,
 )
 
 from orchestrator.storage._group import Group
+from orchestrator.storage._standing import best_id, is_stale
 from orchestrator.storage._tables import (
     DeviceClass,
     ModelTask,
@@ -38,8 +40,11 @@ class BestAnswer(Group):
         name_pattern: str | None = None,
         order: BestOrder = BestOrder.LATEST,
         limit: int | None = None,
+        stale: bool = True,
     ) -> list[BestRow]:
         """Return the best of each workload on each device class, where a trial succeeded.
+
+        The fastest of the current toolchain, or else the fastest stale one.
 
         Parameters
         ----------
@@ -51,10 +56,12 @@ class BestAnswer(Group):
         order : BestOrder
         limit : int or None
             The first of that order.
+        stale : bool
+            Whether workloads count of which nothing was measured with the current toolchain.
         """
         # One step down the index for each workload and class: nothing here grows with the number of trials.
         pairs = (
-            select(best_id().label("best_id"))
+            select(_best_id().label("best_id"))
             .select_from(Workload)
             .join(Target, Target.engine == Workload.engine)
             .join(DeviceClass, DeviceClass.target_id == Target.id)
@@ -76,7 +83,7 @@ class BestAnswer(Group):
             BestOrder.NAME: (Workload.name, Workload.hash, DeviceClass.name),
             BestOrder.SLOWEST: (Trial.cost_s.desc(), Trial.id),
         }[order]
-        first = (
+        ranked = (
             select(
                 Workload.name,
                 Workload.hash.label("workload_hash"),
@@ -87,6 +94,7 @@ class BestAnswer(Group):
                 Trial.id.label("trial_id"),
                 Trial.campaign_id,
                 Trial.created_at.label("recorded_at"),
+                case((is_stale(), 1), else_=0).label("stale"),
                 Trial.workload_id,
                 Trial.device_class_id,
                 func.row_number().over(order_by=by).label("place"),
@@ -97,8 +105,8 @@ class BestAnswer(Group):
             .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
             .order_by(*by)
             .limit(limit)
-            .subquery("first")
         )
+        first = (ranked if stale else ranked.where(~is_stale())).subquery("first")
         # Counted after the limit, for the rows that are shown.
         counted = select(func.count(Trial.id)).where(
             Trial.workload_id == first.c.workload_id, Trial.device_class_id == first.c.device_class_id
@@ -109,19 +117,12 @@ class BestAnswer(Group):
             counted.correlate(first).scalar_subquery().label("trials"),
             counted.where(Trial.cost_s.is_(None)).correlate(first).scalar_subquery().label("failures"),
         ).order_by(first.c.place)
-        return [BestRow(**row._mapping) for row in self._database.read(lambda c: c.execute(query).all())]
+        return [
+            BestRow(**{**row._mapping, "stale": bool(row.stale)})
+            for row in self._database.read(lambda c: c.execute(query).all())
+        ]
 
 
-def best_id() -> Any:
-    return (
-        select(Trial.id)
-        .where(
-            Trial.workload_id == Workload.id,
-            Trial.device_class_id == DeviceClass.id,
-            Trial.cost_s.is_not(None),
-        )
-        .order_by(Trial.cost_s, Trial.id)
-        .limit(1)
-        .correlate(Workload, DeviceClass)
-        .scalar_subquery()
-    )
+def _best_id() -> Any:
+    here = (Trial.workload_id == Workload.id) & (Trial.device_class_id == DeviceClass.id)
+    return best_id(here, Workload, DeviceClass)

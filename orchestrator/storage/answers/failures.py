@@ -16,9 +16,11 @@ from sqlalchemy import (
 from sqlalchemy import distinct as different
 
 from orchestrator.storage._group import Group
+from orchestrator.storage._standing import that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
     Extraction,
+    Measurement,
     ModelTask,
     Target,
     Trial,
@@ -120,8 +122,14 @@ def failures_of(wanted: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Select how trials failed: a row for each device class and state, the most frequent first."""
     failed = (
         select(
-            Trial.device_class_id, Trial.state, Trial.message, Trial.workload_id, Trial.id, Trial.created_at
+            Trial.device_class_id,
+            Trial.state,
+            Measurement.message,
+            Trial.workload_id,
+            Trial.id,
+            Trial.created_at,
         )
+        .join(Measurement, that_counts())
         .where(*wanted, Trial.cost_s.is_(None))
         .cte("failed")
     )

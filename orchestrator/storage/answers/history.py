@@ -23,6 +23,7 @@ from orchestrator.storage._ids import (
     workload_ids,
 )
 from orchestrator.storage._tables import (
+    DeviceClass,
     ModelTask,
     Trial,
     Workload,
@@ -41,6 +42,8 @@ class HistoryAnswer(Group):
         self, workload_hash: str, device_class: str, *, last: int | None = None
     ) -> list[ImprovementRow]:
         """Return the trials that were a workload's best when they were recorded, in that order.
+
+        Of those that were measured with the current toolchain: times of others don't compare.
 
         Parameters
         ----------
@@ -89,6 +92,7 @@ def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[
 
     Trial ids grow with time. All that is read of the trials that improved nothing is in the index.
     """
+    current = select(DeviceClass.toolchain).where(DeviceClass.id == class_id).scalar_subquery()
     seen = (
         select(
             Trial.id,
@@ -101,7 +105,7 @@ def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[
             .label("before_s"),
         )
         .join(tasks, tasks.c.workload_id == Trial.workload_id)
-        .where(Trial.device_class_id == class_id)
+        .where(Trial.device_class_id == class_id, Trial.toolchain == current)
         .subquery("seen")
     )
     gain = (seen.c.cost_s - func.coalesce(seen.c.before_s, 0.0)) * seen.c.weight

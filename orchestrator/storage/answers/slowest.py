@@ -19,7 +19,9 @@ from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
     extraction_ids,
 )
+from orchestrator.storage._standing import best_id, is_stale
 from orchestrator.storage._tables import (
+    DeviceClass,
     ModelTask,
     Trial,
     Workload,
@@ -59,21 +61,21 @@ class SlowestAnswer(Group):
         if not rows:
             return ModelShares(0, 0, 0.0, ())
         names = TaskShareRow.__dataclass_fields__
-        tasks = tuple(TaskShareRow(**{name: row._mapping[name] for name in names}) for row in rows)
-        return ModelShares(rows[0].tasks_total, rows[0].tasks_timed, rows[0].whole_s or 0.0, tasks)
+        tasks = tuple(
+            TaskShareRow(**{name: row._mapping[name] for name in names} | {"stale": bool(row.stale)})
+            for row in rows
+        )
+        first = rows[0]
+        return ModelShares(
+            first.tasks_total, first.tasks_timed, first.whole_s or 0.0, tasks, int(first.tasks_stale)
+        )
 
 
 def shares_of(extraction_id: int, class_id: int, limit: int | None) -> Select[Any]:
     """Select a model's tasks, the slowest first, each with its part of the sum of all."""
     here = and_(Trial.workload_id == ModelTask.workload_id, Trial.device_class_id == class_id)
-    best_id = (
-        select(Trial.id)
-        .where(here, Trial.cost_s.is_not(None))
-        .order_by(Trial.cost_s, Trial.id)
-        .limit(1)
-        .correlate(ModelTask)
-        .scalar_subquery()
-    )
+    current = select(DeviceClass.toolchain).where(DeviceClass.id == class_id).scalar_subquery()
+    best = best_id(here, ModelTask, current=current)
     stored = select(func.count(Trial.id)).where(here).correlate(ModelTask).scalar_subquery()
     tasks = (
         select(
@@ -82,7 +84,7 @@ def shares_of(extraction_id: int, class_id: int, limit: int | None) -> Select[An
             ModelTask.weight,
             ModelTask.workload_id,
             stored.label("trials"),
-            best_id.label("best_id"),
+            best.label("best_id"),
         )
         .where(ModelTask.extraction_id == extraction_id)
         .subquery("tasks")
@@ -102,11 +104,15 @@ def shares_of(extraction_id: int, class_id: int, limit: int | None) -> Select[An
             Trial.cost_s.label("best_s"),
             Trial.id.label("trial_id"),
             Trial.created_at.label("recorded_at"),
+            case((Trial.id.is_not(None) & is_stale(current), 1), else_=0).label("stale"),
             expected.label("expected_s"),
             (expected / whole).label("share"),
             case(
                 (Trial.id.is_not(None), func.sum(expected).over(order_by=order, rows=(None, 0)) / whole)
             ).label("cumulative"),
+            func.sum(case((Trial.id.is_not(None) & is_stale(current), 1), else_=0))
+            .over()
+            .label("tasks_stale"),
             func.count().over().label("tasks_total"),
             func.count(Trial.id).over().label("tasks_timed"),
             whole.label("whole_s"),

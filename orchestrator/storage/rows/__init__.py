@@ -34,7 +34,9 @@ from orchestrator.storage.rows.catalog import (
 )
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
+from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
 from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
+from orchestrator.storage.rows.toolchains import ToolchainRow, toolchain_key, toolchain_text
 from orchestrator.storage.rows.trials import NewTrial, TrialRow
 from orchestrator.storage.rows.verifications import NewVerification, VerificationRow, records_key
 
@@ -59,6 +61,8 @@ __all__ = [
     "ImprovementRow",
     "LayoutDecisionRow",
     "LayoutRow",
+    "MeasurementKind",
+    "MeasurementRow",
     "ModelDeviceRow",
     "ModelRow",
     "ModelShares",
@@ -66,6 +70,7 @@ __all__ = [
     "NewBeginning",
     "NewCampaignModel",
     "NewLayoutDecision",
+    "NewMeasurement",
     "NewTask",
     "NewTrial",
     "NewVerification",
@@ -78,8 +83,11 @@ __all__ = [
     "TaskShareRow",
     "TaskStanding",
     "TaskState",
+    "ToolchainRow",
     "TrialRow",
     "VerificationRow",
     "WorkloadRow",
     "records_key",
+    "toolchain_key",
+    "toolchain_text",
 ]

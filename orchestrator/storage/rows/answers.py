@@ -42,6 +42,8 @@ class BestRow:
         Stored for the workload on that device class.
     best_s : float
         Seconds of one call.
+    stale : bool
+        It was not measured with the current toolchain, for nothing was.
     """
 
     name: str
@@ -55,6 +57,7 @@ class BestRow:
     trial_id: int
     campaign_id: int | None
     recorded_at: datetime
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class TaskShareRow:
         Seconds of all its calls in one run.
     share, cumulative : float or None
         Part of the model's expected time, from 0 to 1: of this task, and of it and all slower ones.
+    stale : bool
+        Its time was not taken with the current toolchain, for none was.
     """
 
     name: str
@@ -139,6 +144,7 @@ class TaskShareRow:
     expected_s: float | None
     share: float | None
     cumulative: float | None
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,12 +159,15 @@ class ModelShares:
         Seconds of all timed tasks in one run.
     tasks : tuple of TaskShareRow
         The slowest first, those without a time last.
+    tasks_stale : int
+        Tasks whose time is of another toolchain.
     """
 
     tasks_total: int
     tasks_timed: int
     expected_s: float
     tasks: tuple[TaskShareRow, ...]
+    tasks_stale: int = 0
 
 
 @dataclass(frozen=True)

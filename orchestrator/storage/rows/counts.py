@@ -16,8 +16,10 @@ class ClassStatistics:
     ----------
     device : str
         Its model, for people.
-    trials, failures : int
-        Trials, and how many of them failed.
+    trials, failures, stale : int
+        Trials, how many of them failed, and how many were not measured with the current toolchain.
+    toolchain : str
+        Key of the current one; empty where nothing was measured.
     first_at, last_at : datetime
         When the first and the last of those still stored were recorded.
     """
@@ -30,6 +32,8 @@ class ClassStatistics:
     failures: int
     first_at: datetime
     last_at: datetime
+    stale: int = 0
+    toolchain: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,16 +52,19 @@ class TaskStanding:
     Attributes
     ----------
     stored : int
-        Trials recorded.
+        Trials that were measured with the current toolchain.
     since_best : int
-        Trials recorded after the best one; all of them where none succeeded.
+        Those of them that were recorded after the best one; all of them where none succeeded.
     exhausted : bool
         A search found nothing new to propose.
+    stale : int
+        Trials that were measured with another toolchain, and succeeded.
     """
 
     stored: int = 0
     since_best: int = 0
     exhausted: bool = False
+    stale: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ class ModelTaskRow:
 
     Attributes
     ----------
-    trials, failures : int
-        Stored for the workload on the asked device class, whoever measured them.
+    trials, failures, stale : int
+        Stored for the workload on the asked device class, whoever measured them; how many of them failed, and
+        how many were not measured with the current toolchain.
     best : TrialRow or None
-        With its trace.
+        With its trace; a stale one where there is no other.
     """
 
     name: str
@@ -83,6 +87,7 @@ class ModelTaskRow:
     trials: int
     failures: int
     best: TrialRow | None
+    stale: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,11 +97,16 @@ class CampaignTaskRow:
     Attributes
     ----------
     stored, stored_failures : int
-        Trials there now for the workload on the device class, whoever measured them.
+        Trials there now for the workload on the device class that were measured with the current toolchain,
+        whoever did.
+    stale : int
+        Those that were measured with another.
     measured, measured_failures : int
-        Those of them that this campaign measured.
+        Those that this campaign recorded.
     best_s : float or None
-        Lowest cost in seconds.
+        Lowest cost in seconds, of the current toolchain where there is any.
+    best_stale : bool
+        It is of another.
     best_trial_id, best_at : int or None, datetime or None
         The trial that has it, and when that was recorded.
     """
@@ -120,3 +130,5 @@ class CampaignTaskRow:
     best_s: float | None
     best_trial_id: int | None
     best_at: datetime | None
+    stale: int = 0
+    best_stale: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow
 from workers.messages import Candidate, Measurement, TrialState
 
 __all__ = ["NewTrial", "TrialRow"]
@@ -23,8 +24,8 @@ class NewTrial:
         Of the attempt that measured it.
     versions : mapping of str to str
         What it was measured with (engine, compiler, driver).
-    again : tuple of float
-        See :class:`TrialRow`.
+    kind : MeasurementKind or None
+        How it was timed; None for in full, or by a short look where the measurement's message says so.
     """
 
     workload_hash: str
@@ -35,24 +36,38 @@ class NewTrial:
     build_s: float = 0.0
     token: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
-    again: tuple[float, ...] = ()
+    kind: MeasurementKind | None = None
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A stored trial.
+    """A stored trial, with the measurement that it is judged by.
+
+    That is the latest good one under the toolchain that its device class is measured with now; where there is
+    none, how it failed under that; and where it was not measured under that at all, the latest good one.
 
     Attributes
     ----------
     candidate : str
         Hash of the candidate.
     cost_s : float or None
-        Median of ``again`` where that has any, or else of ``times``, in seconds of one call; None where the
-        trial failed.
-    again : tuple of float
-        Times taken when it was measured once more, in turns with others about as fast.
+        Median of ``times``, in seconds of one call; None where the trial failed.
+    kind : MeasurementKind
+        How these times were taken.
+    measured_at : datetime
+        When.
+    toolchain : str
+        Key of what they were taken with.
+    stale : bool
+        That is another than the device class is measured with now.
+    versions : dict of str to str
+        What the toolchain consists of.
+    created_at : datetime
+        When the trial was recorded.
     trace : str or None
         The schedule. Only the lookups of the best load it; a listing leaves it out.
+    measurements : tuple of MeasurementRow
+        All of them, the first one first; empty where they weren't asked for.
     """
 
     id: int
@@ -73,4 +88,8 @@ class TrialRow:
     token: str
     created_at: datetime
     trace: str | None = None
-    again: tuple[float, ...] = ()
+    kind: MeasurementKind = MeasurementKind.FULL
+    measured_at: datetime | None = None
+    toolchain: str = ""
+    stale: bool = False
+    measurements: tuple[MeasurementRow, ...] = ()

@@ -80,10 +80,16 @@ class VerificationRow:
         return str(self.details.get("untuned_note", ""))
 
 
-def records_key(trial_ids: Iterable[int]) -> str:
+def records_key(trial_ids: Iterable[int], toolchain: str = "") -> str:
     """Name a set of trials, in whatever order: a build from the same trials has the same key.
 
     Trial ids are never reused, so the key stays good when trials are deleted.
+
+    Parameters
+    ----------
+    toolchain : str, optional
+        Key of what is built with: from the same trials another makes another library.
     """
     text = ",".join(str(i) for i in sorted(set(trial_ids)))
+    text = f"{text} with {toolchain}" if toolchain else text
     return hashlib.sha256(text.encode()).hexdigest()

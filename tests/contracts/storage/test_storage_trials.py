@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 from dataclasses import replace
+from importlib import metadata
 from multiprocessing.connection import Connection
 
 import pytest
@@ -50,12 +51,8 @@ def test_a_trial_comes_back_as_it_was_put(storage: Storage) -> None:
         CPU.device_class,
     )
     assert (good.times, good.cost_s) == (put.measurement.times, 2.0)
-    assert (good.device, good.host, good.versions, good.token) == (
-        "cpu:0",
-        "host-a",
-        {"tvm": "0.27"},
-        "token-1",
-    )
+    assert (good.device, good.host, good.token) == ("cpu:0", "host-a", "token-1")
+    assert good.versions == {"tvm": "0.27", "tunefleet": metadata.version("tunefleet")}
     assert (good.build_s, good.run_s, good.trace) == (0.2, 0.5, None)
     assert storage.trials.get(good.id).trace == put.candidate.trace
     assert (bad.state, bad.cost_s, bad.times, bad.message) == (
@@ -68,27 +65,6 @@ def test_a_trial_comes_back_as_it_was_put(storage: Storage) -> None:
         storage.trials.get(10**6)
 
 
-def test_a_trial_measured_again_keeps_all_its_times_and_counts_by_the_later(storage: Storage) -> None:
-    stock(storage)
-    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
-    pair = (workload().hash, CPU.device_class)
-    storage.trials.record([ok(1, 1.0), ok(2, 1.1), failed(3)])
-    storage.trials.record_remeasured(
-        *pair, {"candidate-1": (1.3, 1.2), "candidate-3": (0.1,), "candidate-9": (0.1,)}
-    )
-    storage.trials.record_remeasured(*pair, {"candidate-1": (1.4,)}, campaign_id=campaign_id, owner="me")
-    second, first = storage.trials.best(*pair, 5)
-    assert (first.candidate, first.again, first.cost_s) == ("candidate-1", (1.3, 1.2, 1.4), 1.3)
-    assert first.times == ok(1, 1.0).measurement.times
-    assert (second.candidate, second.again, second.cost_s) == ("candidate-2", (), 1.1)
-    with pytest.raises(ValueError, match="no times"):
-        storage.trials.record_remeasured(*pair, {"candidate-1": (float("nan"),)})
-    storage.leases.take_over(campaign_id, "you", "me", 60.0)
-    with pytest.raises(LeaseLostError):
-        storage.trials.record_remeasured(*pair, {"candidate-1": (1.0,)}, campaign_id=campaign_id, owner="me")
-    assert storage.trials.best(*pair, 5)[1].cost_s == 1.3
-
-
 def test_a_trial_that_computes_something_else_is_a_failure_from_then_on(storage: Storage) -> None:
     stock(storage)
     pair = (workload().hash, CPU.device_class)
@@ -97,8 +73,10 @@ def test_a_trial_that_computes_something_else_is_a_failure_from_then_on(storage:
     assert before is not None
     assert (before.state, before.cost_s) == (TrialState.OK, 1.0)
     found = storage.trials.get(before.id)
-    assert (found.state, found.cost_s, found.times, found.again) == (TrialState.WRONG_OUTPUT, None, (), ())
+    assert (found.state, found.cost_s, found.times) == (TrialState.WRONG_OUTPUT, None, ())
     assert found.message == "it is wrong; it had been timed at 1 s"
+    kinds = [(one.kind.value, one.cost_s, one.counts) for one in storage.measurements.of_trial(before.id)]
+    assert kinds == [("full", 1.0, False), ("compared", None, True)]
     assert [trial.candidate for trial in storage.trials.best(*pair, 5)] == ["candidate-2"]
     assert storage.trials.known_candidates(*pair) == {"candidate-1", "candidate-2", "candidate-3"}
     assert storage.trials.best(workload().hash, GPU.device_class)[0].cost_s == 0.5

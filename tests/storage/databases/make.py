@@ -18,9 +18,11 @@ from pathlib import Path
 from benchmarks.postgres_server import PostgresServer, find_binaries
 from orchestrator.storage import (
     CampaignState,
+    MeasurementKind,
     NewBeginning,
     NewCampaignModel,
     NewLayoutDecision,
+    NewMeasurement,
     NewTask,
     NewTrial,
     NewVerification,
@@ -107,6 +109,11 @@ def fill(storage: Storage) -> None:
     storage.campaigns.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
     # Imported, say: of no campaign, on the other device class.
     storage.trials.record([_trial(9, CONV, GPU, TrialState.OK, None)])
+    # Measured again, and then with another driver.
+    storage.measurements.add([_again(9, CONV, GPU, MeasurementKind.AGAIN, {"tvm": "0.27.0"}, 0.007)])
+    driven = {"tvm": "0.27.0", "llvm": "22", "kernels": "1", "driver": "550.54"}
+    storage.toolchains.adopt(GPU.device_class, driven)
+    storage.measurements.add([_again(9, CONV, GPU, MeasurementKind.REVALIDATED, driven, 0.008)])
 
 
 def _campaign(storage: Storage, name: str | None, owner: str | None) -> int:
@@ -137,6 +144,21 @@ def _trial(
         0.25,
         f"token-{n}",
         {"tvm": "0.27.0"},
+    )
+
+
+def _again(
+    n: int,
+    workload: Workload,
+    device: DeviceInfo,
+    kind: MeasurementKind,
+    versions: dict[str, str],
+    seconds: float,
+) -> NewMeasurement:
+    measured = Measurement(TrialState.OK, (seconds,), "", "gpu:0", "host-b", 0.4)
+    token = f"token-{n}-{kind.value}"
+    return NewMeasurement(
+        workload.hash, device.device_class, f"{n:064x}", measured, kind, token, versions, 0.2
     )
 
 

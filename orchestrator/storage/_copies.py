@@ -1,0 +1,123 @@
+"""Trials of another store, with all their measurements, put beside those that are stored here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from orchestrator.storage._database import chunks
+from orchestrator.storage._ids import storable, workload_ids
+from orchestrator.storage._measurement_rows import insert_measurements
+from orchestrator.storage._standing import cost_of, counting
+from orchestrator.storage._tables import Trial
+from orchestrator.storage._toolchain_rows import canonical, first_toolchain, put_toolchains
+from orchestrator.storage._types import insert_unless_there
+from orchestrator.storage.rows import MeasurementRow, TrialRow
+from workers.messages import TrialState
+
+__all__ = ["check_copy", "insert_copies"]
+
+_UNIQUE = ("workload_id", "device_class_id", "candidate")
+
+
+def check_copy(trial: TrialRow) -> None:
+    """Refuse a trial that can't be one.
+
+    Raises
+    ------
+    ValueError
+        It has no trace or no measurement, or one that is called ok without a time, or has times that are no
+        numbers.
+    """
+    if trial.trace is None or not trial.measurements:
+        lacks = "trace" if trial.trace is None else "measurements"
+        raise ValueError(f"candidate {trial.candidate} comes without its {lacks}")
+    for one in trial.measurements:
+        empty = one.state is TrialState.OK and not one.times
+        if empty or not all(math.isfinite(t) and t >= 0 for t in one.times):
+            raise ValueError(
+                f"candidate {trial.candidate} is {one.state.value}, and its times are {list(one.times)}"
+            )
+
+
+def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[int, int]:
+    """Insert what isn't there of trials and their measurements; return how many of either were new."""
+    table: Any = Trial.__table__
+    workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
+    classes = first_toolchain(connection, _latest(trials))
+    texts = {canonical(one.versions) for trial in trials for one in trial.measurements}
+    toolchains = put_toolchains(connection, texts)
+    rows = []
+    for trial in trials:
+        counted = trial.measurements[counting(trial.measurements, "")]
+        rows.append(
+            {
+                "workload_id": workloads[trial.workload_hash],
+                "device_class_id": classes[trial.device_class],
+                "candidate": trial.candidate,
+                "trace": (trial.trace or "").encode(),
+                # Of what will be found out once all measurements are there.
+                "state": counted.state.value,
+                "cost_s": cost_of(counted.state.value, counted.times),
+                "toolchain": counted.toolchain,
+                "campaign_id": None,
+                "created_at": trial.created_at,
+            }
+        )
+    # One order for all writers; see insert_trials.
+    rows.sort(key=lambda row: tuple(row[name] for name in _UNIQUE))
+    statement = insert_unless_there(table, connection.dialect.name, _UNIQUE)
+    counting_rows = connection.execution_options(preserve_rowcount=True)
+    new = sum(counting_rows.execute(statement, part).rowcount for part in chunks(rows))
+    ids = _ids(connection, rows)
+    values = [
+        _values(ids[workloads[trial.workload_hash], classes[trial.device_class], trial.candidate], one)
+        | {"toolchain_id": toolchains[canonical(one.versions)]}
+        for trial in trials
+        for one in trial.measurements
+    ]
+    return new, insert_measurements(connection, values)
+
+
+def _latest(trials: Sequence[TrialRow]) -> dict[str, str]:
+    """Return for each device class what the latest of these measurements was made with."""
+    latest: dict[str, MeasurementRow] = {}
+    for trial in trials:
+        for one in trial.measurements:
+            known = latest.setdefault(trial.device_class, one)
+            if one.measured_at > known.measured_at:
+                latest[trial.device_class] = one
+    return {name: one.toolchain for name, one in latest.items()}
+
+
+def _ids(connection: Connection, rows: Sequence[dict[str, Any]]) -> dict[tuple[int, int, str], int]:
+    found: dict[tuple[int, int, str], int] = {}
+    pairs = dict.fromkeys((row["workload_id"], row["device_class_id"]) for row in rows)
+    for pair in pairs:
+        candidates = [r["candidate"] for r in rows if (r["workload_id"], r["device_class_id"]) == pair]
+        for part in chunks(candidates):
+            query = select(Trial.candidate, Trial.id).where(
+                Trial.workload_id == pair[0], Trial.device_class_id == pair[1], Trial.candidate.in_(part)
+            )
+            found |= {(*pair, row.candidate): row.id for row in connection.execute(query)}
+    return found
+
+
+def _values(trial_id: int, one: MeasurementRow) -> dict[str, Any]:
+    return {
+        "trial_id": trial_id,
+        "counts": False,
+        "kind": one.kind.value,
+        "state": one.state.value,
+        "times": [float(t) for t in one.times],
+        "message": storable(one.message),
+        "device": storable(one.device),
+        "host": storable(one.host),
+        "build_s": one.build_s,
+        "run_s": one.run_s,
+        "token": one.token,
+        "measured_at": one.measured_at,
+    }
