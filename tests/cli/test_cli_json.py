@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage import Storage
+from orchestrator.campaigns.planning.budgets import NO_LIMIT
+from orchestrator.storage import Storage, TaskState
 from tests.kit.cli_builders import Cli, put_campaign, put_known_model, tuned
 from tests.kit.documented import DOCUMENT, EXAMPLES, assert_documented
 from tests.kit.stand_ins import CannedToolbox
@@ -156,6 +157,21 @@ def test_a_document_without_a_limit_says_null(cli: Cli, model: Path, toolbox: ty
     assert document["trials_missing"] is None
     assert {task["budget"] for task in document["tasks"]} == {None}
     assert_documented(document)
+
+
+@pytest.mark.usefixtures("toolbox")
+def test_no_document_of_a_campaign_without_a_limit_has_a_number_that_stands_for_none(
+    cli: Cli, store: Storage, model: Path
+) -> None:
+    for campaign_id in (tuned(store), tuned(store, budget=48)):
+        for row in store.tasks.of_campaign(campaign_id):
+            store.tasks.update(row.id, budget=NO_LIMIT, state=TaskState.OPEN)
+    put_known_model(store, model)
+    for words in (["list"], ["show", "1"], ["compare", "1", "2"], ["slowest", str(model)], ["trials", "1"]):
+        answer = cli(*words, "--json")
+        assert answer.code == 0, answer.err
+        assert_documented(answer.document)
+        assert str(NO_LIMIT) not in cli(*words).out
 
 
 def test_every_documented_schema_has_one_example() -> None:

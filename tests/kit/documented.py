@@ -17,7 +17,7 @@ EXAMPLES: dict[str, Any] = {
     )
 }
 # What a person or an engine names; the rest of a document has fixed fields.
-_FREE = {"spec", "versions", "shapes", "parts_s"}
+_FREE = {"spec", "versions", "toolchain", "shapes", "parts_s"}
 
 
 def assert_like(example: Any, found: Any, where: str = "document") -> None:
@@ -44,7 +44,26 @@ def kind(value: Any) -> type:
     return float if isinstance(value, int) and not isinstance(value, bool) else type(value)
 
 
+def assert_sensible(value: Any, where: str = "document") -> None:
+    """No number is one that nobody measured or asked for: less than nothing, or what stands for no limit."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            assert_sensible(part, f"{where}.{name}")
+    elif isinstance(value, list):
+        for part in value:
+            assert_sensible(part, f"{where}[]")
+    elif isinstance(value, int | float) and not where.endswith(_ANY_NUMBER):
+        assert 0 <= value < _NO_COUNT, f"{where}: {value}"
+
+
+# Operations and bytes may be that many, a priority may be less than 0, and what a model computes anything.
+_ANY_NUMBER = (".flops", ".seed", ".priority", ".least", ".mean", ".largest", "_bytes")
+# Of trials, seconds, calls or tasks there are never as many: 2**31 - 1 stands for no limit in the store.
+_NO_COUNT = 2**31 - 1
+
+
 def assert_documented(document: dict[str, Any], *, example: str = "") -> None:
     name = document["schema"]
+    assert_sensible(document)
     shown = EXAMPLES[f"tunefleet/{example}/1" if example else name]
     assert_like({**shown, "schema": name}, document)

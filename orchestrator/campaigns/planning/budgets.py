@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from orchestrator.storage.rows import TaskStanding
 
-__all__ = ["DEFAULT_TRIALS_PER_TASK", "PlannedTask", "WantedTask", "has_ended", "plan_tasks"]
+__all__ = ["DEFAULT_TRIALS_PER_TASK", "NO_LIMIT", "PlannedTask", "WantedTask", "has_ended", "plan_tasks"]
 
 #: Trials for each task where neither --trials nor --time says anything.
 DEFAULT_TRIALS_PER_TASK = 64
+#: A budget of this many trials stands for none: the campaign's time limit ends it. No number to show.
+NO_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def plan_tasks(
         Trials for each task at least, 0 for none; together no more than there are.
     """
     if trials is None:
-        each = trials_per_task or (2**31 - 1 if timed else DEFAULT_TRIALS_PER_TASK)
+        each = trials_per_task or (NO_LIMIT if timed else DEFAULT_TRIALS_PER_TASK)
         budgets = [each] * len(tasks)
     else:
         appetites = [_appetite(task) for task in tasks]

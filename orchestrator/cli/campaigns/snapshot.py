@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator.campaigns.planning.budgets import NO_LIMIT
 from orchestrator.cli.kit.text import device_text, gflops
 from orchestrator.storage import TaskState
 
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from orchestrator.storage import CampaignModelRow, CampaignRow, CampaignTaskRow, Storage
 
 __all__ = ["NO_LIMIT", "Snapshot", "TaskLine", "limit_or_none", "read_snapshot", "snapshot_of"]
-
-#: A budget of this many trials or more stands for none: the campaign's time limit ends it.
-NO_LIMIT = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,16 @@ class Snapshot:
     def failures(self) -> int:
         """Those of them that failed."""
         return sum(task.measured_failures for task in self.tasks)
+
+    @property
+    def stale(self) -> int:
+        """Trials of its tasks that were measured with another toolchain than the device is now."""
+        return sum(task.stale for task in self.tasks)
+
+    @property
+    def stale_bests(self) -> int:
+        """Tasks whose best is one of these."""
+        return sum(task.best_stale for task in self.tasks)
 
     @property
     def open(self) -> int:
