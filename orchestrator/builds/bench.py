@@ -25,7 +25,7 @@ from orchestrator.devices.targets import resolve_boards
 from orchestrator.errors import EngineError, EngineTimeoutError, NotFoundError, TargetError
 from orchestrator.models.extraction import ExtractedModel, extract_model
 from orchestrator.models.request import ModelRequest
-from orchestrator.storage import NewVerification, Storage, VerificationRow
+from orchestrator.storage import NewVerification, Storage, VerificationRow, toolchain_key
 from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, Endpoint, Origin, RecordChoice
 
@@ -121,6 +121,7 @@ def bench_model(
     layout: str | None = None,
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
+    stale: bool = True,
     board: str | None = None,
     tracker: tuple[str, int] | None = None,
     allowed_slowdown: float | None = None,
@@ -133,6 +134,8 @@ def bench_model(
     ----------
     layout : str, optional
         See :func:`.extraction.extract_model`.
+    allowed, stale : sequence of str and bool, optional
+        See :func:`.coverage.coverage_of`.
     board, tracker : str and tuple of (str, int), optional
         Key of a device to run both on, and the TVM RPC tracker where it registered itself; left out, this
         machine.
@@ -168,6 +171,7 @@ def bench_model(
         seed=seed,
         weigh_layouts=weigh_layouts,
         allowed=allowed,
+        stale=stale,
         endpoint=endpoint,
         say=say,
     )
@@ -201,6 +205,7 @@ def verify(
     remember: bool = False,
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
+    stale: bool = True,
     endpoint: Endpoint | None = None,
     untuned: CompiledModel | None = None,
     untuned_times: UntunedTimes | None = None,
@@ -218,7 +223,7 @@ def verify(
         Take the stored comparison where there is one of the same records.
     weigh_layouts : bool, optional
         See :func:`.choose_records.choose_records`.
-    allowed : sequence of str, optional
+    allowed, stale : sequence of str and bool, optional
         See :func:`.coverage.coverage_of`.
     endpoint : Endpoint, optional
         The device to run both libraries on, where that is not this machine. What onnxruntime computes is
@@ -242,7 +247,8 @@ def verify(
     """
     device, prepared = model.device, model.prepared
     if remember:
-        key = coverage_of(store, model, allowed).key
+        toolchain = toolchain_key(tools.toolchain_of(device))
+        key = coverage_of(store, model, allowed, toolchain=toolchain, stale=stale).key
         known = store.verifications.of_records(model.id, device.device_class, key)
         # What was wrong is looked at again: the record at fault may not have been found in time.
         if known is not None and known.details.get("agree"):
@@ -284,7 +290,7 @@ def verify(
     note = ""
     while True:
         coverage, (choice, tuned, before) = with_sound_records(
-            store, tools, model, compiled_with, allowed=allowed, say=say
+            store, tools, model, compiled_with, allowed=allowed, stale=stale, say=say
         )
         built()
         until = pace()
@@ -324,6 +330,8 @@ def verify(
         # Without them: what is stored of them is a failure now.
         wrong += found
     why = choice.why
+    if coverage.stale:
+        why += f"; {coverage.stale} of them stale, measured with another toolchain"
     if coverage.set_aside:
         why += f"; {coverage.set_aside} set aside, for they can't be built"
     with tools.no_later_than(ends_at), quiet():

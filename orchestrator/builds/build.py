@@ -90,6 +90,7 @@ def build_model(
     layout: str | None = None,
     weigh_layouts: bool = True,
     allowed: Sequence[str] = (),
+    stale: bool = True,
     board: str | None = None,
     unchecked: bool = False,
     only_if_faster: bool = False,
@@ -111,6 +112,8 @@ def build_model(
         Weigh layouts between the tasks, where the engine can; see :func:`.choose_records.choose_records`.
     allowed : sequence of str, optional
         Device classes to borrow records from; see :func:`.coverage.coverage_of`.
+    stale : bool, optional
+        Take records of another toolchain where a task has none of this.
     board : str, optional
         Key of the device it is for, where that registered itself at a tracker.
     unchecked : bool, optional
@@ -154,7 +157,7 @@ def build_model(
 
     def right() -> tuple[Coverage, Chosen, CompiledModel]:
         coverage, (choice, compiled) = with_sound_records(
-            store, tools, model, compiled_with, allowed=allowed, say=say
+            store, tools, model, compiled_with, allowed=allowed, stale=stale, say=say
         )
         lost = set(choice.plan.records) - set(compiled.tuned)
         if lost:

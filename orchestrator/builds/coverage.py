@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -59,6 +60,9 @@ class TaskCoverage:
     lent : bool
         It has no record, and the library has a schedule for it all the same, one that was good for another
         kernel or is a rule's.
+    stale : bool
+        Its record was measured with another toolchain than what the library is built with; `best_s` is a time
+        of that.
     """
 
     name: str
@@ -73,6 +77,7 @@ class TaskCoverage:
     borrowed_from: str = ""
     set_aside: tuple[SetAside, ...] = ()
     lent: bool = False
+    stale: bool = False
 
     @property
     def expected_s(self) -> float | None:
@@ -98,6 +103,11 @@ class Coverage:
     def borrowed(self) -> int:
         """Those of them whose record is another device class's."""
         return sum(bool(task.borrowed_from) for task in self.tasks)
+
+    @property
+    def stale(self) -> int:
+        """Tasks whose record was measured with another toolchain."""
+        return sum(task.stale for task in self.tasks)
 
     @property
     def set_aside(self) -> int:
@@ -131,6 +141,9 @@ def coverage_of(
     model: ExtractedModel | StoredModel,
     allowed: Sequence[str] = (),
     unusable: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    *,
+    toolchain: str | None = None,
+    stale: bool = True,
 ) -> Coverage:
     """Look up the best record of each task of a model, on the model's device class.
 
@@ -141,6 +154,10 @@ def coverage_of(
         none on its own. Nothing says that it is a good one here, or that it can be compiled.
     unusable : mapping of (str, str) to str, optional
         Records to leave out, and why; the next best is taken in their place.
+    toolchain : str, optional
+        Key of what is built with; left out, what the device class is measured with.
+    stale : bool, optional
+        Take a record of another toolchain where a task has none of this.
 
     Raises
     ------
@@ -151,12 +168,13 @@ def coverage_of(
     """
     own = model.device.device_class
     _require_same_engine(store, own, allowed)
-    rows = store.trials.best_for_model(model.id, own, model.engine_version)
+    rows = store.trials.best_for_model(model.id, own, model.engine_version, toolchain=toolchain)
+    fastest_first = functools.partial(_fastest_first, store, toolchain=toolchain, stale=stale)
     tasks, records, used = [], {}, []
     for row in rows:
         aside: list[SetAside] = []
         best = None
-        for found in _fastest_first(store, row, own, allowed):
+        for found in fastest_first(row, own, allowed):
             reason = unusable.get((row.workload_hash, found.candidate))
             if reason is None:
                 best = found
@@ -180,19 +198,28 @@ def coverage_of(
                 recorded_at=best.created_at if best else None,
                 borrowed_from=best.device_class if best and best.device_class != own else "",
                 set_aside=tuple(aside),
+                stale=best is not None and best.stale,
             )
         )
-    return Coverage(own, tuple(tasks), records, records_key(used))
+    return Coverage(own, tuple(tasks), records, records_key(used, toolchain or ""))
 
 
-def _fastest_first(store: Storage, row: ModelTaskRow, own: str, allowed: Sequence[str]) -> Iterator[TrialRow]:
+def _fastest_first(
+    store: Storage,
+    row: ModelTaskRow,
+    own: str,
+    allowed: Sequence[str],
+    *,
+    toolchain: str | None,
+    stale: bool,
+) -> Iterator[TrialRow]:
     """Go over the records of a task on its own device class, then over what may be borrowed."""
-    if row.best is not None:
+    if row.best is not None and (stale or not row.best.stale):
         yield row.best
         # Asked for only where that one can't be used.
-        yield from store.trials.best(row.workload_hash, own, _TRIED)[1:]
+        yield from store.trials.best(row.workload_hash, own, _TRIED, toolchain=toolchain, stale=stale)[1:]
     for name in allowed:
-        yield from store.trials.best(row.workload_hash, name, _TRIED)
+        yield from store.trials.best(row.workload_hash, name, _TRIED, stale=stale)
 
 
 def _require_same_engine(store: Storage, own: str, allowed: Sequence[str]) -> None:

@@ -52,11 +52,11 @@ def _kernel(trial: TrialRow, task: TaskCoverage | None) -> MeasuredKernel:
         workload=trial.workload_hash,
         candidate=trial.candidate,
         trial=trial.id,
-        times_s=trial.again or trial.times,
+        times_s=trial.times,
         device_class=trial.device_class,
         device=trial.device,
         host=trial.host,
-        measured_at=_instant(trial.created_at),
+        measured_at=_instant(trial.measured_at or trial.created_at),
         versions=dict(trial.versions),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -9,7 +10,7 @@ from typing import TypeVar
 from orchestrator.builds.coverage import Coverage, Unusable, coverage_of
 from orchestrator.errors import EngineError, EngineLostError, TunefleetError
 from orchestrator.models.extraction import ExtractedModel
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, toolchain_key
 from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate, Workload
 
@@ -25,6 +26,7 @@ def with_sound_records(
     make: Callable[[Coverage], _Made],
     *,
     allowed: Sequence[str] = (),
+    stale: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[Coverage, _Made]:
     """Make something of a model's records, and once more without the unusable ones where that fails.
@@ -36,7 +38,7 @@ def with_sound_records(
     ----------
     make : callable
         Takes a coverage and compiles with its records.
-    allowed : sequence of str, optional
+    allowed, stale : sequence of str and bool, optional
         See :func:`.coverage.coverage_of`.
 
     Raises
@@ -44,14 +46,16 @@ def with_sound_records(
     TunefleetError
         What `make` raised, where it isn't a record's fault.
     """
-    coverage = coverage_of(store, model, allowed)
+    toolchain = toolchain_key(tools.toolchain_of(model.device))
+    covered = functools.partial(coverage_of, store, model, allowed, toolchain=toolchain, stale=stale)
+    coverage = covered()
     try:
         return coverage, make(coverage)
     except EngineError as error:
         # Without a stage no engine was at work: it was stopped, or could not start.
         if not error.stage or not coverage.records or not _builds_anything(tools, model.device.target):
             raise
-        sound = _without_unusable(store, tools, model, coverage, allowed, say)
+        sound = _without_unusable(tools, model, coverage, covered, say)
         if sound.key == coverage.key:
             raise
     return sound, make(sound)
@@ -64,11 +68,10 @@ def _builds_anything(tools: Toolbox, target: str) -> bool:
 
 
 def _without_unusable(
-    store: Storage,
     tools: Toolbox,
     model: ExtractedModel,
     coverage: Coverage,
-    allowed: Sequence[str],
+    covered: Callable[..., Coverage],
     say: Callable[[str], None],
 ) -> Coverage:
     workloads = {task.workload.hash: task.workload for task in model.tasks}
@@ -90,7 +93,7 @@ def _without_unusable(
                     unusable[workload.hash, candidate.hash] = reason
                 else:
                     usable.add((workload.hash, candidate.hash))
-            coverage = coverage_of(store, model, allowed, unusable)
+            coverage = covered(unusable)
 
 
 def _fault(tools: Toolbox, target: str, workload: Workload, candidate: Candidate) -> str:

@@ -98,7 +98,7 @@ def measure_transforms(
                             campaign_id=None,
                             build_s=result.build_s,
                             token=uuid.uuid4().hex,
-                            versions=versions,
+                            versions=device.with_driver(versions),
                         )
                     ]
                 )

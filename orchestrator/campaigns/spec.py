@@ -12,8 +12,10 @@ from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from workers.messages import EvaluatorConfig, SearchOptions
 
-__all__ = ["DEFAULT_TRIALS_PER_TASK", "CampaignSpec"]
+__all__ = ["DEFAULT_REVALIDATED", "DEFAULT_TRIALS_PER_TASK", "CampaignSpec"]
 
+#: Records of another toolchain that are measured anew for each task, where nothing else is said.
+DEFAULT_REVALIDATED = 3
 # Settings of searches that were fields of their own in campaigns that earlier releases stored.
 _ONCE_FIELDS = ("population", "generations", "tuner", "loss", "plan_size")
 
@@ -45,6 +47,8 @@ class CampaignSpec(BaseModel):
         Only tasks whose name this pattern is found in (Python's ``re``).
     seed : int
     evaluator : EvaluatorConfig
+    revalidate : int
+        So many of each task's fastest records of another toolchain are measured before it is searched.
     full_timing : bool
         Whether also those candidates are timed in full that a first look finds far behind the best.
     verify_candidates : bool
@@ -75,6 +79,7 @@ class CampaignSpec(BaseModel):
     tasks: str | None = None
     seed: int = Field(default=1, ge=1, lt=2**31)
     evaluator: EvaluatorConfig = EvaluatorConfig()
+    revalidate: int = Field(default=DEFAULT_REVALIDATED, ge=0)
     full_timing: bool = False
     verify_candidates: bool = False
     search: SearchOptions = SearchOptions()

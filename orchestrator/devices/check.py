@@ -8,13 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from orchestrator.devices.boards import find_board
-from orchestrator.devices.targets import resolve_boards
-from orchestrator.errors import EngineError, TargetError
+from orchestrator.devices.stations import find_station
+from orchestrator.errors import EngineError
 from orchestrator.storage import NewTrial, Sighting, Storage
 from orchestrator.toolbox import Toolbox
 from workers.actors import BuildActor, MeasureActor
-from workers.messages import DeviceInfo, EvaluatorConfig, Station, TrialState
+from workers.messages import DeviceInfo, EvaluatorConfig, TrialState
 
 __all__ = ["DeviceCheck", "check_device"]
 
@@ -77,7 +76,7 @@ def check_device(
     builder, measurer = BuildActor(tools.engine), MeasureActor(tools.engine)
     try:
         _, _, versions = measurer.start()
-        station = _station(tools, measurer, target, key, tracker)
+        station = find_station(tools, measurer, target=target, key=key, tracker=tracker)
         workload, candidate = tools.known_kernel(station.device.target)
         say("building the known kernel")
         result, artifact = builder.build(workload, station.device.target, candidate, _BUILD_SECONDS)
@@ -111,7 +110,7 @@ def check_device(
                     measured,
                     build_s=result.build_s,
                     token=uuid.uuid4().hex,
-                    versions=versions,
+                    versions=device.with_driver(versions),
                 )
             ]
         )
@@ -132,21 +131,3 @@ def check_device(
         checks=len(before),
         before_s=statistics.median(before) if before else None,
     )
-
-
-def _station(
-    tools: Toolbox,
-    measurer: MeasureActor,
-    target: str,
-    key: str | None,
-    tracker: tuple[str, int] | None,
-) -> Station:
-    """Return where to measure: on this machine, or on the board of that key."""
-    if key is None:
-        device = tools.resolve_target(target)
-        if device.unfit:
-            raise TargetError(f"target {device.target} can't be measured here: {device.unfit}")
-        return measurer.offer((device,))[0]
-    device = resolve_boards(tools, {key: target})[key]
-    find_board(tools, key, tracker, device.kind)
-    return Station(key, device, 0, tracker)

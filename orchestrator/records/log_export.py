@@ -55,6 +55,8 @@ def export_log(
 ) -> ExportReport:
     """Write the stored trials of a model's tasks, or of a workload, as a log: a file, or the engine's folder.
 
+    Of a workload that has trials of the current toolchain, stale ones are left out.
+
     Parameters
     ----------
     request, workload : ModelRequest, str or None
@@ -131,7 +133,9 @@ def _read(store: Storage, request: ModelRequest | None) -> list[str | os.PathLik
 def _stored(store: Storage, workload: Workload, device: DeviceInfo, best: bool) -> list[TrialRow]:
     if best:
         return store.trials.best(workload.hash, device.device_class, 1)
-    return store.trials.of_workload(workload.hash, device.device_class)
+    trials = store.trials.of_workload(workload.hash, device.device_class)
+    # A log has no place to say what was measured with: its reader would take the fastest, whatever that was.
+    return [trial for trial in trials if not trial.stale] or trials
 
 
 def _exported(trial: TrialRow) -> tuple[Record, str]:

@@ -8,7 +8,7 @@ from orchestrator.toolbox.engine import EngineTools
 from orchestrator.toolbox.scratch import Scratch
 from workers.actors import BuildActor, MeasureActor
 from workers.clients import ReferenceClient, ToolchainClient
-from workers.messages import Array, PreparedModel
+from workers.messages import Array, DeviceInfo, PreparedModel
 from workers.process.engine_process import EngineProcess
 
 __all__ = ["Toolbox"]
@@ -67,6 +67,10 @@ class Toolbox(EngineTools, ReferenceClient):
     def versions(self) -> dict[str, str]:
         """Return the versions of the engine's and the reference's libraries."""
         return {**ToolchainClient(self.process).versions(), **self.reference_versions()}
+
+    def toolchain_of(self, device: DeviceInfo) -> dict[str, str]:
+        """Return the versions of what measures on a device here."""
+        return device.with_driver(ToolchainClient(self.process).versions())
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,15 +26,30 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder, self.model = folder, save_chain(folder / "chain.onnx")
 
+    engines = FOLDER
+
+    def upgrade(self) -> None:
+        """Have the engine make other code of a schedule from now on, and say so."""
+        self.engines = self.folder / "newer"
+        shutil.copytree(FOLDER, self.engines)
+        toolchain = self.engines / "toy" / "toolchain.py"
+        told = toolchain.read_text()
+        toolchain.write_text(told.replace('"engine": VERSION', '"kernels": "2", "engine": VERSION'))
+        build = self.engines / "toy" / "build.py"
+        build.write_text(build.read_text().replace('"-O2"', '"-O0"'))
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from orchestrator.cli import main; main()", *words],
             cwd=self.folder,
-            env={**os.environ, VARIABLE: str(FOLDER), "TUNEFLEET_DB": str(self.folder / "records.db")},
+            env={**os.environ, VARIABLE: str(self.engines), "TUNEFLEET_DB": str(self.folder / "records.db")},
             capture_output=True,
             text=True,
             timeout=600,
         )
+
+    def best(self) -> Any:
+        return self.document("best", "chain.onnx", "--engine", "toy")["tasks"]
 
     def document(self, *words: str) -> Any:
         done = self.run(*words, "--json")
@@ -95,3 +111,30 @@ def test_a_setting_it_does_not_have_is_refused_with_those_it_has(place: Place) -
     refused = place.run("tune", "chain.onnx", "--engine", "toy", "--dry-run", "--verify-candidates")
     assert refused.returncode == 2
     assert "the toy engine can't compare what candidates compute" in refused.stderr
+
+
+@pytest.mark.slow
+def test_after_an_upgrade_a_few_of_each_task_are_measured_anew(place: Place) -> None:
+    before = {one["name"]: one["best"][0] for one in place.best()}
+    place.upgrade()
+    assert all(one["best"][0]["stale"] for one in place.best())
+    built = place.run("build", "chain.onnx", "--engine", "toy", "-o", "stale.so")
+    assert built.returncode == 0, built.stderr
+    assert "3 of 3 records are stale" in built.stderr
+    # In a campaign, before anything is searched; and without one, on another copy of the same records.
+    shutil.copy(place.folder / "records.db", place.folder / "copy.db")
+    tuned = place.document("tune", "chain.onnx", "--engine", "toy", "--trials", str(TRIALS))
+    assert tuned["trials_revalidated"] + tuned["trials_measured"] == TRIALS
+    assert 3 <= tuned["trials_revalidated"] <= 3 * 3
+    again = place.document(
+        "records", "revalidate", "chain.onnx", "--engine", "toy", "--db", str(place.folder / "copy.db")
+    )
+    assert (again["workloads"], again["best_stale"], again["toolchain"]["kernels"]) == (3, 0, "2")
+    assert 3 <= again["trials_measured"] <= 3 * 3
+    for task in place.best():
+        now, old = task["best"][0], before[task["name"]]
+        assert (now["stale"], now["versions"]["kernels"]) == (False, "2")
+        # Without optimizations the same schedules take far longer.
+        assert now["cost_s"] > old["cost_s"]
+    shutil.rmtree(place.engines)
+    place.engines = FOLDER

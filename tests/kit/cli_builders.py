@@ -45,6 +45,7 @@ CPU = DeviceInfo(
     kind="cpu",
     versions={"tvm": "0.27.0"},
 )
+TOOLCHAIN = {"tvm": "0.27.0", "llvm": "22"}
 OWNER = "host-a:4711:f00d"
 BUDGET = 32
 
@@ -92,7 +93,14 @@ def trial(number: int, campaign_id: int, *, of: int) -> NewTrial:
         measured = Measurement(TrialState.OK, (seconds,), "", "cpu:0", "host-a", 0.4)
     candidate = Candidate(f"candidate-{of}-{number:03}", f'[["trace", {of}, {number}]]')
     return NewTrial(
-        workload(of).hash, CPU.device_class, candidate, measured, campaign_id, 0.2, f"t-{of}-{number}"
+        workload(of).hash,
+        CPU.device_class,
+        candidate,
+        measured,
+        campaign_id,
+        0.2,
+        f"t-{of}-{number}",
+        TOOLCHAIN,
     )
 
 

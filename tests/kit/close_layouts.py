@@ -63,6 +63,9 @@ class CloseToolbox(CannedToolbox):
         digest = hashlib.sha256(file.read_bytes() if file.is_file() else path.encode()).hexdigest()
         return PreparedModel(digest, Path(path).stem, b"onnx", (tensor,), (tensor,))
 
+    def toolchain_of(self, device: DeviceInfo) -> dict[str, str]:
+        return {"tvm": "0.27"}  # as the simulated fleet has it
+
     def resolve_target(self, spec: str) -> DeviceInfo:
         return self._devices.get(spec, CPU)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orchestrator as tf
-from orchestrator.storage import CampaignState, TaskState, TrialRow
+from orchestrator.storage import CampaignState, MeasurementKind, TaskState, TrialRow
 from tests.kit.separate_hosts import PYTHON, Host, Network
 from workers.messages import TrialState
 
@@ -196,7 +196,7 @@ class Tune:
 
 def said_of(trials: Sequence[TrialRow]) -> str:
     """Return what a campaign that measured these trials, and took over none, says when it is done."""
-    again = sum(bool(trial.again) for trial in trials)
+    again = sum(trial.kind is MeasurementKind.AGAIN for trial in trials)
     return f"measured {len(trials)} trials" + (f", and {again} of the best again" if again else "")
 
 

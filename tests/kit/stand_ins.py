@@ -71,6 +71,9 @@ class CannedToolbox(Toolbox):
     def versions(self) -> dict[str, str]:
         return {"tvm": "0.27.0", "onnxruntime": "1.32.0"}
 
+    def toolchain_of(self, device: DeviceInfo) -> dict[str, str]:
+        return device.with_driver(build.TOOLCHAIN)
+
     def extract(self, model: PreparedModel, target: str) -> Extraction:
         return build.extraction(TASKS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["DeviceInfo", "Endpoint", "Station", "address_text"]
@@ -76,6 +77,8 @@ class DeviceInfo:
     integers : str
         The instruction by which the engine multiplies integers there, several at once; empty where there is
         none, so that a quantized model is no faster than one of floats.
+    versions : dict of str to str
+        Of what measures on it; ``driver`` among them on a GPU, where it can be told.
     """
 
     target: str
@@ -86,3 +89,8 @@ class DeviceInfo:
     unfit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     integers: str = ""
+
+    def with_driver(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """Add its driver, where it has one, to the versions of what measures on it."""
+        driver = self.versions.get("driver", "")
+        return {**versions, "driver": driver} if driver else dict(versions)

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from orchestrator.campaigns.planning.budgets import PlannedTask, WantedTask, has_ended, plan_tasks
+from orchestrator.campaigns.planning.budgets import NO_LIMIT, PlannedTask, WantedTask, has_ended, plan_tasks
 from orchestrator.campaigns.planning.close_layouts import follow_decision, other_layout
 from orchestrator.campaigns.planning.tryouts import Key, Tryout, affordable, capped_tasks
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.devices.targets import resolve_boards, resolve_targets
 from orchestrator.errors import EngineError, ModelError, UsageError
 from orchestrator.models.extraction import AUTO, ExtractedModel, extract_model
-from orchestrator.storage import Storage
+from orchestrator.storage import Storage, toolchain_key
 from orchestrator.storage.rows import TaskStanding
 from orchestrator.toolbox import Toolbox
 from workers.messages import DeviceInfo, PreparedModel
@@ -50,14 +50,26 @@ class CampaignPlan:
     remarks: tuple[str, ...] = ()
 
     @property
-    def missing(self) -> int:
-        """Trials to be measured, at most."""
+    def complete(self) -> bool:
+        """No trial is to be measured."""
+        return not any(task.missing for task in self.tasks)
+
+    @property
+    def missing(self) -> int | None:
+        """Trials to be measured, at most; None where only time is a limit."""
+        if any(task.missing and task.budget >= NO_LIMIT for task in self.tasks):
+            return None
         return sum(task.missing for task in self.tasks)
 
     @property
     def stored(self) -> int:
         """Trials that are stored already and count toward the budget."""
         return sum(min(task.budget, task.standing.stored) for task in self.tasks)
+
+    @property
+    def stale(self) -> int:
+        """Trials that were measured with another toolchain, and count for nothing but as a beginning."""
+        return sum(task.standing.stale for task in self.tasks)
 
     @property
     def undecided(self) -> tuple[Tryout, ...]:
@@ -139,7 +151,10 @@ def make_plan(
         raise ModelError(f"{names} has no task to tune")
     allowed, skipped = affordable(tryouts, spec, len(_merged(_first(extracted, tryouts), spec)))
     tasks, extras = _wanted(extracted, allowed, spec)
-    standings = store.tasks.standings([(task.workload_hash, task.device_class) for task in (*tasks, *extras)])
+    standings = store.tasks.standings(
+        [(task.workload_hash, task.device_class) for task in (*tasks, *extras)],
+        toolchains={device.device_class: toolchain_key(tools.toolchain_of(device)) for device in devices},
+    )
     planned = _planned(extracted, allowed, tasks, extras, standings, spec)
     return CampaignPlan(tuple(extracted), devices, planned, allowed, (*remarks, *skipped))
 

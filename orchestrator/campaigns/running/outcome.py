@@ -23,8 +23,8 @@ class Outcome:
         Trials recorded by this run.
     already_stored : int
         Stored trials that counted toward the budget when it began.
-    plan_missing : int
-        Trials the plan asked for.
+    plan_missing : int or None
+        Trials the plan asked for; None where only time is a limit.
     interrupted : bool
         By Ctrl-C or SIGTERM: the campaign is paused.
     remarks : tuple of str
@@ -34,14 +34,17 @@ class Outcome:
     parts_s : dict of str to float
         Where this run's seconds went: ``planning``, ``checking``, ``workers`` (which it waited for),
         ``tuning``, ``building`` and ``comparing``, as far as it came.
+    revalidated : int
+        Trials of another toolchain that this run measured with its own.
     """
 
     campaign: CampaignRow
     reports: tuple[BenchReport, ...]
     measured: int
     already_stored: int
-    plan_missing: int
+    plan_missing: int | None
     interrupted: bool
     remarks: tuple[str, ...] = ()
     more_time: MoreTime | None = None
     parts_s: dict[str, float] = field(default_factory=dict)
+    revalidated: int = 0

@@ -144,7 +144,7 @@ class CampaignRun:
                     self._enter(CampaignState.EXTRACTING)
                     plan = stages.plan()
                 tuned = plan
-                if (plan.missing or plan.undecided) and not stopping.stopped:
+                if (not plan.complete or plan.undecided) and not stopping.stopped:
                     tuned = self._check_and_tune(stages, plan, tools, clock)
                 self.may_tune = False
                 if not stopping.stopped:
@@ -182,6 +182,7 @@ class CampaignRun:
             _remarks(stages) if stages is not None else (),
             stages.more_time if stages is not None else None,
             {} if clock is None else dict(clock.parts_s),
+            stages.revalidated if stages is not None else 0,
         )
 
     def _check_and_tune(
@@ -222,8 +223,10 @@ class CampaignRun:
             names = "; ".join(f"{report.model}: {report.disagreement}" for report in wrong)
             return rest(CampaignState.FAILED, f"wrong outputs of the tuned library: {names}")
         message = "nothing to measure: all trials were stored"
-        if plan is not None and plan.missing and stages is not None:
+        if plan is not None and not plan.complete and stages is not None:
             message = f"measured {stages.measured} trials"
+        if stages is not None and stages.revalidated:
+            message += f", and {stages.revalidated} of another toolchain anew"
         if stages is not None and stages.measured_again:
             message += f", and {stages.measured_again} of the best again"
         if stages is not None:

@@ -47,8 +47,9 @@ class Stages:
 
     Attributes
     ----------
-    measured, measured_again : int
-        Trials that this run stored, and those of the best that it measured again.
+    measured, measured_again, revalidated : int
+        Trials that this run stored, those of the best that it measured again, and those of another toolchain
+        that it measured with its own.
     uncompared : list of str
         Models that could not be compared, and why.
     remarks : list of str
@@ -80,7 +81,7 @@ class Stages:
         self._tuning: Tuning | None = None
         self._tuning_begun: float | None = None
         self._late = ""
-        self.measured = self.measured_again = 0
+        self.measured = self.measured_again = self.revalidated = 0
         self.uncompared: list[str] = []
         self.remarks: list[str] = []
         self.more_time: MoreTime | None = None
@@ -99,6 +100,8 @@ class Stages:
             raise EngineTimeoutError(
                 f"importing took all of --time and {SLACK_SECONDS:.0f} s more ({error}); give it more"
             ) from None
+        for device in plan.devices:
+            store.toolchains.adopt(device.device_class, self._tools.toolchain_of(device))
         for model in plan.models:
             store.campaigns.set_model(self._id, self._spec.models.index(model.request), model.id)
         store.tasks.put(
@@ -306,7 +309,9 @@ class Stages:
             self._clock.add("workers", begun - asked)
             self._clock.add("tuning", self._clock.now() - begun)
             self.measured = tuning.recorded
-            self.measured_again = len(tuning.measured_again)
+            self.measured_again = tuning.measured_again
+            self.revalidated = tuning.revalidated
+            self.remarks += tuning.remarks
             self.more_time = tuning.more_time
             if tuning.enough:
                 self.remarks.append(tuning.enough)
@@ -387,7 +392,7 @@ class Stages:
                 self._tools,
                 model,
                 campaign_id=self._id,
-                remember=not self.measured,
+                remember=not (self.measured or self.revalidated),
                 weigh_layouts=self._spec.layout_tuning == "auto",
                 endpoint=endpoint,
                 untuned=checked.compiled,

@@ -21,6 +21,7 @@ __all__ = [
     "OpenSearch",
     "Propose",
     "RecordRemeasurement",
+    "RecordRevalidation",
     "RecordTrial",
 ]
 
@@ -104,7 +105,19 @@ class RecordRemeasurement:
 
     task: int
     candidate: Candidate
-    times: tuple[float, ...]
+    measurement: Measurement
+    token: str
+
+
+@dataclass(frozen=True)
+class RecordRevalidation:
+    """Store what came of measuring a stored trial with this toolchain."""
+
+    task: int
+    candidate: Candidate
+    measurement: Measurement
+    build_s: float
+    token: str
 
 
 @dataclass(frozen=True)
@@ -148,6 +161,7 @@ Action = (
     | RecordTrial
     | FindContenders
     | RecordRemeasurement
+    | RecordRevalidation
     | CloseSearch
     | EndTask
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from orchestrator.storage.rows import TrialRow
+from orchestrator.storage.rows import MeasurementKind, TrialRow
 from workers.messages import Candidate
 
 __all__ = ["MOST", "comparable", "contenders"]
@@ -26,7 +26,7 @@ def contenders(best: Sequence[TrialRow]) -> tuple[Candidate, ...]:
         for trial in best[:MOST]
         if trial.cost_s is not None and trial.cost_s <= (1 + NOISE) * (best[0].cost_s or 0)
     ]
-    if len(near) < 2 or all(trial.again for trial in near):
+    if len(near) < 2 or all(trial.kind is MeasurementKind.AGAIN for trial in near):
         return ()
     return tuple(Candidate(trial.candidate, trial.trace or "") for trial in near)
 

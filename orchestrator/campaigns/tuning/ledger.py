@@ -67,11 +67,14 @@ class Ledger:
         tries: int = 1,
         moves: int = 0,
         remeasured: bool = False,
+        revalidated: bool = False,
     ) -> None:
         """Have a candidate built and measured, under a token of its own."""
         self._tokens += 1
         token = f"{self._name}-{self._tokens}"
-        self.attempts[token] = Attempt(task.task.id, candidate, tries, moves, remeasured=remeasured)
+        self.attempts[token] = Attempt(
+            task.task.id, candidate, tries, moves, remeasured=remeasured, revalidated=revalidated
+        )
         task.waiting.add(token)
         self.to_build.append(token)
 

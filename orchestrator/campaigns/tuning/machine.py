@@ -2,7 +2,7 @@
 
 One machine runs the tasks of one campaign. Its life with each task is a round trip::
 
-    idle -> opening -> proposing -> (build -> measure)* -> learning -> idle -> ...
+    (revalidating ->) idle -> opening -> proposing -> (build -> measure)* -> learning -> idle -> ...
 
 When all have had enough, the best of those that matter are measured again, in turns with what comes close to
 them: of many measurements the least is also the luckiest.
@@ -34,6 +34,7 @@ from orchestrator.campaigns.tuning.events import (
 from orchestrator.campaigns.tuning.ledger import Ledger
 from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES
 from orchestrator.campaigns.tuning.remeasurement import MAX_PASSES, Remeasurement
+from orchestrator.campaigns.tuning.revalidation import Revalidation
 from orchestrator.campaigns.tuning.rounds import Rounds
 from orchestrator.campaigns.tuning.tasks import Place, Task
 from orchestrator.campaigns.tuning.tryouts import TriedTasks, Tryouts
@@ -76,6 +77,7 @@ class Machine:
     ) -> None:
         self._ledger = Ledger(name, tasks)
         self._rounds = Rounds(self._ledger, batch=batch, first=first, plateau=plateau, max_open=max_open)
+        self._revalidation = Revalidation(self._ledger, self._rounds)
         self._remeasurement = Remeasurement(self._ledger, turns)
         self._tryouts = Tryouts(self._ledger, tryouts)
         self._tryouts.ask_if_due()
@@ -142,7 +144,8 @@ class Machine:
         token = self._ledger.to_measure[device_class].popleft()
         attempt = self._ledger.attempts[token]
         attempt.at = Place.MEASURING
-        best_known_s = math.inf if attempt.remeasured else self._ledger.tasks[attempt.task].best_s
+        in_full = attempt.remeasured or attempt.revalidated
+        best_known_s = math.inf if in_full else self._ledger.tasks[attempt.task].best_s
         return Measure(attempt.task, attempt.candidate, token, best_known_s, attempt.remeasured)
 
     @property
@@ -158,6 +161,7 @@ class Machine:
         """Propose nothing more, for the end is near: what time is left is for measuring the best again."""
         self._ledger.winding_up = True
         self._ledger.drop_first_builds()
+        self._revalidation.wind_up()
         self._rounds.wind_up()
         self._remeasurement.begin_if_due()
 
@@ -221,7 +225,9 @@ class Machine:
     def _result(self, token: str, measurement: Measurement) -> None:
         task, attempt = self._ledger.take_back(token)
         if attempt.remeasured:
-            self._remeasurement.measured(task, attempt, measurement)
+            self._remeasurement.measured(task, attempt, measurement, token)
+        elif attempt.revalidated:
+            self._revalidation.measured(task, attempt, measurement, token)
         else:
             self._rounds.measured(task, attempt, measurement, token)
 
@@ -230,6 +236,7 @@ class Machine:
         task, attempt = self._ledger.take_back(token)
         if attempt.remeasured:
             self._remeasurement.go_on(task)
+        self._revalidation.go_on(task)
         self._rounds.end_if_last(task)
 
     def _try_again(self, token: str, measurement: Measurement, *, moved: bool = False) -> None:
@@ -243,7 +250,12 @@ class Machine:
         else:
             task, _ = self._ledger.take_back(token)
             self._ledger.give_out(
-                task, attempt.candidate, tries=tries, moves=moves, remeasured=attempt.remeasured
+                task,
+                attempt.candidate,
+                tries=tries,
+                moves=moves,
+                remeasured=attempt.remeasured,
+                revalidated=attempt.revalidated,
             )
 
     def _failed(self, event: Failed) -> None:

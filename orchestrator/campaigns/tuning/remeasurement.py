@@ -63,10 +63,10 @@ class Remeasurement:
         for candidate in candidates * self._turns:
             self._ledger.give_out(task, candidate, remeasured=True)
 
-    def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement) -> None:
+    def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement, token: str) -> None:
         """Take a contender's result; one that fails this time is left as it was."""
         if measurement.times:
-            taken = RecordRemeasurement(attempt.task, attempt.candidate, measurement.times)
+            taken = RecordRemeasurement(attempt.task, attempt.candidate, measurement, token)
             self._ledger.outbox.append(taken)
         self.go_on(task)
 

@@ -170,6 +170,14 @@ class Rounds:
 
     def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement, token: str) -> None:
         """Take a candidate's result: it is a trial."""
+        self.count(task, measurement)
+        task.results.append(Record(attempt.candidate, measurement.times, measurement.state))
+        trial = RecordTrial(attempt.task, attempt.candidate, measurement, attempt.build_s, token)
+        self._ledger.outbox.append(trial)
+        self.end_if_last(task)
+
+    def count(self, task: TaskProgress, measurement: Measurement) -> None:
+        """Count a trial, and keep its time where that is the best."""
         task.stored += 1
         cost = _median(measurement.times) if measurement.times else math.inf
         if cost < task.best_s:
@@ -177,10 +185,12 @@ class Rounds:
             self._ranking.note(task)
         else:
             task.since_best += 1
-        task.results.append(Record(attempt.candidate, measurement.times, measurement.state))
-        trial = RecordTrial(attempt.task, attempt.candidate, measurement, attempt.build_s, token)
-        self._ledger.outbox.append(trial)
-        self.end_if_last(task)
+
+    def begin(self, task: TaskProgress) -> None:
+        """Have a task's rounds begin, where it hasn't had enough."""
+        task.phase = Phase.IDLE
+        if not self._end_if_dropped(task):
+            self._end_if_enough(task)
 
     def end_if_last(self, task: TaskProgress) -> None:
         """End a round that waits for no result any more."""

@@ -31,6 +31,8 @@ class Task:
         Trials, stored ones included, that a decision between two layouts waits for; 0 where none does.
     cap : int
         Trials that it gets, stored ones included, until that is decided; 0 where it needs no limit.
+    stale : tuple of Candidate
+        The best that were measured with another toolchain: these are measured before all else.
     """
 
     id: int
@@ -46,12 +48,15 @@ class Task:
     kind: str = ""
     tried: int = 0
     cap: int = 0
+    stale: tuple[Candidate, ...] = ()
 
 
 class Phase(Enum):
     """Where a task is on its way."""
 
     IDLE = "idle"
+    #: What was the best with another toolchain is measured with this one.
+    REVALIDATING = "revalidating"
     OPENING = "opening"
     PROPOSING = "proposing"
     #: Candidates of its round are built and measured.
@@ -86,6 +91,8 @@ class Attempt:
         How often its worker was gone without its doing.
     remeasured : bool
         It was measured before, and is one of the best.
+    revalidated : bool
+        It was measured before, with another toolchain.
     """
 
     task: int
@@ -95,6 +102,7 @@ class Attempt:
     at: Place = Place.WAITING
     build_s: float = 0.0
     remeasured: bool = False
+    revalidated: bool = False
 
 
 @dataclass

@@ -26,10 +26,11 @@ from orchestrator.campaigns.tuning.actions import (
     OpenSearch,
     Propose,
     RecordRemeasurement,
+    RecordRevalidation,
     RecordTrial,
 )
+from orchestrator.campaigns.tuning.again import Again
 from orchestrator.campaigns.tuning.assignments import HISTORY, RELATED, Assignments
-from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
 from orchestrator.campaigns.tuning.cost_model import CostModel
 from orchestrator.campaigns.tuning.decisions import decide
 from orchestrator.campaigns.tuning.events import (
@@ -64,7 +65,7 @@ from orchestrator.fleet.completions import (
 from orchestrator.fleet.port import Device, Work
 from orchestrator.fleet.work import ArtifactHandle, CoreWork, MeasureWork, OpenWork, TrainWork
 from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskStanding, TaskState
-from workers.messages import Measurement, TrialState
+from workers.messages import Candidate, Measurement, TrialState
 
 __all__ = ["HISTORY", "RELATED", "Tuning"]
 
@@ -103,8 +104,6 @@ class Tuning:
     ----------
     ends_at : float or None
         When its time is over, on the monotonic clock.
-    measured_again : set of (int, str)
-        Tasks and candidates whose times were taken again and stored.
     plan : CampaignPlan
         With what was decided since it was made.
     enough : str
@@ -144,7 +143,7 @@ class Tuning:
         self._machine = Machine(
             name,
             [
-                _task(row, s, planned[row.workload_hash, row.device_class])
+                _task(row, s, planned[row.workload_hash, row.device_class], self._stale(row))
                 for row, s in zip(rows, standings, strict=True)
             ],
             batch=BATCH,
@@ -153,8 +152,8 @@ class Tuning:
             tryouts=[self._tried_tasks(tryout) for tryout in self._tryouts],
         )
         self._say = say
-        self._versions: dict[str, str] = {}
         self._patience = Patience(say, lambda: self._stop_at is not None)
+        self._again = Again(store, campaign_id, owner, self._subjects, self._patience, changed)
         self._results = Results(store, campaign_id, owner, self._subjects.values(), say, changed)
         self._model = CostModel()
         self._assignments = Assignments(
@@ -174,7 +173,6 @@ class Tuning:
         self._closed: list[str] = []
         self._measuring = 0
         self._devices_ready = 0
-        self._retaken: dict[int, dict[str, list[float]]] = {}
         self._stop_at: float | None = None
         self._progress = Progress(until or {})
         self._looked_at, self._seen = -math.inf, 0
@@ -182,13 +180,27 @@ class Tuning:
         self.more_time: MoreTime | None = None
         self._over = False
         self._began = time.monotonic()
-        self.measured_again: set[tuple[int, str]] = set()
         self.ends_at: float | None = None
 
     @property
     def recorded(self) -> int:
         """Trials that were stored."""
         return self._results.recorded
+
+    @property
+    def measured_again(self) -> int:
+        """Trials whose times were taken again and stored."""
+        return len(self._again.measured)
+
+    @property
+    def revalidated(self) -> int:
+        """Trials of another toolchain that were measured with this one."""
+        return self._again.revalidated
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is to be known about what it was measured with."""
+        return self._again.remarks
 
     # -- what the scheduler asks
 
@@ -216,7 +228,7 @@ class Tuning:
 
     def begin(self, versions: Mapping[str, str]) -> None:
         """Begin, on a fleet of these versions."""
-        self._versions = dict(versions)
+        self._again.begin(versions, self._say)
         self._began = time.monotonic()
         self._carry_out_notes()  # of tasks that had enough before they began
 
@@ -412,13 +424,15 @@ class Tuning:
                         campaign_id=self._id,
                         build_s=build_s,
                         token=token,
-                        versions=self._versions,
+                        versions=self._again.measured_with(task),
                     )
                 )
+            case RecordRevalidation():
+                self._again.store_revalidation(action)
             case FindContenders(task):
                 self._find_contenders(task)
-            case RecordRemeasurement(task, candidate, times):
-                self._retaken.setdefault(task, {}).setdefault(candidate.hash, []).extend(times)
+            case RecordRemeasurement():
+                self._again.keep(action)
             case EndTask(task, state, note):
                 self._results.flush()
                 self._patience.ask(lambda: self._store.tasks.update(task, state=state, note=note))
@@ -428,6 +442,11 @@ class Tuning:
             case CloseSearch(task):
                 self._open.discard(task)
                 self._closed.append(self._assignments.session(task))
+
+    def _stale(self, row: CampaignTaskRow) -> tuple[Candidate, ...]:
+        """Return what of other toolchains is measured before a task is searched."""
+        pair = row.workload_hash, row.device_class
+        return tuple(self._store.seeds.to_revalidate(*pair, self._spec.revalidate))
 
     def _tried_tasks(self, tryout: Tryout) -> TriedTasks:
         """Return the tasks of a tryout that are open; the others have had what they get."""
@@ -455,18 +474,12 @@ class Tuning:
     def _find_contenders(self, task: int) -> None:
         """Store the times that were taken again, if they can be compared, and look for rivals of the best."""
         self._results.flush()
-        pair, ask, store = self._subjects[task].pair, self._patience.ask, self._store
-        best = ask(lambda: store.trials.best(*pair, MOST))
-        taken = self._retaken.pop(task, {})
-        if comparable(best, taken):
-            ask(lambda: store.trials.record_remeasured(*pair, taken, campaign_id=self._id, owner=self._owner))
-            self.measured_again |= {(task, candidate) for candidate in taken}
-            self._changed()
-            best = ask(lambda: store.trials.best(*pair, MOST))
-        self._machine.handle(Contenders(task, contenders(best)))
+        self._machine.handle(Contenders(task, self._again.settle(task)))
 
 
-def _task(row: CampaignTaskRow, standing: TaskStanding, planned: PlannedTask) -> Task:
+def _task(
+    row: CampaignTaskRow, standing: TaskStanding, planned: PlannedTask, stale: tuple[Candidate, ...]
+) -> Task:
     return Task(
         id=row.id,
         workload_hash=row.workload_hash,
@@ -477,8 +490,9 @@ def _task(row: CampaignTaskRow, standing: TaskStanding, planned: PlannedTask) ->
         budget=row.budget,
         stored=standing.stored,
         since_best=standing.since_best,
-        best_s=math.inf if row.best_s is None else row.best_s,
+        best_s=math.inf if row.best_s is None or row.best_stale else row.best_s,
         kind=row.workload_name,
         tried=planned.tried,
         cap=planned.cap,
+        stale=stale,
     )

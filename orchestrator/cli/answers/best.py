@@ -12,6 +12,7 @@ from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import say_stale
 from orchestrator.cli.kit.stored import device_class_named
 from orchestrator.cli.kit.text import age, amount, gflops, instant, latency
 from orchestrator.errors import UsageError
@@ -30,6 +31,8 @@ def stored_best(
     pattern: str | None,
     order: str,
     limit: int,
+    *,
+    stale: bool = True,
 ) -> None:
     """Show the best of every workload that is stored: what ``best`` does without a model."""
     known = [one.value for one in BestOrder]
@@ -43,6 +46,7 @@ def stored_best(
             engine=engine,
             name_pattern=pattern,
             order=BestOrder(order),
+            stale=stale,
             # One more, to know whether there are more.
             limit=limit + 1 if limit else None,
         )
@@ -56,6 +60,7 @@ def stored_best(
             if device or engine or pattern
             else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
         )
+    say_stale(session, sum(row.stale for row in shown), len(shown))
     if len(rows) > len(shown):
         session.say("there are more; --limit 0 lists all of them", style="dim")
 
@@ -74,7 +79,7 @@ def _table(rows: Sequence[BestRow]) -> Table:
             speed_text(row.flops, row.best_s),
             amount(row.trials),
             amount(row.failures),
-            age(row.recorded_at),
+            age(row.recorded_at) + (", stale" if row.stale else ""),
             row.workload_hash[:12],
             *device.cell(row.device_class),
         )
@@ -95,6 +100,7 @@ def _document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
                 "failures": row.failures,
                 "best_s": row.best_s,
                 "gflops": gflops(row.flops, row.best_s),
+                "stale": row.stale,
                 "trial_id": row.trial_id,
                 "campaign_id": row.campaign_id,
                 "recorded_at": instant(row.recorded_at),

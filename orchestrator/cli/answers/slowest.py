@@ -16,6 +16,7 @@ from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import percent_text, speed_text
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import say_stale
 from orchestrator.cli.kit.stored import stored_model, tune_command
 from orchestrator.cli.kit.text import amount, device_text, gflops, instant, latency, plural
 from orchestrator.errors import NotFoundError
@@ -56,6 +57,7 @@ def slowest(
         )
     session.emit(_document(found, shares))
     session.show(_table(shares), _line(found, shares))
+    say_stale(session, shares.tasks_stale, shares.tasks_timed, str(model))
     untimed = shares.tasks_total - shares.tasks_timed
     if untimed:
         session.say(
@@ -72,7 +74,7 @@ def _table(shares: ModelShares) -> Table:
         grid.add(
             task.name,
             str(task.weight),
-            latency(task.expected_s),
+            latency(task.expected_s) + (" stale" if task.stale else ""),
             percent_text(task.share),
             percent_text(task.cumulative),
             speed_text(task.flops, task.best_s),
@@ -100,6 +102,7 @@ def _document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
         "device_class": model.device_class,
         "tasks_total": shares.tasks_total,
         "tasks_timed": shares.tasks_timed,
+        "tasks_stale": shares.tasks_stale,
         "expected_s": shares.expected_s,
         "tasks": [
             {
@@ -109,6 +112,7 @@ def _document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
                 "flops": task.flops,
                 "trials": task.trials,
                 "best_s": task.best_s,
+                "stale": task.stale,
                 "expected_s": task.expected_s,
                 "share": task.share,
                 "cumulative": task.cumulative,

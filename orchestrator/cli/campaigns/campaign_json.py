@@ -45,6 +45,8 @@ def progress_document(snapshot: Snapshot) -> dict[str, Any]:
         "trials_measured": snapshot.measured,
         "trials_failed": snapshot.failures,
         "trials_saved": snapshot.saved,
+        "trials_stale": snapshot.stale,
+        "tasks_stale": snapshot.stale_bests,
         "expected_s": snapshot.expected_s,
     }
 

@@ -27,11 +27,16 @@ def show_plan(session: Session, spec: CampaignSpec) -> int:
         plan = make_plan(store, tools, spec, steps)
     session.emit({**_document(plan), "database": session.database}, kind="tune-plan")
     tasks = plural(len(plan.tasks), "task")
-    if spec.time_s is not None and spec.trials is None and spec.trials_per_task is None:
+    if plan.missing is None:
         wanted = "as many trials as the time allows;"
     else:
         wanted = f"{plural(plan.missing, 'trial')} to measure,"
     session.show(_table(plan), f"\n{tasks}, {wanted} {plan.stored} are stored already")
+    if plan.stale:
+        session.show(
+            f"{plural(plan.stale, 'trial')} more of another toolchain: the {spec.revalidate} fastest of each "
+            "task are measured first"
+        )
     for tryout in plan.undecided:
         session.show(
             f"{tryout.name}: the layouts {' and '.join(tryout.layouts)} are close; each is tried out, "
@@ -57,8 +62,9 @@ def _document(plan: CampaignPlan) -> dict[str, Any]:
             }
             for model in plan.models
         ],
-        "trials_missing": limit_or_none(plan.missing),
+        "trials_missing": plan.missing,
         "trials_stored": plan.stored,
+        "trials_stale": plan.stale,
         "tasks": [
             {
                 "name": planned.task.name,
@@ -68,6 +74,7 @@ def _document(plan: CampaignPlan) -> dict[str, Any]:
                 "flops": planned.task.flops,
                 "budget": limit_or_none(planned.budget),
                 "stored": planned.standing.stored,
+                "stale": planned.standing.stale,
                 "missing": None if limit_or_none(planned.budget) is None else planned.missing,
                 "satisfied": planned.satisfied or None,
             }

@@ -158,9 +158,11 @@ def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
         "stored_before": row.stored_before,
         "stored": row.stored,
         "stored_failures": row.stored_failures,
+        "stale": row.stale,
         "measured": row.measured,
         "measured_failures": row.measured_failures,
         "best_s": row.best_s,
+        "best_stale": row.best_stale,
         "best_trial_id": row.best_trial_id,
         "best_at": instant(row.best_at),
         "gflops": gflops(row.flops, row.best_s),
@@ -235,12 +237,26 @@ def _facts_table(
             f"{trials_text(snapshot)}, {amount(snapshot.measured)} measured, "
             f"{amount(snapshot.failures)} failed, {amount(snapshot.saved)} saved (stored before)",
         ),
+        *_stale(snapshot),
         ("time", f"{duration(row.active_s)} of work"),
         ("created", when(row.created_at)),
         ("started", when(row.started_at)),
         ("finished", when(row.finished_at)),
     ]
     return facts(pairs)
+
+
+def _stale(snapshot: Snapshot) -> list[tuple[str, RenderableType]]:
+    """Say what was measured with another toolchain, where anything was."""
+    if not snapshot.stale:
+        return []
+    told = f"{plural(snapshot.stale, 'trial')} of another toolchain than the device is measured with now"
+    if snapshot.stale_bests:
+        told += (
+            f", the best of {plural(snapshot.stale_bests, 'task')} among them; "
+            "`tunefleet records revalidate` measures the fastest"
+        )
+    return [("stale", told)]
 
 
 def _budget(spec: dict[str, object]) -> str:
@@ -271,7 +287,7 @@ def _task_table(snapshot: Snapshot) -> Table:
             str(row.weight),
             f"{row.stored}/{row.budget}" if row.budget < NO_LIMIT else str(row.stored),
             str(row.stored_failures),
-            latency(row.best_s),
+            latency(row.best_s) + (" stale" if row.best_stale else ""),
             f"{line.gflops:.1f}" if line.gflops else "-",
             f"{line.share:.1%}" if line.share is not None else "-",
             row.state.value,

@@ -36,7 +36,9 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
     changes = {
         model.path: store.models.get(model.model_id).changes for model in models if model.model_id is not None
     }
-    failed = sum(task.measured_failures for task in store.tasks.of_campaign(campaign.id)) - failures_before
+    now_failed = sum(task.measured_failures for task in store.tasks.of_campaign(campaign.id))
+    # A failure of before may have gone meanwhile, or been measured well with another toolchain.
+    failed = max(0, now_failed - failures_before)
     session.emit(
         {
             "campaign": campaign_document(campaign),
@@ -46,6 +48,7 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
             "trials_failed": failed,
             "trials_already_stored": outcome.already_stored,
             "trials_planned": outcome.plan_missing,
+            "trials_revalidated": outcome.revalidated,
             "remarks": list(outcome.remarks),
             "more_time": None if outcome.more_time is None else asdict(outcome.more_time),
             "parts_s": {name: round(seconds, 3) for name, seconds in outcome.parts_s.items()},
@@ -102,7 +105,9 @@ def finish(session: Session, store: Storage, outcome: Outcome, failures_before: 
 def _cost(outcome: Outcome, failed: int) -> str:
     if outcome.measured == 0 and outcome.plan_missing == 0:
         return f"nothing to measure: all {plural(outcome.already_stored, 'trial')} were stored already"
-    parts = [f"measured {plural(outcome.measured, 'trial')} ({amount(max(0, failed))} failed)"]
+    parts = [f"measured {plural(outcome.measured, 'trial')} ({amount(failed)} failed)"]
+    if outcome.revalidated:
+        parts.append(f"{amount(outcome.revalidated)} of another toolchain anew")
     if outcome.already_stored:
         parts.append(f"{amount(outcome.already_stored)} were stored already")
     parts.append(f"{duration(outcome.campaign.active_s)} of work")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -46,7 +47,11 @@ def trials(
         row = store.campaigns.get(campaign)
         found = _pages(store, row.id, state, limit)
         if session.as_json:
-            session.emit({"campaign_id": row.id, "trials": [trial_document(trial) for trial in found]})
+            documents = []
+            while page := list(itertools.islice(found, _PAGE)):
+                measured = store.measurements.of_trials([trial.id for trial in page])
+                documents += [trial_document(trial, measured.get(trial.id, [])) for trial in page]
+            session.emit({"campaign_id": row.id, "trials": documents})
             return
         for line in _lines(found):
             sys.stdout.write(f"{line}\n")

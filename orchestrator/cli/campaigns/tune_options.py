@@ -137,6 +137,17 @@ _Timeout = Annotated[
         help="A measurement that takes longer is killed; 20s if left out.",
     ),
 ]
+_Revalidate = Annotated[
+    int | None,
+    typer.Option(
+        "--revalidate",
+        min=0,
+        metavar="N",
+        rich_help_panel=options.HOW,
+        show_default=False,
+        help="The N fastest records of another toolchain of each task are measured first; 3 if left out.",
+    ),
+]
 _FullTiming = Annotated[
     bool,
     typer.Option(
@@ -212,6 +223,7 @@ class TuneOptions:
     repeat: _Repeat = None
     min_repeat_ms: _MinRepeat = None
     timeout: _Timeout = None
+    revalidate: _Revalidate = None
     full_timing: _FullTiming = False
     verify_candidates: _VerifyCandidates = False
     tuner: _Tuner = None
@@ -261,6 +273,7 @@ class TuneOptions:
             tasks=self.tasks,
             seed=self.seed,
             evaluator=evaluator or None,
+            revalidate=self.revalidate,
             full_timing=self.full_timing,
             verify_candidates=self.verify_candidates,
             search=search or None,

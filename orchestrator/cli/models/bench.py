@@ -27,6 +27,7 @@ from orchestrator.cli.kit.gate_option import (
     noise_note,
 )
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import Stale, revalidate_model, uses_stale
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import (
@@ -83,6 +84,7 @@ def bench(
     allow_device: options.AllowDevice = None,
     device: options.Board = None,
     tracker: options.Tracker = None,
+    stale: Stale = "use",
 ) -> int:
     """Time a model untuned, tuned and in onnxruntime, in turns, and compare the outputs.
 
@@ -94,6 +96,7 @@ def bench(
     from orchestrator.builds.gate import LEAST_TURNS, Verdict
     from orchestrator.devices.address import tracker_address
 
+    takes_stale = uses_stale(stale)
     require_engine(engine)
     allowed = allowed_slowdown(fail_if_slower)
     if against is not None and allowed is None:
@@ -104,6 +107,19 @@ def bench(
         boards_of([device], [target])
     request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
+        address = None if device is None else tracker_address(tracker)
+        if stale == "revalidate":
+            revalidate_model(
+                session,
+                store,
+                tools,
+                request,
+                target=target,
+                layout=layout,
+                board=device,
+                tracker=address,
+                say=steps,
+            )
         report = bench_model(
             store,
             tools,
@@ -114,8 +130,9 @@ def bench(
             layout=layout,
             weigh_layouts=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
+            stale=takes_stale,
             board=device,
-            tracker=None if device is None else tracker_address(tracker),
+            tracker=address,
             allowed_slowdown=allowed,
             against=None if against is None else store.campaigns.get(against).id,
             say=steps,

@@ -18,6 +18,7 @@ from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import device_class_named, tune_command
 from orchestrator.cli.kit.text import age, latency
 from orchestrator.cli.kit.trial_json import trial_document
@@ -68,6 +69,7 @@ def best(
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Without a model or workload: N; 0 for all.")
     ] = 20,
+    stale: Stale = "use",
 ) -> None:
     """Show the best configurations found, with their schedules as readable traces.
 
@@ -79,20 +81,32 @@ def best(
     if target is not None and device is not None:
         raise UsageError("--target and --device both choose the device; give one of them")
     wants = wanted_tasks(pattern)
+    takes_stale = uses_stale(stale)
+    if stale == "revalidate" and model is None:
+        raise UsageError(
+            f"--stale revalidate is for a model; `{session.command_line('records', 'revalidate')}` measures "
+            "the fastest of all workloads"
+        )
     if workload is not None:
-        _best_of_workload(session, workload, target, device, top, no_trace)
+        _best_of_workload(session, workload, target, device, top, no_trace, takes_stale)
     elif model is not None:
         request = model_request(session, model, input_shape, conversion)
         tune = partial(tune_command, session, model, input_shape, conversion, target or "auto")
-        _best_of_model(session, request, target, device, wants, engine, top, no_trace, tune)
+        _best_of_model(session, request, target, device, wants, engine, top, no_trace, tune, stale)
     else:
         if target is not None or input_shape or top != 1:
             raise UsageError("--target, --input-shape and --top are for a model or a workload; name one")
-        stored_best(session, device, engine, pattern, sort, limit)
+        stored_best(session, device, engine, pattern, sort, limit, stale=takes_stale)
 
 
 def _best_of_workload(
-    session: Session, prefix: str, target: str | None, device: str | None, top: int, no_trace: bool
+    session: Session,
+    prefix: str,
+    target: str | None,
+    device: str | None,
+    top: int,
+    no_trace: bool,
+    stale: bool,
 ) -> None:
     with session.storage(create=False) as store:
         row = store.workloads.resolve(prefix)
@@ -101,11 +115,12 @@ def _best_of_workload(
             device_class = None if target is None else tools.resolve_target(target).device_class
             if device is not None:
                 device_class = device_class_named(store, device, row.engine).name
-            found = store.trials.best(row.hash, device_class, top)
+            found = store.trials.best(row.hash, device_class, top, stale=stale)
             if not found:
                 where = f" on {device_class}" if device_class else ""
                 raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
             _show_best(session, store, tools, [(row.hash, row.name, None, row.flops, found)], no_trace)
+            say_stale(session, sum(trial.stale for trial in found), len(found))
 
 
 def _best_of_model(
@@ -118,9 +133,11 @@ def _best_of_model(
     top: int,
     no_trace: bool,
     tune: Callable[[str], str],
+    stale: str,
 ) -> None:
     from orchestrator.builds import coverage_of
     from orchestrator.models.lookup import device_info, find_model
+    from orchestrator.storage import toolchain_key
 
     if engine is not None:
         require_engine(engine)
@@ -136,14 +153,21 @@ def _best_of_model(
                 else:
                     place, version = device_info(named), None
                 found = find_model(store, tools, request, place, version=version, say=steps)
-            coverage = narrowed(coverage_of(store, found), wants)
+                if stale == "revalidate":
+                    revalidate_model(session, store, tools, request, target=place.target, say=steps)
+            # What is here is what counts, where this machine's device is meant.
+            toolchain = None if named else toolchain_key(tools.toolchain_of(place))
+            takes = uses_stale(stale)
+            coverage = narrowed(coverage_of(store, found, toolchain=toolchain, stale=takes), wants)
             groups = [
                 (
                     task.workload_hash,
                     task.name,
                     task.weight,
                     task.flops,
-                    store.trials.best(task.workload_hash, place.device_class, top),
+                    store.trials.best(
+                        task.workload_hash, place.device_class, top, toolchain=toolchain, stale=takes
+                    ),
                 )
                 for task in coverage.tasks
             ]
@@ -153,6 +177,7 @@ def _best_of_model(
                     f"`{tune(engine)}` finds something"
                 )
             _show_best(session, store, tools, groups, no_trace)
+            say_stale(session, coverage.stale, coverage.tuned, request.path)
 
 
 def _show_best(
@@ -169,6 +194,7 @@ def _show_best(
         "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
     )
     schedules: list[tuple[Text, str]] = []
+    measured = store.measurements.of_trials([trial.id for *_, found in groups for trial in found])
     with session.steps() as steps:
         for workload_hash, name, weight, flops, found in groups:
             trials = []
@@ -181,14 +207,16 @@ def _show_best(
                     head = Text(f"{name}  {latency(trial.cost_s)}", style="bold")
                     head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")
                     schedules.append((head, schedule))
-                trials.append(trial_document(trial, schedule=schedule, traced=True))
+                trials.append(
+                    trial_document(trial, measured.get(trial.id, []), schedule=schedule, traced=True)
+                )
                 grid.add(
                     name,
                     calls,
                     latency(trial.cost_s),
                     speed_text(flops, trial.cost_s),
                     str(trial.id),
-                    age(trial.created_at),
+                    age(trial.created_at) + (", stale" if trial.stale else ""),
                     workload_hash[:12],
                     *device.cell(trial.device_class),
                 )

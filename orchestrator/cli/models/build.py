@@ -19,6 +19,7 @@ from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.gate_option import held_document, held_table
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line
@@ -93,6 +94,7 @@ def build(
     layout_tuning: options.LayoutTuning = "auto",
     allow_device: options.AllowDevice = None,
     device: _ForBoard = None,
+    stale: Stale = "use",
 ) -> int:
     """Build a library from the best that is stored.
 
@@ -103,6 +105,7 @@ def build(
     """
     from orchestrator.builds import build_model
 
+    takes_stale = uses_stale(stale)
     session.leave_stdout_to(output)
     require_engine(engine)
     if device is not None:
@@ -114,6 +117,10 @@ def build(
             )
     request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
+        if stale == "revalidate":
+            revalidate_model(
+                session, store, tools, request, target=target, layout=layout, board=device, say=steps
+            )
         report = build_model(
             store,
             tools,
@@ -125,6 +132,7 @@ def build(
             layout=layout,
             weigh_layouts=weighs_layouts(layout_tuning),
             allowed=allow_device or (),
+            stale=takes_stale,
             board=device,
             unchecked=unchecked,
             only_if_faster=only_if_faster,
@@ -132,6 +140,7 @@ def build(
         )
     session.emit(_document(report))
     session.show(_table(report.coverage), Text(f"\n{coverage_line(report.coverage)}", style="bold"))
+    say_stale(session, report.coverage.stale, report.coverage.tuned, str(model))
     if report.coverage.borrowed:
         session.say(
             f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
@@ -199,6 +208,7 @@ def _document(report: BuildReport) -> dict[str, Any]:
         "changes": list(report.changes),
         "tasks_total": len(report.coverage.tasks),
         "tasks_tuned": report.coverage.tuned,
+        "tasks_stale": report.coverage.stale,
         "expected_s": report.coverage.expected_s,
         "plan": report.plan,
         "why": report.why,
@@ -228,7 +238,7 @@ def _table(coverage: Coverage) -> Table:
             *([amount(len(task.set_aside)) if task.set_aside else ""] if aside else []),
             Text("lent" if task.lent else "untuned", style="yellow")
             if task.best_s is None
-            else age(task.recorded_at, now),
+            else age(task.recorded_at, now) + (", stale" if task.stale else ""),
             *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
         )
     return grid.table()

@@ -65,6 +65,7 @@ def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
             "recorded_at": instant(task.recorded_at),
             "borrowed_from": task.borrowed_from or None,
             "lent": task.lent,
+            "stale": task.stale,
             "set_aside": [
                 {
                     "trial_id": aside.trial_id,

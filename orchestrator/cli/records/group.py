@@ -9,6 +9,7 @@ from orchestrator.cli.records.import_ import import_
 from orchestrator.cli.records.keygen import keygen
 from orchestrator.cli.records.merge import merge
 from orchestrator.cli.records.prune import prune
+from orchestrator.cli.records.revalidate import revalidate_records
 from orchestrator.cli.records.stats import stats
 
 __all__ = ["COMMANDS"]
@@ -16,8 +17,8 @@ __all__ = ["COMMANDS"]
 COMMANDS = (
     CommandGroup(
         "records",
-        (import_, export, merge, prune, stats, keygen),
+        (import_, export, merge, revalidate_records, prune, stats, keygen),
         options.PANELS.MODELS,
-        "Exchange, sign, merge, prune and count the records of a store.",
+        "Exchange, sign, merge, revalidate, prune and count the records of a store.",
     ),
 )

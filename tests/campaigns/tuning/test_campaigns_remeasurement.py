@@ -27,7 +27,7 @@ from orchestrator.campaigns.tuning.events import (
     Proposed,
 )
 from orchestrator.campaigns.tuning.machine import MAX_PASSES, Machine
-from orchestrator.storage import TrialRow
+from orchestrator.storage import MeasurementKind, TrialRow
 from tests.kit.machine_driver import candidate, good, task
 from workers.messages import Candidate, Measurement, TrialState
 
@@ -52,7 +52,7 @@ def trial(number: int, cost_s: float, *, again: bool = False) -> TrialRow:
         token="",
         created_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
         trace=f"trace {number}",
-        again=(cost_s,) if again else (),
+        kind=MeasurementKind.AGAIN if again else MeasurementKind.FULL,
     )
 
 

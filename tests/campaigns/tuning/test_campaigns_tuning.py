@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from orchestrator.campaigns.tuning import patience, results, tuner
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
 from orchestrator.records.jsonl_read import import_records
-from orchestrator.storage import Storage, TaskState
+from orchestrator.storage import MeasurementKind, Storage, TaskState
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
 from workers.messages import Measurement, TrialState
+
+AGAIN = MeasurementKind.AGAIN
 
 
 @pytest.fixture
@@ -114,7 +117,8 @@ def test_a_trial_is_stored_with_its_times_its_build_and_what_it_ran_on(store: St
     campaign = Campaign(store, Simulated(), spec(trials=1), 1)
     campaign.run()
     (trial,) = store.trials.of_campaign(campaign.id)
-    assert (trial.times, trial.build_s, trial.host, trial.versions) == ((1.0,), 0.1, "here", {"tvm": "0.27"})
+    assert (trial.times, trial.build_s, trial.host) == ((1.0,), 0.1, "here")
+    assert trial.versions == {"tvm": "0.27", "tunefleet": metadata.version("tunefleet")}
 
 
 def test_devices_know_the_time_to_beat_where_candidates_need_no_full_timing(store: Storage) -> None:
@@ -147,9 +151,12 @@ def test_what_was_the_best_by_luck_is_found_out_in_turns_with_its_rivals(store: 
     campaign = Campaign(store, fleet, spec(trials_per_task=40), 1)
     assert campaign.run().recorded == 40
     best, second, third = store.trials.best(workload(1).hash, CPU.device_class, 3)
-    assert (best.times, best.again, best.cost_s) == ((1.05,), (1.08,) * 6, 1.08)
-    assert (second.times, second.again, second.cost_s) == ((1.0,), (1.2,) * 6, 1.2)
-    assert third.again == ()
+    found = [(trial.kind, trial.times, trial.cost_s) for trial in (best, second)]
+    assert found == [(AGAIN, (1.08,) * 6, 1.08), (AGAIN, (1.2,) * 6, 1.2)]
+    # What they took at first is kept, and counts no more.
+    first_times = [store.measurements.of_trial(trial.id)[0] for trial in (best, second)]
+    assert [(one.times, one.counts) for one in first_times] == [((1.05,), False), ((1.0,), False)]
+    assert third.kind is MeasurementKind.FULL
     # Another campaign that finds all of it stored measures nothing again.
     idle = Simulated()
     Campaign(store, idle, spec(trials_per_task=40), 1).run()
@@ -165,7 +172,9 @@ def test_a_device_that_is_slower_than_it_was_ranks_nothing_anew(store: Storage) 
     Campaign(store, fleet, spec(trials_per_task=40), 1).run()
     assert fleet.counts["remeasure"] == 4
     best = store.trials.best(workload(1).hash, CPU.device_class, 3)
-    assert [(trial.cost_s, trial.again) for trial in best] == [(1.0, ()), (1.05, ()), (1.2, ())]
+    assert [(trial.cost_s, trial.kind) for trial in best] == [
+        (seconds, MeasurementKind.FULL) for seconds in (1.0, 1.05, 1.2)
+    ]
 
 
 def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage) -> None:
@@ -176,9 +185,8 @@ def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage)
     campaign.tuning.ends_at = clock + 2.0
     campaign.run(lambda: time.monotonic() > clock + 20.0)
     assert time.monotonic() < clock + 10.0
-    assert (
-        sum(len(trial.again) > 0 for trial in store.trials.best(workload(1).hash, CPU.device_class, 5)) == 3
-    )
+    best = store.trials.best(workload(1).hash, CPU.device_class, 5)
+    assert sum(trial.kind is AGAIN for trial in best) == 3
 
 
 def test_devices_that_share_cores_are_measured_in_turns_with_searching_and_building(store: Storage) -> None:

@@ -12,6 +12,7 @@ import tvm
 from tvm.target import Target, codegen
 
 from workers.enginekit.machine import apart, architecture, cpu_model, own_triple, slug, usable_cores
+from workers.enginekit.nvidia import driver_version
 from workers.enginekit.rpc import answers
 from workers.engines.metaschedule.traits import NAME
 from workers.errors import TargetError
@@ -121,9 +122,15 @@ def resolve_target(spec: str) -> DeviceInfo:
         cores=cores,
         kind=device,
         unfit=unfit,
-        versions={"tvm": tvm.__version__},
+        versions={"tvm": tvm.__version__, **_driver(kind, unfit)},
         integers=next((dot.instruction for dot in dot_products_of(target)), ""),
     )
+
+
+def _driver(kind: str, unfit: str) -> dict[str, str]:
+    """Return the version of the driver that runs code for a GPU here; nothing where that can't be told."""
+    version = driver_version() if kind == "cuda" and not unfit else ""
+    return {"driver": version} if version else {}
 
 
 def same_device(one: Target, other: Target) -> bool:

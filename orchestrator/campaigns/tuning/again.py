@@ -1,0 +1,126 @@
+"""What comes of measuring stored trials once more: in turns with rivals, or with another toolchain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from orchestrator.campaigns.tuning.actions import RecordRemeasurement, RecordRevalidation
+from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
+from orchestrator.campaigns.tuning.patience import Patience
+from orchestrator.campaigns.tuning.subjects import Subject
+from orchestrator.storage import MeasurementKind, NewMeasurement, Storage, toolchain_text
+from workers.messages import Candidate, Measurement
+
+__all__ = ["Again"]
+
+
+class Again:
+    """The later measurements of one campaign's trials.
+
+    Attributes
+    ----------
+    measured : set of (int, str)
+        Tasks and candidates whose times were taken again and stored.
+    revalidated : int
+        Trials of another toolchain that were measured with this one.
+    remarks : list of str
+        What is to be known about the fleet's toolchain.
+    """
+
+    def __init__(
+        self,
+        store: Storage,
+        campaign_id: int,
+        owner: str,
+        subjects: Mapping[int, Subject],
+        patience: Patience,
+        changed: Callable[[], None],
+    ) -> None:
+        self._store, self._id, self._owner = store, campaign_id, owner
+        self._subjects, self._patience, self._changed = subjects, patience, changed
+        self._versions: dict[str, str] = {}
+        self._kept: dict[int, dict[str, list[RecordRemeasurement]]] = {}
+        self.measured: set[tuple[int, str]] = set()
+        self.revalidated = 0
+        self.remarks: list[str] = []
+
+    def begin(self, versions: Mapping[str, str], say: Callable[[str], None]) -> None:
+        """Measure with a fleet's toolchain from now on, which may not be what this machine planned with."""
+        self._versions = dict(versions)
+        for name, device in {s.device.device_class: s.device for s in self._subjects.values()}.items():
+            measured_with = device.with_driver(versions)
+            planned = self._store.toolchains.find(self._store.toolchains.current_key(name))
+            key = self._store.toolchains.adopt(name, measured_with)
+            if planned is not None and planned.key != key:
+                remark = (
+                    f"{name} is measured with {toolchain_text(measured_with)}, and this machine has "
+                    f"{planned}: while they differ, what either measures is stale to the other"
+                )
+                self.remarks.append(remark)
+                say(remark)
+
+    def measured_with(self, task: int) -> dict[str, str]:
+        """Return the versions of what a task's candidates are measured with."""
+        return self._subjects[task].device.with_driver(self._versions)
+
+    def store_revalidation(self, action: RecordRevalidation) -> None:
+        """Store what came of measuring a trial of another toolchain with this one."""
+        kind = MeasurementKind.REVALIDATED
+        self._add(
+            [
+                self._new(
+                    action.task, action.candidate.hash, action.measurement, kind, action.token, action.build_s
+                )
+            ]
+        )
+        self.revalidated += 1
+
+    def keep(self, action: RecordRemeasurement) -> None:
+        """Keep what a trial took this time, until its rivals have been measured again as well."""
+        self._kept.setdefault(action.task, {}).setdefault(action.candidate.hash, []).append(action)
+
+    def settle(self, task: int) -> tuple[Candidate, ...]:
+        """Store what was kept of a task, if it can be compared; return the rivals that its best has now."""
+        pair, ask, trials = self._subjects[task].pair, self._patience.ask, self._store.trials
+        best = ask(lambda: trials.best(*pair, MOST, stale=False))
+        taken = self._kept.pop(task, {})
+        times = {
+            candidate: [seconds for turn in turns for seconds in turn.measurement.times]
+            for candidate, turns in taken.items()
+        }
+        if comparable(best, times):
+            self._add(
+                [
+                    self._new(
+                        task,
+                        candidate,
+                        # What its turns took together, as of the last of them.
+                        replace(turns[-1].measurement, times=tuple(times[candidate]), message=""),
+                        MeasurementKind.AGAIN,
+                        turns[-1].token,
+                    )
+                    for candidate, turns in taken.items()
+                ]
+            )
+            self.measured |= {(task, candidate) for candidate in taken}
+            best = ask(lambda: trials.best(*pair, MOST, stale=False))
+        return contenders(best)
+
+    def _new(
+        self,
+        task: int,
+        candidate: str,
+        measurement: Measurement,
+        kind: MeasurementKind,
+        token: str,
+        build_s: float = 0.0,
+    ) -> NewMeasurement:
+        pair, versions = self._subjects[task].pair, self.measured_with(task)
+        return NewMeasurement(*pair, candidate, measurement, kind, token, versions, build_s)
+
+    def _add(self, measurements: list[NewMeasurement]) -> None:
+        self._patience.ask(
+            lambda: self._store.measurements.add(measurements, campaign_id=self._id, owner=self._owner)
+        )
+        self._changed()

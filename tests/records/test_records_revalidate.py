@@ -1,0 +1,99 @@
+"""Records of another toolchain, measured with the one that is here, by real engine processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.records.revalidate import Revalidated, revalidate
+from orchestrator.storage import MeasurementKind, NewTrial, Storage, toolchain_key
+from orchestrator.toolbox import Toolbox
+from workers.messages import Candidate, DeviceInfo, Measurement, TrialState, Workload
+
+ENGINE = "stand_in_engines.quick"
+CPU = DeviceInfo("llvm", "cpu-a-2", "Some CPU", 2, "cpu")
+FIRST, SECOND = (Workload(f"{n:064x}", ENGINE, f"conv{n}", 1e6, b"module") for n in (1, 2))
+#: As the engine's first version times them: the shortest name is the fastest.
+NAMES = ("a", "bb", "ccc", "dddd", "eeeee")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Storage]:
+    """What was measured with the first version of the engine's compiler."""
+    with Storage.open(str(tmp_path / "records.db")) as opened:
+        opened.device_classes.put(ENGINE, CPU)
+        opened.workloads.put([FIRST, SECOND])
+        opened.trials.record([trial(FIRST, name) for name in NAMES])
+        opened.trials.record([trial(SECOND, "only version 1"), trial(SECOND, "x" * 20)])
+        yield opened
+
+
+def trial(workload: Workload, name: str) -> NewTrial:
+    return NewTrial(
+        workload.hash,
+        CPU.device_class,
+        Candidate(name, f"trace {name}"),
+        Measurement(TrialState.OK, (1.0 + len(name),)),
+        versions={"quick": "1"},
+        token=name,
+    )
+
+
+def revalidated(store: Storage, *hashes: str, most: int = 3) -> Revalidated:
+    with Toolbox(ENGINE) as tools:
+        return revalidate(store, tools, hashes or None, most=most, target=CPU.target)
+
+
+def best(store: Storage, workload: Workload) -> list[tuple[str, bool]]:
+    return [(row.candidate, row.stale) for row in store.trials.best(workload.hash, CPU.device_class, 5)]
+
+
+def test_nothing_is_measured_while_the_toolchain_is_the_same(store: Storage) -> None:
+    outcome = revalidated(store)
+    assert (outcome.workloads, outcome.measured, outcome.left) == (0, 0, 0)
+    assert best(store, FIRST) == [(name, False) for name in NAMES]
+
+
+def test_three_of_each_workload_are_measured_with_a_new_one_and_another_wins(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUICK_VERSION", "2")
+    outcome = revalidated(store)
+    assert outcome.versions == {"quick": "2"}
+    assert store.toolchains.current_key(CPU.device_class) == toolchain_key(outcome.versions)
+    # Three of the five, and both of the two, one of which can't be built any more.
+    assert (outcome.workloads, outcome.measured, outcome.failed) == (2, 5, 1)
+    assert (outcome.changed, outcome.left) == (2, 0)
+    assert best(store, FIRST) == [
+        ("ccc", False),
+        ("bb", False),
+        ("a", False),
+        ("dddd", True),
+        ("eeeee", True),
+    ]
+    assert best(store, SECOND) == [("x" * 20, False)]
+    (broken,) = (r for r in store.trials.of_workload(SECOND.hash, CPU.device_class) if r.cost_s is None)
+    assert "knows no such instruction" in broken.message
+    assert [one.kind for one in store.measurements.of_trial(broken.id)] == [
+        MeasurementKind.FULL,
+        MeasurementKind.REVALIDATED,
+    ]
+    # Once more there is nothing to do; back with the first version, all is as it was.
+    assert revalidated(store).measured == 0
+    monkeypatch.setenv("QUICK_VERSION", "1")
+    assert revalidated(store).measured == 0
+    assert best(store, FIRST) == [(name, False) for name in NAMES]
+    assert best(store, SECOND)[0] == ("only version 1", False)
+
+
+def test_only_what_is_asked_for_is_measured_and_the_rest_another_time(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUICK_VERSION", "2")
+    assert revalidated(store, FIRST.hash, most=1).measured == 1
+    assert best(store, FIRST)[:2] == [("a", False), ("bb", True)]
+    assert best(store, SECOND)[0] == ("only version 1", True)
+    again = revalidated(store, FIRST.hash, most=3)
+    assert (again.measured, again.changed) == (2, 1)
