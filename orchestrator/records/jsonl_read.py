@@ -36,7 +36,7 @@ from orchestrator.records.keys import PublicKey
 from orchestrator.records.reports import BadLine, Imported, refusal
 from orchestrator.records.seal import private_copy, require_seal
 from orchestrator.records.take import BATCH, take_trials
-from orchestrator.storage import DeviceClassRow, Storage, TrialRow
+from orchestrator.storage import PACK, DeviceClassRow, Storage, TrialRow
 from workers.messages import Workload
 
 __all__ = ["import_records", "is_records"]
@@ -94,7 +94,7 @@ def import_records(
         bad = tuple(checked.bad)
         if bad and not skip_bad:
             raise UsageError(refusal(file.name, bad, checked.lines))
-        reader = _Reader(store, file, content)
+        reader = _Reader(store, file, content, pack="" if signed_by is None else signed_by.key)
         found = take_trials(store, file.name, reader.trials(), reader, bad, dry_run, say)
     return replace(found, signed_by=signed_by)
 
@@ -107,12 +107,15 @@ class _Reader:
     ----------
     path, content : pathlib.Path
         The file as it was named, and where it is read.
+    pack : str
+        Whose key signed it; empty where none did.
     """
 
     store: Storage
     path: pathlib.Path
     content: pathlib.Path
     only_check: bool = False
+    pack: str = ""
     bad: list[BadLine] = field(default_factory=list)
     lines: int = 0
     _classes: dict[str, DeviceClassRow] = field(default_factory=dict)
@@ -181,6 +184,11 @@ class _Reader:
         if trial.device_class not in self._classes:
             raise ValueError(f"no line before it is about its device class {trial.device_class}")
         measurements = measurements_of(trial, self._toolchains)
+        if self.pack:
+            # What others measured is stale until it is measured here, whatever they measured it with.
+            measurements = tuple(
+                replace(one, versions={**one.versions, PACK: self.pack}) for one in measurements
+            )
         first = measurements[0]
         return TrialRow(
             id=0,

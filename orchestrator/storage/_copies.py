@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from orchestrator.storage._database import chunks
-from orchestrator.storage._ids import storable, workload_ids
+from orchestrator.storage._ids import device_class_ids, storable, workload_ids
 from orchestrator.storage._measurement_rows import insert_measurements
 from orchestrator.storage._standing import cost_of, counting
 from orchestrator.storage._tables import Trial
 from orchestrator.storage._toolchain_rows import canonical, first_toolchain, put_toolchains
 from orchestrator.storage._types import insert_unless_there
-from orchestrator.storage.rows import MeasurementRow, TrialRow
+from orchestrator.storage.rows import PACK, MeasurementRow, TrialRow
 from workers.messages import TrialState
 
 __all__ = ["check_copy", "insert_copies"]
@@ -47,7 +47,8 @@ def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[i
     """Insert what isn't there of trials and their measurements; return how many of either were new."""
     table: Any = Trial.__table__
     workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
-    classes = first_toolchain(connection, _latest(trials))
+    classes = device_class_ids(connection, {trial.device_class for trial in trials})
+    first_toolchain(connection, _latest(trials))
     texts = {canonical(one.versions) for trial in trials for one in trial.measurements}
     toolchains = put_toolchains(connection, texts)
     rows = []
@@ -83,10 +84,10 @@ def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[i
 
 
 def _latest(trials: Sequence[TrialRow]) -> dict[str, str]:
-    """Return for each device class what the latest of these measurements was made with."""
+    """Return for each device class what the latest of these was measured with here, not by who signed it."""
     latest: dict[str, MeasurementRow] = {}
     for trial in trials:
-        for one in trial.measurements:
+        for one in (one for one in trial.measurements if PACK not in one.versions):
             known = latest.setdefault(trial.device_class, one)
             if one.measured_at > known.measured_at:
                 latest[trial.device_class] = one

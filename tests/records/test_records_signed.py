@@ -27,7 +27,7 @@ from orchestrator.records import keys
 from orchestrator.records.jsonl_read import import_records
 from orchestrator.records.jsonl_write import export_records
 from orchestrator.records.keys import PublicKey, make_keys, read_private, read_public
-from orchestrator.storage import Storage
+from orchestrator.storage import PACK, Storage
 from tests.kit.cli_builders import Cli, tuned
 from tests.kit.documented import assert_documented
 
@@ -61,6 +61,24 @@ def signed(store: Storage, path: Path, key: str = "lab.key") -> Path:
 
 def trials(store: Storage) -> int:
     return sum(len(page) for page in store.trials.pages())
+
+
+def test_what_others_signed_is_stale_until_it_is_measured_here(
+    store: Storage, other: Storage, key: PublicKey, tmp_path: Path
+) -> None:
+    (mine,) = {row.versions["tvm"] for page in store.trials.pages() for row in page if row.versions}
+    import_records(other, signed(store, tmp_path / "pack.jsonl"), trust=[key])
+    rows = other.answers.best()
+    assert rows
+    assert all(row.stale for row in rows)
+    (row,) = {f"{one.versions['tvm']} {one.versions[PACK]}" for one in other.toolchains.all()}
+    assert row == f"{mine} {key.name}"
+    # In the store that measured them, they are what they were; an unsigned copy is one's own.
+    import_records(store, tmp_path / "pack.jsonl", trust=[key])
+    assert not any(row.stale for row in store.answers.best())
+    copied = Storage.open(str(tmp_path / "copied.db"))
+    import_records(copied, export_records(store, tmp_path / "plain.jsonl").path)
+    assert not any(row.stale for row in copied.answers.best())
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])

@@ -36,13 +36,14 @@ from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, Store
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
 from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
-from orchestrator.storage.rows.toolchains import ToolchainRow, toolchain_key, toolchain_text
+from orchestrator.storage.rows.toolchains import PACK, ToolchainRow, toolchain_key, toolchain_text
 from orchestrator.storage.rows.trials import NewTrial, TrialRow
 from orchestrator.storage.rows.verifications import NewVerification, VerificationRow, records_key
 
 __all__ = [
     "BEGUN_STATES",
     "ENDED_STATES",
+    "PACK",
     "RESTING_STATES",
     "BeginningRow",
     "BestOrder",

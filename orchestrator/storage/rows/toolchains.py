@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-__all__ = ["ToolchainRow", "toolchain_key", "toolchain_text"]
+__all__ = ["PACK", "ToolchainRow", "toolchain_key", "toolchain_text"]
 
+#: Part of a toolchain of which others say that they measured with it: whose key signed that.
+PACK = "pack"
 # Of these a time doesn't depend: what an extraction is bound to (another import has other workloads), which
 # release of this project wrote it down, and the log that it comes from.
 _NO_PART = ("engine", "tunefleet", "imported")
@@ -17,14 +19,14 @@ _NO_PART = ("engine", "tunefleet", "imported")
 _FIRST = {"kernels": "1"}
 _KEY_DIGITS = 12
 # In the order in which people are told; then come others.
-_NAMES = {"tvm": "TVM", "llvm": "LLVM", "kernels": "kernels", "driver": "driver"}
+_NAMES = {"tvm": "TVM", "llvm": "LLVM", "kernels": "kernels", "driver": "driver", PACK: "signed by"}
 
 
 def toolchain_key(versions: Mapping[str, str]) -> str:
     """Return what two toolchains have in common whose times compare, for the same device class.
 
     Those of one TVM, one LLVM, one way in which the engine makes code of a schedule (``kernels``), and on a
-    GPU one driver. The release of this project is no part of it.
+    GPU one driver. The release of this project is no part of it; that others signed it (:data:`PACK`) is.
     """
     said = {name: text for name, text in versions.items() if name not in _NO_PART and text}
     canonical = json.dumps({**_FIRST, **said}, sort_keys=True)
