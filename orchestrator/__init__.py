@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.builds import BenchReport, BuildReport, RunReport, bench_model, build_model, run_library
     from orchestrator.campaigns.planning.plan import CampaignPlan, make_plan
-    from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
+    from orchestrator.campaigns.running.coordinator import coordinate, follow
     from orchestrator.campaigns.running.outcome import Outcome
+    from orchestrator.campaigns.running.submit import submit
     from orchestrator.campaigns.spec import CampaignSpec
     from orchestrator.errors import TunefleetError
     from orchestrator.fleet.options import FleetOptions
@@ -67,7 +68,7 @@ _HOMES = {
     "follow": "orchestrator.campaigns.running.coordinator",
     "make_plan": "orchestrator.campaigns.planning.plan",
     "run_library": "orchestrator.builds",
-    "submit": "orchestrator.campaigns.running.coordinator",
+    "submit": "orchestrator.campaigns.running.submit",
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pathlib
 import time
 
 from orchestrator.campaigns.running.leases import LEASE_SECONDS, bury_the_dead, claim, this_owner
@@ -13,51 +12,17 @@ from orchestrator.campaigns.running.run import CampaignRun
 from orchestrator.campaigns.running.signals import StopSignals
 from orchestrator.campaigns.running.stopping import StopError
 from orchestrator.campaigns.scheduling.staffing import Staffing
-from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.errors import LeaseLostError, StorageError, TunefleetError, UsageError
+from orchestrator.errors import LeaseLostError, StorageError, TunefleetError
 from orchestrator.fleet.options import FleetOptions
-from orchestrator.storage import CampaignRequest, CampaignRow, NewCampaignModel, Storage
+from orchestrator.storage import CampaignRequest, CampaignRow, Storage
 
-__all__ = ["coordinate", "follow", "submit"]
+__all__ = ["coordinate", "follow"]
 
 _IDLE_SECONDS = 1.0
 #: Seconds for which a campaign of another engine waits before no more are begun ahead of it.
 ENGINE_PATIENCE_SECONDS = 300.0
 _WIND_UP_SECONDS = 10.0
 _HERE = FleetOptions()
-
-
-def submit(
-    store: Storage, spec: CampaignSpec, *, name: str | None = None, hold: bool = False, priority: int = 0
-) -> CampaignRow:
-    """Store a campaign, to be run by whoever comes first.
-
-    Parameters
-    ----------
-    priority : int, optional
-        On a shared fleet, campaigns of a higher one come first.
-    hold : bool, optional
-        This process will run it: no coordinator takes it in the meantime.
-
-    Raises
-    ------
-    UsageError
-        Where a model file is not there, or the name is taken.
-    """
-    for request in spec.models:
-        if not pathlib.Path(request.path).is_file():
-            raise UsageError(f"there is no model file {request.path}")
-    campaign_id = store.campaigns.create(
-        engine=spec.engine,
-        spec=spec.model_dump(mode="json"),
-        models=[NewCampaignModel(request.path, request.shapes) for request in spec.models],
-        name=name,
-        seed=spec.seed,
-        priority=priority,
-        owner=this_owner() if hold else None,
-        ttl_s=LEASE_SECONDS,
-    )
-    return store.campaigns.get(campaign_id)
 
 
 def follow(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import say_stale
 from orchestrator.cli.kit.stored import device_class_named
-from orchestrator.cli.kit.text import age, amount, gflops, instant, latency
+from orchestrator.cli.kit.text import age, amount, latency
+from orchestrator.documents.best import stored_best_document
+from orchestrator.documents.ratios import speed_text
 from orchestrator.errors import UsageError
 from orchestrator.storage import BestOrder
 
@@ -51,7 +52,7 @@ def stored_best(
             limit=limit + 1 if limit else None,
         )
     shown = rows[:limit] if limit else rows
-    session.emit(_document(shown, more=len(rows) > len(shown)), kind="best-stored")
+    session.emit(stored_best_document(shown, more=len(rows) > len(shown)), kind="best-stored")
     if shown:
         session.show(_table(shown))
     else:
@@ -84,28 +85,3 @@ def _table(rows: Sequence[BestRow]) -> Table:
             *device.cell(row.device_class),
         )
     return grid.table()
-
-
-def _document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
-    """The best of each workload on each device class."""
-    return {
-        "best": [
-            {
-                "name": row.name,
-                "workload_hash": row.workload_hash,
-                "engine": row.engine,
-                "device_class": row.device_class,
-                "flops": row.flops,
-                "trials": row.trials,
-                "failures": row.failures,
-                "best_s": row.best_s,
-                "gflops": gflops(row.flops, row.best_s),
-                "stale": row.stale,
-                "trial_id": row.trial_id,
-                "campaign_id": row.campaign_id,
-                "recorded_at": instant(row.recorded_at),
-            }
-            for row in rows
-        ],
-        "more": more,
-    }

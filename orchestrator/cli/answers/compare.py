@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -12,19 +11,25 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.answers.compare_gate import CampaignGate, slower_tasks
-from orchestrator.cli.campaigns.snapshot import Snapshot, limit_or_none, read_snapshot
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.gate_option import FailIfSlower, allowed_slowdown
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import quotient, ratio_text
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import age, amount, instant, latency, ms, plural, short_path
-from orchestrator.errors import UsageError
+from orchestrator.cli.kit.text import age, amount, latency, ms, plural, short_path
+from orchestrator.documents.comparison import (
+    Comparison,
+    change,
+    comparison_document,
+    read_comparison,
+    tuned_s,
+)
+from orchestrator.documents.ratios import quotient, ratio_text
+from orchestrator.documents.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from orchestrator.storage import TaskComparisonRow, TaskOfCampaign, VerificationRow
+    from orchestrator.storage import TaskComparisonRow, VerificationRow
 
 __all__ = ["compare"]
 
@@ -53,72 +58,13 @@ def compare(
     """
     allowed = allowed_slowdown(fail_if_slower)
     with session.storage(create=False) as store:
-        sides = (read_snapshot(store, first), read_snapshot(store, second))
-        ids = [side.campaign.id for side in sides]
-        if ids[0] == ids[1]:
-            raise UsageError(f"both are campaign {ids[0]}; name two")
-        comparison = Comparison(
-            *sides,
-            tuple(store.answers.compare(ids[0], ids[1])),
-            tuple(store.verifications.after_campaign(ids[0])),
-            tuple(store.verifications.after_campaign(ids[1])),
-        )
+        comparison = read_comparison(store, first, second)
     gate = None if allowed is None else CampaignGate.of(comparison.models(), allowed)
-    session.emit(_document(comparison) | {"gate": None if gate is None else gate.document()})
+    session.emit(comparison_document(comparison) | {"gate": None if gate is None else gate.document()})
     session.show(*_blocks(comparison))
     if not comparison.common:
         session.write(Text("they have no task in common: nothing compares"))
     return None if gate is None else gate.conclude(session, slower_tasks(comparison.common))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two campaigns, their tasks beside each other, and their models as each left them."""
-
-    first: Snapshot
-    second: Snapshot
-    tasks: tuple[TaskComparisonRow, ...]
-    first_verified: tuple[VerificationRow, ...]
-    second_verified: tuple[VerificationRow, ...]
-
-    @property
-    def common(self) -> list[tuple[TaskComparisonRow, TaskOfCampaign, TaskOfCampaign]]:
-        """Tasks of both, those first whose change weighs most in a run."""
-        both = [
-            (row, row.first, row.second)
-            for row in self.tasks
-            if row.first is not None and row.second is not None
-        ]
-        return sorted(both, key=lambda task: -abs(_change(task[1], task[2])))
-
-    def sums(self) -> tuple[float, float] | None:
-        """Return what the tasks that have a time in both add up to in a run of the second's models."""
-        timed = [
-            (after.weight * before.best_s, after.weight * after.best_s)
-            for _, before, after in self.common
-            if before.best_s is not None and after.best_s is not None
-        ]
-        return (sum(a for a, _ in timed), sum(b for _, b in timed)) if timed else None
-
-    def models(self) -> list[tuple[str, str, VerificationRow | None, VerificationRow | None]]:
-        """Return name and device class of each compared model, as each campaign left it."""
-        names = {
-            model.model_id: name
-            for side in (self.first, self.second)
-            for model, name in zip(side.models, side.model_names, strict=True)
-        }
-        before = {(row.model_id, row.device_class): row for row in self.first_verified}
-        after = {(row.model_id, row.device_class): row for row in self.second_verified}
-        return [
-            (names[key[0]], key[1], before.get(key), after.get(key))
-            for key in dict.fromkeys([*after, *before])
-        ]
-
-
-def _change(before: TaskOfCampaign, after: TaskOfCampaign) -> float:
-    if before.best_s is None or after.best_s is None:
-        return 0.0
-    return after.weight * (before.best_s - after.best_s)
 
 
 def _blocks(comparison: Comparison) -> Iterable[RenderableType]:
@@ -132,7 +78,7 @@ def _blocks(comparison: Comparison) -> Iterable[RenderableType]:
         yield _common_table(comparison, ids)
         sums = comparison.sums()
         if sums is not None:
-            better = sum(_change(before, after) > 0 for _, before, after in common)
+            better = sum(change(before, after) > 0 for _, before, after in common)
             yield Text(
                 f"\n{plural(len(common), 'common task')}, {better} faster: "
                 f"{latency(sums[0])}, then {latency(sums[1])} a run ({ratio_text(*sums)})",
@@ -178,7 +124,7 @@ def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
             latency(after.best_s),
             ratio_text(before.best_s, after.best_s),
             *device.cell(row.device_class),
-            style="bold" if _change(before, after) > 0 else "",
+            style="bold" if change(before, after) > 0 else "",
         )
     return grid.table()
 
@@ -205,7 +151,7 @@ def _models_table(
         same = before is not None and after is not None and before.id == after.id
         sides = (
             (ids[0], before, ""),
-            (ids[1], after, "the same" if same else ratio_text(_tuned_s(before), _tuned_s(after))),
+            (ids[1], after, "the same" if same else ratio_text(tuned_s(before), tuned_s(after))),
         )
         for which, row, ratio in sides:
             if row is None:
@@ -222,84 +168,6 @@ def _models_table(
     return grid.table()
 
 
-def _tuned_s(row: VerificationRow | None) -> float | None:
-    return None if row is None else row.tuned_s
-
-
 def _of_reference(row: VerificationRow | None) -> str:
     ratio = None if row is None else quotient(row.tuned_s, row.reference_s)
     return "-" if ratio is None else f"{ratio:.2f}x"
-
-
-def _document(comparison: Comparison) -> dict[str, Any]:
-    """What changed between two campaigns."""
-    sums = comparison.sums()
-    common = comparison.common
-    return {
-        "campaigns": [_campaign_facts(side) for side in (comparison.first, comparison.second)],
-        "tasks_common": len(common),
-        "tasks_better": sum(_change(before, after) > 0 for _, before, after in common),
-        "expected_before_s": sums[0] if sums else None,
-        "expected_after_s": sums[1] if sums else None,
-        "speedup": quotient(*sums) if sums else None,
-        "tasks": [
-            {
-                "name": row.name,
-                "workload_hash": row.workload_hash,
-                "device_class": row.device_class,
-                "flops": row.flops,
-                "first": _side(row.first),
-                "second": _side(row.second),
-                "speedup": quotient(_best_s(row.first), _best_s(row.second)),
-            }
-            for row in [*(row for row, *_ in common), *comparison.tasks[len(common) :]]
-        ],
-        "models": [
-            {
-                "model": name,
-                "device_class": device_class,
-                "first": _verified(before),
-                "second": _verified(after),
-                "speedup": quotient(_tuned_s(before), _tuned_s(after)),
-            }
-            for name, device_class, before, after in comparison.models()
-        ],
-    }
-
-
-def _campaign_facts(side: Snapshot) -> dict[str, Any]:
-    return {
-        "id": side.campaign.id,
-        "name": side.campaign.name,
-        "engine": side.campaign.engine,
-        "state": side.campaign.state.value,
-        "models": side.model_names,
-        "created_at": instant(side.campaign.created_at),
-        "finished_at": instant(side.campaign.finished_at),
-        "trials_measured": side.measured,
-        "trials_failed": side.failures,
-        "trials_saved": side.saved,
-    }
-
-
-def _side(task: TaskOfCampaign | None) -> dict[str, Any] | None:
-    if task is None:
-        return None
-    return {**vars(task), "budget": limit_or_none(task.budget)}
-
-
-def _best_s(task: TaskOfCampaign | None) -> float | None:
-    return None if task is None else task.best_s
-
-
-def _verified(row: VerificationRow | None) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {
-        "untuned_s": row.untuned_s,
-        "tuned_s": row.tuned_s,
-        "reference_s": row.reference_s,
-        "outputs_agree": row.details.get("agree"),
-        "campaign_id": row.campaign_id,
-        "created_at": instant(row.created_at),
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -16,10 +16,11 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import percent_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_class_named, stored_model
-from orchestrator.cli.kit.text import age, amount, device_text, instant, plural
+from orchestrator.cli.kit.text import age, amount, device_text, plural
+from orchestrator.documents.failures import failures_document
+from orchestrator.documents.ratios import percent_text
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def failures(
             model_id=model_id,
             campaign_id=campaign_id,
         )
-    session.emit(_document(found))
+    session.emit(failures_document(found))
     if any(one.failed for one in found):
         session.show(_table(found))
     if found:
@@ -127,29 +128,3 @@ def _lines(found: Sequence[DeviceClassFailures]) -> Iterable[RenderableType]:
         if one.failed:
             line += f" ({percent_text(one.failed / one.trials)})"
         yield Text(line, style="bold")
-
-
-def _document(found: Sequence[DeviceClassFailures]) -> dict[str, Any]:
-    """How trials failed, by device class and by how they ended."""
-    return {
-        "device_classes": [
-            {
-                "device_class": one.device_class,
-                "trials": one.trials,
-                "trials_failed": one.failed,
-                "failures": [
-                    {
-                        "state": row.state.value,
-                        "trials": row.trials,
-                        "share": row.share,
-                        "workloads": row.workloads,
-                        "message": row.message,
-                        "message_trials": row.message_trials,
-                        "last_at": instant(row.last_at),
-                    }
-                    for row in one.classes
-                ],
-            }
-            for one in found
-        ]
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -15,10 +15,11 @@ from orchestrator.cli.kit.arguments import require_known, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import gain_text, ratio_text, speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_of_workload, stored_model, tune_command
-from orchestrator.cli.kit.text import amount, device_text, instant, latency, plural, when
+from orchestrator.cli.kit.text import amount, device_text, latency, plural, when
+from orchestrator.documents.history import history_document
+from orchestrator.documents.ratios import gain_text, ratio_text, speed_text
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def history(
                 f"no trial of {name} succeeded on {device_class}; "
                 f"`{session.command_line('failures', '--workload', str(workload))}` says why"
             )
-    session.emit(_document(name, device_class, total, points, of_model=model is not None))
+    session.emit(history_document(name, device_class, total, points, of_model=model is not None))
     session.show(_table(points, total, flops), _line(points, total, name, device_class))
 
 
@@ -125,34 +126,6 @@ def _line(points: Sequence[ImprovementRow], total: int, name: str, device_class:
         line.append(f", {latency(end.expected_s)} after {amount(end.trials)}")
         line.append(f" ({ratio_text(begin.expected_s, end.expected_s)})")
     return line
-
-
-def _document(
-    name: str, device_class: str, total: int, points: Sequence[ImprovementRow], *, of_model: bool
-) -> dict[str, Any]:
-    """How the best of a model or of a workload went down."""
-    return {
-        "model": name if of_model else None,
-        "workload_hash": None if of_model else points[0].workload_hash,
-        "device_class": device_class,
-        "tasks_total": total,
-        "improvements": [
-            {
-                "recorded_at": instant(point.recorded_at),
-                "trials": point.trials,
-                "expected_s": point.expected_s,
-                "tasks_timed": point.tasks_timed,
-                "task": point.name,
-                "workload_hash": point.workload_hash,
-                "weight": point.weight,
-                "cost_s": point.cost_s,
-                "before_s": point.before_s,
-                "trial_id": point.trial_id,
-                "campaign_id": point.campaign_id,
-            }
-            for point in points
-        ],
-    }
 
 
 def _saved(point: ImprovementRow) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -14,11 +14,12 @@ from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import percent_text, speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import say_stale
 from orchestrator.cli.kit.stored import stored_model, tune_command
-from orchestrator.cli.kit.text import amount, device_text, gflops, instant, latency, plural
+from orchestrator.cli.kit.text import amount, device_text, latency, plural
+from orchestrator.documents.ratios import percent_text, speed_text
+from orchestrator.documents.slowest import slowest_document
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def slowest(
         raise NotFoundError(
             f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"
         )
-    session.emit(_document(found, shares))
+    session.emit(slowest_document(found.name, found.device_class, shares))
     session.show(_table(shares), _line(found, shares))
     say_stale(session, shares.tasks_stale, shares.tasks_timed, str(model))
     untimed = shares.tasks_total - shares.tasks_timed
@@ -93,33 +94,3 @@ def _line(model: StoredModel, shares: ModelShares) -> RenderableType:
     if timed and len(timed) < shares.tasks_timed:
         line.append(f"; these {len(timed)} are {percent_text(timed[-1].cumulative)} of it")
     return line
-
-
-def _document(model: StoredModel, shares: ModelShares) -> dict[str, Any]:
-    """Where a model's time goes."""
-    return {
-        "model": model.name,
-        "device_class": model.device_class,
-        "tasks_total": shares.tasks_total,
-        "tasks_timed": shares.tasks_timed,
-        "tasks_stale": shares.tasks_stale,
-        "expected_s": shares.expected_s,
-        "tasks": [
-            {
-                "name": task.name,
-                "workload_hash": task.workload_hash,
-                "weight": task.weight,
-                "flops": task.flops,
-                "trials": task.trials,
-                "best_s": task.best_s,
-                "stale": task.stale,
-                "expected_s": task.expected_s,
-                "share": task.share,
-                "cumulative": task.cumulative,
-                "gflops": gflops(task.flops, task.best_s),
-                "trial_id": task.trial_id,
-                "recorded_at": instant(task.recorded_at),
-            }
-            for task in shares.tasks
-        ],
-    }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.kit.session import Session
+from orchestrator.documents.campaigns import campaign_document
 from orchestrator.storage import CampaignRequest
 
 __all__ = ["ask_for"]

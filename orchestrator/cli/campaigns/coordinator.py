@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.campaign_json import listed_document
-from orchestrator.cli.campaigns.snapshot import read_snapshot
 from orchestrator.cli.campaigns.where_options import WhereOptions
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.exits import INTERRUPTED
 from orchestrator.cli.kit.session import Session
+from orchestrator.documents.campaigns import listed_document
+from orchestrator.documents.snapshot import read_snapshot
 
 __all__ = ["coordinator"]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from orchestrator.cli.campaigns.looking import LINE_SECONDS, Looking
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.cli.campaigns.snapshot import Snapshot, read_snapshot
+from orchestrator.documents.snapshot import Snapshot, read_snapshot
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from orchestrator.cli.campaigns.campaign_json import listed_document
-from orchestrator.cli.campaigns.snapshot import Snapshot, snapshot_of
 from orchestrator.cli.campaigns.wording import state_text, trials_text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, duration
+from orchestrator.documents.campaigns import listed_document
+from orchestrator.documents.snapshot import Snapshot, snapshot_of
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.storage import CampaignState
 

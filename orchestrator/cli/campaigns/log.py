@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.cli.campaigns.looking import LINE_SECONDS, Looking
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.cli.campaigns.snapshot import read_snapshot
+from orchestrator.documents.snapshot import read_snapshot
 from orchestrator.errors import StorageError
 
 if TYPE_CHECKING:

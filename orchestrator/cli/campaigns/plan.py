@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from orchestrator.cli.campaigns.snapshot import NO_LIMIT, limit_or_none
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, mflop, plural
+from orchestrator.documents.snapshot import NO_LIMIT, limit_or_none
 
 if TYPE_CHECKING:
     from orchestrator.campaigns.planning.plan import CampaignPlan

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.documents.campaigns import campaign_document
 
 __all__ = ["priority"]
 

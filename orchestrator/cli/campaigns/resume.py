@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.campaigns.follow import follow_campaign
 from orchestrator.cli.campaigns.where_options import WhereOptions
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
+from orchestrator.documents.campaigns import campaign_document
 from orchestrator.errors import UsageError
 from orchestrator.storage import CampaignRequest, CampaignRow, CampaignState
 

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.campaigns.curve import curve_text, reference_text
-from orchestrator.cli.campaigns.snapshot import Snapshot, TaskLine
 from orchestrator.cli.campaigns.wording import asked_text, expectation
 from orchestrator.cli.kit.text import amount, duration, latency, plural
+from orchestrator.documents.snapshot import Snapshot, TaskLine
 from orchestrator.storage import CampaignState, CurveRow, TaskState
 
 __all__ = ["View", "line_of"]

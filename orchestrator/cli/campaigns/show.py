@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document, progress_document
-from orchestrator.cli.campaigns.curve import curve_documents, curve_text, reference_text
-from orchestrator.cli.campaigns.snapshot import NO_LIMIT, Snapshot, limit_or_none, read_snapshot
+from orchestrator.cli.campaigns.curve import curve_text, reference_text
 from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
@@ -24,22 +21,19 @@ from orchestrator.cli.kit.text import (
     amount,
     device_text,
     duration,
-    finite,
-    gflops,
-    instant,
     latency,
     plural,
     short_path,
     when,
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
-from orchestrator.cli.models.layouts import ShownLayout, layouts_of_campaign, tried_document
-from orchestrator.cli.models.origins import origin_document
+from orchestrator.documents.details import details_document, read_details
+from orchestrator.documents.layouts import ShownLayout
+from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
 
 if TYPE_CHECKING:
     from orchestrator.storage import (
         CampaignModelRow,
-        CampaignTaskRow,
         CurveRow,
         ModelRow,
         Storage,
@@ -58,21 +52,16 @@ def show(session: Session, campaign: options.Campaign) -> None:
 
 def campaign_details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:
     """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
-    snapshot = read_snapshot(store, campaign)
-    prepared: list[ModelRow | None] = [
-        None if model.model_id is None else store.models.get(model.model_id) for model in snapshot.models
-    ]
-    verifications = list(_verifications(store, snapshot))
-    layouts = [_layouts(store, snapshot, model.model_id) for model in snapshot.models]
-    curves = store.answers.curves(snapshot.campaign.id)
-    session.emit(_details_document(snapshot, prepared, layouts, verifications, curves))
-    session.show(_facts_table(snapshot, prepared, layouts))
+    details = read_details(store, campaign)
+    snapshot = details.snapshot
+    session.emit(details_document(details))
+    session.show(_facts_table(snapshot, details.prepared, details.layouts))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
         session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
-        session.show(*_curve_lines(curves))
-    session.show(*_comparisons(verifications))
+        session.show(*_curve_lines(details.curves))
+    session.show(*_comparisons(details.verifications))
 
 
 def _curve_lines(curves: Sequence[CurveRow]) -> Iterator[str]:
@@ -81,113 +70,6 @@ def _curve_lines(curves: Sequence[CurveRow]) -> Iterator[str]:
         for text in (curve_text(row), reference_text(row)):
             if text:
                 yield where + text
-
-
-def _layouts(store: Storage, snapshot: Snapshot, model_id: int | None) -> list[ShownLayout]:
-    """Return the layouts in which a campaign tunes a model, one for each of its device classes."""
-    from orchestrator.models.extraction import AUTO
-
-    if model_id is None:
-        return []
-    campaign = snapshot.campaign
-    classes = {task.device_class for task in snapshot.tasks}
-    rows = store.extractions.layouts(model_id, campaign.engine)
-    decisions = [row for row in store.layouts.of_campaign(campaign.id) if row.model_id == model_id]
-    return layouts_of_campaign(
-        [row for row in rows if row.device_class in classes], decisions, campaign.spec.get("layout", AUTO)
-    )
-
-
-def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[CampaignModelRow, VerificationRow]]:
-    classes = dict.fromkeys(task.device_class for task in snapshot.tasks)
-    for model, device_class in itertools.product(snapshot.models, classes):
-        if model.model_id is not None:
-            row = store.verifications.latest(model.model_id, device_class)
-            if row is not None:
-                yield model, row
-
-
-def _details_document(
-    snapshot: Snapshot,
-    prepared: Sequence[ModelRow | None],
-    layouts: Sequence[Sequence[ShownLayout]],
-    verifications: Sequence[tuple[CampaignModelRow, VerificationRow]],
-    curves: Sequence[CurveRow],
-) -> dict[str, Any]:
-    """All there is to know about a campaign, its trials apart."""
-    return {
-        "campaign": campaign_document(snapshot.campaign),
-        "progress": progress_document(snapshot),
-        "models": [
-            {
-                "path": model.path,
-                "name": model.model_name,
-                "model_id": model.model_id,
-                "shapes": {name: list(shape) for name, shape in model.shapes.items()},
-                "origin": origin_document(row.origin if row else None),
-                "changes": list(row.changes) if row else [],
-                "layouts": [
-                    {
-                        "device_class": found.device_class,
-                        "layout": found.layout,
-                        "reason": found.reason,
-                        "tried": tried_document(found.tried),
-                        "alternative": found.alternative or None,
-                    }
-                    for found in of_model
-                ],
-            }
-            for model, row, of_model in zip(snapshot.models, prepared, layouts, strict=True)
-        ],
-        "tasks": [_campaign_task(task) for task in snapshot.tasks],
-        "verifications": [_verification(model, row) for model, row in verifications],
-        "curves": curve_documents(curves),
-    }
-
-
-def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "workload_hash": row.workload_hash,
-        "device_class": row.device_class,
-        "weight": row.weight,
-        "flops": row.flops,
-        "state": row.state.value,
-        "note": row.note,
-        "budget": limit_or_none(row.budget),
-        "stored_before": row.stored_before,
-        "stored": row.stored,
-        "stored_failures": row.stored_failures,
-        "stale": row.stale,
-        "measured": row.measured,
-        "measured_failures": row.measured_failures,
-        "best_s": row.best_s,
-        "best_stale": row.best_stale,
-        "best_trial_id": row.best_trial_id,
-        "best_at": instant(row.best_at),
-        "gflops": gflops(row.flops, row.best_s),
-    }
-
-
-def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, Any]:
-    return {
-        "model": model.model_name,
-        "path": model.path,
-        "device_class": row.device_class,
-        "untuned_s": row.untuned_s,
-        "tuned_s": row.tuned_s,
-        "reference_s": row.reference_s,
-        "runs": row.runs,
-        "turns": row.turns,
-        "untuned_note": row.untuned_note,
-        "max_abs": finite(row.max_abs),
-        "max_rel": finite(row.max_rel),
-        "outputs_agree": row.details.get("agree"),
-        "tasks_total": row.tasks_total,
-        "tasks_tuned": row.tasks_tuned,
-        "wrong_records": list(row.details.get("wrong", ())),
-        "created_at": instant(row.created_at),
-    }
 
 
 def _facts_table(

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.campaigns.tune_options import TuneOptions
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.signature import After
+from orchestrator.documents.campaigns import campaign_document
 
 __all__ = ["submit"]
 
@@ -41,7 +41,7 @@ def submit(session: Session, wanted: TuneOptions, priority: _Priority = 0) -> No
     """
     spec = wanted.spec(session)
     with session.storage() as store:
-        from orchestrator.campaigns.running.coordinator import submit as store_campaign
+        from orchestrator.campaigns.running.submit import submit as store_campaign
 
         row = store_campaign(store, spec, name=wanted.name, priority=priority)
     session.emit({"campaign": campaign_document(row), "database": session.database})

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from orchestrator.cli.campaigns.campaign_json import campaign_document
 from orchestrator.cli.kit.exits import FAILED, INTERRUPTED
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, duration, plural, short_path
 from orchestrator.cli.models.bench import bench_document, bench_table
+from orchestrator.documents.campaigns import campaign_document
 from orchestrator.storage import CampaignState
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import latency, when
-from orchestrator.cli.kit.trial_json import trial_document
+from orchestrator.documents.trials import trial_document
 from workers.messages import TrialState
 
 if TYPE_CHECKING:

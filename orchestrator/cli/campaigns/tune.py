@@ -47,7 +47,7 @@ def tune(
         session.storage() as store,
         where.fleet(session, keys=tuple(spec.boards), engine=wanted.engine) as fleet,
     ):
-        from orchestrator.campaigns.running.coordinator import submit as store_campaign
+        from orchestrator.campaigns.running.submit import submit as store_campaign
 
         row = store_campaign(store, spec, name=wanted.name, hold=True)
         return follow_campaign(session, store, row, fleet)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from orchestrator.cli.campaigns.snapshot import Snapshot
 from orchestrator.cli.kit.text import amount, latency, plural
+from orchestrator.documents.snapshot import Snapshot
 from orchestrator.storage import CampaignRow, CampaignState
 
 __all__ = ["asked_text", "expectation", "state_text", "trials_text"]

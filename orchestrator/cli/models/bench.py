@@ -37,7 +37,7 @@ from orchestrator.cli.models.latencies import (
     wrong_documents,
     wrong_text,
 )
-from orchestrator.cli.models.origins import origin_document
+from orchestrator.documents.origins import origin_document
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:

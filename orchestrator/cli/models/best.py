@@ -16,13 +16,13 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import device_class_named, tune_command
 from orchestrator.cli.kit.text import age, latency
-from orchestrator.cli.kit.trial_json import trial_document
 from orchestrator.cli.models.coverage import narrowed, wanted_tasks
+from orchestrator.documents.ratios import speed_text
+from orchestrator.documents.trials import trial_document
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line
 from orchestrator.cli.models.latencies import wrong_documents, wrong_text
-from orchestrator.cli.models.origins import origin_document
+from orchestrator.documents.origins import origin_document
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.parsing import parse_duration
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, short_path
-from orchestrator.cli.models.origins import origin_document
 from orchestrator.cli.models.precisions import precision_document, precision_report
+from orchestrator.documents.origins import origin_document
 from orchestrator.errors import ModelError, UsageError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latency_head, outcome_facts
-from orchestrator.cli.models.origins import origin_document
+from orchestrator.documents.origins import origin_document
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

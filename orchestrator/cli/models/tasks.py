@@ -13,12 +13,12 @@ from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import speed_text
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import amount, latency, mflop
 from orchestrator.cli.models.coverage import coverage_documents, coverage_line, narrowed, wanted_tasks
-from orchestrator.cli.models.layouts import ShownLayout, layout_of, tried_document
-from orchestrator.cli.models.origins import origin_document
+from orchestrator.documents.layouts import ShownLayout, layout_of, tried_document
+from orchestrator.documents.origins import origin_document
+from orchestrator.documents.ratios import speed_text
 
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.ratios import percent_text
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import age, amount, device_text, instant, plural
-
-if TYPE_CHECKING:
-    from orchestrator.storage import Storage
+from orchestrator.cli.kit.text import age, amount, device_text, plural
+from orchestrator.documents.ratios import percent_text
+from orchestrator.documents.statistics import statistics_document, toolchains_of
 
 __all__ = ["stats"]
 
@@ -24,32 +20,8 @@ def stats(session: Session) -> None:
 
     with session.storage(create=False) as store:
         found = store.upkeep.statistics()
-        toolchains = {row.toolchain: _versions(store, row.toolchain) for row in found.classes}
-    session.emit(
-        {
-            "database": session.database,
-            "size_bytes": found.size_bytes,
-            "workloads": found.workloads,
-            "models": found.models,
-            "campaigns": found.campaigns,
-            "verifications": found.verifications,
-            "device_classes": [
-                {
-                    "device_class": row.device_class,
-                    "engine": row.engine,
-                    "device": row.device,
-                    "workloads": row.workloads,
-                    "trials": row.trials,
-                    "trials_failed": row.failures,
-                    "trials_stale": row.stale,
-                    "toolchain": toolchains[row.toolchain],
-                    "first_at": instant(row.first_at),
-                    "last_at": instant(row.last_at),
-                }
-                for row in found.classes
-            ],
-        }
-    )
+        toolchains = toolchains_of(store, found)
+    session.emit(statistics_document(session.database, found, toolchains))
     right = ("workloads", "trials", "failed", "stale")
     grid = Grid("device class", "engine", *right, "first", "last", right=right, flexible=("device class",))
     for row in found.classes:
@@ -81,12 +53,6 @@ def stats(session: Session) -> None:
                 "",
             )
     session.show(facts(pairs))
-
-
-def _versions(store: Storage, key: str) -> dict[str, str] | None:
-    """Return what a toolchain consists of; None where nothing was measured yet."""
-    row = store.toolchains.find(key)
-    return None if row is None else row.versions
 
 
 def _size(number: float) -> str:

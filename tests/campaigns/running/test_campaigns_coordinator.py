@@ -19,7 +19,8 @@ from orchestrator.builds.costs import Costs, closing_seconds
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.running import coordinator, heartbeat, run, stages
 from orchestrator.campaigns.running.check import Checked
-from orchestrator.campaigns.running.coordinator import coordinate, follow, submit
+from orchestrator.campaigns.running.coordinator import coordinate, follow
+from orchestrator.campaigns.running.submit import submit
 from orchestrator.campaigns.scheduling.staffing import TuningRequest
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import patience, results

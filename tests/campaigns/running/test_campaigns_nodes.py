@@ -13,7 +13,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from orchestrator.campaigns.running.coordinator import follow, submit
+from orchestrator.campaigns.running.coordinator import follow
+from orchestrator.campaigns.running.submit import submit
 from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.tuner import Tuning

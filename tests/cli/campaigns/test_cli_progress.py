@@ -13,7 +13,7 @@ from orchestrator.cli.campaigns.display import Display
 from orchestrator.cli.campaigns.log import Log
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.cli.campaigns.snapshot import read_snapshot
+from orchestrator.documents.snapshot import read_snapshot
 from orchestrator.storage import CampaignState, CurveRow, Storage, TaskState
 from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.builds import bench_model, build_model, run_library
-from orchestrator.campaigns.running.coordinator import follow, submit
+from orchestrator.campaigns.running.coordinator import follow
+from orchestrator.campaigns.running.submit import submit
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.devices import boards
 from orchestrator.devices.boards import refuse_wrong_targets

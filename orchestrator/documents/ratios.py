@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.kit.text import gflops
+from orchestrator.documents.text import gflops
 
 __all__ = ["gain_text", "percent_text", "quotient", "ratio_text", "speed_text"]
 

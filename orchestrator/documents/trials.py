@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.kit.text import instant
+from orchestrator.documents.text import instant
 
 if TYPE_CHECKING:
     from orchestrator.storage import MeasurementRow, TrialRow

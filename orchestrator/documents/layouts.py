@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.kit.text import instant
+from orchestrator.documents.text import instant
 
 if TYPE_CHECKING:
     from orchestrator.models.lookup import StoredModel

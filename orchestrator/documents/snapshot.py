@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.campaigns.planning.budgets import NO_LIMIT
-from orchestrator.cli.kit.text import device_text, gflops
+from orchestrator.documents.text import device_text, gflops
 from orchestrator.storage import TaskState
 
 if TYPE_CHECKING:

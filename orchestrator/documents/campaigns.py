@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.kit.text import instant
+from orchestrator.documents.text import instant
 
 if TYPE_CHECKING:
-    from orchestrator.cli.campaigns.snapshot import Snapshot
+    from orchestrator.documents.snapshot import Snapshot
     from orchestrator.storage import CampaignRow
 
 __all__ = ["campaign_document", "listed_document", "progress_document"]
