@@ -18,6 +18,7 @@ from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.streams import prepare_streams
 from orchestrator.cli.models import group as models
 from orchestrator.cli.records import group as records
+from orchestrator.cli.service import group as service
 from orchestrator.cli.setup import group as setup
 
 __all__ = ["app", "main"]
@@ -58,7 +59,7 @@ def _program(
     """Read the options that stand before any command."""
 
 
-for _group in (campaigns, models, answers, records, setup):
+for _group in (campaigns, models, answers, records, service, setup):
     for _command in _group.COMMANDS:
         _command.add_to(app)
 

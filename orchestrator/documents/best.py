@@ -1,4 +1,4 @@
-"""The best of every workload that is stored, as a document."""
+"""The best of every workload that is stored, and of a model's tasks, as documents."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.text import gflops, instant
+from orchestrator.documents.trials import trial_document
 
 if TYPE_CHECKING:
-    from orchestrator.storage import BestRow
+    from orchestrator.storage import BestRow, ModelTaskRow
 
-__all__ = ["stored_best_document"]
+__all__ = ["stored_best_document", "task_best_document"]
 
 
 def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
@@ -35,4 +36,20 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
             for row in rows
         ],
         "more": more,
+    }
+
+
+def task_best_document(rows: Sequence[ModelTaskRow]) -> dict[str, Any]:
+    """The best of each task of a model, without schedules, which its engine writes."""
+    return {
+        "tasks": [
+            {
+                "name": row.name,
+                "workload_hash": row.workload_hash,
+                "weight": row.weight,
+                "flops": row.flops,
+                "best": [] if row.best is None else [trial_document(row.best, traced=True)],
+            }
+            for row in rows
+        ]
     }

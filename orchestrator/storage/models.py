@@ -97,6 +97,11 @@ class Models(Group):
         others = map(_model_row, self._database.read(lambda c: c.execute(query).all()))
         return [model_id, *(other.id for other in others if _interface(other) == _interface(model))]
 
+    def newest(self, limit: int) -> list[ModelRow]:
+        """Return the models that were stored last, the newest first."""
+        query = _models().order_by(Model.id.desc()).limit(limit)
+        return [_model_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
+
 
 def _interface(model: ModelRow) -> list[tuple[str, tuple[int, ...], str]]:
     return [(tensor.name, tensor.shape, tensor.dtype) for tensor in (*model.inputs, *model.outputs)]

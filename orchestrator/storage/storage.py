@@ -8,6 +8,7 @@ from typing import Self
 
 from orchestrator.storage._database import Database
 from orchestrator.storage.answers.answers import Answers
+from orchestrator.storage.audit import Audit
 from orchestrator.storage.beginnings import Beginnings
 from orchestrator.storage.campaigns import Campaigns
 from orchestrator.storage.device_classes import DeviceClasses
@@ -18,7 +19,9 @@ from orchestrator.storage.leases import Leases
 from orchestrator.storage.measurements import Measurements
 from orchestrator.storage.models import Models
 from orchestrator.storage.seeds import Seeds
+from orchestrator.storage.submissions import Submissions
 from orchestrator.storage.tasks import Tasks
+from orchestrator.storage.tokens import Tokens
 from orchestrator.storage.toolchains import Toolchains
 from orchestrator.storage.trials import Trials
 from orchestrator.storage.upkeep import Upkeep
@@ -77,6 +80,8 @@ class Storage:
         What people ask.
     upkeep : Upkeep
         How much there is, and what may go.
+    tokens, submissions, audit : Tokens, Submissions, Audit
+        Who may do what through the service, whose a campaign is, and what was done.
     database : Database
         What all of them read and write; for those who look at SQL itself.
     """
@@ -100,6 +105,9 @@ class Storage:
         self.verifications = Verifications(database)
         self.answers = Answers(database)
         self.upkeep = Upkeep(database)
+        self.tokens = Tokens(database)
+        self.submissions = Submissions(database)
+        self.audit = Audit(database)
 
     @classmethod
     def open(cls, url: str | None = None, *, create: bool = True, patience_s: float = 30.0) -> Self:

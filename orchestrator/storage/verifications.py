@@ -56,6 +56,19 @@ class Verifications(Group):
         """Return the last verification of a model on a device class."""
         return self._latest(model_id, device_class, None)
 
+    def of_model(self, model_id: int, *, limit: int) -> list[VerificationRow]:
+        """Return the last verifications of a model, on all device classes, in the order they were made."""
+        columns: list[Any] = [c for c in Verification.__table__.c if c.key != "device_class_id"]
+        query = (
+            select(*columns, DeviceClass.name.label("device_class"))
+            .join(DeviceClass, DeviceClass.id == Verification.device_class_id)
+            .where(Verification.model_id == model_id)
+            .order_by(Verification.id.desc())
+            .limit(limit)
+        )
+        rows = self._database.read(lambda c: c.execute(query).all())
+        return [VerificationRow(**row._mapping) for row in reversed(rows)]
+
     def of_records(self, model_id: int, device_class: str, records_key: str) -> VerificationRow | None:
         """Return the last verification of a model as built from exactly these records."""
         return self._latest(model_id, device_class, records_key)

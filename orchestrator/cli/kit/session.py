@@ -18,6 +18,7 @@ from orchestrator.cli.kit.launchers import Launchers
 from orchestrator.cli.kit.steps import Steps
 from orchestrator.cli.kit.streams import named_stdout
 from orchestrator.cli.kit.text import printable
+from orchestrator.documents.schema import titled
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.files import leads_to_stdout
 
@@ -25,11 +26,9 @@ if TYPE_CHECKING:
     from orchestrator.storage import Storage
     from orchestrator.toolbox import Toolbox
 
-__all__ = ["DB_VARIABLE", "SCHEMA_PREFIX", "Session"]
+__all__ = ["DB_VARIABLE", "Session"]
 
 DB_VARIABLE = "TUNEFLEET_DB"
-SCHEMA_PREFIX = "tunefleet"
-SCHEMA_VERSION = 1
 # A table that goes to a file or a pipe is cut nowhere.
 _UNLIMITED_COLUMNS = 1000
 
@@ -147,9 +146,8 @@ class Session:
         if not self.as_json or self._emitted:
             return
         self._emitted = True
-        schema = f"{SCHEMA_PREFIX}/{kind or self.command}/{SCHEMA_VERSION}"
         with named_stdout():
-            json.dump({"schema": schema, **document}, sys.stdout, indent=2, allow_nan=False)
+            json.dump(titled(kind or self.command, document), sys.stdout, indent=2, allow_nan=False)
             sys.stdout.write("\n")
 
     def fail(self, kind: str, message: str, exit_code: int) -> None:

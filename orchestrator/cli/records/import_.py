@@ -16,8 +16,9 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural
-from orchestrator.cli.records.imported import imported_document, say_imported
+from orchestrator.cli.records.imported import say_imported
 from orchestrator.cli.records.options import OwnEngine
+from orchestrator.documents.imported import imported_document
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

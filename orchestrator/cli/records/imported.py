@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -13,23 +12,7 @@ from orchestrator.cli.kit.text import plural, printable
 if TYPE_CHECKING:
     from orchestrator.records.reports import Imported
 
-__all__ = ["imported_document", "say_imported"]
-
-
-def imported_document(report: Imported) -> dict[str, Any]:
-    """What became of the records of another store."""
-    return {
-        "source": report.source,
-        "device_classes": list(report.device_classes),
-        "dry_run": report.dry_run,
-        "lines_bad": [{"line": bad.number, "reason": bad.reason} for bad in report.bad],
-        "workloads": report.workloads,
-        "trials": report.trials,
-        "trials_failed": report.failed,
-        "trials_stored_before": report.stored_before,
-        "trials_imported": report.imported,
-        "signed_by": None if report.signed_by is None else asdict(report.signed_by),
-    }
+__all__ = ["say_imported"]
 
 
 def say_imported(session: Session, report: Imported) -> None:

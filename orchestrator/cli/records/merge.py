@@ -8,8 +8,9 @@ import typer
 
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.records.imported import imported_document, say_imported
+from orchestrator.cli.records.imported import say_imported
 from orchestrator.cli.records.options import DeviceClass, DryRun, EngineName
+from orchestrator.documents.imported import imported_document
 from orchestrator.errors import UsageError
 
 __all__ = ["merge"]

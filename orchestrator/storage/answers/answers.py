@@ -7,12 +7,15 @@ from orchestrator.storage.answers.compare import CompareAnswer
 from orchestrator.storage.answers.curve import CurveAnswer
 from orchestrator.storage.answers.failures import FailuresAnswer
 from orchestrator.storage.answers.history import HistoryAnswer
+from orchestrator.storage.answers.points import PointsAnswer
 from orchestrator.storage.answers.slowest import SlowestAnswer
 
 __all__ = ["Answers"]
 
 
-class Answers(BestAnswer, HistoryAnswer, SlowestAnswer, FailuresAnswer, CompareAnswer, CurveAnswer):
+class Answers(
+    BestAnswer, HistoryAnswer, SlowestAnswer, FailuresAnswer, CompareAnswer, CurveAnswer, PointsAnswer
+):
     """What people ask of the trials, for anyone to ask.
 
     Times are compared within a device class and nowhere else.

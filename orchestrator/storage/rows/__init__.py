@@ -1,5 +1,6 @@
 """What goes into the store and what comes out: frozen dataclasses, without SQL."""
 
+from orchestrator.storage.rows.access import AuditRow, NewAuditEntry, NewToken, TokenRow, TokenScope
 from orchestrator.storage.rows.answers import (
     BestOrder,
     BestRow,
@@ -8,6 +9,7 @@ from orchestrator.storage.rows.answers import (
     FailureRow,
     ImprovementRow,
     ModelShares,
+    PointRow,
     TaskComparisonRow,
     TaskOfCampaign,
     TaskShareRow,
@@ -45,6 +47,7 @@ __all__ = [
     "ENDED_STATES",
     "PACK",
     "RESTING_STATES",
+    "AuditRow",
     "BeginningRow",
     "BestOrder",
     "BestRow",
@@ -68,13 +71,16 @@ __all__ = [
     "ModelRow",
     "ModelShares",
     "ModelTaskRow",
+    "NewAuditEntry",
     "NewBeginning",
     "NewCampaignModel",
     "NewLayoutDecision",
     "NewMeasurement",
     "NewTask",
+    "NewToken",
     "NewTrial",
     "NewVerification",
+    "PointRow",
     "PruneCounts",
     "Sighting",
     "StoreStatistics",
@@ -84,6 +90,8 @@ __all__ = [
     "TaskShareRow",
     "TaskStanding",
     "TaskState",
+    "TokenRow",
+    "TokenScope",
     "ToolchainRow",
     "TrialRow",
     "VerificationRow",

@@ -16,6 +16,7 @@ __all__ = [
     "FailureRow",
     "ImprovementRow",
     "ModelShares",
+    "PointRow",
     "TaskComparisonRow",
     "TaskOfCampaign",
     "TaskShareRow",
@@ -237,3 +238,21 @@ class TaskComparisonRow:
     device_class: str
     first: TaskOfCampaign | None
     second: TaskOfCampaign | None
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """A trial of a campaign as a point in a drawing.
+
+    Attributes
+    ----------
+    at_s : float
+        Seconds since the campaign was started.
+    cost_s : float or None
+        Seconds of one call; None where it failed.
+    """
+
+    trial_id: int
+    at_s: float
+    cost_s: float | None
+    state: TrialState

@@ -1,0 +1,1 @@
+"""Commands around the service: serving, its tokens, reports."""

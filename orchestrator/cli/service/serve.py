@@ -1,0 +1,126 @@
+"""``serve``: pages and an API on the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestrator.cli.kit import options
+from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.session import DB_VARIABLE, Session
+from orchestrator.cli.service.extra import require_service
+
+__all__ = ["serve"]
+
+_COMMAND = "from orchestrator.cli import main; main()"
+_END_SECONDS = 30
+
+
+@command(
+    "serve",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=(
+        "serve --coordinator",
+        "serve --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem",
+    ),
+)
+def serve(
+    session: Session,
+    host: Annotated[
+        str,
+        typer.Option("--host", metavar="ADDRESS", help="Where to listen; others come in with a token alone."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, metavar="N", help="0 for any that is free.")
+    ] = 8085,
+    coordinator: Annotated[
+        bool,
+        typer.Option("--coordinator", help="Run what is submitted, too: `tunefleet coordinator`, beside it."),
+    ] = False,
+    files: Annotated[
+        Path | None,
+        typer.Option(
+            "--files",
+            metavar="FOLDER",
+            help="Where uploaded models are kept, for the coordinator too; beside the database, if left out.",
+            show_default=False,
+        ),
+    ] = None,
+    upload_limit: Annotated[
+        int, typer.Option("--upload-limit", min=1, metavar="MIB", help="Size of a file that may be uploaded.")
+    ] = 2048,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate, PEM.", show_default=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="Its key, PEM.", show_default=False)
+    ] = None,
+    behind_proxy: Annotated[
+        str,
+        typer.Option(
+            "--behind-proxy",
+            metavar="ADDRESS",
+            help="Of a proxy whose word about who asks is taken; several with commas.",
+            show_default=False,
+        ),
+    ] = "",
+) -> None:
+    """Serve pages and an API on the store, until Ctrl-C.
+
+    On a loopback, and without tokens, whoever is on this machine may do everything. Elsewhere it doesn't
+    start without a token: see `tunefleet tokens`.
+    """
+    require_service("fastapi", "uvicorn", "jinja2", "prometheus_client")
+    from orchestrator.service.run import files_folder
+    from orchestrator.service.run import serve as run
+    from orchestrator.service.settings import ServiceSettings
+
+    with session.storage() as store:
+        settings = ServiceSettings(
+            db=session.db,
+            files=(files or files_folder(store)).absolute(),
+            host=host,
+            port=port,
+            certificate=tls_cert,
+            key=tls_key,
+            proxies=behind_proxy,
+            upload_bytes=upload_limit * 2**20,
+        )
+
+        def ready(address: str) -> None:
+            session.say(f"serving on {address}; Ctrl-C ends it")
+
+        with _coordinator(session) if coordinator else _nobody():
+            run(store, settings, ready)
+
+
+@contextmanager
+def _nobody() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _coordinator(session: Session) -> Iterator[None]:
+    """Have a coordinator run beside the service, in a process of its own: Ray stays out of this one."""
+    environment = {**os.environ, **({DB_VARIABLE: session.db} if session.db else {})}
+    # A session of its own: Ctrl-C in the terminal is for the service, which then ends it.
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMMAND, "coordinator"], env=environment, start_new_session=True
+    )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,1 @@
+"""The API: the documents of the commands' ``--json``, and what changes something."""

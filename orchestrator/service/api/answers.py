@@ -1,0 +1,87 @@
+"""What people ask of everything that is stored: the best, failures, devices, how much there is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from orchestrator.documents.best import stored_best_document
+from orchestrator.documents.devices import devices_document
+from orchestrator.documents.failures import failures_document
+from orchestrator.documents.history import history_document
+from orchestrator.documents.schema import titled
+from orchestrator.documents.statistics import statistics_document
+from orchestrator.errors import NotFoundError
+from orchestrator.service.access.audit_json import audit_document
+from orchestrator.service.access.identity import Admin, Reader
+from orchestrator.service.parts import Parts, parts_of
+from orchestrator.service.reading import device_class, recent_devices, recent_statistics
+from orchestrator.storage import BestOrder
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["answers"])
+_Parts = Annotated[Parts, Depends(parts_of)]
+_Device = Annotated[str | None, Query(max_length=200, description="A device class, or a part of its name.")]
+_Engine = Annotated[str | None, Query(max_length=100)]
+_Document = dict[str, Any]
+
+
+@router.get("/best")
+def best(
+    parts: _Parts,
+    _who: Reader,
+    device: _Device = None,
+    engine: _Engine = None,
+    sort: BestOrder = BestOrder.LATEST,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> _Document:
+    """Return the best of every workload that is stored; the document of `tunefleet best`."""
+    name = None if device is None else device_class(parts, device, engine).name
+    rows = parts.store.answers.best(device_class=name, engine=engine, order=sort, limit=limit + 1)
+    return titled("best-stored", stored_best_document(rows[:limit], more=len(rows) > limit))
+
+
+@router.get("/workloads/{workload}/history")
+def workload_history(
+    parts: _Parts, _who: Reader, workload: Annotated[str, Path(max_length=64)], device: _Device = None
+) -> _Document:
+    """Return how the best time of a workload went down; the document of `tunefleet history --workload`."""
+    row = parts.store.workloads.resolve(workload)
+    there = parts.store.workloads.device_classes(row.hash)
+    if device is not None:
+        name = device_class(parts, device).name
+        there = [one for one in there if one == name]
+    if not there:
+        raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) is stored there")
+    points = parts.store.answers.history(row.hash, there[0])
+    if not points:
+        raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded on {there[0]}")
+    return titled("history", history_document(row.name, there[0], 1, points, of_model=False))
+
+
+@router.get("/failures")
+def failures(parts: _Parts, _who: Reader, device: _Device = None, engine: _Engine = None) -> _Document:
+    """Count how trials failed; the document of `tunefleet failures`."""
+    name = None if device is None else device_class(parts, device, engine).name
+    found = parts.store.answers.failures(device_class=name, engine=engine)
+    return titled("failures", failures_document(found))
+
+
+@router.get("/devices")
+def devices(parts: _Parts, _who: Reader) -> _Document:
+    """Say how the devices stand; the document of `tunefleet devices`."""
+    return titled("devices", devices_document(recent_devices(parts)))
+
+
+@router.get("/statistics")
+def statistics(parts: _Parts, _who: Reader) -> _Document:
+    """Say how much is stored; the document of `tunefleet records stats`."""
+    return titled("records-stats", statistics_document(parts.store.url, recent_statistics(parts)))
+
+
+@router.get("/audit")
+def audit(parts: _Parts, _who: Admin, limit: Annotated[int, Query(ge=1, le=10000)] = 100) -> _Document:
+    """Return what was changed through the service, the last first."""
+    return titled("audit", audit_document(parts.store.audit.newest(limit)))

@@ -1,0 +1,102 @@
+"""Records, in and out, as JSON Lines."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from orchestrator.documents.imported import imported_document
+from orchestrator.documents.schema import titled
+from orchestrator.errors import UsageError
+from orchestrator.records.jsonl_read import import_records, is_records
+from orchestrator.records.jsonl_write import export_records
+from orchestrator.service.access.identity import Admin, Reader
+from orchestrator.service.access.quotas import upload_limit
+from orchestrator.service.parts import Parts, parts_of
+from orchestrator.service.reading import device_class
+from orchestrator.service.refusals import RefusedError
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["records"])
+_Parts = Annotated[Parts, Depends(parts_of)]
+_GZIP = b"\x1f\x8b"
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "JSON Lines as `tunefleet records export` writes them, packed or not.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.get(
+    "/records",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/gzip": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def export(
+    parts: _Parts,
+    _who: Reader,
+    device: Annotated[str | None, Query(max_length=200)] = None,
+    engine: Annotated[str | None, Query(max_length=100)] = None,
+) -> FileResponse:
+    """Return what is stored as packed JSON Lines, as `tunefleet records export` does."""
+    name = None if device is None else device_class(parts, device, engine).name
+    folder = tempfile.TemporaryDirectory(prefix="tunefleet-export-")
+    path = FilePath(folder.name, "records.jsonl.gz")
+    try:
+        export_records(parts.store, path, engine=engine, device_class=name)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return FileResponse(
+        path,
+        media_type="application/gzip",
+        filename="records.jsonl.gz",
+        background=BackgroundTask(folder.cleanup),
+    )
+
+
+@router.post("/records", openapi_extra=_BODY)
+async def import_(
+    parts: _Parts,
+    who: Admin,
+    request: Request,
+    dry_run: bool = False,
+    skip_bad: Annotated[bool, Query(description="Store the good lines where there are bad ones.")] = False,
+) -> dict[str, Any]:
+    """Store records, all of them or none, as `tunefleet records import` does."""
+    most = upload_limit(parts, who)
+    with tempfile.TemporaryDirectory(prefix="tunefleet-import-") as folder:
+        path = FilePath(folder, "records.jsonl")
+        with path.open("wb") as file:
+            size, begin = 0, b""
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    raise RefusedError(
+                        413, f"this file is larger than {most:,} bytes, the most that is taken"
+                    )
+                begin = (begin + chunk[:2])[:2]
+                await to_thread.run_sync(file.write, chunk)
+        if begin == _GZIP:
+            path = path.rename(path.with_suffix(".jsonl.gz"))
+        if not is_records(path):
+            raise UsageError(
+                "these are no records: send what `tunefleet records export -o FILE.jsonl.gz` wrote"
+            )
+
+        def take() -> dict[str, Any]:
+            return imported_document(import_records(parts.store, path, skip_bad=skip_bad, dry_run=dry_run))
+
+        document = await to_thread.run_sync(take)
+    if not dry_run:
+        parts.store.audit.note(who.entry("import", "records", trials=document["trials_imported"]))
+    return titled("records-import-jsonl", {**document, "database": parts.store.url})

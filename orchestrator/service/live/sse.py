@@ -1,0 +1,83 @@
+"""Server-sent events: one reader of the store for all who look at the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable
+from dataclasses import dataclass
+
+from anyio import to_thread
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+
+__all__ = ["Event", "Look", "stream"]
+
+_LOOK_SECONDS = 1.0
+#: So often something is sent, so that neither end takes the other for dead.
+_ALIVE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event with its data as text."""
+
+    name: str
+    data: str
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at one moment.
+
+    Attributes
+    ----------
+    mark : hashable
+        The same as before where nothing changed.
+    events : tuple of Event
+    last : bool
+        Nothing will change any more.
+    """
+
+    mark: Hashable
+    events: tuple[Event, ...]
+    last: bool = False
+
+
+def stream(look: Callable[[], Look]) -> StreamingResponse:
+    """Answer with events, from now until nothing will change any more or the reader is gone.
+
+    Parameters
+    ----------
+    look : callable
+        Reads the store; in a thread, once a second. What it raises ends the stream with an event ``error``.
+    """
+    return StreamingResponse(
+        _events(look),
+        media_type="text/event-stream",
+        # A proxy that gathers what it gets would hold everything back.
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _events(look: Callable[[], Look]) -> AsyncIterator[bytes]:
+    before: Hashable = object()
+    quiet_s = 0.0
+    while True:
+        try:
+            seen = await to_thread.run_sync(look)
+        except Exception:
+            # The browser asks again by itself, and what it is then answered says what is wrong.
+            yield format_sse_event(data_str="the store can't be read", event="error")
+            return
+        if seen.mark != before:
+            before, quiet_s = seen.mark, 0.0
+            for event in seen.events:
+                yield format_sse_event(data_str=event.data, event=event.name)
+        elif quiet_s >= _ALIVE_SECONDS:
+            quiet_s = 0.0
+            yield b": still here\n\n"
+        if seen.last:
+            yield format_sse_event(data_str="", event="end")
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+        quiet_s += _LOOK_SECONDS

@@ -1,0 +1,41 @@
+"""The devices, and how they stand."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+
+from orchestrator.documents.devices import device_state
+from orchestrator.service.access.identity import Reader
+from orchestrator.service.live.sse import Event, Look, stream
+from orchestrator.service.pages.render import page, render
+from orchestrator.service.parts import Parts, parts_of
+from orchestrator.service.reading import recent_devices
+
+__all__ = ["router"]
+
+router = APIRouter()
+_Parts = Annotated[Parts, Depends(parts_of)]
+
+
+@router.get("/devices")
+def devices(request: Request, parts: _Parts, who: Reader) -> HTMLResponse:
+    """Show them."""
+    return page(request, "devices.html", {**_values(parts), "who": who})
+
+
+@router.get("/devices/live")
+def live(parts: _Parts, _who: Reader) -> StreamingResponse:
+    """Keep them up to date."""
+
+    def look() -> Look:
+        text = parts.recent.get("devices page", lambda: render("_devices.html", _values(parts)))
+        return Look(text, (Event("devices", text),))
+
+    return stream(look)
+
+
+def _values(parts: Parts) -> dict[str, Any]:
+    return {"devices": [(row, device_state(row)) for row in recent_devices(parts)]}

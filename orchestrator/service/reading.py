@@ -1,0 +1,116 @@
+"""What pages and the API read of the store, each of it good for a moment for all who look."""
+
+from __future__ import annotations
+
+from orchestrator.documents.details import Details, read_details
+from orchestrator.documents.snapshot import Snapshot, read_snapshot, snapshot_of
+from orchestrator.documents.text import device_text
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.service.parts import Parts
+from orchestrator.storage import (
+    CampaignState,
+    DeviceClassFailures,
+    DeviceClassRow,
+    DeviceRow,
+    ModelDeviceRow,
+    StoreStatistics,
+)
+
+__all__ = [
+    "campaign_changed",
+    "device_class",
+    "model_device",
+    "recent_campaigns",
+    "recent_details",
+    "recent_devices",
+    "recent_failures",
+    "recent_snapshot",
+    "recent_statistics",
+]
+
+# Of a million trials these take a second or so.
+_SLOW_SECONDS = 15.0
+
+
+def recent_campaigns(parts: Parts, states: tuple[CampaignState, ...] = (), limit: int = 50) -> list[Snapshot]:
+    """Return the newest campaigns with their progress."""
+
+    def read() -> list[Snapshot]:
+        rows = parts.store.campaigns.newest(states=states or None, limit=limit or None)
+        return [snapshot_of(parts.store, row) for row in rows]
+
+    return parts.recent.get(("campaigns", states, limit), read)
+
+
+def recent_snapshot(parts: Parts, campaign: str) -> Snapshot:
+    """Return a campaign by its number or name, and its progress."""
+    return parts.recent.get(("snapshot", campaign), lambda: read_snapshot(parts.store, campaign))
+
+
+def recent_details(parts: Parts, campaign: str) -> Details:
+    """Return all there is to know about a campaign, its trials apart."""
+    return parts.recent.get(("details", campaign), lambda: read_details(parts.store, campaign))
+
+
+def campaign_changed(parts: Parts, campaign_id: int, name: str) -> None:
+    """Have what is shown of a campaign read anew."""
+    for key in (str(campaign_id), name):
+        parts.recent.forget(("snapshot", key))
+        parts.recent.forget(("details", key))
+    parts.recent.forget(("campaigns", (), 50))
+
+
+def recent_failures(parts: Parts, campaign_id: int) -> list[DeviceClassFailures]:
+    """Return how the trials of a campaign failed."""
+    return parts.recent.get(
+        ("failures", campaign_id), lambda: parts.store.answers.failures(campaign_id=campaign_id)
+    )
+
+
+def recent_devices(parts: Parts) -> list[DeviceRow]:
+    """Return the devices as they stand."""
+    return parts.recent.get("devices", parts.store.devices.all)
+
+
+def recent_statistics(parts: Parts) -> StoreStatistics:
+    """Return how much is stored."""
+    return parts.recent.get("statistics", parts.store.upkeep.statistics, seconds=_SLOW_SECONDS)
+
+
+def device_class(parts: Parts, text: str, engine: str | None = None) -> DeviceClassRow:
+    """Find a device class by its name, or by a part of it that only one has.
+
+    Raises
+    ------
+    NotFoundError
+    UsageError
+        Several have it.
+    """
+    rows = parts.store.device_classes.all(engine)
+    exact = [row for row in rows if text in (row.name, device_text(row.name))]
+    found = exact or [row for row in rows if text in row.name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(f"{text[:80]!r} stands for several: {', '.join(row.name for row in found)}")
+    there = ", ".join(row.name for row in rows) or "none"
+    raise NotFoundError(f"no device class {text[:80]!r} is stored; there are: {there}")
+
+
+def model_device(parts: Parts, model_id: int, device: str | None) -> ModelDeviceRow:
+    """Return the device class whose times of a model are meant: the one that was named, or the one with most.
+
+    Raises
+    ------
+    NotFoundError
+        No such model, or it was not extracted for that.
+    """
+    model = parts.store.models.get(model_id)
+    there = parts.store.extractions.device_classes(model_id)
+    if device is not None:
+        name = device_class(parts, device).name
+        there = [row for row in there if row.device_class == name]
+    if not there:
+        where = f" for {device[:80]!r}" if device else ""
+        raise NotFoundError(f"no tasks of {model.name} are stored{where}: no campaign tuned it yet")
+    return max(there, key=lambda row: row.tasks_timed)

@@ -1,0 +1,40 @@
+"""What the service refuses, and the answers that errors become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.errors import LeaseLostError, NotFoundError, StorageError, TunefleetError, UsageError
+
+__all__ = ["RefusedError", "status_of"]
+
+
+class RefusedError(TunefleetError):
+    """Something that the service doesn't do, with the status of its answer.
+
+    Parameters
+    ----------
+    status : int
+        Of HTTP.
+    text : str
+        For the person who reads it.
+    headers : mapping, optional
+        That go with the answer.
+    """
+
+    exit_code = 2
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def status_of(error: TunefleetError) -> int:
+    """Return HTTP's status for an error."""
+    if isinstance(error, RefusedError):
+        return error.status
+    for kind, status in ((NotFoundError, 404), (UsageError, 400), (LeaseLostError, 409), (StorageError, 503)):
+        if isinstance(error, kind):
+            return status
+    return 500

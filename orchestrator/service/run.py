@@ -1,0 +1,103 @@
+"""Running a service: what is looked at before it listens, and the server that does."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from orchestrator.errors import UsageError
+from orchestrator.service.app import make_app
+from orchestrator.service.builds import Builds
+from orchestrator.service.parts import Parts
+from orchestrator.service.settings import ServiceSettings
+from orchestrator.service.uploads.folder import Uploads
+from orchestrator.storage import Storage
+
+__all__ = ["files_folder", "make_parts", "serve"]
+
+_GRACE_SECONDS = 3
+
+
+def files_folder(store: Storage) -> Path:
+    """Return where uploaded models are kept: beside a SQLite file, else in the data folder."""
+    from orchestrator.storage import default_path
+
+    path = store.path or default_path()
+    return path.with_name(f"{path.name}.models")
+
+
+def make_parts(store: Storage, settings: ServiceSettings) -> Parts:
+    """Return what the answers of a service have in their hands."""
+    return Parts(store, settings, Uploads(settings.files), Builds(settings.db))
+
+
+def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None]) -> None:
+    """Serve until a signal ends it.
+
+    Parameters
+    ----------
+    ready : callable
+        Is told the address once it listens.
+
+    Raises
+    ------
+    UsageError
+        It would be open to others: without tokens it starts on a loopback alone. Or the address is taken, or
+        the certificate can't be read.
+    """
+    if not settings.loopback and not store.tokens.any_live():
+        raise UsageError(
+            f"{settings.host} is reached from other machines, and there is no token: whoever comes could do "
+            "everything; `tunefleet tokens create NAME --scope admin` makes one, or serve on --host 127.0.0.1"
+        )
+    if (settings.certificate is None) != (settings.key is None):
+        raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
+    if settings.certificate is not None and settings.key is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certificate, settings.key)
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"{settings.certificate} and {settings.key} are no certificate and its key: {error}"
+            ) from None
+    listening = _listen(settings)
+    port = listening.getsockname()[1]
+    scheme = "http" if settings.certificate is None else "https"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    config = uvicorn.Config(
+        make_app(make_parts(store, settings)),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies or None,
+        ssl_certfile=settings.certificate,
+        ssl_keyfile=settings.key,
+        # Pages that are open keep their streams open.
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    with listening:
+        ready(f"{scheme}://{host}:{port}")
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise UsageError(f"--host {settings.host} is no address of this machine: {error.strerror}") from None
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind(address)
+    except OSError as error:
+        found.close()
+        raise UsageError(
+            f"{settings.host}:{settings.port} can't be listened on: {error.strerror}; choose another --port"
+        ) from None
+    return found

@@ -1,0 +1,149 @@
+"""The folder of uploaded models: a folder for each content, in it the file under the name it came with."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.service.refusals import RefusedError
+from orchestrator.service.uploads.examine import examine
+
+__all__ = ["Upload", "Uploads", "file_name"]
+
+_NEW = ".new-"
+_SUFFIX = ".onnx"
+# What a server that was killed left behind; none takes so long.
+_LEFT_SECONDS = 86400.0
+# Of letters that take four bytes each, as many as a file system takes.
+_NAME_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A model that was uploaded.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its content, by which campaigns name it.
+    inputs : list of dict
+        As :func:`.examine` has them.
+    known : bool
+        It was there before.
+    """
+
+    sha256: str
+    path: Path
+    size_bytes: int
+    inputs: list[dict[str, Any]]
+    known: bool
+
+
+class Uploads:
+    """The folder.
+
+    Parameters
+    ----------
+    folder : Path
+        It is made with the first upload.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where they are."""
+        return self._folder
+
+    def clear(self) -> None:
+        """Remove what uploads left that no server brought to an end."""
+        for path in self._folder.glob(f"{_NEW}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
+                    path.unlink()
+
+    def path_of(self, sha256: str) -> Path:
+        """Return the file of a content.
+
+        Raises
+        ------
+        UsageError
+            That is no digest.
+        NotFoundError
+            It was not uploaded here.
+        """
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            raise UsageError(
+                f"{sha256[:80]!r} is no SHA-256 in hexadecimal digits; an upload answers with its own"
+            )
+        found = sorted((self._folder / sha256).glob(f"*{_SUFFIX}"))
+        if not found:
+            raise NotFoundError(f"no model {sha256} was uploaded here")
+        return found[0]
+
+    async def take(self, name: str, content: AsyncIterator[bytes], most_bytes: int) -> Upload:
+        """Keep a model: whole, or nothing of it.
+
+        Parameters
+        ----------
+        name : str
+            What it is called; a folder in it is left out.
+        most_bytes : int
+            It may not be larger.
+
+        Raises
+        ------
+        ModelError
+            It is no ONNX file.
+        RefusedError
+            It is too large.
+        """
+        called = file_name(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        new = self._folder / f"{_NEW}{uuid.uuid4().hex}"
+        digest = hashlib.sha256()
+        size = 0
+        try:
+            with new.open("xb") as file:
+                async for chunk in content:
+                    size += len(chunk)
+                    if size > most_bytes:
+                        raise RefusedError(
+                            413,
+                            f"this file is larger than {most_bytes:,} bytes, the most that may be uploaded",
+                        )
+                    digest.update(chunk)
+                    await to_thread.run_sync(file.write, chunk)
+                file.flush()
+                await to_thread.run_sync(os.fsync, file.fileno())
+            if not size:
+                raise UsageError("nothing was uploaded: send the ONNX file as the body")
+            sha256 = digest.hexdigest()
+            inputs = await to_thread.run_sync(examine, new)
+            home = self._folder / sha256
+            known = any(home.glob(f"*{_SUFFIX}"))
+            if not known:
+                home.mkdir(exist_ok=True)
+                os.replace(new, home / called)
+            return Upload(sha256, self.path_of(sha256), size, inputs, known)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+def file_name(name: str) -> str:
+    """Return a name that is safe for a file, as near as may be to the one that was given."""
+    stem = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(_SUFFIX)
+    stem = re.sub(r"[^\w.-]+", "_", stem).strip("._-")[:_NAME_LENGTH]
+    return f"{stem or 'model'}{_SUFFIX}"
