@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.campaigns.curve import curve_text, reference_text
+from orchestrator.cli.campaigns.plot import plot as plot_lines
 from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
@@ -43,11 +45,18 @@ if TYPE_CHECKING:
 __all__ = ["campaign_details", "show"]
 
 
-@command("show", panel=options.PANELS.CAMPAIGNS, examples=("show 3", "show nightly --json"))
-def show(session: Session, campaign: options.Campaign) -> None:
+@command("show", panel=options.PANELS.CAMPAIGNS, examples=("show 3 --plot", "show nightly --json"))
+def show(
+    session: Session,
+    campaign: options.Campaign,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw its curve over the terminal's width.")] = False,
+) -> None:
     """Show a campaign: its settings, its tasks, and what its models achieved."""
     with session.storage(create=False) as store:
         campaign_details(session, store, campaign)
+        if plot:
+            for row in store.answers.curves(store.campaigns.get(campaign).id):
+                session.write(*(Text(line) for line in ("", *plot_lines(row, min(session.out.width, 100)))))
 
 
 def campaign_details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import CommandGroup
+from orchestrator.cli.service.report import report
 from orchestrator.cli.service.serve import serve
 from orchestrator.cli.service.tokens import create, list_tokens, revoke
 
@@ -11,6 +12,7 @@ __all__ = ["COMMANDS"]
 
 COMMANDS = (
     serve,
+    report,
     CommandGroup(
         "tokens",
         (create, list_tokens, revoke),

@@ -88,6 +88,7 @@ def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
     return {
         "progress": progress_of(parts, snapshot),
         "details": details,
+        "report": False,
         "lines": snapshot.lines(),
         "several_devices": len({task.device_class for task in snapshot.tasks}) > 1,
         "failures": [one for one in recent_failures(parts, snapshot.campaign.id) if one.failed],

@@ -7,6 +7,7 @@
 
   function latency(seconds) {
     if (seconds === null || seconds === undefined) return "-";
+    if (seconds === 0) return "0";
     for (const [factor, unit] of [[1, "s"], [1e3, "ms"], [1e6, "µs"]]) {
       const value = seconds * factor;
       if (value >= 1) return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${unit}`;

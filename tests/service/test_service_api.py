@@ -1,0 +1,148 @@
+"""The API answers with the documents of the commands, and with one clear sentence where it can't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from orchestrator.storage import CampaignState, Storage
+from tests.kit.cli_builders import Cli, begin, measure, put_campaign, tuned
+from tests.kit.documented import assert_documented
+from tests.kit.service_client import API, client_of, error_of
+
+
+def test_queries_answer_with_the_documents_of_the_commands(
+    client: TestClient, store: Storage, tmp_path: Path
+) -> None:
+    tuned(store)
+    tuned(store, budget=48)
+    cli = Cli(tmp_path / "records.db")
+    for path, words in (
+        ("/campaigns", ["list"]),
+        ("/campaigns/1", ["show", "1"]),
+        ("/campaigns/1/trials", ["trials", "1"]),
+        ("/campaigns/1/failures", ["failures", "--campaign", "1"]),
+        ("/compare?first=1&second=2", ["compare", "1", "2"]),
+        ("/best", ["best"]),
+        ("/failures", ["failures"]),
+        ("/devices", ["devices"]),
+        ("/workloads/0001/history", ["history", "--workload", "0001"]),
+    ):
+        answer = client.get(f"{API}{path}")
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == cli(*words, "--json").document, path
+    statistics = client.get(f"{API}/statistics").json()
+    assert_documented({**statistics, "database": "/home/me/records.db"})
+
+
+def test_a_models_answers_are_the_documents_of_the_commands(client: TestClient, store: Storage) -> None:
+    tuned(store)
+    for kind in ("history", "slowest", "best"):
+        answer = client.get(f"{API}/models/1/{kind}")
+        assert answer.status_code == 200, answer.text
+        assert_documented(answer.json())
+    model = client.get(f"{API}/models/1").json()
+    assert model["name"] == "squeezenet"
+    assert model["device_classes"][0]["tasks_timed"] == 3
+    assert [one["id"] for one in client.get(f"{API}/models").json()["models"]] == [1]
+
+
+def test_a_campaign_is_paused_resumed_cancelled_and_ranked(client: TestClient, store: Storage) -> None:
+    campaign_id = put_campaign(store)
+    states = []
+    for action in ("pause", "resume", "cancel"):
+        answer = client.post(f"{API}/campaigns/{campaign_id}/{action}")
+        assert_documented(answer.json(), example="pause")
+        states.append(answer.json()["campaign"]["state"])
+    assert states == ["paused", "queued", "cancelled"]
+    answer = client.put(f"{API}/campaigns/{campaign_id}/priority", json={"priority": 7})
+    assert answer.json()["campaign"]["priority"] == 7
+    assert [(row.action, row.subject) for row in store.audit.newest()] == [
+        (action, "campaign 1") for action in ("priority", "cancel", "resume", "pause")
+    ]
+    assert "nothing to pause" in error_of(client.post(f"{API}/campaigns/{campaign_id}/pause"), 400)
+
+
+def test_events_of_a_campaign_end_with_it(client: TestClient, store: Storage) -> None:
+    tuned(store)
+    answer = client.get(f"{API}/campaigns/1/events")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.startswith("event: progress\ndata: {")
+    assert answer.text.endswith("event: end\ndata: \n\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/campaigns/99", 404),
+        ("/campaigns/99/events", 404),
+        ("/campaigns/" + "9" * 40, 404),
+        ("/campaigns/x'; DROP TABLE campaigns; --", 404),
+        ("/campaigns/%00", 404),
+        ("/campaigns?limit=0", 422),
+        ("/campaigns?state=melting", 422),
+        ("/campaigns/1/trials?after=-1", 422),
+        ("/models/0", 422),
+        ("/models/99/best", 404),
+        ("/models/99999999999999999999", 422),
+        ("/compare?first=1&second=1", 400),
+        ("/compare", 422),
+        ("/best?device=nothing", 404),
+        ("/builds/none", 404),
+        ("/nothing", 404),
+        ("/records", 404),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(
+    client: TestClient, store: Storage, path: str, status: int
+) -> None:
+    put_campaign(store)
+    error_of(client.get(f"{API}{path}"), status)
+    assert store.campaigns.get(1).state is CampaignState.QUEUED
+
+
+def test_records_come_out_and_go_into_another_store(
+    client: TestClient, store: Storage, tmp_path: Path
+) -> None:
+    tuned(store)
+    packed = client.get(f"{API}/records").content
+    assert packed[:2] == b"\x1f\x8b"
+    with Storage.open(str(tmp_path / "other.db")) as other, client_of(other, tmp_path / "o") as there:
+        for dry_run, stored in ((True, 0), (False, 96)):
+            answer = there.post(f"{API}/records?dry_run={dry_run}", content=packed)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["trials_imported"] == 96
+            assert sum(row.trials for row in other.upkeep.statistics().classes) == stored
+        assert "no records" in error_of(there.post(f"{API}/records", content=b"anything"), 400)
+
+
+def test_the_pace_is_that_of_the_last_minutes(store: Storage) -> None:
+    campaign_id = put_campaign(store)
+    begin(store, campaign_id)
+    assert store.answers.per_hour(campaign_id) is None
+    measure(store, campaign_id, of=0, trials=range(20))
+    per_hour = store.answers.per_hour(campaign_id)
+    assert per_hour is not None
+    # Measured within a second, which is the least that is counted with.
+    assert 1000 < per_hour <= 20 * 3600
+
+
+def test_metrics_say_how_the_store_stands(client: TestClient, store: Storage) -> None:
+    tuned(store)
+    put_campaign(store)
+    text = client.get("/metrics").text
+    for line in (
+        'tunefleet_campaigns{state="done"} 1.0',
+        'tunefleet_campaigns{state="queued"} 1.0',
+        'tunefleet_trials{device_class="znver4-2c-0a1b2c@amd-epyc-9r14",state="ok"} 84.0',
+        "tunefleet_leases 0.0",
+    ):
+        assert line in text.splitlines()
+
+
+def test_the_openapi_document_has_every_way_of_the_api(client: TestClient) -> None:
+    document = client.get(f"{API}/openapi.json").json()
+    assert {f"{API}/campaigns", f"{API}/models", f"{API}/builds", f"{API}/records"} <= set(document["paths"])
+    assert all(path.startswith(API) for path in document["paths"])

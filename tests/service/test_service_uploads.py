@@ -1,0 +1,164 @@
+"""Uploads: kept by their content, whole or not at all; and campaigns of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from anyio.from_thread import start_blocking_portal
+from onnx.external_data_helper import convert_model_to_external_data
+from starlette.requests import ClientDisconnect
+from starlette.testclient import TestClient
+
+from orchestrator.service.uploads.folder import Uploads, file_name
+from orchestrator.storage import Storage
+from tests.kit.documented import assert_documented
+from tests.kit.model_builders import dense_model
+from tests.kit.service_client import API, client_of, error_of
+from tests.kit.tiny_models import tiny
+
+MODEL = tiny().SerializeToString()
+
+
+def kept(files: Path) -> list[str]:
+    """Return the names of all that is kept."""
+    return sorted(path.name for path in files.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def small(store: Storage, files: Path) -> Iterator[TestClient]:
+    """A client of a service that takes a thousand bytes."""
+    with client_of(store, files, upload_bytes=1000) as made:
+        yield made
+
+
+def test_a_model_is_kept_once_and_named_by_its_content(
+    client: TestClient, store: Storage, files: Path
+) -> None:
+    first = client.post(f"{API}/models?name=some/where/net.onnx", content=MODEL)
+    assert first.status_code == 201, first.text
+    assert (first.json()["name"], first.json()["known"]) == ("net.onnx", False)
+    assert [one["name"] for one in first.json()["inputs"]] == ["x"]
+    again = client.post(f"{API}/models?name=other.onnx", content=MODEL).json()
+    assert (again["sha256"], again["name"], again["known"]) == (first.json()["sha256"], "net.onnx", True)
+    assert kept(files) == ["net.onnx"]
+    assert [row.action for row in store.audit.newest()] == ["upload"]
+
+
+def test_an_input_whose_shape_is_open_is_said(client: TestClient) -> None:
+    model = dense_model("batch").SerializeToString()
+    answer = client.post(f"{API}/models", content=model).json()
+    assert answer["inputs"][0]["shape"][0] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "nothing was uploaded"),
+        (b"hello", "no ONNX file"),
+        (MODEL[:-100], "no ONNX file"),
+        (b"\x80\x02}q\x00.", "no ONNX file"),
+        (b"\x08\x07", "there is no graph"),
+        (b"\x00" * 5000, "no ONNX file"),
+    ],
+    ids=["empty", "text", "cut off", "pickle", "no graph", "zeros"],
+)
+def test_what_is_no_model_is_refused_and_not_kept(
+    client: TestClient, files: Path, content: bytes, said: str
+) -> None:
+    assert said in error_of(client.post(f"{API}/models", content=content), 400)
+    assert kept(files) == []
+
+
+def test_weights_in_another_file_are_asked_for(client: TestClient, files: Path, tmp_path: Path) -> None:
+    model = tiny()
+    convert_model_to_external_data(model, location="../../etc/passwd", size_threshold=0)
+    onnx.save(tiny(), tmp_path / "plain.onnx")
+    for tensor in model.graph.initializer:
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.ClearField("raw_data")
+    assert "in another file" in error_of(client.post(f"{API}/models", content=model.SerializeToString()), 400)
+    assert kept(files) == []
+
+
+def test_what_is_too_large_is_refused_and_not_kept(small: TestClient, files: Path) -> None:
+    assert "larger than 1,000 bytes" in error_of(small.post(f"{API}/models", content=b"x" * 1001), 413)
+    assert kept(files) == []
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield MODEL[:100]
+        raise ClientDisconnect
+
+    with start_blocking_portal() as portal, pytest.raises(ClientDisconnect):
+        portal.call(Uploads(files).take, "net.onnx", cut_off(), 10_000)
+    assert list(files.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_as"),
+    [
+        ("net.onnx", "net.onnx"),
+        ("C:\\models\\net.onnx", "net.onnx"),
+        ("../../etc/passwd", "passwd.onnx"),
+        ("<script>.onnx", "script.onnx"),
+        ("..", "model.onnx"),
+        ("", "model.onnx"),
+        ("naïve net.onnx", "naïve_net.onnx"),
+        ("x" * 500, "x" * 60 + ".onnx"),
+        ("a\x00b\n", "a_b.onnx"),
+    ],
+)
+def test_names_of_uploads_are_safe_for_files(name: str, kept_as: str) -> None:
+    assert file_name(name) == kept_as
+
+
+def test_a_submitted_model_stays_though_its_sender_is_gone(client: TestClient, store: Storage) -> None:
+    sha256 = client.post(f"{API}/models?name=net.onnx", content=MODEL).json()["sha256"]
+    answer = client.post(
+        f"{API}/campaigns",
+        json={
+            "models": [{"sha256": sha256, "shapes": {"x": [1, 3, 8, 8]}}],
+            "name": "nightly <b>",
+            "time_s": 60,
+            "priority": 3,
+            "tasks": "conv",
+        },
+    )
+    assert answer.status_code == 201, answer.text
+    assert_documented(answer.json(), example="submit")
+    row = store.campaigns.get("nightly <b>")
+    model = store.campaigns.models(row.id)[0]
+    assert Path(model.path).read_bytes() == MODEL
+    assert model.shapes == {"x": (1, 3, 8, 8)}
+    assert (row.priority, row.spec["time_s"], row.spec["tasks"]) == (3, 60.0, "conv")
+
+
+_WRONG: list[tuple[dict[str, object], int]] = [
+    ({"models": []}, 422),
+    ({"models": [{"sha256": "../../etc/passwd"}]}, 422),
+    ({"models": [{"sha256": "0" * 64}]}, 404),
+    ({"models": [{"path": "/etc/passwd"}]}, 422),
+    ({"name": "7"}, 400),
+    ({"name": "taken"}, 400),
+    ({"name": "\x00"}, 400),
+    ({"tasks": "("}, 400),
+    ({"time_s": 0}, 422),
+    ({"trials": 2**40}, 422),
+    ({"priority": 1001}, 422),
+    ({"engine": "rm -rf"}, 400),
+    ({"seed": 0}, 422),
+    ({"evaluator": {"number": 1}}, 422),
+]
+
+
+def test_a_campaign_that_can_t_be_right_is_refused_and_not_stored(client: TestClient, store: Storage) -> None:
+    sha256 = client.post(f"{API}/models", content=MODEL).json()["sha256"]
+    wanted = {"models": [{"sha256": sha256}], "name": "taken"}
+    assert client.post(f"{API}/campaigns", json=wanted).status_code == 201
+    for change, status in _WRONG:
+        error_of(client.post(f"{API}/campaigns", json={**wanted, "name": None, **change}), status)
+    assert len(store.campaigns.newest()) == 1
