@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,7 @@ class Submission(BaseModel):
     trials: _Count | None = None
     trials_per_task: _Count | None = None
     time_s: float | None = Field(default=None, gt=0, le=1e9)
+    until: Annotated[float, Field(gt=0, le=1e6)] | Literal["onnxruntime"] | None = None
     plateau: _Count | None = None
     tasks: str | None = Field(default=None, max_length=200)
     seed: int = Field(default=1, ge=1, lt=2**31)

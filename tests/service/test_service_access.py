@@ -178,7 +178,8 @@ def test_a_login_keeps_the_token_where_no_script_reads_it(away: TestClient, stor
     assert away.get("/store").status_code == 401
 
 
-@pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "evil"])
-def test_a_login_leads_to_no_other_site(away: TestClient, store: Storage, path: str) -> None:
-    done = away.post("/login", data={"token": token(store), "next": path})
-    assert done.headers["location"] == "/"
+def test_a_login_leads_to_no_other_site(away: TestClient, store: Storage) -> None:
+    text = token(store)
+    for path in ("//evil.example", "https://evil.example", "/\\evil.example", "evil"):
+        done = away.post("/login", data={"token": text, "next": path})
+        assert done.headers["location"] == "/", path

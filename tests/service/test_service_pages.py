@@ -18,12 +18,21 @@ from orchestrator.service.headers import CONTENT_POLICY
 from orchestrator.service.pages.render import json_for_html
 from orchestrator.storage import NewCampaignModel, Sighting, Storage, TokenScope
 from tests.kit.cli_builders import CPU, Cli, begin, put_campaign, tuned
+from tests.kit.documented import assert_documented
 from tests.kit.service_client import token
 
 STATIC = Path(orchestrator.service.__file__).parent / "static"
 PAGES = (
     *("/", "/?state=any", "/?state=done", "/campaigns/1", "/models", "/models/1", "/devices", "/store"),
-    *("/compare", "/compare?first=1&second=2", "/submit", "/access", "/login"),
+    *(
+        "/compare",
+        "/compare?first=1&second=2",
+        "/submit",
+        "/access",
+        "/login",
+        "/campaigns/3",
+        "/campaigns/4",
+    ),
 )
 HOSTILE = "<script>alert(1)</script>' OR 1=1 --"
 
@@ -77,19 +86,19 @@ def full(store: Storage) -> Storage:
 
 
 @pytest.mark.usefixtures("full")
-@pytest.mark.parametrize("path", [*PAGES, "/campaigns/3", "/campaigns/4"])
-def test_every_page_is_shown_and_runs_nothing_but_our_own(client: TestClient, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-security-policy"] == CONTENT_POLICY
-    assert answer.headers["cache-control"] == "no-store"
-    found = outline(answer.text)
-    assert found.running == []
-    assert found.inline == []
-    assert all(source.startswith(("/", "#")) and not source.startswith("//") for source in found.sources)
-    assert HOSTILE not in answer.text
-    assert len(found.ids) == len(set(found.ids))
-    assert found.tags.count("h1") == 1
+def test_every_page_is_shown_and_runs_nothing_but_our_own(client: TestClient) -> None:
+    for path in PAGES:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-security-policy"] == CONTENT_POLICY
+        assert answer.headers["cache-control"] == "no-store"
+        found = outline(answer.text)
+        assert found.running == [], path
+        assert found.inline == [], path
+        assert all(one.startswith(("/", "#")) and not one.startswith("//") for one in found.sources), path
+        assert HOSTILE not in answer.text, path
+        assert len(found.ids) == len(set(found.ids)), path
+        assert found.tags.count("h1") == 1, path
 
 
 @pytest.mark.usefixtures("full")
@@ -155,6 +164,7 @@ def test_a_report_is_one_file_that_asks_for_nothing(full: Storage, tmp_path: Pat
     file = tmp_path / "report.html"
     answer = cli("report", "3", "-o", str(file), "--json")
     assert answer.code == 0, answer.err
+    assert_documented(answer.document)
     assert answer.document["size_bytes"] == file.stat().st_size
     text = file.read_text()
     found = outline(text)

@@ -39,6 +39,7 @@ def test_a_model_is_kept_once_and_named_by_its_content(
 ) -> None:
     first = client.post(f"{API}/models?name=some/where/net.onnx", content=MODEL)
     assert first.status_code == 201, first.text
+    assert_documented(first.json())
     assert (first.json()["name"], first.json()["known"]) == ("net.onnx", False)
     assert [one["name"] for one in first.json()["inputs"]] == ["x"]
     again = client.post(f"{API}/models?name=other.onnx", content=MODEL).json()
