@@ -27,6 +27,8 @@ class Parts:
         What was read of the store within the last second or so: many look at the same.
     submitting : threading.Lock
         Held from counting a token's campaigns to storing one more.
+    ending : threading.Event
+        Is set when the service ends.
     """
 
     store: Storage
@@ -36,6 +38,7 @@ class Parts:
     attempts: Attempts = field(default_factory=Attempts)
     recent: Recent = field(default_factory=Recent)
     submitting: threading.Lock = field(default_factory=threading.Lock)
+    ending: threading.Event = field(default_factory=threading.Event)
 
 
 def parts_of(request: Request) -> Parts:

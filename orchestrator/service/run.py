@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -67,8 +70,9 @@ def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None
     port = listening.getsockname()[1]
     scheme = "http" if settings.certificate is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    parts = make_parts(store, settings)
     config = uvicorn.Config(
-        make_app(make_parts(store, settings)),
+        make_app(parts),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -79,9 +83,46 @@ def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None
         # Pages that are open keep their streams open.
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    with listening:
+    with listening, _ended_by_signals():
         ready(f"{scheme}://{host}:{port}")
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, parts).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that tells open streams of its end, for which they would keep it waiting."""
+
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+        super().__init__(config)
+        self._parts = parts
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self._parts.ending.set()
+        super().handle_exit(sig, frame)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM the end of what is done here, and not of the process: more is to be ended.
+
+    uvicorn ends its work on either, and then sends the signal to the process once more.
+    """
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _EndedError(number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except _EndedError:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _EndedError(Exception):
+    """A signal came."""
 
 
 def _listen(settings: ServiceSettings) -> socket.socket:
@@ -95,6 +136,8 @@ def _listen(settings: ServiceSettings) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(address)
+        # Who is told the address may come at once, and waits for the server.
+        found.listen()
     except OSError as error:
         found.close()
         raise UsageError(

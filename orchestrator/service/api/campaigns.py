@@ -109,7 +109,7 @@ def watch(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse
         text = json.dumps(titled("watch-progress", listed_document(snapshot)), allow_nan=False)
         return Look(text, (Event("progress", text),), snapshot.campaign.state in RESTING_STATES)
 
-    return stream(look)
+    return stream(look, parts.ending)
 
 
 @router.post("/campaigns/{campaign}/pause")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 
@@ -43,26 +44,28 @@ class Look:
     last: bool = False
 
 
-def stream(look: Callable[[], Look]) -> StreamingResponse:
+def stream(look: Callable[[], Look], ending: threading.Event) -> StreamingResponse:
     """Answer with events, from now until nothing will change any more or the reader is gone.
 
     Parameters
     ----------
     look : callable
         Reads the store; in a thread, once a second. What it raises ends the stream with an event ``error``.
+    ending : threading.Event
+        Is set when the service ends.
     """
     return StreamingResponse(
-        _events(look),
+        _events(look, ending),
         media_type="text/event-stream",
         # A proxy that gathers what it gets would hold everything back.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _events(look: Callable[[], Look]) -> AsyncIterator[bytes]:
+async def _events(look: Callable[[], Look], ending: threading.Event) -> AsyncIterator[bytes]:
     before: Hashable = object()
     quiet_s = 0.0
-    while True:
+    while not ending.is_set():
         try:
             seen = await to_thread.run_sync(look)
         except Exception:

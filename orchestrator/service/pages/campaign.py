@@ -64,7 +64,7 @@ def live(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
         news = Event("charts", f"{snapshot.measured} {snapshot.timed} {snapshot.campaign.state.value}")
         return Look((*events, news), (*events, news), snapshot.campaign.state in _ENDED)
 
-    return stream(look)
+    return stream(look, parts.ending)
 
 
 @router.get("/campaigns/{campaign}/charts")

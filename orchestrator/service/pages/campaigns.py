@@ -50,7 +50,7 @@ def live(parts: _Parts, _who: Reader, state: _State = _ANY) -> StreamingResponse
         )
         return Look(text, (Event("campaigns", text),))
 
-    return stream(look)
+    return stream(look, parts.ending)
 
 
 def _values(parts: Parts, state: CampaignState | None) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def live(parts: _Parts, _who: Reader) -> StreamingResponse:
         text = parts.recent.get("devices page", lambda: render("_devices.html", _values(parts)))
         return Look(text, (Event("devices", text),))
 
-    return stream(look)
+    return stream(look, parts.ending)
 
 
 def _values(parts: Parts) -> dict[str, Any]:

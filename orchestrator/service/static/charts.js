@@ -17,7 +17,10 @@
 
   function span(seconds) {
     if (seconds < 60) return `${Math.round(seconds)}s`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+    if (seconds < 3600) {
+      const rest = Math.round(seconds % 60);
+      return `${Math.floor(seconds / 60)}m${rest ? ` ${rest}s` : ""}`;
+    }
     const minutes = Math.floor((seconds % 3600) / 60);
     return `${Math.floor(seconds / 3600)}h${minutes ? ` ${minutes}m` : ""}`;
   }
@@ -45,7 +48,8 @@
     if (element && element.textContent !== text) element.textContent = text;
   }
 
-  function curve(element, curves) {
+  // A line is drawn from the beginning to this moment, however long ago it last changed.
+  function curve(element, curves, elapsed) {
     const shown = curves.find((one) => one.points.length) || curves[0];
     if (!shown || !shown.points.length) {
       draw(element, {}, [[]]);
@@ -55,6 +59,9 @@
     const several = curves.filter((one) => one.points.length).length > 1;
     const xs = shown.points.map((point) => point.at_s);
     const ys = shown.points.map((point) => point.expected_s);
+    const [first, last, begins, ends] = [ys[0], ys[ys.length - 1], xs[0], xs[xs.length - 1]];
+    if (begins > 0) { xs.unshift(0); ys.unshift(null); }
+    if (elapsed > ends) { xs.push(elapsed); ys.push(last); }
     const flat = (value) => xs.map(() => value);
     const series = [{ label: "after", value: (_, value) => (value === null ? "-" : span(value)) }, {
       label: "estimate", stroke: color("curve"), width: 2, paths: uPlot.paths.stepped({ align: 1 }),
@@ -71,14 +78,13 @@
       scales: { x: { time: false }, y: { range: [0, highest * 1.05] } },
       axes: [axis(span, { incrs: CLOCK }), axis(latency, { size: 70 })], series,
     }, data);
-    const last = ys[ys.length - 1];
-    const parts = [`${latency(ys[0])} after ${span(xs[0])}, ${latency(last)} after ${span(xs[xs.length - 1])}`];
+    const parts = [`${latency(first)} after ${span(begins)}, ${latency(last)} after ${span(ends)}`];
     if (shown.library_s) parts.push(`${latency(shown.library_s)} at the beginning`);
     if (shown.reference_s) parts.push(`onnxruntime ${latency(shown.reference_s)}` + (shown.reference_passed_s === null ? ", not passed" : `, passed after ${span(shown.reference_passed_s)}`));
     say("curve", parts.join("; ") + "." + (several ? ` This is ${shown.device_class}.` : ""));
   }
 
-  function trials(element, task) {
+  function trials(element, task, elapsed) {
     const points = task ? task.points.filter((point) => point[1] !== null) : [];
     if (!points.length) {
       draw(element, {}, [[]]);
@@ -91,7 +97,7 @@
     let best = Infinity;
     const line = points.map((point) => value((best = Math.min(best, point[1]))));
     draw(element, {
-      scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.05] } },
+      scales: { x: { time: false, range: (_, low, high) => [0, Math.max(elapsed || 0, high) * 1.02 || 1] }, y: { range: (_, low, high) => [0, high * 1.05] } },
       axes: [axis(span, { incrs: CLOCK }), axis(text, { size: 60, label: gflops ? "GFLOP/s" : "a call", labelSize: 22 })],
       series: [
         { label: "after", value: (_, one) => (one === null ? "-" : span(one)) },
@@ -116,8 +122,8 @@
   function all() {
     for (const element of document.querySelectorAll("[data-chart]")) {
       const kind = element.dataset.chart;
-      if (kind === "curve") curve(element, data.curves);
-      if (kind === "trials") trials(element, data.task);
+      if (kind === "curve") curve(element, data.curves, data.elapsed_s);
+      if (kind === "trials") trials(element, data.task, data.elapsed_s);
       if (kind === "compared") compared(element, data.compared);
     }
     const select = document.querySelector("[data-task]");
@@ -130,8 +136,9 @@
 
   async function refresh(task) {
     const home = document.querySelector("[data-charts]");
-    const answer = await fetch(home.dataset.charts + (task ? `?task=${task}` : ""));
-    if (!answer.ok) return;
+    // Where the service is away, the next event has it asked again.
+    const answer = await fetch(home.dataset.charts + (task ? `?task=${task}` : "")).catch(() => null);
+    if (!answer || !answer.ok) return;
     data = await answer.json();
     all();
   }

@@ -1,12 +1,17 @@
 "use strict";
 // What the pages do beside what htmx does: buttons and forms that ask the API, and what went wrong in words.
 (() => {
+  let fading = null;
+
   function say(text, wrong) {
     const said = document.getElementById("said");
     const line = document.createElement("p");
     line.textContent = text;
     if (wrong) line.className = "wrong";
     said.replaceChildren(line);
+    // What went wrong stays; what was done is seen on the page soon.
+    clearTimeout(fading);
+    if (!wrong) fading = setTimeout(() => line.remove(), 15000);
   }
 
   async function ask(method, path, body) {
@@ -60,6 +65,8 @@
     if (event.target.contains(at) && getSelection().toString()) event.preventDefault();
   });
   document.addEventListener("htmx:sseMessage", (event) => {
+    const steer = document.querySelector(".steer");
+    if (steer) steer.hidden = Boolean(document.querySelector("[sse-swap=status] :is(.done, .cancelled)"));
     for (const summary of event.target.querySelectorAll("details > summary")) {
       if (open.includes(summary.textContent)) summary.parentElement.open = true;
     }
