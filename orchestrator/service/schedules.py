@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.service.parts import Parts
+from orchestrator.service.parts import Parts, one_of_few
 from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate
 
@@ -24,7 +24,7 @@ def schedule_text(parts: Parts, trial_id: int) -> str:
         trial = parts.store.trials.get(trial_id)
         assert trial.trace is not None
         workload = parts.store.workloads.get(trial.workload_hash)
-        with Toolbox(workload.engine) as tools:
+        with one_of_few(parts), Toolbox(workload.engine) as tools:
             return tools.describe(workload, Candidate(trial.candidate, trial.trace))
 
     # A schedule never changes; an engine takes a second or two to start.

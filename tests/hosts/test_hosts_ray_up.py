@@ -174,7 +174,7 @@ def test_a_cluster_comes_up_runs_what_is_submitted_and_goes_down(network: Networ
     assert attached.returncode == 0, attached.stdout
     called("down", "--yes", "cluster.yaml")
     went_down = time.monotonic()
-    for process in ("raylet/raylet", "tunefleet coordinator"):
+    for process in ("raylet/raylet", "tunefleet coordinator", "tunefleet serve"):
         wait(lambda: not head.processes(process), f"{process} ends on the head", 30)  # noqa: B023
     # Nobody stops Ray there; it ends by itself when it has missed its head for a minute.
     wait(lambda: not worker.processes("raylet/raylet"), "Ray ends on the other node", 120)

@@ -19,6 +19,7 @@ from orchestrator.storage import (
     NewTrial,
     Storage,
     TaskState,
+    TokenScope,
     _schema,
     safe_url,
     toolchain_text,
@@ -288,6 +289,22 @@ def test_how_campaigns_began_before_is_not_known(url: str, revision: str) -> Non
         )
         # Of both tasks: 3 calls of the one, 1 of the other.
         assert curve.points[-1][1] == about(3 * 0.004 + 0.018)
+
+
+@pytest.mark.parametrize("revision", ["0010", "0011"])
+def test_before_there_was_a_service_nobody_had_a_token(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        tokens = [(row.name, row.scope, row.campaigns_at_once, row.live) for row in storage.tokens.all()]
+        weekly = storage.campaigns.get("weekly").id
+        done = [(row.who, row.subject, row.detail) for row in storage.audit.newest()]
+        if revision == "0010":
+            assert (tokens, storage.submissions.token_of(weekly), done) == ([], None, [])
+            return
+        assert tokens == [("ada", TokenScope.SUBMIT, 2, True)]
+        assert storage.submissions.open(1) == [weekly]
+        assert done == [("ada", f"campaign {weekly}", {"why": "x"})]
 
 
 def test_models_and_verifications_are_as_they_were(older: str) -> None:

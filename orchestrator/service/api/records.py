@@ -18,7 +18,7 @@ from orchestrator.records.jsonl_read import import_records, is_records
 from orchestrator.records.jsonl_write import export_records
 from orchestrator.service.access.identity import Admin, Reader
 from orchestrator.service.access.quotas import upload_limit
-from orchestrator.service.parts import Parts, parts_of
+from orchestrator.service.parts import Parts, one_of_few, parts_of
 from orchestrator.service.reading import device_class
 from orchestrator.service.refusals import RefusedError
 
@@ -52,7 +52,8 @@ def export(
     folder = tempfile.TemporaryDirectory(prefix="tunefleet-export-")
     path = FilePath(folder.name, "records.jsonl.gz")
     try:
-        export_records(parts.store, path, engine=engine, device_class=name)
+        with one_of_few(parts):
+            export_records(parts.store, path, engine=engine, device_class=name)
     except BaseException:
         folder.cleanup()
         raise

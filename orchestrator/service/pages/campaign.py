@@ -36,7 +36,7 @@ def campaign(request: Request, parts: _Parts, who: Reader, campaign: _Campaign) 
         "who": who,
         "may_steer": _may_steer(parts, who, details),
         "highest_priority": highest_priority(who),
-        "charts": chart_data(parts.store, details, None),
+        "charts": _charts(parts, details, None),
     }
     return page(request, "campaign.html", values)
 
@@ -76,10 +76,7 @@ def charts(
 ) -> JSONResponse:
     """Return what the drawings of a campaign's page are of."""
     details = recent_details(parts, campaign)
-    number = details.snapshot.campaign.id
-    return JSONResponse(
-        parts.recent.get(("charts", number, task), lambda: chart_data(parts.store, details, task))
-    )
+    return JSONResponse(_charts(parts, details, task))
 
 
 def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
@@ -93,6 +90,11 @@ def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
         "several_devices": len({task.device_class for task in snapshot.tasks}) > 1,
         "failures": [one for one in recent_failures(parts, snapshot.campaign.id) if one.failed],
     }
+
+
+def _charts(parts: Parts, details: Details, task: int | None) -> dict[str, Any]:
+    key = ("charts", details.snapshot.campaign.id, task)
+    return parts.recent.get(key, lambda: chart_data(parts.store, details, task))
 
 
 def _may_steer(parts: Parts, who: Identity, details: Details) -> bool:

@@ -38,6 +38,20 @@ def model(
     device: Annotated[str | None, Query(max_length=200)] = None,
 ) -> HTMLResponse:
     """Show a model: its comparisons over time, and where its time goes."""
+    values = parts.recent.get(("model page", model, device), lambda: _values(parts, model, device))
+    return page(request, "model.html", {**values, "who": who})
+
+
+@router.get("/trials/{trial}/schedule")
+def schedule(
+    request: Request, parts: _Parts, _who: Reader, trial: Annotated[int, Path(ge=1, le=2**31 - 1)]
+) -> HTMLResponse:
+    """Write the schedule of a trial as text: a part of a model's page, loaded when it is asked for."""
+    text = schedule_text(parts, trial)
+    return page(request, "_schedule.html", {"text": text, "trial": trial})
+
+
+def _values(parts: Parts, model: int, device: str | None) -> dict[str, Any]:
     row = parts.store.models.get(model)
     classes = parts.store.extractions.device_classes(model)
     here = model_device(parts, model, device) if classes else None
@@ -51,8 +65,7 @@ def model(
         if here is not None
         else None
     )
-    values = {
-        "who": who,
+    return {
         "model": row,
         "classes": classes,
         "here": here,
@@ -60,16 +73,6 @@ def model(
         "shares": shares,
         "charts": {"compared": [_point(one) for one in compared]},
     }
-    return page(request, "model.html", values)
-
-
-@router.get("/trials/{trial}/schedule")
-def schedule(
-    request: Request, parts: _Parts, _who: Reader, trial: Annotated[int, Path(ge=1, le=2**31 - 1)]
-) -> HTMLResponse:
-    """Write the schedule of a trial as text: a part of a model's page, loaded when it is asked for."""
-    text = schedule_text(parts, trial)
-    return page(request, "_schedule.html", {"text": text, "trial": trial})
 
 
 def _point(row: VerificationRow) -> list[Any]:

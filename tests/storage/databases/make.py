@@ -19,15 +19,18 @@ from benchmarks.postgres_server import PostgresServer, find_binaries
 from orchestrator.storage import (
     CampaignState,
     MeasurementKind,
+    NewAuditEntry,
     NewBeginning,
     NewCampaignModel,
     NewLayoutDecision,
     NewMeasurement,
     NewTask,
+    NewToken,
     NewTrial,
     NewVerification,
     Sighting,
     Storage,
+    TokenScope,
 )
 from orchestrator.storage import TaskState as T
 from orchestrator.storage._schema import HEAD
@@ -107,6 +110,11 @@ def fill(storage: Storage) -> None:
     storage.campaigns.transition(paused, CampaignState.PAUSED, message="paused on request")
     begun = _campaign(storage, None, "a coordinator that died")
     storage.campaigns.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
+    token = storage.tokens.create(NewToken("ada", "ab" * 32, TokenScope.SUBMIT, campaigns_at_once=2))
+    storage.submissions.put(paused, token.id)
+    storage.audit.note(
+        NewAuditEntry("pause", f"campaign {paused}", token.id, "ada", "192.0.2.7", {"why": "x"})
+    )
     # Imported, say: of no campaign, on the other device class.
     storage.trials.record([_trial(9, CONV, GPU, TrialState.OK, None)])
     # Measured again, and then with another driver.
