@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -72,6 +72,16 @@ def serve(
             show_default=False,
         ),
     ] = "",
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--notify",
+            envvar="TUNEFLEET_NOTIFY",
+            metavar="URL",
+            help="Tell there when a campaign ends or a device is quarantined: Apprise's address; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve pages and an API on the store, until Ctrl-C.
 
@@ -98,16 +108,17 @@ def serve(
         def ready(address: str) -> None:
             session.say(f"serving on {address}; Ctrl-C ends it")
 
-        with _coordinator(session) if coordinator else _nobody():
+        with contextlib.ExitStack() as beside:
+            if notify:
+                from orchestrator.service.notices import Notices, sender
+
+                beside.enter_context(Notices(store, sender(tuple(notify))))
+            if coordinator:
+                beside.enter_context(_coordinator(session))
             run(store, settings, ready)
 
 
-@contextmanager
-def _nobody() -> Iterator[None]:
-    yield
-
-
-@contextmanager
+@contextlib.contextmanager
 def _coordinator(session: Session) -> Iterator[None]:
     """Have a coordinator run beside the service, in a process of its own: Ray stays out of this one."""
     environment = {**os.environ, **({DB_VARIABLE: session.db} if session.db else {})}

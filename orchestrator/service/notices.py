@@ -1,0 +1,119 @@
+"""Telling people elsewhere that a campaign has ended, or that a device was quarantined."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from orchestrator.documents.devices import device_state
+from orchestrator.documents.snapshot import read_snapshot
+from orchestrator.documents.text import latency, plural
+from orchestrator.errors import StorageError, TunefleetError, UsageError
+from orchestrator.storage import ENDED_STATES, CampaignState, Storage
+
+__all__ = ["Notices", "Send", "sender"]
+
+_LOOK_SECONDS = 5.0
+# Campaigns that are looked at: more than this never end between two looks.
+_NEWEST = 200
+
+#: Takes a title and a text.
+Send = Callable[[str, str], None]
+
+
+def sender(urls: tuple[str, ...]) -> Send:
+    """Return what sends to these addresses, which are Apprise's: mail, chats, a JSON hook.
+
+    Raises
+    ------
+    UsageError
+        Apprise isn't there, or can't read an address; that isn't repeated, for it may hold a password.
+    """
+    try:
+        import apprise
+    except ImportError:
+        raise UsageError("--notify takes apprise: pip install 'tunefleet[notify]'") from None
+    found = apprise.Apprise()
+    for number, url in enumerate(urls, 1):
+        if not found.add(url):
+            kind = url.partition(":")[0][:20]
+            raise UsageError(
+                f"--notify number {number} ({kind}:...) is no address that Apprise knows: mailto://, json://"
+            )
+
+    def send(title: str, text: str) -> None:
+        if not found.notify(title=title, body=text):
+            logging.getLogger(__name__).warning("a notice could not be sent: %s", title)
+
+    return send
+
+
+class Notices:
+    """A thread that looks at the store, and sends what is news; from entering to leaving.
+
+    What had ended before is no news. Whoever runs the campaigns, and where, plays no part.
+    """
+
+    def __init__(self, store: Storage, send: Send) -> None:
+        self._store = store
+        self._send = send
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tunefleet-notices", daemon=True)
+        self._states: dict[int, CampaignState] | None = None
+        self._devices: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join(_LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Compare the store with what it was at the last look, and send what is new."""
+        states = {row.id: row.state for row in self._store.campaigns.newest(limit=_NEWEST)}
+        devices = {(row.key, row.host): device_state(row) for row in self._store.devices.all()}
+        before, self._states = self._states, states
+        devices_before, self._devices = self._devices, devices
+        if before is None:
+            return
+        for number, state in sorted(states.items()):
+            # One that was submitted since then, and has ended already, was never seen under way.
+            if state in ENDED_STATES and before.get(number, CampaignState.QUEUED) is not state:
+                self._send(*self._about_campaign(number))
+        for row in self._store.devices.all():
+            key = (row.key, row.host)
+            if devices.get(key) == "quarantined" and devices_before.get(key) != "quarantined":
+                self._send(f"tunefleet: device {row.key} on {row.host} is quarantined", row.message)
+
+    def _about_campaign(self, number: int) -> tuple[str, str]:
+        snapshot = read_snapshot(self._store, number)
+        row = snapshot.campaign
+        models = ", ".join(snapshot.model_names)
+        lines = [row.message, f"{models}: {plural(snapshot.measured, 'trial')} measured"]
+        if snapshot.expected_s is not None:
+            lines.append(f"estimated {latency(snapshot.expected_s)} for one run")
+        lines += [
+            f"{one.device_class}: {latency(one.tuned_s)} tuned, onnxruntime {latency(one.reference_s)}"
+            for one in self._store.verifications.after_campaign(number)
+        ]
+        return f"tunefleet: campaign {row.id} ({row.name}) is {row.state.value}", "\n".join(
+            filter(None, lines)
+        )
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.look()
+            except StorageError:
+                pass  # who asks for a page is told; what was missed meanwhile is sent when it is back
+            except TunefleetError as error:
+                logging.getLogger(__name__).warning("a notice could not be written: %s", error)
+            if self._over.wait(_LOOK_SECONDS):
+                return
