@@ -23,6 +23,7 @@ from orchestrator.service.api import builds as api_builds
 from orchestrator.service.api import campaigns as api_campaigns
 from orchestrator.service.api import models as api_models
 from orchestrator.service.api import records as api_records
+from orchestrator.service.body_limit import BodyLimit
 from orchestrator.service.headers import SecurityHeaders
 from orchestrator.service.pages import PAGES
 from orchestrator.service.pages.render import error_page
@@ -32,6 +33,8 @@ from orchestrator.service.refusals import RefusedError, status_of
 __all__ = ["API", "make_app"]
 
 API = "/api/v1"
+# Of a campaign, a priority, a build: what is uploaded has limits of its own.
+_MOST_BYTES = 2**20
 _STATIC = Path(__file__).parent / "static"
 _ERROR = {
     "description": "What was wrong, as the document `error`.",
@@ -89,6 +92,9 @@ def make_app(parts: Parts) -> FastAPI:
     for router in PAGES:
         app.include_router(router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    streamed = frozenset({f"{API}/models", f"{API}/records"})
+    app.add_middleware(BodyLimit, most=_MOST_BYTES, streamed=streamed, refuse=_refuse)
+    # The last one is the outermost: what it adds goes with every answer.
     app.add_middleware(SecurityHeaders, tls=parts.settings.certificate is not None)
     app.add_exception_handler(TunefleetError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_values)

@@ -89,6 +89,18 @@ def test_what_is_too_large_is_refused_and_not_kept(small: TestClient, files: Pat
     assert kept(files) == []
 
 
+def test_what_is_read_whole_is_small_and_what_is_uploaded_need_not_be(
+    client: TestClient, files: Path
+) -> None:
+    large = b" " * (2**20 + 1)
+    assert "larger" in error_of(client.post(f"{API}/campaigns", content=large), 413)
+    assert "no ONNX file" in error_of(client.post(f"{API}/models", content=large), 400)
+    with client_of(Storage.open(str(files) + ".db"), files, host="0.0.0.0") as away:
+        error_of(away.post(f"{API}/campaigns", content=large), 413)
+        error_of(away.post(f"{API}/models", content=large), 401)
+    assert kept(files) == []
+
+
 def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:
     async def cut_off() -> AsyncIterator[bytes]:
         yield MODEL[:100]

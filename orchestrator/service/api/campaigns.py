@@ -107,7 +107,7 @@ def watch(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse
     def look() -> Look:
         snapshot = recent_snapshot(parts, number)
         text = json.dumps(titled("watch-progress", listed_document(snapshot)), allow_nan=False)
-        return Look(text, (Event("progress", text),), snapshot.campaign.state in RESTING_STATES)
+        return Look((Event("progress", text),), snapshot.campaign.state in RESTING_STATES)
 
     return stream(look, parts.ending)
 

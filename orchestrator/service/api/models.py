@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from orchestrator.documents.best import task_best_document
@@ -44,7 +45,7 @@ async def upload(
     found = await parts.uploads.take(name, request.stream(), upload_limit(parts, who))
     if not found.known:
         entry = who.entry("upload", found.sha256, name=found.path.name, bytes=found.size_bytes)
-        parts.store.audit.note(entry)
+        await to_thread.run_sync(parts.store.audit.note, entry)
     return titled(
         "upload",
         upload_document(found.sha256, found.path.name, found.size_bytes, found.inputs, known=found.known),

@@ -99,5 +99,6 @@ async def import_(
 
         document = await to_thread.run_sync(take)
     if not dry_run:
-        parts.store.audit.note(who.entry("import", "records", trials=document["trials_imported"]))
+        entry = who.entry("import", "records", trials=document["trials_imported"])
+        await to_thread.run_sync(parts.store.audit.note, entry)
     return titled("records-import-jsonl", {**document, "database": parts.store.url})

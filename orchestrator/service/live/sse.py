@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from anyio import to_thread
@@ -32,14 +32,12 @@ class Look:
 
     Attributes
     ----------
-    mark : hashable
-        The same as before where nothing changed.
     events : tuple of Event
+        Those are sent whose data changed.
     last : bool
         Nothing will change any more.
     """
 
-    mark: Hashable
     events: tuple[Event, ...]
     last: bool = False
 
@@ -63,7 +61,7 @@ def stream(look: Callable[[], Look], ending: threading.Event) -> StreamingRespon
 
 
 async def _events(look: Callable[[], Look], ending: threading.Event) -> AsyncIterator[bytes]:
-    before: Hashable = object()
+    before: dict[str, str] = {}
     quiet_s = 0.0
     while not ending.is_set():
         try:
@@ -72,10 +70,12 @@ async def _events(look: Callable[[], Look], ending: threading.Event) -> AsyncIte
             # The browser asks again by itself, and what it is then answered says what is wrong.
             yield format_sse_event(data_str="the store can't be read", event="error")
             return
-        if seen.mark != before:
-            before, quiet_s = seen.mark, 0.0
-            for event in seen.events:
-                yield format_sse_event(data_str=event.data, event=event.name)
+        news = [event for event in seen.events if before.get(event.name) != event.data]
+        for event in news:
+            before[event.name] = event.data
+            yield format_sse_event(data_str=event.data, event=event.name)
+        if news:
+            quiet_s = 0.0
         elif quiet_s >= _ALIVE_SECONDS:
             quiet_s = 0.0
             yield b": still here\n\n"

@@ -62,7 +62,7 @@ def live(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
         snapshot = details.snapshot
         # What the drawings are of is fetched when it has changed.
         news = Event("charts", f"{snapshot.measured} {snapshot.timed} {snapshot.campaign.state.value}")
-        return Look((*events, news), (*events, news), snapshot.campaign.state in _ENDED)
+        return Look((*events, news), snapshot.campaign.state in _ENDED)
 
     return stream(look, parts.ending)
 

@@ -48,7 +48,7 @@ def live(parts: _Parts, _who: Reader, state: _State = _ANY) -> StreamingResponse
         text = parts.recent.get(
             ("campaigns page", chosen), lambda: render("_campaigns.html", _values(parts, chosen))
         )
-        return Look(text, (Event("campaigns", text),))
+        return Look((Event("campaigns", text),))
 
     return stream(look, parts.ending)
 

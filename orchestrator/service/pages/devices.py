@@ -32,7 +32,7 @@ def live(parts: _Parts, _who: Reader) -> StreamingResponse:
 
     def look() -> Look:
         text = parts.recent.get("devices page", lambda: render("_devices.html", _values(parts)))
-        return Look(text, (Event("devices", text),))
+        return Look((Event("devices", text),))
 
     return stream(look, parts.ending)
 
