@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.text import gflops, instant
 from orchestrator.documents.trials import trial_document
 
 if TYPE_CHECKING:
-    from orchestrator.storage import BestRow, ModelTaskRow
+    from orchestrator.storage import BestRow, MeasurementRow, ModelTaskRow
 
 __all__ = ["stored_best_document", "task_best_document"]
 
@@ -39,7 +39,9 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
     }
 
 
-def task_best_document(rows: Sequence[ModelTaskRow]) -> dict[str, Any]:
+def task_best_document(
+    rows: Sequence[ModelTaskRow], measured: Mapping[int, Sequence[MeasurementRow]]
+) -> dict[str, Any]:
     """The best of each task of a model, without schedules, which its engine writes."""
     return {
         "tasks": [
@@ -48,7 +50,9 @@ def task_best_document(rows: Sequence[ModelTaskRow]) -> dict[str, Any]:
                 "workload_hash": row.workload_hash,
                 "weight": row.weight,
                 "flops": row.flops,
-                "best": [] if row.best is None else [trial_document(row.best, traced=True)],
+                "best": []
+                if row.best is None
+                else [trial_document(row.best, measured.get(row.best.id, ()), traced=True)],
             }
             for row in rows
         ]

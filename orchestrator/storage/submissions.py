@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import put_row
-from orchestrator.storage._tables import Campaign, Submission, Trial
+from orchestrator.storage._tables import Campaign, Measurement, Submission, Trial
 from orchestrator.storage._types import db_now
 from orchestrator.storage.rows import ENDED_STATES
 
@@ -44,7 +44,9 @@ class Submissions(Group):
     def device_seconds(self, token_id: int) -> float:
         """Add up the seconds that measurements of a token's campaigns took in the last 24 hours."""
         campaigns = select(Submission.campaign_id).where(Submission.token_id == token_id)
-        query = select(func.coalesce(func.sum(Trial.run_s), 0.0)).where(
-            Trial.campaign_id.in_(campaigns), Trial.created_at > db_now(-_DAY_SECONDS)
+        query = (
+            select(func.coalesce(func.sum(Measurement.run_s), 0.0))
+            .join(Trial, Trial.id == Measurement.trial_id)
+            .where(Trial.campaign_id.in_(campaigns), Measurement.measured_at > db_now(-_DAY_SECONDS))
         )
         return float(self._database.read(lambda c: c.execute(query).scalar_one()))

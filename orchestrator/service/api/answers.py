@@ -11,7 +11,7 @@ from orchestrator.documents.devices import devices_document
 from orchestrator.documents.failures import failures_document
 from orchestrator.documents.history import history_document
 from orchestrator.documents.schema import titled
-from orchestrator.documents.statistics import statistics_document
+from orchestrator.documents.statistics import statistics_document, toolchains_of
 from orchestrator.errors import NotFoundError
 from orchestrator.service.access.audit_json import audit_document
 from orchestrator.service.access.identity import Admin, Reader
@@ -78,7 +78,9 @@ def devices(parts: _Parts, _who: Reader) -> _Document:
 @router.get("/statistics")
 def statistics(parts: _Parts, _who: Reader) -> _Document:
     """Say how much is stored; the document of `tunefleet records stats`."""
-    return titled("records-stats", statistics_document(parts.store.url, recent_statistics(parts)))
+    found = recent_statistics(parts)
+    toolchains = toolchains_of(parts.store, found)
+    return titled("records-stats", statistics_document(parts.store.url, found, toolchains))
 
 
 @router.get("/audit")

@@ -84,7 +84,9 @@ def trials(
     """List trials that a campaign measured; the document of `tunefleet trials`."""
     row = parts.store.campaigns.get(campaign)
     found = parts.store.trials.of_campaign(row.id, state=state, limit=limit, after_id=after)
-    return titled("trials", {"campaign_id": row.id, "trials": [trial_document(trial) for trial in found]})
+    measured = parts.store.measurements.of_trials([trial.id for trial in found])
+    documents = [trial_document(trial, measured.get(trial.id, ())) for trial in found]
+    return titled("trials", {"campaign_id": row.id, "trials": documents})
 
 
 @router.get("/campaigns/{campaign}/failures")

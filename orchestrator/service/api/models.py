@@ -71,7 +71,8 @@ def best(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> 
     """Return the best of each task of a model, with its trace; the document of `tunefleet best MODEL`."""
     here = model_device(parts, model, device)
     rows = parts.store.trials.best_for_model(model, here.device_class, here.engine_version)
-    return titled("best", task_best_document(rows))
+    measured = parts.store.measurements.of_trials([row.best.id for row in rows if row.best is not None])
+    return titled("best", task_best_document(rows, measured))
 
 
 @router.get("/models/{model}/history")
