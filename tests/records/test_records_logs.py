@@ -301,7 +301,8 @@ def test_failures_keep_number_and_message_both_ways(
     assert (first.state, second.state) == (TrialState.BUILD_ERROR, TrialState.RUN_ERROR)
     assert first.message == "AutoTVM error 1 (INSTANTIATION_ERROR): too many threads\nin a block"
     assert second.message == "AutoTVM error 8 (UNKNOWN_ERROR)"
-    # And two that were measured here, for which there was never a number.
+    # And two that were measured here, by the same TVM, for which there was never a number.
+    same = {"tvm": first.versions["tvm"]}
     own = [(third, TrialState.DEVICE_LOST, "it is gone"), (fourth, TrialState.BUILD_TIMEOUT, "killed")]
     spare = tmp_path / "spare.log"
     save(spare, [line for line, *_ in own])
@@ -310,7 +311,7 @@ def test_failures_keep_number_and_message_both_ways(
         assert line.record is not None
         failed = Measurement(state, (), message)
         store.trials.record(
-            [NewTrial(first.workload_hash, device.device_class, line.record.candidate, failed)]
+            [NewTrial(first.workload_hash, device.device_class, line.record.candidate, failed, versions=same)]
         )
     path = tmp_path / "out.log"
     report = export_log(store, tools, path, workload=first.workload_hash)
