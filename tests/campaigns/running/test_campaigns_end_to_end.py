@@ -305,6 +305,7 @@ def test_an_interrupt_pauses_the_campaign_within_seconds_and_leaves_no_process(
     assert set(place.candidates(campaign).values()) <= {1}
 
 
+@pytest.mark.slow
 def test_another_process_may_pause_resume_and_cancel_but_not_run_what_is_run(
     place: Place, eventually: Callable[..., None]
 ) -> None:

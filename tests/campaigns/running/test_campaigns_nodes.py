@@ -199,6 +199,7 @@ def test_a_target_that_no_node_has_is_refused_before_anything_is_imported_or_bui
     assert store.campaigns.models(campaign.id)[0].model_id is None
 
 
+@pytest.mark.slow
 def test_a_device_that_leaves_cores_over_is_measured_while_the_rest_search_and_build() -> None:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:

@@ -341,7 +341,7 @@ def test_a_candidate_that_does_not_fit_its_workload_is_a_build_error_with_a_reas
 # -- whole models
 
 
-@pytest.mark.parametrize("tuned", [True, False])
+@pytest.mark.parametrize("tuned", [True, pytest.param(False, marks=_SLOW)])
 def test_weights_beside_the_library_give_what_weights_inside_give(
     engine: EngineClient,
     prepared: Callable[..., PreparedModel],

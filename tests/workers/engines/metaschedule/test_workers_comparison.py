@@ -57,6 +57,7 @@ def test_a_candidate_that_computes_something_else_is_a_wrong_output_and_is_not_t
     assert timed.state is TrialState.OK
 
 
+@pytest.mark.slow
 def test_candidates_that_take_their_weights_in_another_layout_are_compared_as_well(
     builder: BuildActor,
     measurer: MeasureActor,
