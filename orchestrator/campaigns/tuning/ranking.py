@@ -14,9 +14,11 @@ __all__ = ["LIKE_OTHERS", "STILL_TO_GAIN", "UNTRIED", "Ranking"]
 STILL_TO_GAIN = 0.2
 #: The part of the fastest rate of all sums of products that any other of them is taken to reach.
 LIKE_OTHERS = 0.6
-#: How much longer than it can take a task is taken to take of which nothing was tried, and what it may save
-#: at least (seconds): of what has no arithmetic it isn't known.
-UNTRIED, UNTRIED_SECONDS = 2.5, 50e-6
+#: How much longer than it can take a task is taken to take of which nothing was tried.
+UNTRIED = 2.5
+#: Seconds that an untried task that is no sum of products may save at least. What it can take isn't known by
+#: its arithmetic: what moves a large image has none, and without a trial may take ten times what it has to.
+UNTRIED_SECONDS = 1e-3
 # Operators that are sums of products, whatever an engine calls them.
 _PRODUCTS = re.compile("conv|matmul|dense|gemm|product")
 
@@ -56,7 +58,8 @@ class Ranking:
             return (1.0, weight * flops / (1 + task.stored)) if untried else (0.0, self._per_trial(task, 0.0))
         within_reach_s = flops / rate
         if untried:
-            gain_s = max(UNTRIED_SECONDS, (UNTRIED - 1 + STILL_TO_GAIN) * within_reach_s)
+            least_s = 0.0 if _PRODUCTS.search(task.task.kind) else UNTRIED_SECONDS
+            gain_s = max(least_s, (UNTRIED - 1 + STILL_TO_GAIN) * within_reach_s)
             return (0.0, weight * gain_s / (1 + task.stored))
         return (0.0, self._per_trial(task, (1 - STILL_TO_GAIN) * within_reach_s))
 
