@@ -444,8 +444,8 @@ def test_a_dear_task_does_not_wait_for_the_first_round_of_all_that_take_next_to_
         # What the second reaches an operation, the first could: 41 ms against 12.
         task(1, stored=4, kind="conv2d_relu", flops=1.6e9, best_s=41e-3),
         task(2, stored=4, kind="conv2d_add", flops=24e6, best_s=0.1e-3),
-        # As yet untried: 2.5 times as long as it can take, for each of its calls; of what is no sum of products
-        # that isn't known, and it may save a millisecond.
+        # As yet untried: 2.5 times as long as it can take, for each of its calls; what is no sum of products
+        # may save a millisecond.
         task(3, kind="matmul", flops=6e6, weight=9),
         task(4, kind="conv2d_add", flops=1e9),
         task(5, kind="softmax", flops=0.1e6),
