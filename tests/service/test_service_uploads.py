@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 from anyio.from_thread import start_blocking_portal
-from onnx.external_data_helper import convert_model_to_external_data
+from onnx.external_data_helper import set_external_data
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
@@ -75,9 +75,9 @@ def test_what_is_no_model_is_refused_and_not_kept(
 
 def test_weights_in_another_file_are_asked_for(client: TestClient, files: Path, tmp_path: Path) -> None:
     model = tiny()
-    convert_model_to_external_data(model, location="../../etc/passwd", size_threshold=0)
     onnx.save(tiny(), tmp_path / "plain.onnx")
     for tensor in model.graph.initializer:
+        set_external_data(tensor, location="../../etc/passwd")
         tensor.data_location = onnx.TensorProto.EXTERNAL
         tensor.ClearField("raw_data")
     assert "in another file" in error_of(client.post(f"{API}/models", content=model.SerializeToString()), 400)
