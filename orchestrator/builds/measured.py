@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from orchestrator.builds.coverage import Coverage, TaskCoverage
 from orchestrator.builds.label import MeasuredKernel
 from orchestrator.storage import Storage, TrialRow
-from workers.messages import Record, RecordChoice
+from workers.messages import RecordChoice
 
 __all__ = ["measured_kernels"]
 
@@ -28,22 +27,16 @@ def measured_kernels(store: Storage, coverage: Coverage, plan: RecordChoice) -> 
     """
     tasks = {task.workload_hash: task for task in coverage.tasks}
     found = []
-    for workload_hash, record in dict.fromkeys(_applied(plan)):
+    for workload_hash, record in plan.applied:
+        candidate = record.candidate.hash
         task = tasks.get(workload_hash)
         device_class = (task and task.borrowed_from) or coverage.device_class
         # The best nearly always is the one.
         trials = store.trials.best(workload_hash, device_class, 1)
-        if all(trial.candidate != record for trial in trials):
+        if all(trial.candidate != candidate for trial in trials):
             trials = store.trials.best(workload_hash, device_class, _LOOKED_THROUGH)
-        found += [_kernel(trial, task) for trial in trials if trial.candidate == record]
+        found += [_kernel(trial, task) for trial in trials if trial.candidate == candidate]
     return tuple(found)
-
-
-def _applied(plan: RecordChoice) -> Iterator[tuple[str, str]]:
-    """Go over workload and candidate of what was applied."""
-    pairs: list[tuple[str, Record]] = list(plan.records.items())
-    pairs += [(workload.hash, record) for workload, record in plan.sequence]
-    return ((workload_hash, record.candidate.hash) for workload_hash, record in pairs)
 
 
 def _kernel(trial: TrialRow, task: TaskCoverage | None) -> MeasuredKernel:

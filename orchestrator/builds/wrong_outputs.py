@@ -80,7 +80,7 @@ def name_wrong_records(
         A record that was borrowed from another device class is at fault: nothing is stored of it.
     """
     trials = _Trials(tools, model, seeds, endpoint, say)
-    pairs = _applied(plan)
+    pairs = plan.applied
     if not pairs or not trials.agree(()):
         return ()
     found = []
@@ -164,13 +164,6 @@ class _Trials:
                     self.reasons[workload_hash, record.candidate.hash] = reason
                 return False
         return True
-
-
-def _applied(plan: RecordChoice) -> list[_Pair]:
-    """Return the records of a plan, each once."""
-    pairs = list(plan.records.items())
-    pairs += [(workload.hash, record) for workload, record in plan.sequence]
-    return list({(key, record.candidate.hash): (key, record) for key, record in pairs}.values())
 
 
 def _layers(pairs: Sequence[_Pair]) -> list[list[_Pair]]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -107,13 +106,13 @@ def revalidate(
         if wanted:
             builder.start()
         run = _Run(store, device, station, versions, builder, measurer, say)
-        for done, batch in _batches(wanted):
+        for done in range(0, len(wanted), _BATCH):
             say(f"measuring records of another toolchain, {done} of {len(wanted)}")
-            run.take(batch)
+            run.take(wanted[done : done + _BATCH])
     finally:
         builder.stop()
         measurer.stop()
-    fastest = {h: first.hash for h, first in reversed([(h, c) for h, c in wanted])}
+    fastest = {h: first.hash for h, first in reversed(wanted)}
     best = {h: store.trials.best(h, device.device_class) for h in fastest}
     return Revalidated(
         device_class=device.device_class,
@@ -137,16 +136,6 @@ def _wanted(
         for h in dict.fromkeys(workloads)
         for candidate in store.seeds.to_revalidate(h, device.device_class, most)
     ]
-
-
-def _batches(
-    wanted: Sequence[tuple[str, Candidate]],
-) -> Iterator[tuple[int, list[tuple[str, Candidate]]]]:
-    rest = iter(wanted)
-    done = 0
-    while batch := list(itertools.islice(rest, _BATCH)):
-        yield done, batch
-        done += len(batch)
 
 
 class _Run:

@@ -78,7 +78,8 @@ class Notices:
     def look(self) -> None:
         """Compare the store with what it was at the last look, and send what is new."""
         states = {row.id: row.state for row in self._store.campaigns.newest(limit=_NEWEST)}
-        devices = {(row.key, row.host): device_state(row) for row in self._store.devices.all()}
+        rows = self._store.devices.all()
+        devices = {(row.key, row.host): device_state(row) for row in rows}
         before, self._states = self._states, states
         devices_before, self._devices = self._devices, devices
         if before is None:
@@ -87,7 +88,7 @@ class Notices:
             # One that was submitted since then, and has ended already, was never seen under way.
             if state in ENDED_STATES and before.get(number, CampaignState.QUEUED) is not state:
                 self._send(*self._about_campaign(number))
-        for row in self._store.devices.all():
+        for row in rows:
             key = (row.key, row.host)
             if devices.get(key) == "quarantined" and devices_before.get(key) != "quarantined":
                 self._send(f"tunefleet: device {row.key} on {row.host} is quarantined", row.message)

@@ -9,12 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from orchestrator.storage._database import chunks
-from orchestrator.storage._ids import device_class_ids, storable, workload_ids
+from orchestrator.storage._ids import add_rows, device_class_ids, storable, workload_ids
 from orchestrator.storage._measurement_rows import insert_measurements
 from orchestrator.storage._standing import cost_of, counting
 from orchestrator.storage._tables import Trial
 from orchestrator.storage._toolchain_rows import canonical, first_toolchain, put_toolchains
-from orchestrator.storage._types import insert_unless_there
 from orchestrator.storage.rows import PACK, MeasurementRow, TrialRow
 from workers.messages import TrialState
 
@@ -45,7 +44,6 @@ def check_copy(trial: TrialRow) -> None:
 
 def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[int, int]:
     """Insert what isn't there of trials and their measurements; return how many of either were new."""
-    table: Any = Trial.__table__
     workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
     classes = device_class_ids(connection, {trial.device_class for trial in trials})
     first_toolchain(connection, _latest(trials))
@@ -70,9 +68,7 @@ def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[i
         )
     # One order for all writers; see insert_trials.
     rows.sort(key=lambda row: tuple(row[name] for name in _UNIQUE))
-    statement = insert_unless_there(table, connection.dialect.name, _UNIQUE)
-    counting_rows = connection.execution_options(preserve_rowcount=True)
-    new = sum(counting_rows.execute(statement, part).rowcount for part in chunks(rows))
+    new = add_rows(connection, Trial, _UNIQUE, rows)
     ids = _ids(connection, rows)
     values = [
         _values(ids[workloads[trial.workload_hash], classes[trial.device_class], trial.candidate], one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +23,7 @@ from orchestrator.storage._tables import (
 from orchestrator.storage._types import insert_unless_there
 
 __all__ = [
+    "add_rows",
     "device_class_id",
     "device_class_ids",
     "extraction_ids",
@@ -46,6 +47,17 @@ def put_row(connection: Connection, model: type[Base], unique: Iterable[str], va
     connection.execute(insert_unless_there(table, connection.dialect.name, names).values(values))
     where = [table.c[name] == values[name] for name in names]
     return int(connection.execute(select(table.c.id).where(*where)).scalar_one())
+
+
+def add_rows(
+    connection: Connection, model: type[Base], unique: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> int:
+    """Insert the rows of which none with these ``unique`` columns is there; return how many those were."""
+    table: Any = model.__table__
+    statement = insert_unless_there(table, connection.dialect.name, unique)
+    # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
+    counting = connection.execution_options(preserve_rowcount=True)
+    return sum(counting.execute(statement, part).rowcount for part in chunks(rows))
 
 
 def insert_row(connection: Connection, model: type[Base], values: dict[str, Any]) -> int:

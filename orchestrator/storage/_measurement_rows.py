@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from orchestrator.storage._database import chunks
+from orchestrator.storage._ids import add_rows
 from orchestrator.storage._standing import judge_anew
 from orchestrator.storage._tables import Measurement, Toolchain
-from orchestrator.storage._types import insert_unless_there
 from orchestrator.storage.rows import MeasurementKind, MeasurementRow
 from workers.messages import TrialState
 
-__all__ = ["insert_measurements", "measurement_columns", "measurement_row"]
+__all__ = ["insert_measurements", "measurements_of"]
 
 # Where nobody says when, it is now.
 _LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 
-def measurement_columns() -> list[Any]:
-    """Columns :func:`measurement_row` reads, and the trial's id."""
-    own: list[Any] = [c for c in Measurement.__table__.c if c.key not in ("id", "toolchain_id")]
-    return [*own, Toolchain.versions]
+def measurements_of(connection: Connection, trial_ids: Iterable[int]) -> dict[int, list[MeasurementRow]]:
+    """Select all measurements of trials, by their ids; the first of each first."""
+    columns: list[Any] = [c for c in Measurement.__table__.c if c.key not in ("id", "toolchain_id")]
+    found: dict[int, list[MeasurementRow]] = {}
+    for part in chunks(sorted(trial_ids)):
+        query = (
+            select(*columns, Toolchain.versions)
+            .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
+            .where(Measurement.trial_id.in_(part))
+            .order_by(Measurement.trial_id, Measurement.id)
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.trial_id, []).append(_measurement_row(row))
+    return found
 
 
-def measurement_row(row: Any) -> MeasurementRow:
-    """Read the columns of :func:`measurement_columns`."""
+def _measurement_row(row: Any) -> MeasurementRow:
     return MeasurementRow(
         kind=MeasurementKind(row.kind),
         state=TrialState(row.state),
@@ -66,8 +75,6 @@ def insert_measurements(connection: Connection, values: Sequence[dict[str, Any]]
         return 0
     # A trial's earliest comes first: of several that were taken in one moment the last one counts.
     missing.sort(key=lambda one: (one["trial_id"], one.get("measured_at", _LAST)))
-    statement = insert_unless_there(table, connection.dialect.name, ("trial_id", "kind", "token"))
-    counting_rows = connection.execution_options(preserve_rowcount=True)
-    new = sum(counting_rows.execute(statement, part).rowcount for part in chunks(missing))
+    new = add_rows(connection, Measurement, ("trial_id", "kind", "token"), missing)
     judge_anew(connection, {one["trial_id"] for one in missing})
     return new

@@ -6,14 +6,14 @@ import statistics
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal, select, true, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, select, true, update
 
 from orchestrator.storage._database import chunks
 from orchestrator.storage._tables import DeviceClass, Measurement, Toolchain, Trial
 from orchestrator.storage.rows import MeasurementKind
 from workers.messages import TrialState
 
-__all__ = ["best_id", "cost_of", "counting", "is_stale", "judge_anew", "that_counts"]
+__all__ = ["best_id", "best_rows", "cost_of", "counting", "is_stale", "judge_anew", "that_counts"]
 
 
 def is_stale(current: ColumnElement[Any] | str | None = None) -> ColumnElement[bool]:
@@ -53,6 +53,25 @@ def best_id(
 
     # The second is looked for only where the first isn't there: it is not in one place of the index.
     return func.coalesce(fastest(Trial.toolchain == key), fastest(Trial.toolchain != key))
+
+
+def best_rows(
+    connection: Connection, fastest: Select[Any], old: ColumnElement[bool], limit: int, *, stale: bool = True
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the first rows that are of the current toolchain, and after them, up to the limit, stale ones.
+
+    Parameters
+    ----------
+    fastest : Select
+        Of trials, in their order.
+    old : ColumnElement
+        Which are stale, see :func:`is_stale`.
+    stale : bool, optional
+        Whether any of those are wanted.
+    """
+    found = connection.execute(fastest.where(~old).limit(limit)).all()
+    rest = limit - len(found)
+    return found, connection.execute(fastest.where(old).limit(rest)).all() if rest and stale else ()
 
 
 def _key(current: ColumnElement[Any] | str | None) -> Any:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from orchestrator.storage._database import chunks
 from orchestrator.storage._ids import (
+    add_rows,
     storable,
     workload_ids,
 )
@@ -34,7 +35,7 @@ from orchestrator.storage._tables import (
     Workload,
 )
 from orchestrator.storage._toolchain_rows import first_toolchain, put_toolchains, told, with_release
-from orchestrator.storage._types import db_now, insert_unless_there
+from orchestrator.storage._types import db_now
 from orchestrator.storage.rows import (
     MeasurementKind,
     NewTrial,
@@ -161,7 +162,6 @@ def insert_trials(
     toolchains : dict of str to int
         Ids of those that are known to be stored, by their texts; those that aren't are added.
     """
-    table: Any = Trial.__table__
     unique = ("workload_id", "device_class_id", "candidate")
     workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
     with_keys = zip(reversed(trials), reversed(values), strict=True)
@@ -181,13 +181,7 @@ def insert_trials(
     # of two reports of one candidate the first counts.
     rows.sort(key=lambda row: tuple(row[name] for name in unique))
     names = (*unique, "trace", "state", "cost_s", "toolchain", "campaign_id")
-    statement = insert_unless_there(table, connection.dialect.name, unique)
-    # Not RETURNING: one statement for many rows is so long that psycopg parses it anew each time.
-    counting = connection.execution_options(preserve_rowcount=True)
-    new = sum(
-        counting.execute(statement, [{name: row[name] for name in names} for row in part]).rowcount
-        for part in chunks(rows)
-    )
+    new = add_rows(connection, Trial, unique, [{name: row[name] for name in names} for row in rows])
     first = _first_measurement()
     for part in chunks(rows):
         connection.execute(

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from orchestrator.storage._campaign_rows import require_lease
 from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
-from orchestrator.storage._measurement_rows import (
-    insert_measurements,
-    measurement_columns,
-    measurement_row,
-)
-from orchestrator.storage._tables import Measurement, Toolchain, Trial
+from orchestrator.storage._measurement_rows import insert_measurements, measurements_of
+from orchestrator.storage._tables import Trial
 from orchestrator.storage._toolchain_rows import canonical, put_toolchains, with_release
 from orchestrator.storage._trial_rows import measurement_values, of_pair
 from orchestrator.storage.rows import MeasurementRow, NewMeasurement
@@ -82,24 +77,7 @@ class Measurements(Group):
 
     def of_trials(self, trial_ids: Collection[int]) -> dict[int, list[MeasurementRow]]:
         """Return all measurements of trials by their ids, the first of each first."""
-
-        def work(connection: Connection) -> dict[int, list[MeasurementRow]]:
-            found: dict[int, list[MeasurementRow]] = {}
-            for part in chunks(sorted(trial_ids)):
-                query = _measurements().where(Measurement.trial_id.in_(part))
-                for row in connection.execute(query):
-                    found.setdefault(row.trial_id, []).append(measurement_row(row))
-            return found
-
-        return self._database.read(work)
-
-
-def _measurements() -> Select[Any]:
-    return (
-        select(*measurement_columns())
-        .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
-        .order_by(Measurement.trial_id, Measurement.id)
-    )
+        return self._database.read(lambda c: measurements_of(c, trial_ids))
 
 
 def _trial_ids(

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 from orchestrator.storage._group import Group
-from orchestrator.storage._standing import is_stale, that_counts
+from orchestrator.storage._standing import best_rows, is_stale, that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
     Measurement,
@@ -60,14 +60,10 @@ class Seeds(Group):
         )
         old = is_stale(toolchain_of(device_class))
 
-        def work(connection: Connection) -> list[Any]:
-            found = list(connection.execute(query.where(~old).limit(limit)))
-            rest = limit - len(found)
-            return found + (list(connection.execute(query.where(old).limit(rest))) if rest else [])
-
         return [
             Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times))
-            for row in self._database.read(work)
+            for rows in self._database.read(lambda c: best_rows(c, query, old, limit))
+            for row in rows
         ]
 
     def to_revalidate(

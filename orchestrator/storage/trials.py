@@ -29,10 +29,9 @@ from orchestrator.storage._ids import (
 )
 from orchestrator.storage._measurement_rows import (
     insert_measurements,
-    measurement_columns,
-    measurement_row,
+    measurements_of,
 )
-from orchestrator.storage._standing import best_id, is_stale, that_counts
+from orchestrator.storage._standing import best_id, best_rows, is_stale, that_counts
 from orchestrator.storage._tables import (
     DeviceClass,
     Extraction,
@@ -53,7 +52,6 @@ from orchestrator.storage._trial_rows import (
 )
 from orchestrator.storage.rows import (
     MeasurementKind,
-    MeasurementRow,
     ModelTaskRow,
     NewTrial,
     TrialRow,
@@ -314,12 +312,10 @@ class Trials(Group):
         old = is_stale(current)
 
         def work(connection: Connection) -> list[TrialRow]:
-            found = connection.execute(query.where(~old).limit(k)).all()
-            rest = k - len(found)
-            after = connection.execute(query.where(old).limit(rest)).all() if rest and stale else []
+            found = best_rows(connection, query, old, k, stale=stale)
             return [
                 replace(trial_row(row, trace=True), stale=is_old)
-                for rows, is_old in ((found, False), (after, True))
+                for rows, is_old in zip(found, (False, True), strict=True)
                 for row in rows
             ]
 
@@ -424,16 +420,7 @@ class Trials(Group):
     def _page(self, query: Select[Any]) -> list[TrialRow]:
         def work(connection: Connection) -> list[TrialRow]:
             rows = [trial_row(row, trace=True) for row in connection.execute(query)]
-            of_trial: dict[int, list[MeasurementRow]] = {}
-            for part in chunks(row.id for row in rows):
-                measured = (
-                    select(*measurement_columns())
-                    .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
-                    .where(Measurement.trial_id.in_(part))
-                    .order_by(Measurement.id)
-                )
-                for row in connection.execute(measured):
-                    of_trial.setdefault(row.trial_id, []).append(measurement_row(row))
+            of_trial = measurements_of(connection, (row.id for row in rows))
             return [replace(row, measurements=tuple(of_trial.get(row.id, ()))) for row in rows]
 
         return self._database.read(work)

@@ -32,6 +32,12 @@ class RecordChoice:
     sequence: tuple[tuple[Workload, Record], ...] = ()
     lend: bool = True
 
+    @property
+    def applied(self) -> list[tuple[str, Record]]:
+        """Hash of the workload and record of all that is applied, each pair once."""
+        pairs = [*self.records.items(), *((workload.hash, record) for workload, record in self.sequence)]
+        return list({(key, record.candidate.hash): (key, record) for key, record in pairs}.values())
+
 
 @dataclass(frozen=True)
 class CompiledModel:

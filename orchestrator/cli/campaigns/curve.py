@@ -10,7 +10,7 @@ from orchestrator.cli.kit.text import duration, latency
 if TYPE_CHECKING:
     from orchestrator.storage import CurveRow
 
-__all__ = ["curve_text", "reference_text"]
+__all__ = ["curve_text", "reference_text", "sampled"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 # As many bars as are still read at a glance.
@@ -24,16 +24,19 @@ def curve_text(row: CurveRow) -> str:
     (begins_s, first_s), (ends_s, last_s) = row.points[0], row.points[-1]
     if begins_s == ends_s:
         return f"{latency(first_s)} after {duration(begins_s)}"
-    step_s = (ends_s - begins_s) / (_WIDTH - 1)
-    values = [_value_at(row.points, begins_s + number * step_s) for number in range(_WIDTH)]
-    values[-1] = last_s
+    values = sampled(row.points, _WIDTH)
     span = max(first_s - last_s, 1e-12)
     bars = "".join(_BARS[round((value - last_s) / span * (len(_BARS) - 1))] for value in values)
     return f"{latency(first_s)} after {duration(begins_s)} {bars} {latency(last_s)} after {duration(ends_s)}"
 
 
-def _value_at(points: Sequence[tuple[float, float]], at_s: float) -> float:
-    return next(value for at, value in reversed(points) if at <= at_s + 1e-9)
+def sampled(points: Sequence[tuple[float, float]], count: int) -> list[float]:
+    """Return a curve's value at so many instants, evenly from its first to its last point."""
+    (begins_s, _), (ends_s, last_s) = points[0], points[-1]
+    instants = (begins_s + (ends_s - begins_s) * number / (count - 1) for number in range(count))
+    values = [next(value for at, value in reversed(points) if at <= at_s + 1e-9) for at_s in instants]
+    values[-1] = last_s
+    return values
 
 
 def reference_text(row: CurveRow) -> str:

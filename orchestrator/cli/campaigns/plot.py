@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.cli.campaigns.curve import sampled
 from orchestrator.cli.kit.text import duration, latency
 from orchestrator.storage import CurveRow
 
@@ -37,7 +38,7 @@ def plot(row: CurveRow, width: int) -> list[str]:
     grid = [[" "] * columns for _ in range(_ROWS)]
     for name, value in lines.items():
         grid[_place(value, low, high)] = list(f"{'┄' * (columns - len(name) - 1)} {name}"[-columns:])
-    _draw(grid, [_place(value, low, high) for value in _sampled(row, columns)])
+    _draw(grid, [_place(value, low, high) for value in sampled(row.points, columns)])
     drawn = [f"{labels.get(number, ''):>{edge}} ┤{''.join(cells)}" for number, cells in enumerate(grid)]
     begin, end = duration(row.points[0][0]), duration(row.points[-1][0])
     drawn.append(f"{'':>{edge}} └{'─' * columns}")
@@ -48,17 +49,6 @@ def plot(row: CurveRow, width: int) -> list[str]:
 def _place(value: float, low: float, high: float) -> int:
     """Return the row of a value; the topmost is 0."""
     return round((high - value) / (high - low) * (_ROWS - 1)) if high > low else _ROWS // 2
-
-
-def _sampled(row: CurveRow, columns: int) -> list[float]:
-    """Return the curve's value at each column."""
-    begin, end = row.points[0][0], row.points[-1][0]
-    found = []
-    for column in range(columns):
-        at_s = begin + (end - begin) * column / (columns - 1)
-        found.append(next(value for at, value in reversed(row.points) if at <= at_s + 1e-9))
-    found[-1] = row.points[-1][1]
-    return found
 
 
 def _draw(grid: list[list[str]], rows: list[int]) -> None:

@@ -7,7 +7,7 @@ from orchestrator.service.parts import Parts
 from orchestrator.service.refusals import RefusedError
 from orchestrator.storage import CampaignRow, TokenScope
 
-__all__ = ["highest_priority", "require_own", "require_priority", "require_quota", "upload_limit"]
+__all__ = ["highest_priority", "owns", "require_own", "require_priority", "require_quota", "upload_limit"]
 
 # Who submits may set work before that of others who do, but never before an administrator's.
 _HIGHEST = {TokenScope.READ: 0, TokenScope.SUBMIT: 10, TokenScope.ADMIN: 1000}
@@ -69,6 +69,14 @@ def upload_limit(parts: Parts, identity: Identity) -> int:
     return most if own is None else min(most, own)
 
 
+def owns(parts: Parts, identity: Identity, campaign_id: int) -> bool:
+    """Whether a campaign came with somebody's token; to an administrator all are their own."""
+    if identity.may_administer:
+        return True
+    token = identity.token
+    return token is not None and parts.store.submissions.token_of(campaign_id) == token.id
+
+
 def require_own(parts: Parts, identity: Identity, campaign: CampaignRow) -> None:
     """Refuse what is done to a campaign that came with another token, or none; an administrator may.
 
@@ -76,10 +84,7 @@ def require_own(parts: Parts, identity: Identity, campaign: CampaignRow) -> None
     ------
     RefusedError
     """
-    if identity.may(TokenScope.ADMIN):
-        return
-    token = identity.token
-    if token is None or parts.store.submissions.token_of(campaign.id) != token.id:
+    if not owns(parts, identity, campaign.id):
         raise RefusedError(
             403,
             f"campaign {campaign.id} is not of the token {identity.name!r}; ask an administrator",

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from orchestrator.documents.details import Details
-from orchestrator.service.access.identity import Identity, Reader
-from orchestrator.service.access.quotas import highest_priority
+from orchestrator.service.access.identity import Reader
+from orchestrator.service.access.quotas import highest_priority, owns
 from orchestrator.service.live.sse import Event, Look, stream
 from orchestrator.service.pages.charts import chart_data
 from orchestrator.service.pages.progress import progress_of
@@ -34,7 +34,7 @@ def campaign(request: Request, parts: _Parts, who: Reader, campaign: _Campaign) 
     values = {
         **campaign_values(parts, details),
         "who": who,
-        "may_steer": _may_steer(parts, who, details),
+        "may_steer": who.may_submit and owns(parts, who, details.snapshot.campaign.id),
         "highest_priority": highest_priority(who),
         "charts": _charts(parts, details, None),
     }
@@ -95,10 +95,3 @@ def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
 def _charts(parts: Parts, details: Details, task: int | None) -> dict[str, Any]:
     key = ("charts", details.snapshot.campaign.id, task)
     return parts.recent.get(key, lambda: chart_data(parts.store, details, task))
-
-
-def _may_steer(parts: Parts, who: Identity, details: Details) -> bool:
-    if who.may_administer:
-        return True
-    own = parts.store.submissions.token_of(details.snapshot.campaign.id)
-    return who.may_submit and who.token is not None and own == who.token.id

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from orchestrator.documents.curves import curve_documents
 from orchestrator.documents.details import Details
 from orchestrator.documents.text import device_text
 from orchestrator.errors import NotFoundError
-from orchestrator.storage import CampaignRow, CampaignTaskRow, Storage
+from orchestrator.service.pages.progress import elapsed_s
+from orchestrator.storage import CampaignTaskRow, Storage
 
 __all__ = ["chart_data"]
 
@@ -35,7 +35,7 @@ def chart_data(store: Storage, details: Details, task_id: int | None) -> dict[st
     if chosen is None and task_id is not None:
         raise NotFoundError(f"campaign {details.snapshot.campaign.id} has no task {task_id}")
     return {
-        "elapsed_s": _elapsed_s(details.snapshot.campaign),
+        "elapsed_s": elapsed_s(details.snapshot.campaign),
         "curves": curve_documents(details.curves),
         "tasks": [
             {"id": line.row.id, "name": line.row.name, "device": device_text(line.row.device_class)}
@@ -43,12 +43,6 @@ def chart_data(store: Storage, details: Details, task_id: int | None) -> dict[st
         ],
         "task": None if chosen is None else _task(store, details.snapshot.campaign.id, chosen),
     }
-
-
-def _elapsed_s(row: CampaignRow) -> float | None:
-    if row.started_at is None:
-        return None
-    return max(0.0, ((row.finished_at or datetime.now(timezone.utc)) - row.started_at).total_seconds())
 
 
 def _task(store: Storage, campaign_id: int, row: CampaignTaskRow) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from orchestrator.documents.snapshot import Snapshot
 from orchestrator.service.parts import Parts
 from orchestrator.storage import BEGUN_STATES, CampaignRow, CampaignState
 
-__all__ = ["Progress", "progress_of"]
+__all__ = ["Progress", "elapsed_s", "progress_of"]
 
 _SYMBOLS = {
     CampaignState.QUEUED: "○",
@@ -80,11 +80,15 @@ def progress_of(parts: Parts, snapshot: Snapshot) -> Progress:
     per_hour = (
         parts.recent.get(("pace", row.id), lambda: parts.store.answers.per_hour(row.id)) if begun else None
     )
-    elapsed_s = None
-    if row.started_at is not None:
-        end = row.finished_at or datetime.now(timezone.utc)
-        elapsed_s = max(0.0, (end - row.started_at).total_seconds())
-    return Progress(snapshot, per_hour, elapsed_s, _left_s(snapshot, per_hour, elapsed_s) if begun else None)
+    since_s = elapsed_s(row)
+    return Progress(snapshot, per_hour, since_s, _left_s(snapshot, per_hour, since_s) if begun else None)
+
+
+def elapsed_s(row: CampaignRow) -> float | None:
+    """Return the seconds since a campaign was started, up to its end; None where it was not."""
+    if row.started_at is None:
+        return None
+    return max(0.0, ((row.finished_at or datetime.now(timezone.utc)) - row.started_at).total_seconds())
 
 
 def _left_s(snapshot: Snapshot, per_hour: float | None, elapsed_s: float | None) -> float | None:

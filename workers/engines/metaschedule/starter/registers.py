@@ -102,6 +102,11 @@ def _product(space: Schedule, module: IRModule) -> Any:
     return schedule.get(schedule.get_sblock(*blocks[0]))
 
 
+def _operands(block: Any) -> list[Any]:
+    """Return what a block reads, its own sums apart."""
+    return [region for region in block.reads if not region.source.same_as(block.writes[0].source)]
+
+
 def _blocked(
     block: Any, sketch: Sketch, uses: Sequence[str], tile: Tile, module: IRModule, target: Target
 ) -> list[list[int]] | None:
@@ -116,9 +121,8 @@ def _blocked(
         iteration.var: int(iteration.dom.extent) // loop.extent
         for iteration, loop in zip(block.iter_vars, loops, strict=True)
     }
-    written = block.writes[0]
-    read = [region for region in block.reads if not region.source.same_as(written.source)]
-    operands = [_operand(region, steps, _is_free(region, module)) for region in (*read, written)]
+    regions = (*_operands(block), block.writes[0])
+    operands = [_operand(region, steps, _is_free(region, module)) for region in regions]
     known = [operand for operand in operands if operand is not None]
     if len(known) < len(operands):
         return None
@@ -173,7 +177,7 @@ def _uses(block: Any, sketch: Sketch, module: IRModule) -> list[str] | None:
     """Say of each loop that is split whether it counts vectors, numbers, or neither."""
     written = block.writes[0]
     last = {var.name for var in _variables(written.region[-1].min)}
-    reads = [read for read in block.reads if not read.source.same_as(written.source)]
+    reads = _operands(block)
     if len(block.iter_vars) != len(sketch.tiles) or len(reads) != 2 or len(last) != 1:
         return None
     found = [{var.name for part in read.region for var in _variables(part.min)} for read in reads]
@@ -192,8 +196,7 @@ def _side_by_side(block: Any, uses: Sequence[str]) -> bool:
     """Say whether the numbers of the innermost loop that counts them lie beside one another in memory."""
     names = [iteration.var.name for iteration in block.iter_vars]
     counting = [name for name, use in zip(names, uses, strict=True) if use == _NUMBERS]
-    reads = [read for read in block.reads if not read.source.same_as(block.writes[0].source)]
-    last = {var.name for read in reads for var in _variables(read.region[-1].min)}
+    last = {var.name for read in _operands(block) for var in _variables(read.region[-1].min)}
     return bool(counting) and counting[-1] in last
 
 
