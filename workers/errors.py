@@ -9,7 +9,8 @@
     ├── NotFoundError            3   no such campaign, workload, record
     ├── StorageError             1   the database can't be used
     │   ├── SchemaError          1   it has another version
-    │   └── LeaseLostError       1   another coordinator took the campaign
+    │   ├── LeaseLostError       1   another coordinator took the campaign
+    │   └── ServerError          1   the service of a store isn't reached, or can't answer
     ├── EngineError              1   the engine refused, with its reason
     │   ├── EngineTimeoutError   1   it ran past its limit and was killed
     │   ├── WrongOutputError     1   a candidate computes something else than its task
@@ -30,6 +31,7 @@ __all__ = [
     "ModelError",
     "NotFoundError",
     "SchemaError",
+    "ServerError",
     "StorageError",
     "TargetError",
     "TunefleetError",
@@ -76,6 +78,10 @@ class SchemaError(StorageError):
 
 class LeaseLostError(StorageError):
     """Another coordinator holds the campaign now."""
+
+
+class ServerError(StorageError):
+    """The service of a store isn't reached, or can't answer."""
 
 
 class EngineError(TunefleetError):

@@ -1,17 +1,16 @@
-"""The best of every workload that is stored, and of a model's tasks, as documents."""
+"""The best of every workload that is stored, as a document."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.text import gflops, instant
-from orchestrator.documents.trials import trial_document
 
 if TYPE_CHECKING:
-    from orchestrator.storage import BestRow, MeasurementRow, ModelTaskRow
+    from orchestrator.storage import BestRow
 
-__all__ = ["stored_best_document", "task_best_document"]
+__all__ = ["stored_best_document"]
 
 
 def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
@@ -36,24 +35,4 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
             for row in rows
         ],
         "more": more,
-    }
-
-
-def task_best_document(
-    rows: Sequence[ModelTaskRow], measured: Mapping[int, Sequence[MeasurementRow]]
-) -> dict[str, Any]:
-    """The best of each task of a model, without schedules, which its engine writes."""
-    return {
-        "tasks": [
-            {
-                "name": row.name,
-                "workload_hash": row.workload_hash,
-                "weight": row.weight,
-                "flops": row.flops,
-                "best": []
-                if row.best is None
-                else [trial_document(row.best, measured.get(row.best.id, ()), traced=True)],
-            }
-            for row in rows
-        ]
     }

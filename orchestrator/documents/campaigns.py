@@ -52,9 +52,10 @@ def progress_document(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def listed_document(snapshot: Snapshot) -> dict[str, Any]:
-    """A campaign in a list: its facts, its models' paths, its progress."""
+    """A campaign in a list: its facts, its models' paths and names, its progress."""
     return {
         **campaign_document(snapshot.campaign),
         "models": [model.path for model in snapshot.models],
+        "model_names": snapshot.model_names,
         "progress": progress_document(snapshot),
     }

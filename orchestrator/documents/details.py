@@ -165,6 +165,8 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "max_abs": finite(row.max_abs),
         "max_rel": finite(row.max_rel),
         "outputs_agree": row.details.get("agree"),
+        "disagreement": str(row.details.get("disagreement", "")),
+        "remark": str(row.details.get("remark", "")),
         "tasks_total": row.tasks_total,
         "tasks_tuned": row.tasks_tuned,
         "wrong_records": list(row.details.get("wrong", ())),

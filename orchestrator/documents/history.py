@@ -14,12 +14,14 @@ __all__ = ["history_document"]
 
 
 def history_document(
-    name: str, device_class: str, total: int, points: Sequence[ImprovementRow], *, of_model: bool
+    name: str, device_class: str, total: int, points: Sequence[ImprovementRow], *, flops: float | None = None
 ) -> dict[str, Any]:
-    """How the best of a model or of a workload went down."""
+    """How the best of a model went down; or of a workload, whose one call takes so many operations."""
+    of_model = flops is None
     return {
         "model": name if of_model else None,
         "workload_hash": None if of_model else points[0].workload_hash,
+        "flops": flops,
         "device_class": device_class,
         "tasks_total": total,
         "improvements": [

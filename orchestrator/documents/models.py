@@ -20,6 +20,7 @@ def model_document(row: ModelRow, devices: Sequence[ModelDeviceRow] | None = Non
     document: dict[str, Any] = {
         "id": row.id,
         "sha256": row.sha256,
+        "shapes_key": row.shapes_key,
         "name": row.name,
         "path": row.path,
         "inputs": [_tensor(one) for one in row.inputs],

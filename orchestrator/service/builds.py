@@ -69,13 +69,17 @@ class Builds:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
-    def start(self, model_id: int, device_class: str, arguments: Sequence[str]) -> Build:
+    def start(
+        self, model_id: int, device_class: str, arguments: Sequence[str], file: str = "model.so"
+    ) -> Build:
         """Ask for a library.
 
         Parameters
         ----------
         arguments : sequence of str
             Of the command `build`, without where it is written to.
+        file : str, optional
+            What the library is called.
 
         Raises
         ------
@@ -97,7 +101,7 @@ class Builds:
                 del self._builds[old.id]
                 if old.library is not None:
                     shutil.rmtree(old.library.parent, ignore_errors=True)
-        self._pool.submit(self._run, build, list(arguments))
+        self._pool.submit(self._run, build, list(arguments), file)
         return build
 
     def get(self, build_id: str) -> Build:
@@ -127,23 +131,25 @@ class Builds:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _run(self, build: Build, arguments: list[str]) -> None:
+    def _run(self, build: Build, arguments: list[str], file: str) -> None:
         if self._stopped:
             return
         build.state = "building"
         try:
-            self._build(build, arguments)
+            self._build(build, arguments, file)
         except Exception as error:
             build.error, build.state = f"the command could not be run: {error}", "failed"
 
-    def _build(self, build: Build, arguments: list[str]) -> None:
+    def _build(self, build: Build, arguments: list[str], file: str) -> None:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="tunefleet-builds-"))
         folder = self._folder / build.id
         folder.mkdir()
-        library = folder / "model.so"
+        library = folder / file
         # The database's URL may hold a password, which a command line would show to everyone here.
         environment = {**os.environ, **({"TUNEFLEET_DB": self._db} if self._db else {})}
+        # Its own store is meant, whatever the one who started this works with otherwise.
+        environment.pop("TUNEFLEET_SERVER", None)
         self._process = subprocess.Popen(
             [sys.executable, "-c", _COMMAND, "build", *arguments, "-o", str(library), "--json"],
             stdout=subprocess.PIPE,

@@ -14,10 +14,11 @@ from orchestrator.service.builds import Builds
 from orchestrator.service.live.recent import Recent
 from orchestrator.service.refusals import RefusedError
 from orchestrator.service.settings import ServiceSettings
+from orchestrator.service.uploads.elsewhere import UploadsElsewhere
 from orchestrator.service.uploads.folder import Uploads
 from orchestrator.storage import Storage
 
-__all__ = ["Parts", "one_of_few", "parts_of"]
+__all__ = ["Parts", "make_parts", "one_of_few", "parts_of"]
 
 # As many at once leave the machine to others.
 _HEAVY = 2
@@ -49,6 +50,14 @@ class Parts:
     submitting: threading.Lock = field(default_factory=threading.Lock)
     heavy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_HEAVY))
     ending: threading.Event = field(default_factory=threading.Event)
+
+
+def make_parts(store: Storage, settings: ServiceSettings) -> Parts:
+    """Return what the answers of a service have in their hands."""
+    uploads = Uploads(settings.files)
+    if settings.uploads:
+        uploads = UploadsElsewhere(settings.uploads, settings.files)
+    return Parts(store, settings, uploads, Builds(settings.db))
 
 
 def parts_of(request: Request) -> Parts:

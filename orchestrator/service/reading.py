@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.documents.details import Details, read_details
 from orchestrator.documents.snapshot import Snapshot, read_snapshot, snapshot_of
 from orchestrator.documents.text import device_text
 from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.models.extraction import held_version
+from orchestrator.models.lookup import device_info
 from orchestrator.service.parts import Parts
 from orchestrator.storage import (
     CampaignState,
@@ -113,4 +117,8 @@ def model_device(parts: Parts, model_id: int, device: str | None) -> ModelDevice
     if not there:
         where = f" for {device[:80]!r}" if device else ""
         raise NotFoundError(f"no tasks of {model.name} are stored{where}: no campaign tuned it yet")
-    return max(there, key=lambda row: row.tasks_timed)
+    found = max(there, key=lambda row: row.tasks_timed)
+    row = parts.store.device_classes.find(found.device_class)
+    assert row is not None
+    version = held_version(parts.store, model_id, found.engine, device_info(row), found.engine_version)
+    return replace(found, engine_version=version)

@@ -12,7 +12,7 @@ from orchestrator.documents.details import read_details
 from orchestrator.service.pages.campaign import campaign_values
 from orchestrator.service.pages.charts import chart_data
 from orchestrator.service.pages.render import render
-from orchestrator.service.run import make_parts
+from orchestrator.service.parts import make_parts
 from orchestrator.service.settings import ServiceSettings
 from orchestrator.storage import Storage
 

@@ -14,10 +14,8 @@ import uvicorn
 
 from orchestrator.errors import UsageError
 from orchestrator.service.app import make_app
-from orchestrator.service.builds import Builds
-from orchestrator.service.parts import Parts
+from orchestrator.service.parts import Parts, make_parts
 from orchestrator.service.settings import ServiceSettings
-from orchestrator.service.uploads.folder import Uploads
 from orchestrator.storage import Storage
 
 __all__ = ["files_folder", "make_parts", "serve"]
@@ -31,11 +29,6 @@ def files_folder(store: Storage) -> Path:
 
     path = store.path or default_path()
     return path.with_name(f"{path.name}.models")
-
-
-def make_parts(store: Storage, settings: ServiceSettings) -> Parts:
-    """Return what the answers of a service have in their hands."""
-    return Parts(store, settings, Uploads(settings.files), Builds(settings.db))
 
 
 def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None]) -> None:

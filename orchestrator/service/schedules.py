@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from orchestrator.service.parts import Parts, one_of_few
+from orchestrator.storage import TrialRow
 from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate
 
-__all__ = ["schedule_text"]
+__all__ = ["schedule_text", "schedule_texts"]
 
 
 def schedule_text(parts: Parts, trial_id: int) -> str:
@@ -21,11 +24,25 @@ def schedule_text(parts: Parts, trial_id: int) -> str:
     """
 
     def read() -> str:
-        trial = parts.store.trials.get(trial_id)
-        assert trial.trace is not None
-        workload = parts.store.workloads.get(trial.workload_hash)
-        with one_of_few(parts), Toolbox(workload.engine) as tools:
-            return tools.describe(workload, Candidate(trial.candidate, trial.trace))
+        return dict(_described(parts, [parts.store.trials.get(trial_id)]))[trial_id]
 
     # A schedule never changes; an engine takes a second or two to start.
     return parts.recent.get(("schedule", trial_id), read, seconds=3600.0)
+
+
+def schedule_texts(parts: Parts, trials: Sequence[TrialRow]) -> dict[int, str]:
+    """Return the schedules of trials that were read with their traces, by their numbers; see above."""
+    ids = tuple(trial.id for trial in trials)
+    return parts.recent.get(("schedules", ids), lambda: dict(_described(parts, trials)), seconds=3600.0)
+
+
+def _described(parts: Parts, trials: Sequence[TrialRow]) -> Iterator[tuple[int, str]]:
+    """Have each engine write the schedules that are its own, one process for all of them."""
+    workloads = {trial.workload_hash: parts.store.workloads.get(trial.workload_hash) for trial in trials}
+    for engine in dict.fromkeys(workload.engine for workload in workloads.values()):
+        with one_of_few(parts), Toolbox(engine) as tools:
+            for trial in trials:
+                workload = workloads[trial.workload_hash]
+                if workload.engine == engine:
+                    assert trial.trace is not None
+                    yield trial.id, tools.describe(workload, Candidate(trial.candidate, trial.trace))

@@ -28,6 +28,8 @@ class ServiceSettings:
         PEM files; both or none. With them it speaks TLS.
     proxies : str
         Addresses of proxies whose word about a client's address is taken, separated by commas.
+    uploads : str
+        fsspec URL where models are kept instead, `files` being for those on their way; empty for none.
     upload_bytes : int
         Size of a file that may be uploaded; a token may have less.
     """
@@ -39,6 +41,7 @@ class ServiceSettings:
     certificate: Path | None = None
     key: Path | None = None
     proxies: str = ""
+    uploads: str = ""
     upload_bytes: int = DEFAULT_UPLOAD_BYTES
 
     @property

@@ -19,6 +19,8 @@ from workers import environments
 __all__ = ["Submission", "SubmittedModel", "ask_for", "set_priority", "submit_campaign"]
 
 _Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+_Name = Annotated[str, Field(min_length=1, max_length=100)]
+_Setting = bool | int | float | Annotated[str, Field(max_length=200)]
 _Dimension = Annotated[int, Field(gt=0, le=2**31 - 1)]
 
 
@@ -37,6 +39,17 @@ class SubmittedModel(BaseModel):
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     shapes: dict[str, list[_Dimension]] = Field(default_factory=dict, max_length=100)
+
+
+class Timing(BaseModel):
+    """How candidates are timed; what is left out is as `tunefleet submit` has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int | None = Field(default=None, ge=1, le=10**6)
+    repeat: int | None = Field(default=None, ge=1, le=10**4)
+    min_repeat_ms: int | None = Field(default=None, ge=0, le=60_000)
+    timeout_s: float | None = Field(default=None, gt=0, le=3600)
 
 
 class Submission(BaseModel):
@@ -59,6 +72,15 @@ class Submission(BaseModel):
     tasks: str | None = Field(default=None, max_length=200)
     seed: int = Field(default=1, ge=1, lt=2**31)
     layout: str = Field(default="auto", max_length=100)
+    layout_tuning: Literal["auto", "none"] = "auto"
+    revalidate: int | None = Field(default=None, ge=0, le=1000)
+    full_timing: bool = False
+    verify_candidates: bool = False
+    evaluator: Timing | None = None
+    search: dict[_Name, _Setting] | None = Field(default=None, max_length=100)
+    boards: dict[_Name, Annotated[str, Field(max_length=2000)]] | None = Field(
+        default=None, min_length=1, max_length=20
+    )
 
 
 def submit_campaign(parts: Parts, identity: Identity, asked: Submission) -> CampaignRow:
@@ -77,17 +99,23 @@ def submit_campaign(parts: Parts, identity: Identity, asked: Submission) -> Camp
     engines = environments.names()
     if asked.engine not in engines:
         raise UsageError(f"there is no engine {asked.engine[:80]!r}; there are: {', '.join(engines)}")
-    for text in (asked.name, asked.tasks, asked.layout, *(asked.targets or ())):
+    search = [text for pair in (asked.search or {}).items() for text in pair if isinstance(text, str)]
+    boards = [text for pair in (asked.boards or {}).items() for text in pair]
+    for text in (asked.name, asked.tasks, asked.layout, *(asked.targets or ()), *search, *boards):
         if text is not None and not _is_text(text):
             raise UsageError(f"{text[:80]!r} is no text: it holds a NUL, or half of a character")
     models = tuple(
         ModelRequest(
-            path=str(parts.uploads.path_of(model.sha256)),
+            path=parts.uploads.location_of(model.sha256),
             shapes={name: tuple(shape) for name, shape in model.shapes.items()},
         )
         for model in asked.models
     )
-    values: dict[str, Any] = asked.model_dump(exclude_none=True, exclude={"models", "name", "priority"})
+    values: dict[str, Any] = asked.model_dump(
+        exclude_none=True, exclude={"models", "name", "priority", "search"}
+    )
+    if asked.search:
+        values["search"] = {"settings": asked.search}
     spec = CampaignSpec.of({**values, "models": models})
     with parts.submitting:
         require_quota(parts, identity)

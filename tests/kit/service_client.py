@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from orchestrator.service.access.secrets import new_token
 from orchestrator.service.app import make_app
-from orchestrator.service.run import make_parts
+from orchestrator.service.parts import make_parts
 from orchestrator.service.settings import ServiceSettings
 from orchestrator.storage import NewToken, Storage, TokenScope
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from orchestrator.builds.bench import BenchReport
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.running.clock import CampaignClock
+from orchestrator.campaigns.running.fetched import fetched
 from orchestrator.campaigns.running.heartbeat import Heartbeat
 from orchestrator.campaigns.running.leases import this_owner
 from orchestrator.campaigns.running.listener import Listener
@@ -124,7 +125,7 @@ class CampaignRun:
         plan: CampaignPlan | None = None
         reports: list[BenchReport] = []
         try:
-            spec = CampaignSpec.of(self.row.spec)
+            spec = fetched(CampaignSpec.of(self.row.spec))
             clock = CampaignClock(spec.time_s, self.row.active_s, self._began)
             with Toolbox(spec.engine) as tools, self._staffing.cores.beside(tools):
                 self._heart.start(self._began)

@@ -7,6 +7,7 @@ import pathlib
 from orchestrator.campaigns.running.leases import LEASE_SECONDS, this_owner
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import UsageError
+from orchestrator.models.elsewhere import is_elsewhere
 from orchestrator.storage import CampaignRow, NewCampaignModel, Storage
 
 __all__ = ["submit"]
@@ -30,7 +31,8 @@ def submit(
         Where a model file is not there, or the name is taken.
     """
     for request in spec.models:
-        if not pathlib.Path(request.path).is_file():
+        # Who put it elsewhere knows that it is there; who runs the campaign has to reach it.
+        if not is_elsewhere(request.path) and not pathlib.Path(request.path).is_file():
             raise UsageError(f"there is no model file {request.path}")
     campaign_id = store.campaigns.create(
         engine=spec.engine,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["stored_best"]
 
+_SERVED_AT_ONCE = 1000
+
 
 def stored_best(
     session: Session,
@@ -39,6 +41,36 @@ def stored_best(
     known = [one.value for one in BestOrder]
     if order not in known:
         raise UsageError(f"--sort {order!r} is none of {', '.join(known)}")
+    if session.address is not None:
+        rows, more = _served(session, device, engine, pattern, order, limit, stale=stale)
+    else:
+        rows, more = _here(session, device, engine, pattern, order, limit, stale=stale)
+    session.emit(stored_best_document(rows, more=more), kind="best-stored")
+    if rows:
+        session.show(_table(rows))
+    else:
+        session.say(
+            "no trial of such a workload succeeded; `tunefleet best` lists all"
+            if device or engine or pattern
+            else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
+        )
+    say_stale(session, sum(row.stale for row in rows), len(rows))
+    if more:
+        all_of_them = "--limit 0 lists all of them" if limit else f"a service tells of {_SERVED_AT_ONCE:,}"
+        session.say(f"there are more; {all_of_them}", style="dim")
+
+
+def _here(
+    session: Session,
+    device: str | None,
+    engine: str | None,
+    pattern: str | None,
+    order: str,
+    limit: int,
+    *,
+    stale: bool,
+) -> tuple[list[BestRow], bool]:
+    """Return what a database here has, and whether there is more."""
     require_known(engine)
     with session.storage(create=False) as store:
         device_class = None if device is None else device_class_named(store, device, engine).name
@@ -52,18 +84,31 @@ def stored_best(
             limit=limit + 1 if limit else None,
         )
     shown = rows[:limit] if limit else rows
-    session.emit(stored_best_document(shown, more=len(rows) > len(shown)), kind="best-stored")
-    if shown:
-        session.show(_table(shown))
-    else:
-        session.say(
-            "no trial of such a workload succeeded; `tunefleet best` lists all"
-            if device or engine or pattern
-            else "nothing is stored yet; `tunefleet tune MODEL.onnx` finds something"
+    return shown, len(rows) > len(shown)
+
+
+def _served(
+    session: Session,
+    device: str | None,
+    engine: str | None,
+    pattern: str | None,
+    order: str,
+    limit: int,
+    *,
+    stale: bool,
+) -> tuple[list[BestRow], bool]:
+    """Return what a service has, and whether there is more."""
+    from orchestrator.remote.rows.answers import best_of
+
+    # A pattern may take a program minutes, and the service is not theirs alone who ask.
+    session.refuse_served(tasks=pattern, stale=not stale)
+    server = session.server()
+    assert server is not None
+    with server:
+        document = server.get(
+            "best-stored", "best", device=device, engine=engine, sort=order, limit=limit or _SERVED_AT_ONCE
         )
-    say_stale(session, sum(row.stale for row in shown), len(shown))
-    if len(rows) > len(shown):
-        session.say("there are more; --limit 0 lists all of them", style="dim")
+    return best_of(document), bool(document["more"])
 
 
 def _table(rows: Sequence[BestRow]) -> Table:

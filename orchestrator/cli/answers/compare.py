@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -16,22 +17,15 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.gate_option import FailIfSlower, allowed_slowdown
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, amount, latency, ms, plural, short_path
-from orchestrator.documents.comparison import (
-    Comparison,
-    change,
-    comparison_document,
-    read_comparison,
-    tuned_s,
-)
+from orchestrator.documents.comparison import comparison_document, read_comparison
 from orchestrator.documents.ratios import quotient, ratio_text
-from orchestrator.documents.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    from orchestrator.storage import TaskComparisonRow, VerificationRow
 
 __all__ = ["compare"]
+
+_Document = dict[str, Any]
 
 _First = Annotated[
     str, typer.Argument(metavar="ID", help="Number or name of the earlier one.", show_default=False)
@@ -45,6 +39,7 @@ _Second = Annotated[
     "compare",
     panel=options.PANELS.CAMPAIGNS,
     examples=("compare 3 5", "compare nightly-1 nightly-2 --json", "compare 3 5 --fail-if-slower 3%"),
+    place=Place.ANYWHERE,
 )
 def compare(
     session: Session, first: _First, second: _Second, fail_if_slower: FailIfSlower = None
@@ -57,117 +52,122 @@ def compare(
     after the second, or that its outputs are wrong.
     """
     allowed = allowed_slowdown(fail_if_slower)
-    with session.storage(create=False) as store:
-        comparison = read_comparison(store, first, second)
-    gate = None if allowed is None else CampaignGate.of(comparison.models(), allowed)
-    session.emit(comparison_document(comparison) | {"gate": None if gate is None else gate.document()})
-    session.show(*_blocks(comparison))
-    if not comparison.common:
+    if (server := session.server()) is not None:
+        # What each turn took, by which two models are held against each other, stays in the database.
+        session.refuse_served(fail_if_slower=fail_if_slower)
+        with server:
+            document = server.get("compare", "compare", first=first, second=second)
+        gate, slower = None, []
+    else:
+        with session.storage(create=False) as store:
+            comparison = read_comparison(store, first, second)
+        gate = None if allowed is None else CampaignGate.of(comparison.models(), allowed)
+        document = comparison_document(comparison) | {"gate": None if gate is None else gate.document()}
+        slower = slower_tasks(comparison.common)
+    session.emit({name: value for name, value in document.items() if name != "schema"})
+    session.show(*_blocks(document))
+    if not document["tasks_common"]:
         session.write(Text("they have no task in common: nothing compares"))
-    return None if gate is None else gate.conclude(session, slower_tasks(comparison.common))
+    return None if gate is None else gate.conclude(session, slower)
 
 
-def _blocks(comparison: Comparison) -> Iterable[RenderableType]:
+def _blocks(document: _Document) -> Iterable[RenderableType]:
     """What changed, the models after the tasks."""
-    ids = (str(comparison.first.campaign.id), str(comparison.second.campaign.id))
-    for side in (comparison.first, comparison.second):
+    first, second = document["campaigns"]
+    ids = (str(first["id"]), str(second["id"]))
+    for side in (first, second):
         yield _campaign_line(side)
-    common = comparison.common
+    tasks = document["tasks"]
+    common = [task for task in tasks if task["first"] is not None and task["second"] is not None]
     if common:
         yield ""
-        yield _common_table(comparison, ids)
-        sums = comparison.sums()
-        if sums is not None:
-            better = sum(change(before, after) > 0 for _, before, after in common)
+        yield _common_table(common, tasks, ids)
+        before_s, after_s = document["expected_before_s"], document["expected_after_s"]
+        if before_s is not None:
             yield Text(
-                f"\n{plural(len(common), 'common task')}, {better} faster: "
-                f"{latency(sums[0])}, then {latency(sums[1])} a run ({ratio_text(*sums)})",
+                f"\n{plural(len(common), 'common task')}, {document['tasks_better']} faster: "
+                f"{latency(before_s)}, then {latency(after_s)} a run ({ratio_text(before_s, after_s)})",
                 style="bold",
             )
-    for which, only in (
-        (ids[0], [row for row in comparison.tasks if row.second is None]),
-        (ids[1], [row for row in comparison.tasks if row.first is None]),
-    ):
+    for which, side, other in ((ids[0], "first", "second"), (ids[1], "second", "first")):
+        only = [task for task in tasks if task[other] is None]
         if only:
             yield ""
-            yield _only_table(only, which)
-    models = comparison.models()
-    if models:
+            yield _only_table(only, side, which)
+    if document["models"]:
         yield ""
-        yield _models_table(models, ids)
+        yield _models_table(document["models"], ids)
 
 
-def _campaign_line(side: Snapshot) -> Text:
-    row = side.campaign
-    names = ", ".join(side.model_names)
-    line = Text(f"{row.id}  {row.name}", style="bold")
+def _campaign_line(side: _Document) -> Text:
+    line = Text(f"{side['id']}  {side['name']}", style="bold")
     line.append(
-        f"  {row.state.value}, {names}, {plural(side.measured, 'trial')} measured, "
-        f"{amount(side.saved)} saved, {age(row.created_at)}",
+        f"  {side['state']}, {', '.join(side['models'])}, "
+        f"{plural(side['trials_measured'], 'trial')} measured, "
+        f"{amount(side['trials_saved'])} saved, {age(datetime.fromisoformat(side['created_at']))}",
         style="not bold",
     )
     return line
 
 
-def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
-    device = DeviceColumn(row.device_class for row in comparison.tasks)
+def _common_table(common: Sequence[_Document], tasks: Sequence[_Document], ids: tuple[str, str]) -> Table:
+    device = DeviceColumn(task["device_class"] for task in tasks)
     measured = [f"trials in {i}" for i in ids]
     best = [f"best of {i}" for i in ids]
     right = (*measured, *best, "speed-up")
     grid = Grid("task", *right, *device.heading, right=right, flexible=("task", "device"))
-    for row, before, after in comparison.common:
+    for task in common:
+        before, after = task["first"], task["second"]
         grid.add(
-            row.name,
-            amount(before.measured),
-            amount(after.measured),
-            latency(before.best_s),
-            latency(after.best_s),
-            ratio_text(before.best_s, after.best_s),
-            *device.cell(row.device_class),
-            style="bold" if change(before, after) > 0 else "",
+            task["name"],
+            amount(before["measured"]),
+            amount(after["measured"]),
+            latency(before["best_s"]),
+            latency(after["best_s"]),
+            ratio_text(before["best_s"], after["best_s"]),
+            *device.cell(task["device_class"]),
+            style="bold" if task["speedup"] is not None and task["speedup"] > 1 else "",
         )
     return grid.table()
 
 
-def _only_table(rows: Sequence[TaskComparisonRow], which: str) -> Table:
+def _only_table(tasks: Sequence[_Document], side: str, which: str) -> Table:
     title = f"task only in {which}"
     right = ("trials", "best")
     grid = Grid(title, *right, right=right, flexible=(title,))
-    for row in rows:
-        side = row.first or row.second
-        assert side is not None
-        grid.add(row.name, amount(side.measured), latency(side.best_s))
+    for task in tasks:
+        grid.add(task["name"], amount(task[side]["measured"]), latency(task[side]["best_s"]))
     return grid.table()
 
 
-def _models_table(
-    models: Sequence[tuple[str, str, VerificationRow | None, VerificationRow | None]], ids: tuple[str, str]
-) -> Table:
-    device = DeviceColumn(device_class for _, device_class, *_ in models)
+def _models_table(models: Sequence[_Document], ids: tuple[str, str]) -> Table:
+    device = DeviceColumn(model["device_class"] for model in models)
     # onnxruntime is of the same run: what the machine was like then is in both of its parts.
     right = ("after", "tuned", "speed-up", "of onnxruntime's time")
     grid = Grid("model", *right, *device.heading, right=right, flexible=("model", "device"))
-    for name, device_class, before, after in models:
-        same = before is not None and after is not None and before.id == after.id
-        sides = (
-            (ids[0], before, ""),
-            (ids[1], after, "the same" if same else ratio_text(tuned_s(before), tuned_s(after))),
-        )
-        for which, row, ratio in sides:
+    for model in models:
+        before, after = model["first"], model["second"]
+        same = before is not None and before == after
+        ratio = "the same" if same else ratio_text(_tuned_s(before), _tuned_s(after))
+        for which, row, change in ((ids[0], before, ""), (ids[1], after, ratio)):
             if row is None:
                 continue
-            seconds = row.tuned_s
+            seconds = row["tuned_s"]
             grid.add(
-                short_path(name),
+                short_path(model["model"]),
                 which,
                 "-" if seconds is None else ms(seconds),
-                ratio,
+                change,
                 _of_reference(row),
-                *device.cell(device_class),
+                *device.cell(model["device_class"]),
             )
     return grid.table()
 
 
-def _of_reference(row: VerificationRow | None) -> str:
-    ratio = None if row is None else quotient(row.tuned_s, row.reference_s)
+def _tuned_s(row: _Document | None) -> float | None:
+    return None if row is None else row["tuned_s"]
+
+
+def _of_reference(row: _Document) -> str:
+    ratio = quotient(row["tuned_s"], row["reference_s"])
     return "-" if ratio is None else f"{ratio:.2f}x"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,8 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_class_named, stored_model
 from orchestrator.cli.kit.text import age, amount, device_text, plural
@@ -33,6 +36,7 @@ __all__ = ["failures"]
     "failures",
     panel=options.PANELS.CAMPAIGNS,
     examples=("failures", "failures model.onnx", "failures --campaign 3 --json"),
+    place=Place.ANYWHERE,
 )
 def failures(
     session: Session,
@@ -61,6 +65,46 @@ def failures(
         raise UsageError("name a MODEL.onnx or a --workload, not both")
     if input_shape and model is None:
         raise UsageError("--input-shape is for a model, and none is named")
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.answers import failures_of
+
+        with server:
+            served = None
+            if model is not None:
+                served = served_model(session, server, model, input_shape, conversion).id
+            document = server.get(
+                *("failures", "failures"),
+                device=device,
+                engine=engine,
+                workload=workload,
+                model=served,
+                campaign=campaign,
+            )
+        found = failures_of(document)
+    else:
+        found = _here(session, conversion, model, workload, campaign, device, engine, input_shape)
+    session.emit(failures_document(found))
+    if any(one.failed for one in found):
+        session.show(_table(found))
+    if found:
+        session.show(*_lines(found))
+    elif any(part is not None for part in (campaign, workload, device, model, engine)):
+        session.say("no such trial is stored; `tunefleet failures` counts all of them")
+    else:
+        session.say("no trial is stored yet; `tunefleet tune MODEL.onnx` measures some")
+
+
+def _here(
+    session: Session,
+    conversion: ConversionOptions,
+    model: Path | None,
+    workload: str | None,
+    campaign: str | None,
+    device: str | None,
+    engine: str | None,
+    input_shape: list[str] | None,
+) -> list[DeviceClassFailures]:
+    """Count what a database here has."""
     require_known(engine)
     with session.storage(create=False) as store:
         campaign_id = None if campaign is None else store.campaigns.get(campaign).id
@@ -71,22 +115,13 @@ def failures(
             model_id = stored_model(
                 session, store, model, input_shape, device, engine, conversion, any_device=True
             ).id
-        found = store.answers.failures(
+        return store.answers.failures(
             device_class=device_class,
             engine=engine,
             workload_hash=workload_hash,
             model_id=model_id,
             campaign_id=campaign_id,
         )
-    session.emit(failures_document(found))
-    if any(one.failed for one in found):
-        session.show(_table(found))
-    if found:
-        session.show(*_lines(found))
-    elif any(part is not None for part in (campaign, workload, device, model, engine)):
-        session.say("no such trial is stored; `tunefleet failures` counts all of them")
-    else:
-        session.say("no trial is stored yet; `tunefleet tune MODEL.onnx` measures some")
 
 
 def _table(found: Sequence[DeviceClassFailures]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ from orchestrator.cli.kit.arguments import require_known, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_of_workload, stored_model, tune_command
 from orchestrator.cli.kit.text import amount, device_text, latency, plural, when
@@ -32,6 +35,7 @@ __all__ = ["history"]
     "history",
     panel=options.PANELS.MODELS,
     examples=("history model.onnx", "history --workload 3f0a91 --device znver4 --json"),
+    place=Place.ANYWHERE,
 )
 def history(
     session: Session,
@@ -51,6 +55,30 @@ def history(
     require_one(model, workload)
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
+    if session.address is not None:
+        served = _served(session, conversion, model, workload, device, engine, input_shape, limit)
+        name, device_class, total, flops, points = served
+    else:
+        found = _here(session, conversion, model, workload, device, engine, input_shape, limit)
+        name, device_class, total, flops, points = found
+    session.emit(history_document(name, device_class, total, points, flops=flops))
+    session.show(_table(points, total, flops), _line(points, total, name, device_class))
+
+
+_History = tuple[str, str, int, float | None, list["ImprovementRow"]]
+
+
+def _here(
+    session: Session,
+    conversion: ConversionOptions,
+    model: Path | None,
+    workload: str | None,
+    device: str | None,
+    engine: str | None,
+    input_shape: list[str] | None,
+    limit: int,
+) -> _History:
+    """Return name, device class, number of tasks, operations of a workload, and improvements."""
     require_known(engine)
     with session.storage(create=False) as store:
         last = limit or None
@@ -74,8 +102,35 @@ def history(
                 f"no trial of {name} succeeded on {device_class}; "
                 f"`{session.command_line('failures', '--workload', str(workload))}` says why"
             )
-    session.emit(history_document(name, device_class, total, points, of_model=model is not None))
-    session.show(_table(points, total, flops), _line(points, total, name, device_class))
+    return name, device_class, total, flops, points
+
+
+def _served(
+    session: Session,
+    conversion: ConversionOptions,
+    model: Path | None,
+    workload: str | None,
+    device: str | None,
+    engine: str | None,
+    input_shape: list[str] | None,
+    limit: int,
+) -> _History:
+    """Return the same of a service."""
+    from orchestrator.remote.rows.answers import improvements_of
+
+    session.refuse_served(engine=engine)
+    server = session.server()
+    assert server is not None
+    with server:
+        if workload is not None:
+            place: tuple[object, ...] = ("workloads", workload)
+        else:
+            assert model is not None
+            place = ("models", served_model(session, server, model, input_shape, conversion).id)
+        document = server.get("history", *place, "history", device=device, last=limit or None)
+    points = improvements_of(document)
+    name = points[0].name if document["model"] is None else document["model"]
+    return name, document["device_class"], document["tasks_total"], document["flops"], points
 
 
 def _table(points: Sequence[ImprovementRow], total: int, flops: float | None) -> Table:

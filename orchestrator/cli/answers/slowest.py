@@ -14,6 +14,8 @@ from orchestrator.cli.kit.arguments import require_known
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import say_stale
 from orchestrator.cli.kit.stored import stored_model, tune_command
@@ -23,7 +25,6 @@ from orchestrator.documents.slowest import slowest_document
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from orchestrator.models.lookup import StoredModel
     from orchestrator.storage import ModelShares
 
 __all__ = ["slowest"]
@@ -33,6 +34,7 @@ __all__ = ["slowest"]
     "slowest",
     panel=options.PANELS.MODELS,
     examples=("slowest model.onnx", "slowest model.onnx --top 3 --json"),
+    place=Place.ANYWHERE,
 )
 def slowest(
     session: Session,
@@ -47,17 +49,26 @@ def slowest(
 
     share is a task's part of what all best times add up to in one run, sum that of it and all above it.
     """
-    require_known(engine)
-    with session.storage(create=False) as store:
-        found = stored_model(session, store, model, input_shape, device, engine, conversion)
-        shares = store.answers.slowest(found.id, found.device_class, found.engine_version, limit=top or None)
-    tune = tune_command(session, model, input_shape, conversion, engine=found.engine)
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.answers import shares_of
+
+        session.refuse_served(engine=engine)
+        with server:
+            model_id = served_model(session, server, model, input_shape, conversion).id
+            document = server.get("slowest", "models", model_id, "slowest", device=device, top=top or 10_000)
+        name, device_class, shares = document["model"], document["device_class"], shares_of(document)
+        tune = tune_command(session, model, input_shape, conversion)
+    else:
+        require_known(engine)
+        with session.storage(create=False) as store:
+            found = stored_model(session, store, model, input_shape, device, engine, conversion)
+            name, device_class = found.name, found.device_class
+            shares = store.answers.slowest(found.id, device_class, found.engine_version, limit=top or None)
+        tune = tune_command(session, model, input_shape, conversion, engine=found.engine)
     if not shares.tasks_timed:
-        raise NotFoundError(
-            f"no task of {found.name} has a time on {found.device_class}; `{tune}` finds some"
-        )
-    session.emit(slowest_document(found.name, found.device_class, shares))
-    session.show(_table(shares), _line(found, shares))
+        raise NotFoundError(f"no task of {name} has a time on {device_class}; `{tune}` finds some")
+    session.emit(slowest_document(name, device_class, shares))
+    session.show(_table(shares), _line(name, device_class, shares))
     say_stale(session, shares.tasks_stale, shares.tasks_timed, str(model))
     untimed = shares.tasks_total - shares.tasks_timed
     if untimed:
@@ -86,10 +97,10 @@ def _table(shares: ModelShares) -> Table:
     return grid.table()
 
 
-def _line(model: StoredModel, shares: ModelShares) -> RenderableType:
+def _line(name: str, device_class: str, shares: ModelShares) -> RenderableType:
     """Say what all tasks add up to, and how much of it is shown."""
     timed = [task for task in shares.tasks if task.cumulative is not None]
-    line = Text(f"\n{model.name} on {device_text(model.device_class)}: ", style="bold")
+    line = Text(f"\n{name} on {device_text(device_class)}: ", style="bold")
     line.append(f"{plural(shares.tasks_timed, 'task')}, {latency(shares.expected_s)} a run")
     if timed and len(timed) < shares.tasks_timed:
         line.append(f"; these {len(timed)} are {percent_text(timed[-1].cumulative)} of it")

@@ -17,8 +17,14 @@ def ask_for(session: Session, campaign: str, wanted: CampaignRequest) -> None:
     UsageError
         The campaign has ended.
     """
-    with session.storage(create=False) as store:
-        row = store.campaigns.request(store.campaigns.get(campaign).id, wanted)
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.campaigns import campaign_of
+
+        with server:
+            row = campaign_of(server.post(wanted.value, "campaigns", campaign, wanted.value)["campaign"])
+    else:
+        with session.storage(create=False) as store:
+            row = store.campaigns.request(store.campaigns.get(campaign).id, wanted)
     session.emit({"campaign": campaign_document(row)})
     if row.request is not None:
         session.show(f"{row.lease_owner}, which runs campaign {row.id}, was asked to {row.request.value} it")

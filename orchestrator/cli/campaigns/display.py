@@ -19,7 +19,7 @@ from orchestrator.errors import StorageError
 if TYPE_CHECKING:
     from orchestrator.storage import CurveRow, Storage
 
-__all__ = ["Display"]
+__all__ = ["Display", "Read", "read_here"]
 
 #: Seconds between two lines that say the same.
 SAME_LINE_SECONDS = 60.0
@@ -32,6 +32,19 @@ _STALE_SECONDS = 5.0
 _BUSY_SECONDS = 15.0
 
 
+#: Reads a campaign as it stands, and its curves.
+Read = Callable[[], tuple[Snapshot, tuple["CurveRow", ...]]]
+
+
+def read_here(store: Storage, campaign_id: int) -> Read:
+    """Return what reads a campaign of a database here."""
+
+    def read() -> tuple[Snapshot, tuple[CurveRow, ...]]:
+        return read_snapshot(store, campaign_id), tuple(store.answers.curves(campaign_id))
+
+    return read
+
+
 class Display(Looking):
     """Shows one campaign: a screen that is redrawn on a terminal, plain lines elsewhere.
 
@@ -39,6 +52,8 @@ class Display(Looking):
 
     Parameters
     ----------
+    read : callable
+        Reads it, now and then; a StorageError that it raises is shown, and it is asked again.
     console : rich.console.Console
         Where to draw.
     activity : str, optional
@@ -49,7 +64,7 @@ class Display(Looking):
 
     def __init__(
         self,
-        store: Storage,
+        read: Read,
         campaign_id: int,
         console: Console,
         *,
@@ -57,7 +72,7 @@ class Display(Looking):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._store, self._id, self._console, self._clock = store, campaign_id, console, clock
+        self._reads, self._id, self._console, self._clock = read, campaign_id, console, clock
         self._activity = activity
         self._news = True
         self._snapshot: Snapshot | None = None
@@ -128,8 +143,7 @@ class Display(Looking):
     def _read(self, now: float) -> None:
         self._news = False
         try:
-            snapshot = read_snapshot(self._store, self._id)
-            self._curves = tuple(self._store.answers.curves(self._id))
+            snapshot, self._curves = self._reads()
         except StorageError as error:
             # The coordinator will stumble over it too, and is the one to say what becomes of the campaign.
             self._activity = str(error)

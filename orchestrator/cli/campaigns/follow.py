@@ -17,13 +17,13 @@ __all__ = ["follow_campaign"]
 
 def follow_campaign(session: Session, store: Storage, row: CampaignRow, fleet: FleetOptions) -> int:
     """Run a campaign until it rests, and return the exit code."""
-    from orchestrator.cli.campaigns.display import Display
+    from orchestrator.cli.campaigns.display import Display, read_here
     from orchestrator.cli.campaigns.summary import finish
 
     session.say(f"campaign {row.id}; Ctrl-C stops it, and what was measured stays", style="dim")
     before = sum(task.measured_failures for task in store.tasks.of_campaign(row.id))
     try:
-        with Display(store, row.id, session.err, activity="starting") as display:
+        with Display(read_here(store, row.id), row.id, session.err, activity="starting") as display:
             outcome = session.launchers.follow(
                 store, row.id, fleet=fleet, listener=display, began=session.began
             )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from orchestrator.cli.campaigns.wording import state_text, trials_text
+from orchestrator.cli.campaigns.wording import state_text, trials_of_budget
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, duration
 from orchestrator.documents.campaigns import listed_document
-from orchestrator.documents.snapshot import Snapshot, snapshot_of
+from orchestrator.documents.snapshot import snapshot_of
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.storage import CampaignState
 
@@ -27,6 +28,7 @@ __all__ = ["list_campaigns"]
     "list",
     panel=options.PANELS.CAMPAIGNS,
     examples=("list", "list --state tuning --state queued --json"),
+    place=Place.ANYWHERE,
 )
 def list_campaigns(
     session: Session,
@@ -43,18 +45,10 @@ def list_campaigns(
     for wanted in state or ():
         if wanted not in known:
             raise UsageError(f"--state {wanted!r} is none of {', '.join(known)}")
-    states = [CampaignState(s) for s in state] if state else None
-    try:
-        store = session.storage(create=False)
-    except NotFoundError:
-        snapshots = []
-    else:
-        with store:
-            rows = store.campaigns.newest(states=states, limit=limit or None)
-            snapshots = [snapshot_of(store, row) for row in rows]
-    session.emit({"campaigns": [listed_document(snapshot) for snapshot in snapshots]})
-    if snapshots:
-        session.show(_table(snapshots))
+    campaigns = _campaigns(session, state, limit)
+    session.emit({"campaigns": campaigns})
+    if campaigns:
+        session.show(_table(campaigns))
     else:
         session.say(
             "no campaign is in that state"
@@ -63,9 +57,27 @@ def list_campaigns(
         )
 
 
-def _table(snapshots: Sequence[Snapshot]) -> Table:
+def _campaigns(session: Session, states: list[str] | None, limit: int) -> list[dict[str, Any]]:
+    """Return the documents of campaigns, of the service or of the database."""
+    if (server := session.server()) is not None:
+        with server:
+            found: list[dict[str, Any]] = server.get("list", "campaigns", state=states, limit=limit)[
+                "campaigns"
+            ]
+            return found
+    try:
+        store = session.storage(create=False)
+    except NotFoundError:
+        return []
+    with store:
+        wanted = [CampaignState(state) for state in states] if states else None
+        rows = store.campaigns.newest(states=wanted, limit=limit or None)
+        return [listed_document(snapshot_of(store, row)) for row in rows]
+
+
+def _table(campaigns: Sequence[dict[str, Any]]) -> Table:
     # Where nobody gave any, a column of zeros says nothing.
-    ranked = any(snapshot.campaign.priority for snapshot in snapshots)
+    ranked = any(one["priority"] for one in campaigns)
     grid = Grid(
         "id",
         "name",
@@ -79,18 +91,17 @@ def _table(snapshots: Sequence[Snapshot]) -> Table:
         flexible=("name", "models"),
     )
     now = datetime.now(timezone.utc)
-    for snapshot in snapshots:
-        row = snapshot.campaign
-        names = snapshot.model_names
+    for one in campaigns:
+        names, progress = one["model_names"], one["progress"]
         more = f" +{len(names) - 1}" if len(names) > 1 else ""
         grid.add(
-            str(row.id),
-            row.name,
-            state_text(row.state),
-            *([str(row.priority)] if ranked else []),
+            str(one["id"]),
+            one["name"],
+            state_text(CampaignState(one["state"])),
+            *([str(one["priority"])] if ranked else []),
             f"{names[0]}{more}" if names else "-",
-            trials_text(snapshot),
-            duration(row.active_s),
-            age(row.created_at, now),
+            trials_of_budget(progress["tasks"], progress["trials_stored"], progress["trials_budget"]),
+            duration(one["active_s"]),
+            age(datetime.fromisoformat(one["created_at"]), now),
         )
     return grid.table()

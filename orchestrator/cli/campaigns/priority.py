@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.documents.campaigns import campaign_document
 
@@ -19,6 +20,7 @@ __all__ = ["priority"]
     panel=options.PANELS.CAMPAIGNS,
     examples=("priority 3 10", "priority nightly -1"),
     negative=True,
+    place=Place.ANYWHERE,
 )
 def priority(
     session: Session,
@@ -33,7 +35,14 @@ def priority(
     Of the campaigns that share a coordinator's devices and cores, those of the highest priority are served
     first, and those of one priority evenly.
     """
-    with session.storage(create=False) as store:
-        row = store.campaigns.set_priority(store.campaigns.get(campaign).id, value)
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.campaigns import campaign_of
+
+        with server:
+            answer = server.put("priority", "campaigns", campaign, "priority", body={"priority": value})
+            row = campaign_of(answer["campaign"])
+    else:
+        with session.storage(create=False) as store:
+            row = store.campaigns.set_priority(store.campaigns.get(campaign).id, value)
     session.emit({"campaign": campaign_document(row)})
     session.show(f"campaign {row.id} has priority {row.priority}")

@@ -11,6 +11,7 @@ from orchestrator.cli.campaigns.follow import follow_campaign
 from orchestrator.cli.campaigns.where_options import WhereOptions
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.documents.campaigns import campaign_document
 from orchestrator.errors import UsageError
@@ -26,7 +27,12 @@ _ANSWER_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.25
 
 
-@command("resume", panel=options.PANELS.CAMPAIGNS, examples=("resume 3", "resume nightly --detach"))
+@command(
+    "resume",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("resume 3", "resume nightly --detach"),
+    place=Place.ANYWHERE,
+)
 def resume(
     session: Session,
     campaign: options.Campaign,
@@ -41,7 +47,16 @@ def resume(
 
     It runs here, unless a live coordinator holds it: then that one is asked. Trials that are stored are not
     measured again. With --json, a campaign that was left to a coordinator gives the document of `submit`.
+    Through a service it is always left to a coordinator.
     """
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.campaigns import campaign_of
+
+        where.refuse_served(session)
+        with server:
+            row = campaign_of(server.post("resume", "campaigns", campaign, "resume")["campaign"])
+        _say_left(session, row)
+        return 0
     with session.storage(create=False) as store:
         row = store.campaigns.get(campaign)
         if row.state in (CampaignState.DONE, CampaignState.CANCELLED):
@@ -55,13 +70,18 @@ def resume(
             keys = tuple(row.spec.get("boards") or ())
             with where.fleet(session, keys=keys, engine=row.engine) as fleet:
                 return follow_campaign(session, store, row, fleet)
-        session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
-        if row.held:
-            session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")
-        else:
-            session.show(f"campaign {row.id} waits for a coordinator")
-        session.say(f"to follow it: {session.command_line('watch', str(row.id))}", style="dim")
+        _say_left(session, row)
     return 0
+
+
+def _say_left(session: Session, row: CampaignRow) -> None:
+    """Say that a campaign was left to a coordinator."""
+    session.emit({"campaign": campaign_document(row), "database": session.database}, kind="submit")
+    if row.held:
+        session.show(f"campaign {row.id} is run by {row.lease_owner}, which was asked to go on with it")
+    else:
+        session.show(f"campaign {row.id} waits for a coordinator")
+    session.say(f"to follow it: {session.command_line('watch', str(row.id))}", style="dim")
 
 
 def _answers(store: Storage, row: CampaignRow) -> bool:

@@ -18,6 +18,7 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import (
     amount,
@@ -29,39 +30,55 @@ from orchestrator.cli.kit.text import (
     when,
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
-from orchestrator.documents.details import details_document, read_details
+from orchestrator.documents.details import Details, details_document, read_details
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
 
 if TYPE_CHECKING:
-    from orchestrator.storage import (
-        CampaignModelRow,
-        CurveRow,
-        ModelRow,
-        Storage,
-        VerificationRow,
-    )
+    from orchestrator.remote.connection import Connection
+    from orchestrator.storage import CampaignModelRow, CurveRow, ModelRow, VerificationRow
 
-__all__ = ["campaign_details", "show"]
+__all__ = ["campaign_details", "served_details", "show"]
 
 
-@command("show", panel=options.PANELS.CAMPAIGNS, examples=("show 3 --plot", "show nightly --json"))
+@command(
+    "show",
+    panel=options.PANELS.CAMPAIGNS,
+    examples=("show 3 --plot", "show nightly --json"),
+    place=Place.ANYWHERE,
+)
 def show(
     session: Session,
     campaign: options.Campaign,
     plot: Annotated[bool, typer.Option("--plot", help="Draw its curve over the terminal's width.")] = False,
 ) -> None:
     """Show a campaign: its settings, its tasks, and what its models achieved."""
-    with session.storage(create=False) as store:
-        campaign_details(session, store, campaign)
-        if plot:
-            for row in store.answers.curves(store.campaigns.get(campaign).id):
-                session.write(*(Text(line) for line in ("", *plot_lines(row, min(session.out.width, 100)))))
+    if (server := session.server()) is not None:
+        with server:
+            details = served_details(server, campaign)
+    else:
+        with session.storage(create=False) as store:
+            details = read_details(store, campaign)
+    campaign_details(session, details)
+    if plot:
+        for row in details.curves:
+            session.write(*(Text(line) for line in ("", *plot_lines(row, min(session.out.width, 100)))))
 
 
-def campaign_details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:
+def served_details(server: Connection, campaign: int | str) -> Details:
+    """Read a campaign of a service by its number or name.
+
+    Raises
+    ------
+    NotFoundError
+    """
+    from orchestrator.remote.rows.campaigns import details_of
+
+    return details_of(server.get("show", "campaigns", campaign))
+
+
+def campaign_details(session: Session, details: Details, *, tasks: bool = True) -> None:
     """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
-    details = read_details(store, campaign)
     snapshot = details.snapshot
     session.emit(details_document(details))
     session.show(_facts_table(snapshot, details.prepared, details.layouts))
@@ -191,8 +208,6 @@ def _comparisons(
     rows: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> Iterable[RenderableType]:
     """Latencies and outputs as they were last compared."""
-    from orchestrator.builds.wrong_outputs import WrongRecord
-
     for model, row in rows:
         head = latency_head(model.model_name or short_path(model.path), row.device_class)
         pairs = outcome_facts(
@@ -204,8 +219,7 @@ def _comparisons(
         )
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
         if row.details.get("wrong"):
-            wrong = (WrongRecord(**one) for one in row.details["wrong"])
-            pairs.append(("left out", Text(wrong_text(wrong), style="yellow")))
+            pairs.append(("left out", Text(wrong_text(row.details["wrong"]), style="yellow")))
         if row.untuned_note:
             pairs.append(("untuned", row.untuned_note))
         turns = f", in {plural(row.turns, 'turn')}" if row.turns else ""

@@ -6,7 +6,7 @@ Another option is another field of :class:`TuneOptions`, and a word on it in :me
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -246,6 +246,10 @@ class TuneOptions:
         from orchestrator.campaigns.spec import CampaignSpec
 
         require_engine(self.engine)
+        return CampaignSpec.of(self.values(session))
+
+    def values(self, session: Session) -> dict[str, Any]:
+        """Return what was given of it, as plain values; see :meth:`spec`."""
         evaluator = spec_values(
             number=self.number,
             repeat=self.repeat,
@@ -260,7 +264,7 @@ class TuneOptions:
         )
         boards = boards_of(self.device, self.target)
         aim = Aim.of(self.engine, [*boards.values(), *(self.target or ())])
-        values = spec_values(
+        return spec_values(
             models=model_requests(session, self.models, self.input_shape, self.conversion, aim),
             targets=tuple(dict.fromkeys(self.target)) if self.target else None,
             boards=boards or None,
@@ -280,4 +284,3 @@ class TuneOptions:
             layout=self.layout,
             layout_tuning=self.layout_tuning,
         )
-        return CampaignSpec.of(values)

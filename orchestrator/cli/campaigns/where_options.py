@@ -26,6 +26,20 @@ class WhereOptions:
     tracker: options.Tracker = None
     serve_tracker: options.ServeTracker = None
 
+    def refuse_served(self, session: Session) -> None:
+        """Refuse them where a service is asked: its own coordinator has them.
+
+        Raises
+        ------
+        UsageError
+        """
+        session.refuse_served(
+            ray_address=self.ray_address,
+            slots=self.slots,
+            tracker=self.tracker,
+            serve_tracker=self.serve_tracker,
+        )
+
     @contextlib.contextmanager
     def fleet(
         self, session: Session, *, keys: Sequence[str] = (), engine: str = options.DEFAULT_ENGINE

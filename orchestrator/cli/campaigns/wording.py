@@ -8,7 +8,7 @@ from orchestrator.cli.kit.text import amount, latency, plural
 from orchestrator.documents.snapshot import Snapshot
 from orchestrator.storage import CampaignRow, CampaignState
 
-__all__ = ["asked_text", "expectation", "state_text", "trials_text"]
+__all__ = ["asked_text", "expectation", "state_text", "trials_of_budget", "trials_text"]
 
 _STYLES = {
     CampaignState.QUEUED: "cyan",
@@ -37,9 +37,12 @@ def asked_text(campaign: CampaignRow) -> Text:
 
 def trials_text(snapshot: Snapshot) -> str:
     """Write how many of its trials a campaign has."""
-    if not snapshot.tasks:
-        return "-"
-    return f"{amount(snapshot.done)}/{'-' if snapshot.total is None else amount(snapshot.total)}"
+    return trials_of_budget(len(snapshot.tasks), snapshot.done, snapshot.total)
+
+
+def trials_of_budget(tasks: int, done: int, total: int | None) -> str:
+    """Write how many trials there are, of how many there will be."""
+    return f"{amount(done)}/{'-' if total is None else amount(total)}" if tasks else "-"
 
 
 def expectation(snapshot: Snapshot) -> str:

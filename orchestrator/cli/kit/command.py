@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from orchestrator.cli.kit.arguments import require_text
 from orchestrator.cli.kit.exits import exit_code_of
 from orchestrator.cli.kit.launchers import Launchers
+from orchestrator.cli.kit.server_option import CaFile, Place, Server, TokenFile, chosen_server
 from orchestrator.cli.kit.session import DB_VARIABLE, Session
 from orchestrator.cli.kit.signature import FlatSignature
 
@@ -44,6 +46,9 @@ _COMMON_PARAMETERS = tuple(
     for name, kind, default in (
         (_CONTEXT, typer.Context, inspect.Parameter.empty),
         ("db", _Db, None),
+        ("server", Server, None),
+        ("token_file", TokenFile, None),
+        ("ca", CaFile, None),
         ("as_json", _Json, False),
         ("debug", _Debug, False),
     )
@@ -68,6 +73,8 @@ class Command:
         Name of its JSON document.
     negative : bool
         An argument of it may be a negative number, which would be read as an option.
+    place : Place
+        Whether a service answers it, too.
     """
 
     function: Function
@@ -76,6 +83,7 @@ class Command:
     examples: tuple[str, ...]
     document: str
     negative: bool
+    place: Place
 
     def add_to(self, app: typer.Typer) -> None:
         """Make it a command of a program, or of a group of commands."""
@@ -92,14 +100,25 @@ class Command:
         """Return a function with the signature that typer reads: session out, common options in."""
         signature = FlatSignature.of(self.function)
 
-        def run(*, context: typer.Context, db: str | None, as_json: bool, debug: bool, **values: Any) -> None:
+        def run(
+            *,
+            context: typer.Context,
+            db: str | None,
+            server: str | None,
+            token_file: Path | None,
+            ca: Path | None,
+            as_json: bool,
+            debug: bool,
+            **values: Any,
+        ) -> None:
             if context.invoked_subcommand is not None:
                 return
             launchers = context.find_object(Launchers) or Launchers()
             session = Session(self.document, launchers, db=db, as_json=as_json, debug=debug)
 
             def work() -> int | None:
-                require_text({"db": db, **values})
+                require_text({"db": db, "server": server, **values})
+                session.address = chosen_server(context, self.place, server, token_file, ca)
                 return self.function(session, **signature.arguments(values))
 
             raise typer.Exit(exit_code_of(session, work))
@@ -153,6 +172,7 @@ def command(
     examples: tuple[str, ...],
     document: str = "",
     negative: bool = False,
+    place: Place = Place.DATABASE,
 ) -> Callable[[Function], Command]:
     """Make a function a command; see :class:`Command`.
 
@@ -163,6 +183,6 @@ def command(
     """
 
     def of(function: Function) -> Command:
-        return Command(function, name, panel, examples, document or name, negative)
+        return Command(function, name, panel, examples, document or name, negative, place)
 
     return of

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import typer
 
+from orchestrator.cli.kit.extras import missing_extra
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.streams import STDOUT, abandon_stdout, named_stdout
-from orchestrator.errors import TunefleetError
+from orchestrator.errors import TunefleetError, UsageError
 
 __all__ = ["FAILED", "INTERRUPTED", "exit_code_of"]
 
@@ -40,6 +41,10 @@ def exit_code_of(session: Session, work: Callable[[], int | None]) -> int:
         session.fail(type(error).__name__, _told(error), FAILED)
         return FAILED
     except Exception as error:
+        lacking = missing_extra(error) if isinstance(error, ModuleNotFoundError) else ""
+        if lacking:
+            session.fail(UsageError.__name__, lacking, UsageError.exit_code)
+            return UsageError.exit_code
         words = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
         hint = "" if session.debug else "; run again with --debug, and report what that prints"
         session.fail(type(error).__name__, f"this is a bug in tunefleet: {words}{hint}", FAILED)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from orchestrator.campaigns.running.listener import Listener
     from orchestrator.campaigns.running.outcome import Outcome
     from orchestrator.fleet.options import FleetOptions
+    from orchestrator.remote.address import ServerAddress
+    from orchestrator.remote.connection import Connection
     from orchestrator.storage import Storage
     from orchestrator.toolbox import Toolbox
 
@@ -74,9 +76,15 @@ def _coordinate(
     coordinate(store, fleet=fleet, listener=listener, until_idle=until_idle, at_once=at_once)
 
 
+def _connect(address: ServerAddress) -> Connection:
+    from orchestrator.remote.connection import connect
+
+    return connect(address)
+
+
 @dataclass(frozen=True)
 class Launchers:
-    """What a command starts engine processes and campaigns with.
+    """What a command starts engine processes and campaigns with, and asks a service by.
 
     The program uses the defaults. Another caller of the program, such as a test, gives its own as the
     ``obj`` of :meth:`typer.Typer.__call__`.
@@ -87,6 +95,8 @@ class Launchers:
         Makes the engine processes of an engine, by its name; they start when they are first asked something.
     follow : Follow
     coordinate : Coordinate
+    connect : callable
+        Makes a connection to a service.
     alone : bool
         This process was started for one command, so that its start is the command's.
     """
@@ -94,4 +104,5 @@ class Launchers:
     toolbox: Callable[[str], Toolbox] = _toolbox
     follow: Follow = _follow
     coordinate: Coordinate = _coordinate
+    connect: Callable[[ServerAddress], Connection] = _connect
     alone: bool = False

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from orchestrator.cli.kit.extras import require
 from orchestrator.cli.kit.launchers import Launchers
+from orchestrator.cli.kit.server_option import SERVER_VARIABLE
 from orchestrator.cli.kit.steps import Steps
 from orchestrator.cli.kit.streams import named_stdout
 from orchestrator.cli.kit.text import printable
@@ -23,6 +25,8 @@ from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.files import leads_to_stdout
 
 if TYPE_CHECKING:
+    from orchestrator.remote.address import ServerAddress
+    from orchestrator.remote.connection import Connection
     from orchestrator.storage import Storage
     from orchestrator.toolbox import Toolbox
 
@@ -63,6 +67,8 @@ class Session:
         self.db = db
         self.as_json = as_json
         self.debug = debug
+        #: The service that is asked instead of a database here.
+        self.address: ServerAddress | None = None
         self._emitted = False
         self._named_database = False
         self._stdout_is_data = False
@@ -169,6 +175,44 @@ class Session:
         """Return the processes of an engine; they start when they are first asked something."""
         return self.launchers.toolbox(engine)
 
+    # -- the service
+
+    def server(self) -> Connection | None:
+        """Return a connection to the service that is asked; None where a database here is.
+
+        Raises
+        ------
+        UsageError
+            What it takes isn't installed.
+        """
+        if self.address is None:
+            return None
+        require("client", "httpx2")
+        if self.address.in_the_clear:
+            self.say(
+                f"the token goes to {self.address.url} unencrypted; https:// would hide it", style="yellow"
+            )
+        return self.launchers.connect(self.address)
+
+    def refuse_served(self, **options: object) -> None:
+        """Refuse options that a service has no answer for.
+
+        Parameters
+        ----------
+        options : object
+            By their names on a command line, with ``_`` for ``-``; those count that were given.
+
+        Raises
+        ------
+        UsageError
+        """
+        given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+        if given:
+            raise UsageError(
+                f"{', '.join(given)}: not through a service; leave it out, or give the command where the "
+                "database is"
+            )
+
     # -- the database
 
     def storage(self, *, create: bool = True) -> Storage:
@@ -219,6 +263,8 @@ class Session:
         """The database for people: a file's path or a URL, no password in it."""
         from orchestrator.storage import default_path, safe_url
 
+        if self.address is not None:
+            return self.address.url
         if self.db is None:
             return str(default_path())
         if "://" in self.db:
@@ -229,6 +275,9 @@ class Session:
         """Write a command that does the next thing on the same database."""
         from orchestrator.storage import safe_url
 
+        if self.address is not None:
+            named = self.address.url == os.environ.get(SERVER_VARIABLE, "").rstrip("/")
+            return shlex.join(["tunefleet", *words, *([] if named else ["--server", self.address.url])])
         if self.db is None or self.db == os.environ.get(DB_VARIABLE):
             return shlex.join(["tunefleet", *words])
         return shlex.join(["tunefleet", *words, "--db", safe_url(self.db) if "://" in self.db else self.db])

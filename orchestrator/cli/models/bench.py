@@ -209,7 +209,7 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
     elif report.plan:
         pairs.append(("records", report.plan))
     if report.wrong:
-        pairs.append(("left out", Text(wrong_text(report.wrong), style="yellow")))
+        pairs.append(("left out", Text(wrong_text(wrong_documents(report.wrong)), style="yellow")))
     if report.rest_s is not None:
         whole = report.tuned_s + report.rest_s
         pairs.append(

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from orchestrator.cli.answers.best import stored_best
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
-from orchestrator.cli.kit.device_column import DeviceColumn
-from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import device_class_named, tune_command
-from orchestrator.cli.kit.text import age, latency
+from orchestrator.cli.models.best_tasks import BestTask, best_documents, show_best
 from orchestrator.cli.models.coverage import narrowed, wanted_tasks
-from orchestrator.documents.ratios import speed_text
-from orchestrator.documents.trials import trial_document
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.models.request import ModelRequest
-    from orchestrator.storage import Storage, TrialRow
+    from orchestrator.remote.connection import Connection
+    from orchestrator.storage import Storage
     from orchestrator.toolbox import Toolbox
 
 __all__ = ["best"]
@@ -42,6 +41,7 @@ __all__ = ["best"]
         "best --workload 3f0a91 --json",
         "best --device znver4 --sort slowest --limit 0",
     ),
+    place=Place.ANYWHERE,
 )
 def best(
     session: Session,
@@ -87,7 +87,10 @@ def best(
             f"--stale revalidate is for a model; `{session.command_line('records', 'revalidate')}` measures "
             "the fastest of all workloads"
         )
-    if workload is not None:
+    if (workload is not None or model is not None) and (server := session.server()) is not None:
+        session.refuse_served(target=target, engine=engine, stale=stale != "use")
+        _served_best(session, server, conversion, model, workload, input_shape, device, wants, top, no_trace)
+    elif workload is not None:
         _best_of_workload(session, workload, target, device, top, no_trace, takes_stale)
     elif model is not None:
         request = model_request(session, model, input_shape, conversion)
@@ -119,7 +122,7 @@ def _best_of_workload(
             if not found:
                 where = f" on {device_class}" if device_class else ""
                 raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
-            _show_best(session, store, tools, [(row.hash, row.name, None, row.flops, found)], no_trace)
+            _show(session, store, tools, [BestTask(row.name, row.hash, None, row.flops, found)], no_trace)
             say_stale(session, sum(trial.stale for trial in found), len(found))
 
 
@@ -159,10 +162,10 @@ def _best_of_model(
             toolchain = None if named else toolchain_key(tools.toolchain_of(place))
             takes = uses_stale(stale)
             coverage = narrowed(coverage_of(store, found, toolchain=toolchain, stale=takes), wants)
-            groups = [
-                (
-                    task.workload_hash,
+            tasks = [
+                BestTask(
                     task.name,
+                    task.workload_hash,
                     task.weight,
                     task.flops,
                     store.trials.best(
@@ -171,74 +174,51 @@ def _best_of_model(
                 )
                 for task in coverage.tasks
             ]
-            if not any(trials for *_, trials in groups):
+            if not any(task.best for task in tasks):
                 raise NotFoundError(
                     f"nothing is stored for {found.name} on {place.device_class}; "
                     f"`{tune(engine)}` finds something"
                 )
-            _show_best(session, store, tools, groups, no_trace)
+            _show(session, store, tools, tasks, no_trace)
             say_stale(session, coverage.stale, coverage.tuned, request.path)
 
 
-def _show_best(
+def _show(
+    session: Session, store: Storage, tools: Toolbox, tasks: Sequence[BestTask], no_trace: bool
+) -> None:
+    documents = best_documents(session, store, tools, tasks, no_trace)
+    session.emit({"tasks": documents})
+    show_best(session, documents)
+
+
+def _served_best(
     session: Session,
-    store: Storage,
-    tools: Toolbox,
-    groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow]]],
+    server: Connection,
+    conversion: ConversionOptions,
+    model: Path | None,
+    workload: str | None,
+    shapes: list[str] | None,
+    device: str | None,
+    wants: Callable[[str], bool],
+    top: int,
     no_trace: bool,
 ) -> None:
-    documents: list[dict[str, Any]] = []
-    device = DeviceColumn(trial.device_class for *_, found in groups for trial in found)
-    right = ("calls", "best", "GFLOP/s", "trial")
-    grid = Grid(
-        "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
-    )
-    schedules: list[tuple[Text, str]] = []
-    measured = store.measurements.of_trials([trial.id for *_, found in groups for trial in found])
-    with session.steps() as steps:
-        for workload_hash, name, weight, flops, found in groups:
-            trials = []
-            calls = "-" if weight is None else str(weight)
-            for trial in found:
-                schedule = None
-                if not no_trace:
-                    steps.briefly(f"reading the schedule of {name}")
-                    schedule = _schedule(store, tools, trial)
-                    head = Text(f"{name}  {latency(trial.cost_s)}", style="bold")
-                    head.append(f"  trial {trial.id}, workload {workload_hash[:12]}", style="not bold dim")
-                    schedules.append((head, schedule))
-                trials.append(
-                    trial_document(trial, measured.get(trial.id, []), schedule=schedule, traced=True)
-                )
-                grid.add(
-                    name,
-                    calls,
-                    latency(trial.cost_s),
-                    speed_text(flops, trial.cost_s),
-                    str(trial.id),
-                    age(trial.created_at) + (", stale" if trial.stale else ""),
-                    workload_hash[:12],
-                    *device.cell(trial.device_class),
-                )
-            if not found:
-                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *device.cell(None))
-            documents.append(
-                {
-                    "name": name,
-                    "workload_hash": workload_hash,
-                    "weight": weight,
-                    "flops": flops,
-                    "best": trials,
-                }
-            )
-    session.emit({"tasks": documents})
-    session.show(grid.table())
-    for head, schedule in schedules:
-        session.write(Text(""), head, Text(schedule.rstrip()))
-
-
-def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:
-    from workers.messages import Candidate
-
-    assert trial.trace is not None
-    return tools.describe(store.workloads.get(trial.workload_hash), Candidate(trial.candidate, trial.trace))
+    """Show what a service has of a model or of a workload."""
+    with server, session.steps() as steps:
+        if workload is not None:
+            place: tuple[object, ...] = ("workloads", workload)
+        else:
+            assert model is not None
+            place = ("models", served_model(session, server, model, shapes, conversion).id)
+        if not no_trace:
+            steps("having the schedules written")
+        answer = server.get("best", *place, "best", device=device, top=top, schedules=not no_trace)
+    tasks = [task for task in answer["tasks"] if workload is not None or wants(task["name"])]
+    if not any(task["best"] for task in tasks):
+        raise NotFoundError(
+            f"{server.url} has no result of such a task; `tunefleet history` shows what there is"
+        )
+    session.emit({"tasks": tasks})
+    show_best(session, tasks)
+    found = [trial for task in tasks for trial in task["best"]]
+    say_stale(session, sum(trial["stale"] for trial in found), len(found))

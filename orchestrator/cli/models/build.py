@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.aim import Aim
@@ -17,18 +14,20 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.gate_option import held_document, held_table
-from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
+from orchestrator.cli.kit.stale import Stale, revalidate_model, uses_stale
 from orchestrator.cli.kit.stored import tune_command
-from orchestrator.cli.kit.text import age, amount, device_text, latency, plural, short_path
-from orchestrator.cli.models.coverage import coverage_documents, coverage_line
-from orchestrator.cli.models.latencies import wrong_documents, wrong_text
+from orchestrator.cli.kit.text import short_path
+from orchestrator.cli.models.build_served import build_served
+from orchestrator.cli.models.built import say_files, show_built
+from orchestrator.cli.models.coverage import coverage_documents
+from orchestrator.cli.models.latencies import wrong_documents
 from orchestrator.documents.origins import origin_document
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.builds import BuildReport, Coverage
+    from orchestrator.builds import BuildReport
 
 __all__ = ["build"]
 
@@ -52,6 +51,7 @@ _ForBoard = Annotated[
         "build model.onnx -o model.so --params model.npz --require-complete",
         "build model.onnx -o model.so --only-if-faster",
     ),
+    place=Place.ANYWHERE,
 )
 def build(
     session: Session,
@@ -102,7 +102,25 @@ def build(
     onnxruntime's. Tasks without a record have a schedule that was good for
     another kernel, where there is one; the table says which, how old each
     record is, and what its task takes of one run.
+
+    With --server, it is built and compared there, for the --device class that is named or the one with most
+    results, and comes here.
     """
+    if session.address is not None:
+        refused = {
+            "params": params,
+            "unchecked": unchecked,
+            "only_if_faster": only_if_faster,
+            "target": target != "auto",
+            "engine": engine != options.DEFAULT_ENGINE,
+            "layout": layout,
+            "layout_tuning": layout_tuning != "auto",
+            "allow_device": allow_device,
+            "stale": stale != "use",
+        }
+        session.refuse_served(**refused)
+        build_served(session, model, output, conversion, input_shape, device, require_complete)
+        return 0
     from orchestrator.builds import build_model
 
     takes_stale = uses_stale(stale)
@@ -138,28 +156,9 @@ def build(
             only_if_faster=only_if_faster,
             say=steps,
         )
-    session.emit(_document(report))
-    session.show(_table(report.coverage), Text(f"\n{coverage_line(report.coverage)}", style="bold"))
-    say_stale(session, report.coverage.stale, report.coverage.tuned, str(model))
-    if report.coverage.borrowed:
-        session.say(
-            f"{plural(report.coverage.borrowed, 'record')} borrowed, measured on another device than this",
-            style="yellow",
-        )
-    for task in report.coverage.tasks:
-        for aside in task.set_aside:
-            session.say(
-                f"record {aside.trial_id} of {task.name} ({latency(aside.best_s)}) was set aside, "
-                f"its kernel can't be built: {aside.reason}",
-                style="yellow",
-            )
-    if report.wrong:
-        session.say(wrong_text(report.wrong), style="yellow")
-    if report.origin is not None:
-        session.write(Text(f"from {report.origin}"))
-    session.write(*(Text(f"on import: {change}") for change in report.changes))
-    if report.plans_s:
-        session.write(Text(f"kept {report.why}"))
+    document = _document(report)
+    session.emit(document)
+    show_built(session, document, str(model))
     if report.held is not None:
         session.show("", held_table([(report.model, report.held)]))
     if not report.written:
@@ -169,23 +168,9 @@ def build(
         return FAILED
     if only_if_faster and report.held is None:
         session.say("there was no library to be faster than", style="yellow")
-    session.write(Text(f"wrote {short_path(str(report.library))}"))
-    if report.rest is not None and report.rest_times is not None:
-        session.write(Text(f"wrote {short_path(str(report.rest))}"))
-        session.say(
-            f"the model goes on in {report.rest.name}, which onnxruntime runs: "
-            f"{latency(report.rest_times.rest_s)}, {report.rest_times.share:.0%} of what the whole takes "
-            "there; `tunefleet run` does both",
-            style="yellow",
-        )
-    if report.params is not None:
-        session.write(Text(f"wrote {short_path(str(report.params))}"))
-    if report.coverage.missing:
-        missing, lent = len(report.coverage.missing), report.coverage.lent
-        few = f"{missing} of {len(report.coverage.tasks)} tasks are untuned"
-        few += f"; schedules of others are lent to {lent}" if lent else " and slow"
-        how = tune_command(session, model, input_shape, conversion, target, engine, device)
-        session.say(f"{few}; to tune them:\n  {how}", style="yellow")
+    files = tuple(filter(None, (report.library, report.rest, report.params)))
+    tune = tune_command(session, model, input_shape, conversion, target, engine, device)
+    say_files(session, document, files, tune)
     return 0
 
 
@@ -218,27 +203,3 @@ def _document(report: BuildReport) -> dict[str, Any]:
         "gate": held_document(report.held),
         "tasks": coverage_documents(report.coverage),
     }
-
-
-def _table(coverage: Coverage) -> Table:
-    """A model's tasks as a build takes them: from which record, and what that promises."""
-    right: tuple[str, ...] = ("calls", "trials", "best", "a run")
-    lent = ("of",) if coverage.borrowed else ()
-    aside = ("set aside",) if coverage.set_aside else ()
-    right += aside
-    grid = Grid("task", *right, "record", *lent, right=right, flexible=("task", "of"))
-    now = datetime.now(timezone.utc)
-    for task in coverage.tasks:
-        grid.add(
-            task.name,
-            str(task.weight),
-            amount(task.trials),
-            latency(task.best_s),
-            latency(task.expected_s),
-            *([amount(len(task.set_aside)) if task.set_aside else ""] if aside else []),
-            Text("lent" if task.lent else "untuned", style="yellow")
-            if task.best_s is None
-            else age(task.recorded_at, now) + (", stale" if task.stale else ""),
-            *([device_text(task.borrowed_from) if task.borrowed_from else ""] if lent else []),
-        )
-    return grid.table()

@@ -17,6 +17,7 @@ from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.parsing import parse_duration
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, short_path
 from orchestrator.cli.models.precisions import precision_document, precision_report
@@ -74,6 +75,7 @@ _LISTED = "`tunefleet converters` lists what is"
         "convert zoo.py:detector -o detector.onnx --trust",
         "convert model.onnx -o model.int8.onnx --precision int8 --calibration data.npz",
     ),
+    place=Place.HERE,
 )
 def convert(
     session: Session,

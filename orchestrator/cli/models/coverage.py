@@ -13,7 +13,7 @@ from orchestrator.errors import NotFoundError, UsageError
 if TYPE_CHECKING:
     from orchestrator.builds import Coverage
 
-__all__ = ["coverage_documents", "coverage_line", "narrowed", "wanted_tasks"]
+__all__ = ["coverage_documents", "coverage_line", "coverage_text", "narrowed", "wanted_tasks"]
 
 
 def wanted_tasks(pattern: str | None) -> Callable[[str], bool]:
@@ -82,13 +82,15 @@ def coverage_documents(coverage: Coverage) -> list[dict[str, Any]]:
 
 def coverage_line(coverage: Coverage) -> str:
     """Say how many tasks are tuned, and what those add up to."""
-    total = len(coverage.tasks)
-    line = f"{coverage.tuned} of {plural(total, 'task')} tuned"
+    return coverage_text(len(coverage.tasks), coverage.tuned, coverage.borrowed, coverage.expected_s)
+
+
+def coverage_text(total: int, tuned: int, borrowed: int, expected_s: float) -> str:
+    """Say the same, by the numbers alone."""
+    line = f"{tuned} of {plural(total, 'task')} tuned"
     # Of a record that another device lent, no time here is known.
-    timed = coverage.tuned - coverage.borrowed
+    timed = tuned - borrowed
     if timed:
-        those = (
-            "they" if timed == total else "those" if timed == coverage.tuned else f"the {timed} timed here"
-        )
-        line += f"; {those} add up to {latency(coverage.expected_s)} a run"
+        those = "they" if timed == total else "those" if timed == tuned else f"the {timed} timed here"
+        line += f"; {those} add up to {latency(expected_s)} a run"
     return line

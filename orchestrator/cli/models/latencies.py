@@ -55,17 +55,17 @@ def latencies_table(
     return grid.table()
 
 
-def wrong_text(wrong: Iterable[WrongRecord]) -> str:
+def wrong_text(wrong: Iterable[Mapping[str, Any]]) -> str:
     """Say which records were left out of a library because they compute something else, a line each."""
     return "\n".join(
-        f"record {one.trial_id} of {one.task} ({latency(one.best_s)}) computes something else, {one.reason}: "
-        "its trial is wrong_output now, and the library was built again without it"
+        f"record {one['trial_id']} of {one['task']} ({latency(one['best_s'])}) computes something else, "
+        f"{one['reason']}: its trial is wrong_output now, and the library was built again without it"
         for one in wrong
     )
 
 
 def wrong_documents(wrong: Iterable[WrongRecord]) -> list[dict[str, Any]]:
-    """The same for machines."""
+    """Return such records for machines."""
     return [asdict(one) for one in wrong]
 
 

@@ -17,6 +17,7 @@ from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.exits import FAILED
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import latency_head, outcome_facts
@@ -37,6 +38,7 @@ __all__ = ["run"]
         "run model.so --check model.onnx",
         "run model.so --input x=image.npy -o outputs.npz --repeat 100",
     ),
+    place=Place.HERE,
 )
 def run(
     session: Session,

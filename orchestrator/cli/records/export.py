@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,10 +15,13 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural, short_path
 from orchestrator.cli.records.options import DeviceClass, OwnEngine
+from orchestrator.documents.exported import REPORT_HEADER, export_document
 from orchestrator.errors import UsageError
+from orchestrator.files import writable, writing
 
 if TYPE_CHECKING:
     from orchestrator.records.keys import PrivateKey
@@ -48,6 +52,7 @@ _Format = Annotated[
         "records export model.onnx -o database --engine metaschedule",
         "records export --workload 3f0a91 -o conv.log --engine NAME",
     ),
+    place=Place.ANYWHERE,
 )
 def export(
     session: Session,
@@ -96,10 +101,18 @@ def export(
     As JSON Lines: all of them, or those of a model, a workload, an engine, a device class. As an engine's own
     tools read them: those of all tasks of a model, or of one workload, on the target's device.
     """
-    from orchestrator.records.log_export import export_log
-
     session.leave_stdout_to(output)
     as_jsonl = _as_jsonl(format_, output)
+    if session.address is not None:
+        session.refuse_served(
+            model=model, best=best, sign=sign, signer=signer, input_shape=input_shape, target=target != "auto"
+        )
+        if not as_jsonl or not output.name.endswith(".jsonl.gz"):
+            raise UsageError(
+                f"a service sends packed JSON Lines: name a file that ends in .jsonl.gz, not {output}"
+            )
+        _export_served(session, output, engine, device, workload)
+        return
     key = _signing_key(session, sign, signer, as_jsonl)
     if as_jsonl:
         if best:
@@ -119,6 +132,8 @@ def export(
     if workload is not None and input_shape:
         raise UsageError("--input-shape is for a model, and --workload names none")
     require_engine(engine)
+    from orchestrator.records.log_export import export_log
+
     request = None if model is None else model_request(session, model, input_shape, conversion)
     with (
         session.storage(create=request is not None) as store,
@@ -239,23 +254,33 @@ def _export_jsonl(
             signer=signer,
             say=steps,
         )
-    session.emit(
-        {
-            "file": str(report.path),
-            "signed_by": None if key is None else {"key": key.public.name, "name": signer},
-            "trials": report.trials,
-            "trials_failed": report.failed,
-            "workloads": report.workloads,
-            "device_classes": list(report.device_classes),
-        },
-        kind="records-export-jsonl",
-    )
-    failed = f", {report.failed:,} of them failed" if report.failed else ""
+    signed_by = None if key is None else {"key": key.public.name, "name": signer}
+    _say_exported(session, export_document(str(report.path), report, signed_by))
+
+
+def _export_served(
+    session: Session, output: Path, engine: str | None, device: str | None, workload: str | None
+) -> None:
+    """Write the records of a service."""
+    path = writable(output)
+    server = session.server()
+    assert server is not None
+    with server, session.steps() as steps, writing(path) as file:
+        steps(f"waiting for the records of {server.url}")
+        came = server.download("records", engine=engine, device=device, workload=workload, into=file)
+    document = json.loads(came.headers[REPORT_HEADER.lower()])
+    _say_exported(session, {**document, "file": str(path)})
+
+
+def _say_exported(session: Session, document: dict[str, Any]) -> None:
+    session.emit(document, kind="records-export-jsonl")
+    failed = f", {document['trials_failed']:,} of them failed" if document["trials_failed"] else ""
+    by = document["signed_by"]
     session.write(
         Text(
-            f"wrote {plural(report.trials, 'trial')} of {plural(report.workloads, 'workload')} on "
-            f"{plural(len(report.device_classes), 'device class')}{failed}"
+            f"wrote {plural(document['trials'], 'trial')} of {plural(document['workloads'], 'workload')} on "
+            f"{plural(len(document['device_classes']), 'device class')}{failed}"
         ),
-        *([] if key is None else [Text(f"signed by {key.public.name}, {signer}")]),
-        Text(f"wrote {short_path(str(report.path))}"),
+        *([] if by is None else [Text(f"signed by {by['key']}, {by['name']}")]),
+        Text(f"wrote {short_path(document['file'])}"),
     )

@@ -14,6 +14,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import plural
 from orchestrator.cli.records.imported import say_imported
@@ -24,6 +25,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.models.request import ModelRequest
     from orchestrator.records.log_import import ImportReport
+    from orchestrator.records.reports import Imported
 
 __all__ = ["import_"]
 
@@ -66,6 +68,7 @@ _Target = Annotated[
         "records import work_dir --engine metaschedule --model model.onnx",
         "records import tuning.log --engine NAME --skip-bad --dry-run",
     ),
+    place=Place.ANYWHERE,
 )
 def import_(
     session: Session,
@@ -110,8 +113,15 @@ def import_(
     already changes nothing, so the same file may be imported again.
     """
     from orchestrator.records.jsonl_read import is_records
-    from orchestrator.records.log_import import import_log
 
+    if session.address is not None:
+        session.refuse_served(
+            engine=engine, model=model, input_shape=input_shape, target=target != "auto", trust=trusted
+        )
+        if not is_records(file):
+            raise UsageError(f"{file} is no file of `records export`, and a service takes no other")
+        _import_served(session, file, skip_bad, dry_run)
+        return
     if is_records(file):
         if engine is not None or target != "auto" or model is not None:
             raise UsageError(
@@ -127,6 +137,8 @@ def import_(
         )
     if model is None and input_shape:
         raise UsageError("--input-shape is for a --model, and none is named")
+    from orchestrator.records.log_import import import_log
+
     require_engine(engine)
     request = None if model is None else _request(session, model, input_shape, conversion)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
@@ -204,6 +216,28 @@ def _import_jsonl(
     trust = [read_public(path) for path in trusted]
     with session.storage() as store, session.steps() as steps:
         report = import_records(store, file, skip_bad=skip_bad, dry_run=dry_run, trust=trust, say=steps)
+    _say_stored(session, report)
+
+
+def _import_served(session: Session, file: Path, skip_bad: bool, dry_run: bool) -> None:
+    """Have a service store the records of a file; its store takes them from an administrator alone."""
+    from orchestrator.remote.rows.records import imported_of
+    from orchestrator.remote.uploads import chunks
+
+    server = session.server()
+    assert server is not None
+    with server, session.steps() as steps:
+        document = server.post(
+            *("records-import-jsonl", "records"),
+            content=chunks(file, steps),
+            size=file.stat().st_size,
+            skip_bad=skip_bad,
+            dry_run=dry_run,
+        )
+    _say_stored(session, imported_of(document, file.name))
+
+
+def _say_stored(session: Session, report: Imported) -> None:
     session.emit({**imported_document(report), "database": session.database}, kind="records-import-jsonl")
     for bad in report.bad:
         session.say(f"left out line {bad.number}: {bad.reason}", style="yellow")

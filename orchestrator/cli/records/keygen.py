@@ -9,13 +9,14 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import short_path
 
 __all__ = ["keygen"]
 
 
-@command("keygen", document="records-keygen", examples=("records keygen -o lab.key",))
+@command("keygen", document="records-keygen", examples=("records keygen -o lab.key",), place=Place.HERE)
 def keygen(
     session: Session,
     output: Annotated[

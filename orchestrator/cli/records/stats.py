@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, amount, device_text, plural
 from orchestrator.documents.ratios import percent_text
@@ -13,14 +14,25 @@ from orchestrator.documents.statistics import statistics_document, toolchains_of
 __all__ = ["stats"]
 
 
-@command("stats", document="records-stats", examples=("records stats", "records stats --json"))
+@command(
+    "stats",
+    document="records-stats",
+    examples=("records stats", "records stats --json"),
+    place=Place.ANYWHERE,
+)
 def stats(session: Session) -> None:
     """Say how much is stored, for each engine and device class."""
     from orchestrator.storage import toolchain_text
 
-    with session.storage(create=False) as store:
-        found = store.upkeep.statistics()
-        toolchains = toolchains_of(store, found)
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.answers import statistics_of
+
+        with server:
+            found, toolchains = statistics_of(server.get("records-stats", "statistics"))
+    else:
+        with session.storage(create=False) as store:
+            found = store.upkeep.statistics()
+            toolchains = toolchains_of(store, found)
     session.emit(statistics_document(session.database, found, toolchains))
     right = ("workloads", "trials", "failed", "stale")
     grid = Grid("device class", "engine", *right, "first", "last", right=right, flexible=("device class",))

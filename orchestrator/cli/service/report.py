@@ -10,15 +10,18 @@ from rich.text import Text
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.extras import require
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import short_path
-from orchestrator.cli.service.extra import require_service
-from orchestrator.files import writable, write
+from orchestrator.files import writable, write, writing
 
 __all__ = ["report"]
 
 
-@command("report", panel=options.PANELS.CAMPAIGNS, examples=("report 3 -o report.html",))
+@command(
+    "report", panel=options.PANELS.CAMPAIGNS, examples=("report 3 -o report.html",), place=Place.ANYWHERE
+)
 def report(
     session: Session,
     campaign: options.Campaign,
@@ -31,14 +34,26 @@ def report(
 
     It is what the page of `tunefleet serve` shows, at this moment, and needs neither it nor a network.
     """
-    require_service("fastapi", "uvicorn", "jinja2", "prometheus_client")
+    session.leave_stdout_to(output)
+    if (server := session.server()) is not None:
+        path = writable(output)
+        with server:
+            campaign_id = server.get("show", "campaigns", campaign)["campaign"]["id"]
+            with writing(path) as file:
+                size = server.download("campaigns", campaign_id, "report", into=file).size_bytes
+        _say_written(session, campaign_id, path, size)
+        return
+    require("service", "fastapi", "uvicorn", "jinja2", "prometheus_client")
     from orchestrator.service.report import report_of
 
-    session.leave_stdout_to(output)
     with session.storage(create=False) as store:
         path = writable(output, read=[] if store.path is None else [store.path])
         content = report_of(store, campaign).encode()
         campaign_id = store.campaigns.get(campaign).id
     write(path, content)
-    session.emit({"campaign_id": campaign_id, "file": str(path), "size_bytes": len(content)})
+    _say_written(session, campaign_id, path, len(content))
+
+
+def _say_written(session: Session, campaign_id: int, path: Path, size_bytes: int) -> None:
+    session.emit({"campaign_id": campaign_id, "file": str(path), "size_bytes": size_bytes})
     session.write(Text(f"wrote {short_path(str(path))}"))

@@ -15,8 +15,9 @@ import typer
 
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.extras import require
+from orchestrator.cli.kit.server_option import SERVER_VARIABLE
 from orchestrator.cli.kit.session import DB_VARIABLE, Session
-from orchestrator.cli.service.extra import require_service
 
 __all__ = ["serve"]
 
@@ -54,6 +55,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    uploads: Annotated[
+        str,
+        typer.Option(
+            "--uploads",
+            envvar="TUNEFLEET_UPLOADS",
+            metavar="URL",
+            help="Keep them there instead, as fsspec has it: s3://bucket/models. Coordinators fetch them.",
+            show_default=False,
+        ),
+    ] = "",
     upload_limit: Annotated[
         int, typer.Option("--upload-limit", min=1, metavar="MIB", help="Size of a file that may be uploaded.")
     ] = 2048,
@@ -88,7 +99,9 @@ def serve(
     On a loopback, and without tokens, whoever is on this machine may do everything. Elsewhere it doesn't
     start without a token: see `tunefleet tokens`.
     """
-    require_service("fastapi", "uvicorn", "jinja2", "prometheus_client")
+    require("service", "fastapi", "uvicorn", "jinja2", "prometheus_client")
+    if coordinator:
+        require("tuning", "ray", "tvm", "psutil")
     from orchestrator.service.run import files_folder
     from orchestrator.service.run import serve as run
     from orchestrator.service.settings import ServiceSettings
@@ -102,6 +115,7 @@ def serve(
             certificate=tls_cert,
             key=tls_key,
             proxies=behind_proxy,
+            uploads=uploads,
             upload_bytes=upload_limit * 2**20,
         )
 
@@ -122,6 +136,7 @@ def serve(
 def _coordinator(session: Session) -> Iterator[None]:
     """Have a coordinator run beside the service, in a process of its own: Ray stays out of this one."""
     environment = {**os.environ, **({DB_VARIABLE: session.db} if session.db else {})}
+    environment.pop(SERVER_VARIABLE, None)
     # A session of its own: Ctrl-C in the terminal is for the service, which then ends it.
     process = subprocess.Popen(
         [sys.executable, "-c", _COMMAND, "coordinator"], env=environment, start_new_session=True

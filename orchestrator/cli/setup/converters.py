@@ -6,13 +6,14 @@ from rich.text import Text
 
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.converter_environment import converter_document, cost_text
 
 __all__ = ["converters"]
 
 
-@command("converters", examples=("converters", "converters --json"))
+@command("converters", examples=("converters", "converters --json"), place=Place.HERE)
 def converters(session: Session) -> None:
     """List the converters: what each takes, what runs it here, and what installing it costs.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.converter_environment import (
     ConverterName,
@@ -43,6 +44,7 @@ _Force = Annotated[bool, typer.Option("--force", help="Make it anew, even where 
     "install",
     document="converters-install",
     examples=("converters install torch", "converters install torch --python /opt/python3.12/bin/python3"),
+    place=Place.HERE,
 )
 def install_converter(
     session: Session,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.converter_environment import ConverterName, converter_named, tell_converter
 
@@ -24,6 +25,7 @@ _Own = Annotated[
     "use",
     document="converters-use",
     examples=("converters use torch --python ~/project/.venv/bin/python",),
+    place=Place.HERE,
 )
 def use_converter(session: Session, name: ConverterName, python: _Own) -> None:
     """Let an interpreter of yours run a converter: the one in which your project's code runs.

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, amount, device_text
 from orchestrator.documents.devices import device_state, devices_document
@@ -15,14 +16,20 @@ __all__ = ["devices"]
 _STYLES = {"free": "green", "busy": "green", "quarantined": "bold red", "lost": "red"}
 
 
-@command("devices", examples=("devices", "devices --json"))
+@command("devices", examples=("devices", "devices --json"), place=Place.ANYWHERE)
 def devices(session: Session) -> None:
     """List the devices that were ever measured on: what they are, how they stand, how fast they measure.
 
     A running coordinator says every few seconds how its devices stand; nobody watches the others.
     """
-    with session.storage(create=False) as store:
-        found = store.devices.all()
+    if (server := session.server()) is not None:
+        from orchestrator.remote.rows.answers import devices_of
+
+        with server:
+            found = devices_of(server.get("devices", "devices"))
+    else:
+        with session.storage(create=False) as store:
+            found = store.devices.all()
     session.emit(devices_document(found))
     if not found:
         session.show("no device was measured on yet: a campaign, or `tunefleet devices check`, does")

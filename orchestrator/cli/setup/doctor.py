@@ -11,6 +11,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.exits import FAILED
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["doctor"]
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "bold red")}
 
 
-@command("doctor", panel=options.PANELS.SETUP, examples=("doctor", "doctor --json"))
+@command("doctor", panel=options.PANELS.SETUP, examples=("doctor", "doctor --json"), place=Place.HERE)
 def doctor(session: Session, engine: options.Engine = options.DEFAULT_ENGINE) -> int:
     """Check what tuning needs here, and say how to mend what is missing.
 

@@ -6,13 +6,14 @@ from rich.text import Text
 
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.grid import Grid
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.environment import environment_document
 
 __all__ = ["engines"]
 
 
-@command("engines", examples=("engines", "engines --json"))
+@command("engines", examples=("engines", "engines --json"), place=Place.HERE)
 def engines(session: Session) -> None:
     """List the engines, what runs each of them here, and what is missing for that.
 

@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.kit.arguments import require_engine
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.environment import EngineName, tell_environment
 
@@ -29,6 +30,7 @@ _Force = Annotated[bool, typer.Option("--force", help="Make it anew, even where 
     "install",
     document="engines-install",
     examples=("engines install NAME", "engines install NAME --python /opt/python3.10/bin/python3"),
+    place=Place.HERE,
 )
 def install(session: Session, name: EngineName, python: _Base = None, force: _Force = False) -> None:
     """Make the environment of an engine that needs its own, and let that run the engine.

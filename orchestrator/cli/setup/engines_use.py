@@ -8,6 +8,7 @@ import typer
 
 from orchestrator.cli.kit.arguments import require_engine
 from orchestrator.cli.kit.command import command
+from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.setup.environment import EngineName, tell_environment
 
@@ -23,6 +24,7 @@ _Own = Annotated[
     "use",
     document="engines-use",
     examples=("engines use NAME --python ~/tvm-0.18/venv/bin/python",),
+    place=Place.HERE,
 )
 def use(session: Session, name: EngineName, python: _Own) -> None:
     """Let an interpreter of yours run an engine: your own TVM build, for example.

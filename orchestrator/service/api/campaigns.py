@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from fastapi.responses import StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.documents.campaigns import campaign_document, listed_document
@@ -18,7 +18,7 @@ from orchestrator.documents.snapshot import read_snapshot
 from orchestrator.documents.trials import trial_document
 from orchestrator.service.access.identity import Reader, Submitter
 from orchestrator.service.live.sse import Event, Look, stream
-from orchestrator.service.parts import Parts, parts_of
+from orchestrator.service.parts import Parts, one_of_few, parts_of
 from orchestrator.service.reading import (
     campaign_changed,
     recent_campaigns,
@@ -26,6 +26,7 @@ from orchestrator.service.reading import (
     recent_failures,
     recent_snapshot,
 )
+from orchestrator.service.report import report_of
 from orchestrator.service.submitting import Submission, ask_for, set_priority, submit_campaign
 from orchestrator.storage import RESTING_STATES, CampaignRequest, CampaignRow, CampaignState
 from workers.messages import TrialState
@@ -112,6 +113,21 @@ def watch(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse
         return Look((Event("progress", text),), snapshot.campaign.state in RESTING_STATES)
 
     return stream(look, parts.ending)
+
+
+@router.get(
+    "/campaigns/{campaign}/report",
+    response_class=HTMLResponse,
+    responses={200: {"content": {"text/html": {}}}},
+)
+def report(parts: _Parts, _who: Reader, campaign: _Campaign) -> HTMLResponse:
+    """Return a campaign's page as one file to send around, as `tunefleet report` writes it."""
+    row = parts.store.campaigns.get(campaign)
+    with one_of_few(parts):
+        text = report_of(parts.store, row.id)
+    return HTMLResponse(
+        text, headers={"Content-Disposition": f'attachment; filename="campaign-{row.id}.html"'}
+    )
 
 
 @router.post("/campaigns/{campaign}/pause")

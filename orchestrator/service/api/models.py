@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from orchestrator.documents.best import task_best_document
 from orchestrator.documents.history import history_document
 from orchestrator.documents.models import model_document, upload_document
 from orchestrator.documents.schema import titled
@@ -15,6 +14,7 @@ from orchestrator.documents.slowest import slowest_document
 from orchestrator.errors import NotFoundError
 from orchestrator.service.access.identity import Reader, Submitter
 from orchestrator.service.access.quotas import upload_limit
+from orchestrator.service.api.best import BestTask, Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
 from orchestrator.service.reading import model_device
 
@@ -25,6 +25,7 @@ _Parts = Annotated[Parts, Depends(parts_of)]
 _Model = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of a model, as `show` has it.")]
 _Device = Annotated[str | None, Query(max_length=200, description="A device class, or a part of its name.")]
 _Document = dict[str, Any]
+_SHA256 = "^[0-9a-f]{64}$"
 _BODY = {
     "requestBody": {
         "required": True,
@@ -40,22 +41,39 @@ async def upload(
     who: Submitter,
     request: Request,
     name: Annotated[str, Query(max_length=500, description="What the file is called.")] = "model.onnx",
+    sha256: Annotated[
+        str | None, Query(pattern=_SHA256, description="Of the file, if it is to arrive as it was sent.")
+    ] = None,
 ) -> _Document:
     """Upload a model, as the body; it is kept by its content, whose SHA-256 a campaign names it by."""
-    found = await parts.uploads.take(name, request.stream(), upload_limit(parts, who))
+    found = await parts.uploads.take(name, request.stream(), upload_limit(parts, who), sha256)
     if not found.known:
-        entry = who.entry("upload", found.sha256, name=found.path.name, bytes=found.size_bytes)
+        entry = who.entry("upload", found.sha256, name=found.name, bytes=found.size_bytes)
         await to_thread.run_sync(parts.store.audit.note, entry)
     return titled(
         "upload",
-        upload_document(found.sha256, found.path.name, found.size_bytes, found.inputs, known=found.known),
+        upload_document(found.sha256, found.name, found.size_bytes, found.inputs, known=found.known),
+    )
+
+
+@router.get("/uploads/{sha256}")
+def uploaded(parts: _Parts, _who: Submitter, sha256: Annotated[str, Path(pattern=_SHA256)]) -> _Document:
+    """Say what was uploaded under a SHA-256; who has that file need not send it."""
+    found = parts.uploads.find(sha256)
+    return titled(
+        "upload", upload_document(found.sha256, found.name, found.size_bytes, found.inputs, known=True)
     )
 
 
 @router.get("/models")
-def models(parts: _Parts, _who: Reader, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> _Document:
+def models(
+    parts: _Parts,
+    _who: Reader,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    sha256: Annotated[str | None, Query(pattern=_SHA256, description="Only what this file became.")] = None,
+) -> _Document:
     """List the models that campaigns prepared, the newest first."""
-    found = parts.store.models.newest(limit)
+    found = parts.store.models.newest(limit) if sha256 is None else parts.store.models.of_file(sha256)[:limit]
     return titled("models", {"models": [model_document(row) for row in found]})
 
 
@@ -67,23 +85,45 @@ def model(parts: _Parts, _who: Reader, model: _Model) -> _Document:
 
 
 @router.get("/models/{model}/best")
-def best(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> _Document:
+def best(
+    parts: _Parts,
+    _who: Reader,
+    model: _Model,
+    device: _Device = None,
+    top: Top = 1,
+    schedules: Schedules = False,
+) -> _Document:
     """Return the best of each task of a model, with its trace; the document of `tunefleet best MODEL`."""
     here = model_device(parts, model, device)
     rows = parts.store.trials.best_for_model(model, here.device_class, here.engine_version)
-    measured = parts.store.measurements.of_trials([row.best.id for row in rows if row.best is not None])
-    return titled("best", task_best_document(rows, measured))
+    tasks = [
+        BestTask(
+            row.name,
+            row.workload_hash,
+            row.weight,
+            row.flops,
+            tuple(parts.store.trials.best(row.workload_hash, here.device_class, top)),
+        )
+        for row in rows
+    ]
+    return best_document(parts, tasks, schedules)
 
 
 @router.get("/models/{model}/history")
-def history(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> _Document:
+def history(
+    parts: _Parts,
+    _who: Reader,
+    model: _Model,
+    device: _Device = None,
+    last: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only so many, the last ones.")] = None,
+) -> _Document:
     """Return how a model's expected time went down; the document of `tunefleet history MODEL`."""
     row = parts.store.models.get(model)
     here = model_device(parts, model, device)
-    points = parts.store.answers.model_history(model, here.device_class, here.engine_version)
+    points = parts.store.answers.model_history(model, here.device_class, here.engine_version, last=last)
     if not points:
         raise NotFoundError(f"no trial of {row.name} succeeded on {here.device_class}")
-    return titled("history", history_document(row.name, here.device_class, here.tasks, points, of_model=True))
+    return titled("history", history_document(row.name, here.device_class, here.tasks, points))
 
 
 @router.get("/models/{model}/slowest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from orchestrator.documents.exported import REPORT_HEADER, export_document
 from orchestrator.documents.imported import imported_document
 from orchestrator.documents.schema import titled
 from orchestrator.errors import UsageError
@@ -46,21 +48,26 @@ def export(
     _who: Reader,
     device: Annotated[str | None, Query(max_length=200)] = None,
     engine: Annotated[str | None, Query(max_length=100)] = None,
+    workload: Annotated[str | None, Query(max_length=64)] = None,
 ) -> FileResponse:
     """Return what is stored as packed JSON Lines, as `tunefleet records export` does."""
     name = None if device is None else device_class(parts, device, engine).name
+    workloads = None if workload is None else [parts.store.workloads.resolve(workload).hash]
     folder = tempfile.TemporaryDirectory(prefix="tunefleet-export-")
     path = FilePath(folder.name, "records.jsonl.gz")
     try:
         with one_of_few(parts):
-            export_records(parts.store, path, engine=engine, device_class=name)
+            found = export_records(parts.store, path, engine=engine, device_class=name, workloads=workloads)
     except BaseException:
         folder.cleanup()
         raise
+    document = export_document("records.jsonl.gz", found)
     return FileResponse(
         path,
         media_type="application/gzip",
         filename="records.jsonl.gz",
+        # What the command says of it: a header, since the body is the file.
+        headers={REPORT_HEADER: json.dumps(document)},
         background=BackgroundTask(folder.cleanup),
     )
 

@@ -14,6 +14,7 @@ from orchestrator.service.live.sse import Event, Look, stream
 from orchestrator.service.pages.charts import chart_data
 from orchestrator.service.pages.progress import progress_of
 from orchestrator.service.pages.render import page, render
+from orchestrator.service.pages.timeline import recent_timeline
 from orchestrator.service.parts import Parts, parts_of
 from orchestrator.service.reading import recent_details, recent_failures
 from orchestrator.storage import CampaignState
@@ -57,7 +58,7 @@ def live(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
                     lambda file=f"_{name}.html": render(file, values),  # type: ignore[misc]
                 ),
             )
-            for name in ("status", "tasks", "outcome")
+            for name in ("status", "timeline", "tasks", "outcome")
         )
         snapshot = details.snapshot
         # What the drawings are of is fetched when it has changed.
@@ -85,6 +86,7 @@ def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
     return {
         "progress": progress_of(parts, snapshot),
         "details": details,
+        "timeline": recent_timeline(parts, details),
         "report": False,
         "lines": snapshot.lines(),
         "several_devices": len({task.device_class for task in snapshot.tasks}) > 1,

@@ -73,6 +73,7 @@
           models: [{ sha256: uploaded.sha256, shapes }],
           name: text("name"), tasks: text("tasks"), engine: text("engine"),
           targets: text("target") ? [text("target")] : undefined,
+          revalidate: number("revalidate"), verify_candidates: form.elements.verify.checked,
           priority: number("priority"), trials: number("trials"), time_s: minutes === undefined ? undefined : minutes * 60,
         });
         location.assign(`/campaigns/${campaign.id}`);

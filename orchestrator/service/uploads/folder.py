@@ -19,10 +19,11 @@ from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.service.refusals import RefusedError
 from orchestrator.service.uploads.examine import examine
 
-__all__ = ["Upload", "Uploads", "file_name"]
+__all__ = ["SUFFIX", "Upload", "Uploads", "file_name"]
 
 _NEW = ".new-"
-_SUFFIX = ".onnx"
+#: Of a file that is kept.
+SUFFIX = ".onnx"
 # What a server that was killed left behind; none takes so long.
 _LEFT_SECONDS = 86400.0
 # Of letters that take four bytes each, as many as a file system takes.
@@ -37,6 +38,8 @@ class Upload:
     ----------
     sha256 : str
         Of its content, by which campaigns name it.
+    location : str
+        Where it is kept: a path, or the URL of a file elsewhere.
     inputs : list of dict
         As :func:`.examine` has them.
     known : bool
@@ -44,14 +47,19 @@ class Upload:
     """
 
     sha256: str
-    path: Path
+    location: str
     size_bytes: int
     inputs: list[dict[str, Any]]
     known: bool
 
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return self.location.rpartition("/")[2]
+
 
 class Uploads:
-    """The folder.
+    """The folder. Where files are kept elsewhere, it holds what is on its way; see :mod:`.elsewhere`.
 
     Parameters
     ----------
@@ -74,8 +82,8 @@ class Uploads:
                 if time.time() - path.stat().st_mtime > _LEFT_SECONDS:
                     path.unlink()
 
-    def path_of(self, sha256: str) -> Path:
-        """Return the file of a content.
+    def location_of(self, sha256: str) -> str:
+        """Return where a content is kept.
 
         Raises
         ------
@@ -88,12 +96,23 @@ class Uploads:
             raise UsageError(
                 f"{sha256[:80]!r} is no SHA-256 in hexadecimal digits; an upload answers with its own"
             )
-        found = sorted((self._folder / sha256).glob(f"*{_SUFFIX}"))
-        if not found:
+        found = self._kept(sha256)
+        if found is None:
             raise NotFoundError(f"no model {sha256} was uploaded here")
-        return found[0]
+        return found
 
-    async def take(self, name: str, content: AsyncIterator[bytes], most_bytes: int) -> Upload:
+    def file_of(self, sha256: str) -> Path:
+        """Return a content as a file of this machine; see above."""
+        return Path(self.location_of(sha256))
+
+    def find(self, sha256: str) -> Upload:
+        """Return what was uploaded under a content; see above."""
+        location, file = self.location_of(sha256), self.file_of(sha256)
+        return Upload(sha256, location, file.stat().st_size, examine(file), True)
+
+    async def take(
+        self, name: str, content: AsyncIterator[bytes], most_bytes: int, wanted: str | None = None
+    ) -> Upload:
         """Keep a model: whole, or nothing of it.
 
         Parameters
@@ -102,13 +121,15 @@ class Uploads:
             What it is called; a folder in it is left out.
         most_bytes : int
             It may not be larger.
+        wanted : str, optional
+            SHA-256 that it has to have.
 
         Raises
         ------
         ModelError
             It is no ONNX file.
         RefusedError
-            It is too large.
+            It is too large, or not what it should be.
         """
         called = file_name(name)
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -131,19 +152,32 @@ class Uploads:
             if not size:
                 raise UsageError("nothing was uploaded: send the ONNX file as the body")
             sha256 = digest.hexdigest()
+            if wanted not in (None, sha256):
+                raise RefusedError(
+                    400, f"what arrived is another file ({size:,} bytes) than was announced: send it again"
+                )
             inputs = await to_thread.run_sync(examine, new)
-            home = self._folder / sha256
-            known = any(home.glob(f"*{_SUFFIX}"))
-            if not known:
-                home.mkdir(exist_ok=True)
-                os.replace(new, home / called)
-            return Upload(sha256, self.path_of(sha256), size, inputs, known)
+            location = known = await to_thread.run_sync(self._kept, sha256)
+            if location is None:
+                location = await to_thread.run_sync(self._keep, new, sha256, called)
+            return Upload(sha256, location, size, inputs, known is not None)
         finally:
             new.unlink(missing_ok=True)
+
+    def _kept(self, sha256: str) -> str | None:
+        """Return where a content is kept; None where it isn't."""
+        return next((str(path) for path in sorted((self._folder / sha256).glob(f"*{SUFFIX}"))), None)
+
+    def _keep(self, new: Path, sha256: str, called: str) -> str:
+        """Keep a file whose content is not there yet, and say where."""
+        home = self._folder / sha256
+        home.mkdir(exist_ok=True)
+        os.replace(new, home / called)
+        return str(home / called)
 
 
 def file_name(name: str) -> str:
     """Return a name that is safe for a file, as near as may be to the one that was given."""
-    stem = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(_SUFFIX)
+    stem = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(SUFFIX)
     stem = re.sub(r"[^\w.-]+", "_", stem).strip("._-")[:_NAME_LENGTH]
-    return f"{stem or 'model'}{_SUFFIX}"
+    return f"{stem or 'model'}{SUFFIX}"

@@ -9,12 +9,20 @@ from orchestrator.storage.answers.failures import FailuresAnswer
 from orchestrator.storage.answers.history import HistoryAnswer
 from orchestrator.storage.answers.points import PointsAnswer
 from orchestrator.storage.answers.slowest import SlowestAnswer
+from orchestrator.storage.answers.timeline import TimelineAnswer
 
 __all__ = ["Answers"]
 
 
 class Answers(
-    BestAnswer, HistoryAnswer, SlowestAnswer, FailuresAnswer, CompareAnswer, CurveAnswer, PointsAnswer
+    BestAnswer,
+    HistoryAnswer,
+    SlowestAnswer,
+    FailuresAnswer,
+    CompareAnswer,
+    CurveAnswer,
+    PointsAnswer,
+    TimelineAnswer,
 ):
     """What people ask of the trials, for anyone to ask.
 

@@ -13,6 +13,7 @@ from orchestrator.storage.rows.answers import (
     TaskComparisonRow,
     TaskOfCampaign,
     TaskShareRow,
+    WorkRow,
 )
 from orchestrator.storage.rows.beginnings import BeginningRow, NewBeginning
 from orchestrator.storage.rows.campaigns import (
@@ -95,6 +96,7 @@ __all__ = [
     "ToolchainRow",
     "TrialRow",
     "VerificationRow",
+    "WorkRow",
     "WorkloadRow",
     "records_key",
     "toolchain_key",

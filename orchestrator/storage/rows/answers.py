@@ -20,6 +20,7 @@ __all__ = [
     "TaskComparisonRow",
     "TaskOfCampaign",
     "TaskShareRow",
+    "WorkRow",
 ]
 
 
@@ -256,3 +257,24 @@ class PointRow:
     at_s: float
     cost_s: float | None
     state: TrialState
+
+
+@dataclass(frozen=True)
+class WorkRow:
+    """What was done for a trial of a campaign.
+
+    Attributes
+    ----------
+    device, host : str
+        What measured, and where; empty where its build failed.
+    ended_s : float
+        Seconds from the campaign's start to the measurement's end.
+    run_s, build_s : float
+        What the measurement took, and the build before it.
+    """
+
+    device: str
+    host: str
+    ended_s: float
+    run_s: float
+    build_s: float

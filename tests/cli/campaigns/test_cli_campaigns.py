@@ -165,7 +165,7 @@ def test_watch_follows_until_it_rests(cli: Cli, store: Storage, monkeypatch: pyt
     begin(store, campaign)
     monkeypatch.setattr("orchestrator.cli.campaigns.watch._WATCH_SECONDS", 0.05)
     monkeypatch.setattr(
-        "orchestrator.cli.campaigns.watch._who_runs",
+        "orchestrator.cli.campaigns.watch.who_runs",
         lambda *_: store.campaigns.transition(campaign, CampaignState.PAUSED, owner=OWNER) and "",
     )
     answer = cli("watch", "1")

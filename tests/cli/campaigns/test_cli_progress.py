@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from orchestrator.cli.campaigns.curve import curve_text, reference_text
-from orchestrator.cli.campaigns.display import Display
+from orchestrator.cli.campaigns.display import Display, read_here
 from orchestrator.cli.campaigns.log import Log
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
@@ -138,7 +138,7 @@ def test_the_pace_is_that_of_the_last_minutes() -> None:
 def test_elsewhere_than_on_a_terminal_lines_come_every_ten_seconds(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     clock, console = Clock(), Console(file=io.StringIO(), width=40, highlight=False, markup=False)
-    display = Display(store, campaign, console, clock=clock)
+    display = Display(read_here(store, campaign), campaign, console, clock=clock)
     for second in range(25):
         clock.now = 100.0 + second
         display.activity(f"building {second}")
@@ -154,7 +154,7 @@ def test_elsewhere_than_on_a_terminal_lines_come_every_ten_seconds(store: Storag
 def test_nothing_new_is_said_once_a_minute(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     clock, console = Clock(), Console(file=io.StringIO(), width=40)
-    display = Display(store, campaign, console, clock=clock)
+    display = Display(read_here(store, campaign), campaign, console, clock=clock)
     # Of a held campaign the database's clock moves the lease; an idle one stays as it is.
     store.campaigns.transition(campaign, CampaignState.PAUSED, owner=OWNER)
     for second in range(0, 130, 2):
@@ -166,7 +166,7 @@ def test_nothing_new_is_said_once_a_minute(store: Storage) -> None:
 def test_a_terminal_gets_a_screen_that_goes_when_it_is_over(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     console = terminal()
-    with Display(store, campaign, console, activity="starting") as display:
+    with Display(read_here(store, campaign), campaign, console, activity="starting") as display:
         display.changed(campaign)
     text = written(console)
     assert "campaign 1" in text
@@ -178,7 +178,7 @@ def test_a_terminal_gets_a_screen_that_goes_when_it_is_over(store: Storage) -> N
 def test_a_store_that_can_not_be_read_does_not_end_the_display(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     clock = Clock()
-    display = Display(store, campaign, terminal(), clock=clock)
+    display = Display(read_here(store, campaign), campaign, terminal(), clock=clock)
     assert display.view() is not None
     store.close()
     clock.now += 60
@@ -190,7 +190,7 @@ def test_a_store_that_can_not_be_read_does_not_end_the_display(store: Storage) -
 def test_a_task_is_marked_while_it_gets_trials(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     clock = Clock()
-    display = Display(store, campaign, terminal(), clock=clock)
+    display = Display(read_here(store, campaign), campaign, terminal(), clock=clock)
     view = display.view()
     assert view is not None
     assert view.busy == frozenset()
@@ -206,7 +206,7 @@ def test_a_task_is_marked_while_it_gets_trials(store: Storage) -> None:
 def test_time_goes_on_while_somebody_holds_the_campaign(store: Storage) -> None:
     campaign = half_tuned(store, tasks=3)
     clock = Clock()
-    display = Display(store, campaign, terminal(), clock=clock)
+    display = Display(read_here(store, campaign), campaign, terminal(), clock=clock)
     display.view()
     clock.now += 0.5
     view = display.view()

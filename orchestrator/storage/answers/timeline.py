@@ -1,0 +1,66 @@
+"""Who worked for a campaign, and when: each measurement with its device, and the build before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from orchestrator.errors import NotFoundError
+from orchestrator.storage._group import Group
+from orchestrator.storage._tables import Campaign, Measurement, Trial
+from orchestrator.storage.rows import WorkRow
+
+__all__ = ["TimelineAnswer"]
+
+
+class TimelineAnswer(Group):
+    """Who measured and built, and when?"""
+
+    def work(self, campaign_id: int, *, last: int) -> list[WorkRow]:
+        """Return what was measured for the trials that a campaign recorded, in the order of these.
+
+        Parameters
+        ----------
+        last : int
+            For the last so many trials.
+
+        Raises
+        ------
+        NotFoundError
+            No such campaign.
+        """
+        trials = (
+            select(Trial.id)
+            .where(Trial.campaign_id == campaign_id)
+            .order_by(Trial.id.desc())
+            .limit(last)
+            .subquery("latest")
+        )
+        query = (
+            select(
+                Measurement.device,
+                Measurement.host,
+                Measurement.measured_at,
+                Measurement.run_s,
+                Measurement.build_s,
+            )
+            .join(trials, trials.c.id == Measurement.trial_id)
+            .order_by(Measurement.id)
+        )
+
+        def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
+            started = select(Campaign.started_at).where(Campaign.id == campaign_id)
+            row = connection.execute(started).one_or_none()
+            if row is None:
+                raise NotFoundError(f"no campaign {campaign_id} is stored")
+            return row[0], connection.execute(query).all()
+
+        began, rows = self._database.read(work)
+        if began is None:
+            return []
+        return [
+            WorkRow(row.device, row.host, (row.measured_at - began).total_seconds(), row.run_s, row.build_s)
+            for row in rows
+        ]

@@ -1,0 +1,239 @@
+"""Through a service, commands say what they say on its database, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.program import app
+from orchestrator.storage import CampaignState, Storage
+from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, tuned
+from tests.kit.documented import assert_documented
+from tests.kit.served_cli import URL, ServedCli
+from tests.kit.tiny_models import tiny
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of who runs the tests says where records are."""
+    for name in (
+        "TUNEFLEET_DB",
+        "TUNEFLEET_SERVER",
+        "TUNEFLEET_TOKEN",
+        "TUNEFLEET_TOKEN_FILE",
+        "TUNEFLEET_CA",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Storage]:
+    """A store that nothing was put into."""
+    with Storage.open(str(tmp_path / "records.db")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Cli:
+    """Commands on the database."""
+    return Cli(tmp_path / "records.db")
+
+
+@pytest.fixture
+def served(store: Storage, tmp_path: Path) -> ServedCli:
+    """The same commands through a service on it."""
+    return ServedCli(store, tmp_path / "uploads", tmp_path / "records.db")
+
+
+def without_place(answer: Answer) -> object:
+    """Return a document, but for what says where the records are."""
+    return {name: value for name, value in answer.document.items() if name != "database"}
+
+
+# Documents that are those of another command.
+_ALIKE = {"watch": "show", "cancel": "pause", "resume": "submit"}
+_QUESTIONS = (
+    ["list"],
+    ["show", "1"],
+    ["show", "first", "--plot"],
+    ["show", "3"],
+    ["watch", "2"],
+    ["trials", "1", "--limit", "7", "--state", "ok"],
+    ["compare", "1", "2"],
+    ["best"],
+    ["best", "--workload", "0001", "--no-trace", "--top", "2"],
+    ["history", "--workload", "0001", "--limit", "2"],
+    ["failures"],
+    ["failures", "--campaign", "1"],
+    ["devices"],
+    ["records", "stats"],
+)
+
+
+def test_questions_are_answered_as_on_the_database(store: Storage, here: Cli, served: ServedCli) -> None:
+    tuned(store, name="first")
+    tuned(store, budget=48, agree=False)
+    begin(store, put_campaign(store, time_s=600))
+    for words in _QUESTIONS:
+        expected, found = here(*words), served(*words)
+        assert (found.code, found.out) == (expected.code, expected.out), words
+        expected, found = here(*words, "--json"), served(*words, "--json")
+        assert without_place(found) == without_place(expected), words
+        assert_documented(found.document, example=_ALIKE.get(words[0], ""))
+
+
+def test_a_models_file_names_it_to_a_service(
+    store: Storage, here: Cli, served: ServedCli, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(tiny().SerializeToString())
+    campaign = put_campaign(store)
+    begin(store, campaign)
+    for of in range(3):
+        measure(store, campaign, of=of, trials=range(8))
+    put_known_model(store, file)
+    for words in (["history"], ["slowest", "--top", "2"], ["failures"]):
+        expected, found = here(words[0], str(file), *words[1:]), served(words[0], str(file), *words[1:])
+        assert (found.code, found.out) == (expected.code, expected.out), words
+    number = served("slowest", "2", "--json").document
+    assert number == here("slowest", str(file), "--json").document
+    tasks = served("best", str(file), "--no-trace", "--tasks", "relu", "--json").document["tasks"]
+    assert [task["name"] for task in tasks] == ["fused_conv2d_add_relu1"]
+    other = tmp_path / "other.onnx"
+    other.write_bytes(b"another")
+    answer = served("slowest", str(other))
+    assert answer.code == 3
+    assert f"tunefleet tune {other} --server {URL}" in answer.err
+    assert served("slowest", str(tmp_path / "none.onnx")).code == 2
+
+
+def test_a_campaign_is_submitted_steered_and_its_model_sent_once(
+    store: Storage, served: ServedCli, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(tiny().SerializeToString())
+    words = [
+        "submit",
+        str(file),
+        "--trials",
+        "40",
+        "--name",
+        "nightly",
+        "--priority",
+        "3",
+        "--revalidate",
+        "5",
+    ]
+    words += ["--verify-candidates", "--number", "7", "--search", "population=64", "--time", "1h"]
+    answer = served(*words, "--json")
+    assert answer.code == 0, answer.err
+    assert_documented(answer.document)
+    row = store.campaigns.get(1)
+    assert (row.name, row.priority) == ("nightly", 3)
+    spec = row.spec
+    assert (spec["trials"], spec["revalidate"], spec["verify_candidates"]) == (40, 5, True)
+    assert (spec["evaluator"]["number"], spec["time_s"]) == (7, 3600.0)
+    assert spec["search"]["settings"] == {"population": "64"}
+    assert Path(spec["models"][0]["path"]).read_bytes() == file.read_bytes()
+    again = served("tune", str(file), "--detach")
+    assert "campaign 2" in again.out
+    assert f"tunefleet watch 2 --server {URL}" in again.err
+    assert [row.action for row in store.audit.newest()] == ["submit", "submit", "upload"]
+    for action, state in (("pause", "paused"), ("resume", "queued"), ("cancel", "cancelled")):
+        told = served(action, "nightly", "--json").document
+        assert told["campaign"]["state"] == state
+        assert_documented(told, example=_ALIKE.get(action, ""))
+    assert served("priority", "2", "-4", "--json").document["campaign"]["priority"] == -4
+    assert store.campaigns.get(2).priority == -4
+    assert store.campaigns.get(1).state is CampaignState.CANCELLED
+
+
+def test_what_the_service_refuses_is_said_as_the_command_would(
+    store: Storage, here: Cli, served: ServedCli, tmp_path: Path
+) -> None:
+    tuned(store)
+    for words in (["show", "99"], ["pause", "1"], ["compare", "1", "1"], ["best", "--device", "none"]):
+        expected, found = here(*words, "--json"), served(*words, "--json")
+        assert found.code == expected.code, words
+        assert found.document["error"]["kind"] == expected.document["error"]["kind"], words
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(tiny().SerializeToString()[:100])
+    answer = served("submit", str(broken))
+    assert answer.code == 2
+    assert "no ONNX file, or one that was cut off" in answer.err
+    assert not list((tmp_path / "uploads").glob("*"))
+
+
+def test_records_and_reports_come_and_go(store: Storage, served: ServedCli, tmp_path: Path) -> None:
+    tuned(store)
+    file = tmp_path / "all.jsonl.gz"
+    answer = served("records", "export", "-o", str(file), "--json")
+    assert answer.code == 0, answer.err
+    assert_documented(answer.document)
+    assert (answer.document["trials"], answer.document["file"]) == (96, str(file))
+    with Storage.open(str(tmp_path / "other.db")) as other:
+        there = ServedCli(other, tmp_path / "o", tmp_path / "other.db")
+        told = there("records", "import", str(file), "--json").document
+        assert_documented(told, example="records-merge")
+        assert (told["trials_imported"], told["source"]) == (96, "all.jsonl.gz")
+        assert "96 of them stored before" in there("records", "import", str(file)).out
+    page = tmp_path / "report.html"
+    assert served("report", "1", "-o", str(page)).code == 0
+    assert "<!doctype html>" in page.read_text()
+    refused = served("records", "export", "-o", str(tmp_path / "log"), "--engine", "metaschedule")
+    assert (refused.code, "packed JSON Lines" in refused.err) == (2, True)
+
+
+_ELSEWHERE = (
+    (["tasks", "x.onnx"], "where that is reached"),
+    (["bench", "x.onnx"], "where that is reached"),
+    (["coordinator"], "where that is reached"),
+    (["db", "check"], "where that is reached"),
+    (["tokens", "list"], "where that is reached"),
+    (["records", "prune", "--keep", "3"], "where that is reached"),
+    (["devices", "check"], "where that is reached"),
+    (["doctor"], "with files of this machine"),
+    (["engines"], "with files of this machine"),
+    (["tune", "x.onnx", "--dry-run"], "--dry-run: not through a service"),
+    (["tune", "x.onnx", "--slots", "2"], "--slots: not through a service"),
+    (["compare", "1", "2", "--fail-if-slower", "3%"], "--fail-if-slower: not through a service"),
+    (["build", "x.onnx", "-o", "x.so", "--unchecked"], "--unchecked: not through a service"),
+)
+
+
+def test_what_a_service_has_no_answer_for_is_said_in_a_sentence(served: ServedCli) -> None:
+    for words, said in _ELSEWHERE:
+        answer = served(*words)
+        assert answer.code == 2, words
+        assert said in answer.err, words
+        assert len(answer.err.strip().splitlines()) == 1, answer.err
+
+
+def test_where_the_records_are_is_said_once(
+    store: Storage, served: ServedCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tuned(store)
+    both = served("list", "--db", str(served.db))
+    assert (both.code, "leave one of them out" in both.err) == (2, True)
+    monkeypatch.setenv("TUNEFLEET_SERVER", URL)
+    served.server = ()
+    assert served("list", "--json").document["campaigns"][0]["id"] == 1
+    # What is typed goes before a variable, and what has no database in it needs none.
+    assert served("db", "check", db=True).code == 0
+    assert served("engines").code == 0
+    unset = served("tokens", "list")
+    assert (unset.code, "unset TUNEFLEET_SERVER" in unset.err) == (2, True)
+    monkeypatch.setenv("TUNEFLEET_DB", str(served.db))
+    assert "unset one of them" in served("list").err
+
+
+def test_every_command_says_whether_a_service_answers_it() -> None:
+    # Typer's own model of the program: each command has the option, and its help says what it is for.
+    from typer.main import get_command
+
+    program = get_command(app)
+    assert "--server" in json.dumps([param.opts for param in program.commands["list"].params])  # type: ignore[attr-defined]
