@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,39 +13,6 @@ from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, pu
 from tests.kit.documented import assert_documented
 from tests.kit.served_cli import URL, ServedCli
 from tests.kit.tiny_models import tiny
-
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of who runs the tests says where records are."""
-    for name in (
-        "TUNEFLEET_DB",
-        "TUNEFLEET_SERVER",
-        "TUNEFLEET_TOKEN",
-        "TUNEFLEET_TOKEN_FILE",
-        "TUNEFLEET_CA",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "160")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Storage]:
-    """A store that nothing was put into."""
-    with Storage.open(str(tmp_path / "records.db")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Cli:
-    """Commands on the database."""
-    return Cli(tmp_path / "records.db")
-
-
-@pytest.fixture
-def served(store: Storage, tmp_path: Path) -> ServedCli:
-    """The same commands through a service on it."""
-    return ServedCli(store, tmp_path / "uploads", tmp_path / "records.db")
 
 
 def without_place(answer: Answer) -> object:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import fsspec
 import onnx
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -12,6 +14,10 @@ from onnx.external_data_helper import set_external_data
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
+from orchestrator.campaigns.running.fetched import fetched
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.errors import ModelError, UsageError
+from orchestrator.models.elsewhere import local_file
 from orchestrator.service.uploads.folder import Uploads, file_name
 from orchestrator.storage import Storage
 from tests.kit.documented import assert_documented
@@ -175,3 +181,69 @@ def test_a_campaign_that_can_t_be_right_is_refused_and_not_stored(client: TestCl
     for change, status in _WRONG:
         error_of(client.post(f"{API}/campaigns", json={**wanted, "name": None, **change}), status)
     assert len(store.campaigns.newest()) == 1
+
+
+def test_what_did_not_arrive_as_it_was_announced_is_refused(client: TestClient, files: Path) -> None:
+    digest = hashlib.sha256(MODEL).hexdigest()
+    answer = client.post(f"{API}/models?sha256={digest}", content=MODEL[:-7])
+    assert "another file" in error_of(answer, 400)
+    assert "no model" in error_of(client.get(f"{API}/uploads/{digest}"), 404)
+    assert client.post(f"{API}/models?sha256={digest}", content=MODEL).status_code == 201
+    there = client.get(f"{API}/uploads/{digest}").json()
+    assert_documented(there)
+    assert (there["known"], there["size_bytes"]) == (True, len(MODEL))
+    assert kept(files) == ["model.onnx"]
+
+
+@pytest.mark.parametrize("kind", ["file", "memory"])
+def test_uploads_may_be_kept_where_fsspec_reaches(
+    store: Storage, files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    url = f"file://{tmp_path / 'bucket'}" if kind == "file" else f"memory://{tmp_path.name}"
+    with client_of(store, files, uploads=url) as client:
+        sha256 = client.post(f"{API}/models?name=net.onnx", content=MODEL).json()["sha256"]
+        assert client.post(f"{API}/models?name=other.onnx", content=MODEL).json()["known"]
+        assert kept(files) == []
+        asked = {"models": [{"sha256": sha256}], "trials": 5}
+        campaign = client.post(f"{API}/campaigns", json=asked).json()["campaign"]
+    (model,) = store.campaigns.models(campaign["id"])
+    assert model.path == f"{url}/{sha256}/net.onnx"
+    # What runs it has a file in its place, which is fetched once.
+    spec = CampaignSpec.of(store.campaigns.get(campaign["id"]).spec)
+    (request,) = fetched(spec).models
+    assert Path(request.path).read_bytes() == MODEL
+    fsspec.core.url_to_fs(url)[0].rm(fsspec.core.url_to_fs(url)[1], recursive=True)
+    assert fetched(spec).models == (request,)
+    Path(request.path).unlink()
+    with pytest.raises(ModelError, match="upload it, and submit it again"):
+        fetched(spec)
+
+
+def test_a_model_elsewhere_that_was_changed_is_not_tuned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    home = tmp_path / ("0" * 64)
+    home.mkdir()
+    (home / "net.onnx").write_bytes(MODEL)
+    with pytest.raises(ModelError, match="its SHA-256 isn't its folder's name"):
+        local_file(f"file://{home}/net.onnx")
+    assert not list((tmp_path / "cache").rglob("*.onnx*"))
+    with pytest.raises(ModelError, match="isn't called by its SHA-256"):
+        local_file(f"file://{tmp_path}/net.onnx")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense://bucket", "no URL that fsspec knows"),
+        ("sftp://me:secret@host/models", "no account and no password"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_before_anything_listens(
+    store: Storage, files: Path, url: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        client_of(store, files, uploads=url)
+    assert "secret" not in str(caught.value)

@@ -93,6 +93,16 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(
+            "--mlflow",
+            envvar="TUNEFLEET_MLFLOW",
+            metavar="URI",
+            help="Log each campaign as a run there: MLflow's tracking server, or sqlite:///PATH.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Serve pages and an API on the store, until Ctrl-C.
 
@@ -127,6 +137,10 @@ def serve(
                 from orchestrator.service.notices import Notices, sender
 
                 beside.enter_context(Notices(store, sender(tuple(notify))))
+            if mlflow:
+                from orchestrator.service.mlflow_runs import CampaignRuns, mlflow_client
+
+                beside.enter_context(CampaignRuns(store, mlflow_client(mlflow)))
             if coordinator:
                 beside.enter_context(_coordinator(session))
             run(store, settings, ready)

@@ -12,8 +12,10 @@ from orchestrator.storage import (
     BestOrder,
     CampaignState,
     CurveRow,
+    MeasurementKind,
     NewBeginning,
     NewCampaignModel,
+    NewMeasurement,
     NewTrial,
     NewVerification,
     Storage,
@@ -386,3 +388,39 @@ def test_what_was_stored_before_a_campaign_is_where_its_curve_begins(storage: St
         storage.beginnings.put(campaign_id, beginning, owner="you")
     with pytest.raises(NotFoundError):
         storage.answers.curves(campaign_id + 1)
+
+
+def test_the_work_of_a_campaign_is_its_measurements_with_the_builds_before_them(storage: Storage) -> None:
+    stock(storage)
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    assert storage.answers.work(campaign_id, last=9) == []
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner="me")
+    storage.tasks.put(campaign_id, [task(0)], owner="me")
+    storage.trials.record([ok(1, 8.0)])
+    again = ok(2, 7.0, campaign=campaign_id)
+    storage.trials.record([again, failed(3, campaign=campaign_id)], campaign_id=campaign_id, owner="me")
+    storage.measurements.add(
+        [
+            NewMeasurement(
+                again.workload_hash,
+                again.device_class,
+                again.candidate.hash,
+                replace(again.measurement, device="cpu:1"),
+                MeasurementKind.AGAIN,
+                "token-again",
+                again.versions,
+            )
+        ],
+        campaign_id=campaign_id,
+        owner="me",
+    )
+    rows = storage.answers.work(campaign_id, last=9)
+    assert [(row.device, row.host, row.run_s, row.build_s) for row in rows] == [
+        ("cpu:0", "host-a", 0.5, 0.2),
+        ("cpu:0", "host-a", 0.1, 0.0),
+        ("cpu:1", "host-a", 0.5, 0.0),
+    ]
+    assert all(0 <= row.ended_s < 60 for row in rows)
+    assert [row.run_s for row in storage.answers.work(campaign_id, last=1)] == [0.1]
+    with pytest.raises(NotFoundError):
+        storage.answers.work(99, last=9)
