@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from orchestrator.documents.schema import titled
-from orchestrator.errors import TunefleetError
+from orchestrator.errors import TunefleetError, UsageError
 from orchestrator.service import metrics
 from orchestrator.service.api import answers as api_answers
 from orchestrator.service.api import builds as api_builds
@@ -84,7 +84,7 @@ def make_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     refused: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 503), _ERROR)
-    api = APIRouter(prefix=API, responses=refused)
+    api = APIRouter(prefix=API, responses=refused, dependencies=[Depends(_refuse_no_text)])
     for module in (api_campaigns, api_models, api_answers, api_builds, api_records):
         api.include_router(module.router)
     app.include_router(api)
@@ -102,6 +102,18 @@ def make_app(parts: Parts) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _fault)
     return app
+
+
+def _refuse_no_text(request: Request) -> None:
+    """Refuse what no database keeps as text.
+
+    Raises
+    ------
+    UsageError
+    """
+    for name, value in request.query_params.multi_items():
+        if "\x00" in name + value:
+            raise UsageError(f"{name[:80]!r} is no text: it holds a NUL")
 
 
 def _answer(

@@ -74,7 +74,10 @@ def find_campaign(connection: Connection, which: int | str) -> CampaignRow:
         # Larger ones don't fit the column, and the database would refuse them.
         row = connection.execute(query.where(Campaign.id == number)).one_or_none() if number < 2**31 else None
     else:
-        row = connection.execute(query.where(Campaign.name == text)).one_or_none()
+        # A NUL is in no name, and PostgreSQL would refuse to look for one.
+        row = None
+        if "\x00" not in text:
+            row = connection.execute(query.where(Campaign.name == text)).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no campaign {text!r}; `tunefleet list` shows them")
     return campaign_row(row)

@@ -83,7 +83,8 @@ class Workloads(Group):
         NotFoundError
             None does, or several do; the text lists some.
         """
-        found = self.search(prefix, limit=6) if prefix else []
+        # A NUL is in no hash, and PostgreSQL would refuse to look for one.
+        found = self.search(prefix, limit=6) if prefix and "\x00" not in prefix else []
         exact = [row for row in found if row.hash == prefix]
         if exact or len(found) == 1:
             return (exact or found)[0]

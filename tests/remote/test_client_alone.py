@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,15 @@ for one in words:
     except SystemExit as ended:
         print(json.dumps([ended.code, one]), flush=True)
 """
+
+
+def test_the_package_alone_and_its_client_require_nothing_that_tunes() -> None:
+    required = importlib.metadata.requires("tunefleet") or []
+    alone = [one for one in required if "extra ==" not in one or 'extra == "client"' in one]
+    names = {re.split(r"[\[<>=!~; ]", one)[0] for one in alone}
+    assert names == {
+        *("alembic", "httpx2", "platformdirs", "pydantic", "rich", "setproctitle", "sqlalchemy", "typer"),
+    }
 
 
 def test_commands_run_where_neither_tvm_nor_ray_can_be_imported(store: Storage, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli.campaigns import watch_served
 from orchestrator.cli.program import app
-from orchestrator.storage import CampaignState, Storage
+from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.served_cli import URL, ServedCli
@@ -116,6 +117,26 @@ def test_a_campaign_is_submitted_steered_and_its_model_sent_once(
     assert served("priority", "2", "-4", "--json").document["campaign"]["priority"] == -4
     assert store.campaigns.get(2).priority == -4
     assert store.campaigns.get(1).state is CampaignState.CANCELLED
+
+
+def test_tune_leaves_the_campaign_to_the_service_and_watches_it(
+    store: Storage, served: ServedCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(tiny().SerializeToString())
+
+    def cancelled(*words: object) -> str:
+        store.campaigns.request(1, CampaignRequest.CANCEL)
+        return ""
+
+    # The first that is asked of the campaign is who runs it: from then on it is over.
+    monkeypatch.setattr(watch_served, "who_runs", cancelled)
+    answer = served("tune", str(file), "--trials", "7", "--json")
+    assert answer.code == 1
+    assert answer.document["schema"] == "tunefleet/watch/1"
+    assert_documented(answer.document, example="show")
+    assert answer.document["campaign"]["state"] == "cancelled"
+    assert "the campaign goes on" in answer.err
 
 
 def test_what_the_service_refuses_is_said_as_the_command_would(

@@ -33,7 +33,10 @@ def test_pages_and_api_answer_from_postgresql(tmp_path: Path, request: pytest.Fi
             for path in ("/metrics", f"{API}/audit", f"{API}/campaigns/1/report", f"{API}/records"):
                 assert client.get(path).status_code == 200, path
             error_of(client.get(f"{API}/campaigns/x'; DROP TABLE campaigns; --"), 404)
-            error_of(client.get(f"{API}/campaigns/%00"), 404)
+            for path in ("/campaigns/%00", "/workloads/%00/history"):
+                error_of(client.get(f"{API}{path}"), 404)
+            for path in ("/best?engine=%00", "/failures?campaign=%00", "/records?engine=a%00"):
+                assert "holds a NUL" in error_of(client.get(f"{API}{path}"), 400)
         served = ServedCli(store, tmp_path / "files", tmp_path / "records.db")
         model = tmp_path / "net.onnx"
         model.write_bytes(tiny().SerializeToString())

@@ -170,7 +170,12 @@ _WRONG: list[tuple[dict[str, object], int]] = [
     ({"priority": 1001}, 422),
     ({"engine": "rm -rf"}, 400),
     ({"seed": 0}, 422),
-    ({"evaluator": {"number": 1}}, 422),
+    ({"evaluator": {"number": 0}}, 422),
+    ({"evaluator": {"cooldown_s": 1}}, 422),
+    ({"revalidate": -1}, 422),
+    ({"search": {"population": [1]}}, 422),
+    ({"boards": {"rpi": "\x00"}}, 400),
+    ({"build_timeout_s": 5}, 422),
 ]
 
 

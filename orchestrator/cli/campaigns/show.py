@@ -77,10 +77,18 @@ def served_details(server: Connection, campaign: int | str) -> Details:
     return details_of(server.get("show", "campaigns", campaign))
 
 
-def campaign_details(session: Session, details: Details, *, tasks: bool = True) -> None:
-    """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
+def campaign_details(
+    session: Session, details: Details, *, tasks: bool = True, kind: str | None = None
+) -> None:
+    """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted.
+
+    Parameters
+    ----------
+    kind : str, optional
+        Name of the document, where that isn't the command's.
+    """
     snapshot = details.snapshot
-    session.emit(details_document(details))
+    session.emit(details_document(details), kind=kind)
     session.show(_facts_table(snapshot, details.prepared, details.layouts))
     if snapshot.tasks:
         if tasks:

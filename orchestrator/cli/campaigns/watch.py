@@ -48,7 +48,7 @@ def watch(session: Session, campaign: options.Campaign) -> int:
 def say_rest(session: Session, details: Details) -> int:
     """Say how a campaign rests, and return the exit code."""
     row = details.snapshot.campaign
-    campaign_details(session, details, tasks=False)
+    campaign_details(session, details, tasks=False, kind="watch")
     if row.state is CampaignState.FAILED:
         session.error(f"campaign {row.id} failed: {row.message}")
     return 0 if row.state is CampaignState.DONE else FAILED

@@ -97,7 +97,9 @@ class Timeline:
 
 def recent_timeline(parts: Parts, details: Details) -> Timeline | None:
     """Return who worked for a campaign, as it was some seconds ago."""
-    key = ("timeline", details.snapshot.campaign.id)
+    snapshot = details.snapshot
+    # Its first trials, and its end, are to be seen at once.
+    key = ("timeline", snapshot.campaign.id, snapshot.campaign.state, snapshot.measured > 0)
     return parts.recent.get(key, lambda: timeline_of(parts.store, details), seconds=_GOOD_SECONDS)
 
 
