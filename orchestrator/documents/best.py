@@ -1,16 +1,29 @@
-"""The best of every workload that is stored, as a document."""
+"""The best of every workload that is stored, and of tasks with their schedules, as documents."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.text import gflops, instant
+from orchestrator.documents.trials import trial_document
 
 if TYPE_CHECKING:
-    from orchestrator.storage import BestRow
+    from orchestrator.storage import BestRow, MeasurementRow, TrialRow
 
-__all__ = ["stored_best_document"]
+__all__ = ["BestTask", "stored_best_document", "task_best_document"]
+
+
+@dataclass(frozen=True)
+class BestTask:
+    """A task, or a workload of no model in particular, whose `weight` is None; and its fastest trials."""
+
+    name: str
+    workload_hash: str
+    weight: int | None
+    flops: float
+    best: Sequence[TrialRow]
 
 
 def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
@@ -35,4 +48,29 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
             for row in rows
         ],
         "more": more,
+    }
+
+
+def task_best_document(
+    tasks: Sequence[BestTask],
+    measured: Mapping[int, Sequence[MeasurementRow]],
+    schedules: Mapping[int, str],
+) -> dict[str, Any]:
+    """The best of each task; with all measurements, and with schedules as text, by the trials' ids."""
+    return {
+        "tasks": [
+            {
+                "name": task.name,
+                "workload_hash": task.workload_hash,
+                "weight": task.weight,
+                "flops": task.flops,
+                "best": [
+                    trial_document(
+                        trial, measured.get(trial.id, ()), schedule=schedules.get(trial.id), traced=True
+                    )
+                    for trial in task.best
+                ],
+            }
+            for task in tasks
+        ]
     }

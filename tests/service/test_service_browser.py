@@ -114,6 +114,8 @@ def test_a_campaign_is_submitted_watched_paused_resumed_and_read(
         page.fill("input[name=minutes]", "")
         page.fill("input[name=trials]", "64")
         page.fill("input[name=name]", "from the page")
+        page.fill("input[name=revalidate]", "2")
+        page.get_by_label("Compare what each candidate computes").check()
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url(re.compile(r"/campaigns/1$"))
         page.locator(".state.tuning").wait_for(timeout=180_000)
@@ -125,11 +127,16 @@ def test_a_campaign_is_submitted_watched_paused_resumed_and_read(
         page.locator(".state.done").wait_for(timeout=300_000)
         page.get_by_role("heading", name="Compared with onnxruntime").wait_for()
         page.get_by_role("cell", name="agree", exact=True).wait_for()
+        page.get_by_role("img", name="measured, over time").wait_for()
+        page.get_by_text("In numbers").click()
+        page.get_by_role("row", name="candidates built").wait_for()
         page.get_by_role("button", name="Pause").wait_for(state="hidden")
         page.wait_for_timeout(2500)
         picture(page, "done")
         with Storage.open(str(db)) as store:
-            assert store.campaigns.get("from the page").state is CampaignState.DONE
+            row = store.campaigns.get("from the page")
+            assert row.state is CampaignState.DONE
+            assert (row.spec["revalidate"], row.spec["verify_candidates"]) == (2, True)
             assert [row.action for row in store.audit.newest()] == ["resume", "pause", "submit", "upload"]
 
 

@@ -19,8 +19,9 @@ from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import device_class_named, tune_command
-from orchestrator.cli.models.best_tasks import BestTask, best_documents, show_best
+from orchestrator.cli.models.best_tasks import best_documents, show_best
 from orchestrator.cli.models.coverage import narrowed, wanted_tasks
+from orchestrator.documents.best import BestTask
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,54 +12,29 @@ from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, latency
+from orchestrator.documents.best import BestTask, task_best_document
 from orchestrator.documents.ratios import speed_text
-from orchestrator.documents.trials import trial_document
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage, TrialRow
     from orchestrator.toolbox import Toolbox
 
-__all__ = ["BestTask", "best_documents", "show_best"]
-
-
-@dataclass(frozen=True)
-class BestTask:
-    """A task, or a workload of no model in particular, whose `weight` is None; and its fastest trials."""
-
-    name: str
-    workload_hash: str
-    weight: int | None
-    flops: float
-    best: Sequence[TrialRow]
+__all__ = ["best_documents", "show_best"]
 
 
 def best_documents(
     session: Session, store: Storage, tools: Toolbox, tasks: Sequence[BestTask], no_trace: bool
 ) -> list[dict[str, Any]]:
     """Return tasks with their trials; with the schedules as text, unless no traces are wanted."""
-    measured = store.measurements.of_trials([trial.id for task in tasks for trial in task.best])
-    documents = []
+    schedules: dict[int, str] = {}
     with session.steps() as steps:
-        for task in tasks:
-            trials = []
+        for task in () if no_trace else tasks:
             for trial in task.best:
-                schedule = None
-                if not no_trace:
-                    steps.briefly(f"reading the schedule of {task.name}")
-                    schedule = _schedule(store, tools, trial)
-                trials.append(
-                    trial_document(trial, measured.get(trial.id, []), schedule=schedule, traced=True)
-                )
-            documents.append(
-                {
-                    "name": task.name,
-                    "workload_hash": task.workload_hash,
-                    "weight": task.weight,
-                    "flops": task.flops,
-                    "best": trials,
-                }
-            )
-    return documents
+                steps.briefly(f"reading the schedule of {task.name}")
+                schedules[trial.id] = _schedule(store, tools, trial)
+    measured = store.measurements.of_trials([trial.id for task in tasks for trial in task.best])
+    found: list[dict[str, Any]] = task_best_document(tasks, measured, schedules)["tasks"]
+    return found
 
 
 def show_best(session: Session, tasks: Sequence[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from orchestrator.documents.best import stored_best_document
+from orchestrator.documents.best import BestTask, stored_best_document
 from orchestrator.documents.devices import devices_document
 from orchestrator.documents.failures import failures_document
 from orchestrator.documents.history import history_document
@@ -16,7 +16,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.models.lookup import only_device
 from orchestrator.service.access.audit_json import audit_document
 from orchestrator.service.access.identity import Admin, Reader
-from orchestrator.service.api.best import BestTask, Schedules, Top, best_document
+from orchestrator.service.api.best import Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
 from orchestrator.service.reading import device_class, recent_devices, recent_statistics
 from orchestrator.storage import BestOrder

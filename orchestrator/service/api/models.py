@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request
 
+from orchestrator.documents.best import BestTask
 from orchestrator.documents.history import history_document
 from orchestrator.documents.models import model_document, upload_document
 from orchestrator.documents.schema import titled
@@ -14,7 +15,7 @@ from orchestrator.documents.slowest import slowest_document
 from orchestrator.errors import NotFoundError
 from orchestrator.service.access.identity import Reader, Submitter
 from orchestrator.service.access.quotas import upload_limit
-from orchestrator.service.api.best import BestTask, Schedules, Top, best_document
+from orchestrator.service.api.best import Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
 from orchestrator.service.reading import model_device
 
