@@ -55,7 +55,9 @@ def test_commands_run_where_neither_tvm_nor_ray_can_be_imported(store: Storage, 
     tuned(store)
     (tmp_path / "net.onnx").write_bytes(tiny().SerializeToString())
     admin = token(store)
-    wanted = commands(tmp_path)
+    # The other test runs all of them; each kind of request is here: one of each way to ask, send, follow, fetch.
+    kinds = ("submit", "show", "watch", "cancel", "priority", "slowest", "records")
+    wanted = [words for words in commands(tmp_path) if words[0] in kinds]
     with listening(store, tmp_path / "uploads") as address:
         done = subprocess.run(
             [sys.executable, "-c", _RUN, json.dumps([WITHOUT, [*wanted, ["build", "1", "-o", "x.so"]]])],
@@ -71,9 +73,6 @@ def test_commands_run_where_neither_tvm_nor_ray_can_be_imported(store: Storage, 
     assert codes == [0] * len(wanted) + [3], done.stderr
     assert "is gone from the server" in done.stderr
     assert store.campaigns.get("mine").state is CampaignState.CANCELLED
-    assert store.campaigns.get(3).state is CampaignState.QUEUED
-    uploads = [row for row in store.audit.newest() if row.action == "upload"]
-    assert len(uploads) == 1
 
 
 @pytest.mark.slow

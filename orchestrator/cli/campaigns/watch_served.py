@@ -10,7 +10,7 @@ from orchestrator.cli.campaigns.show import served_details
 from orchestrator.cli.campaigns.watch import say_rest, who_runs
 from orchestrator.cli.kit.session import Session
 from orchestrator.documents.snapshot import Snapshot
-from orchestrator.errors import ServerError
+from orchestrator.errors import ServerError, TunefleetError
 from orchestrator.storage import RESTING_STATES, CurveRow
 
 if TYPE_CHECKING:
@@ -34,17 +34,25 @@ def watch_served(session: Session, server: Connection, campaign: int | str) -> i
     """
     details = served_details(server, campaign)
     row = details.snapshot.campaign
+    campaign_id = row.id
     if row.state not in RESTING_STATES:
 
         def read() -> tuple[Snapshot, tuple[CurveRow, ...]]:
-            found = served_details(server, row.id)
+            try:
+                found = served_details(server, campaign_id)
+            except TunefleetError as error:
+                # In the display's thread: it shows what the stream of events is about to raise.
+                raise ServerError(str(error)) from None
             display.activity(who_runs(session, found.snapshot.campaign))
             return found.snapshot, found.curves
 
-        display = Display(read, row.id, session.err, activity=who_runs(session, row))
+        display = Display(read, campaign_id, session.err, activity=who_runs(session, row))
         with display:
-            _follow(server, row.id, display)
-        details = served_details(server, row.id)
+            while details.snapshot.campaign.state not in RESTING_STATES:
+                _follow(server, campaign_id, display)
+                # What a service has just read is good for a moment to all who ask.
+                time.sleep(_AGAIN_SECONDS)
+                details = served_details(server, campaign_id)
     return say_rest(session, details)
 
 
