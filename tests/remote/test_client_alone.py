@@ -55,7 +55,7 @@ def test_commands_run_where_neither_tvm_nor_ray_can_be_imported(store: Storage, 
     tuned(store)
     (tmp_path / "net.onnx").write_bytes(tiny().SerializeToString())
     admin = token(store)
-    # The other test runs all of them; each kind of request is here: one of each way to ask, send, follow, fetch.
+    # The other test runs all of them; here is one of each way to ask, send, follow and fetch.
     kinds = ("submit", "show", "watch", "cancel", "priority", "slowest", "records")
     wanted = [words for words in commands(tmp_path) if words[0] in kinds]
     with listening(store, tmp_path / "uploads") as address:
@@ -80,7 +80,7 @@ def test_an_environment_of_the_extra_client_has_all_it_takes(tmp_path: Path) -> 
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     constraints = ["--constraint", str(_PROJECT / "constraints.txt")]
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, *constraints, f"{_PROJECT}[client]"], check=True)
     found = [
         name

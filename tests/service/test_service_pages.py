@@ -150,7 +150,7 @@ def test_events_keep_a_page_up_to_date_until_the_campaign_has_ended(
 ) -> None:
     text = client.get("/campaigns/1/live").text
     names = [line.removeprefix("event: ") for line in text.splitlines() if line.startswith("event: ")]
-    assert names == ["status", "tasks", "outcome", "charts", "end"]
+    assert names == ["status", "timeline", "tasks", "outcome", "charts", "end"]
 
 
 def test_data_in_a_page_ends_no_element() -> None:

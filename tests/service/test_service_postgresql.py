@@ -45,8 +45,8 @@ def test_pages_and_api_answer_from_postgresql(tmp_path: Path, request: pytest.Fi
             *(["failures"], ["devices"], ["records", "stats"], ["compare", "1", "2"]),
             *(["submit", str(model), "--name", "mine"], ["pause", "mine"], ["cancel", "mine"]),
         ):
-            answer = served(*words)
-            assert answer.code == 0, (words, answer.err)
+            told = served(*words)
+            assert told.code == 0, (words, told.err)
         token(store)
         with client_of(store, tmp_path / "files") as client:
             assert "this needs a token" in error_of(client.get(f"{API}/campaigns"), 401)
