@@ -257,9 +257,12 @@ class EngineProcess:
             option = "" if "." in self._engine else f" --engine {self._engine}"
             if _known(answer.error) is not None:
                 raise EngineError(f"the {self._engine} engine can't start: {answer.text}")
+            mend = f"`tunefleet doctor{option}` says what is missing"
+            if answer.error == ModuleNotFoundError.__name__ and python == sys.executable:
+                # This environment was made for looking at a store, or for asking a service.
+                mend = "pip install 'tunefleet[tuning]' brings what tunes"
             raise EngineError(
-                f"the {self._engine} engine can't start with {python}: {answer.error}: {answer.text}. "
-                f"`tunefleet doctor{option}` says what is missing"
+                f"the {self._engine} engine can't start with {python}: {answer.error}: {answer.text}. {mend}"
             )
         assert isinstance(answer, Warm)
         self._traits = answer.traits
