@@ -8,6 +8,7 @@ from itertools import groupby, pairwise
 
 from orchestrator.documents.details import Details
 from orchestrator.documents.ratios import percent_text
+from orchestrator.documents.text import device_text
 from orchestrator.service.pages.progress import elapsed_s
 from orchestrator.service.parts import Parts
 from orchestrator.storage import Storage, WorkRow
@@ -120,7 +121,8 @@ def _timeline(rows: Sequence[WorkRow], begins_s: float, ends_s: float, cut: bool
     measured: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
         if row.device and row.run_s > 0:
-            name = f"{row.device} on {row.host}" if several_hosts else row.device
+            device = device_text(row.device)
+            name = f"{device} on {row.host}" if several_hosts else device
             measured.setdefault(name, []).append((row.ended_s - row.run_s, row.ended_s))
     builds = [_built(row) for row in rows if row.build_s > 0]
     window = (begins_s, ends_s)
