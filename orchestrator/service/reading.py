@@ -9,6 +9,7 @@ from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.service.parts import Parts
 from orchestrator.storage import (
     CampaignState,
+    DeviceCheckRow,
     DeviceClassFailures,
     DeviceClassRow,
     DeviceRow,
@@ -21,6 +22,7 @@ __all__ = [
     "device_class",
     "model_device",
     "recent_campaigns",
+    "recent_checks",
     "recent_details",
     "recent_devices",
     "recent_failures",
@@ -70,6 +72,11 @@ def recent_failures(parts: Parts, campaign_id: int) -> list[DeviceClassFailures]
 def recent_devices(parts: Parts) -> list[DeviceRow]:
     """Return the devices as they stand."""
     return parts.recent.get("devices", parts.store.devices.all)
+
+
+def recent_checks(parts: Parts) -> list[DeviceCheckRow]:
+    """Return the last check of each device."""
+    return parts.recent.get("device checks", parts.store.device_checks.latest)
 
 
 def recent_statistics(parts: Parts) -> StoreStatistics:

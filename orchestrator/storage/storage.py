@@ -11,6 +11,7 @@ from orchestrator.storage.answers.answers import Answers
 from orchestrator.storage.audit import Audit
 from orchestrator.storage.beginnings import Beginnings
 from orchestrator.storage.campaigns import Campaigns
+from orchestrator.storage.device_checks import DeviceChecks
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
 from orchestrator.storage.extractions import Extractions
@@ -62,8 +63,8 @@ class Storage:
     ----------
     models, extractions, workloads : Models, Extractions, Workloads
         What is tuned.
-    device_classes, devices : DeviceClasses, Devices
-        What it is tuned on.
+    device_classes, devices, device_checks : DeviceClasses, Devices, DeviceChecks
+        What it is tuned on, and whether that was as fast as before.
     campaigns, leases, tasks : Campaigns, Leases, Tasks
         Campaigns, who runs them, and what they consist of.
     beginnings : Beginnings
@@ -93,6 +94,7 @@ class Storage:
         self.workloads = Workloads(database)
         self.device_classes = DeviceClasses(database)
         self.devices = Devices(database)
+        self.device_checks = DeviceChecks(database)
         self.campaigns = Campaigns(database)
         self.beginnings = Beginnings(database)
         self.layouts = Layouts(database)

@@ -1,6 +1,7 @@
 """What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
 
 from workers.messages.arrays import Array
+from workers.messages.condition import CheckedDevice, Condition
 from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
@@ -24,7 +25,9 @@ __all__ = [
     "Artifact",
     "BuildResult",
     "Candidate",
+    "CheckedDevice",
     "CompiledModel",
+    "Condition",
     "DeviceInfo",
     "Endpoint",
     "EvaluatorConfig",

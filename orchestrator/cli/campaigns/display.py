@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestrator.cli.campaigns.looking import LINE_SECONDS, Looking
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
+from orchestrator.documents.drift import drifting_text
 from orchestrator.documents.snapshot import Snapshot, read_snapshot
 from orchestrator.errors import StorageError
 
@@ -62,6 +63,7 @@ class Display(Looking):
         self._news = True
         self._snapshot: Snapshot | None = None
         self._curves: tuple[CurveRow, ...] = ()
+        self._drift = ""
         self._began: tuple[float, float] | None = None
         self._read_at = -1e9
         self._read_cost = 0.0
@@ -122,7 +124,13 @@ class Display(Looking):
             return None
         busy = frozenset(i for i, (_, at) in self._busy.items() if now - at < _BUSY_SECONDS)
         return View(
-            self._snapshot, self._elapsed(now), self._pace.per_hour, busy, self._activity, self._curves
+            self._snapshot,
+            self._elapsed(now),
+            self._pace.per_hour,
+            busy,
+            self._activity,
+            self._curves,
+            self._drift,
         )
 
     def _read(self, now: float) -> None:
@@ -130,6 +138,7 @@ class Display(Looking):
         try:
             snapshot = read_snapshot(self._store, self._id)
             self._curves = tuple(self._store.answers.curves(self._id))
+            self._drift = drifting_text(self._store.device_checks.latest(self._id))
         except StorageError as error:
             # The coordinator will stumble over it too, and is the one to say what becomes of the campaign.
             self._activity = str(error)

@@ -30,6 +30,7 @@ from orchestrator.cli.kit.text import (
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
 from orchestrator.documents.details import details_document, read_details
+from orchestrator.documents.drift import CampaignDrift, drift_text
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
 
@@ -64,7 +65,7 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     details = read_details(store, campaign)
     snapshot = details.snapshot
     session.emit(details_document(details))
-    session.show(_facts_table(snapshot, details.prepared, details.layouts))
+    session.show(_facts_table(snapshot, details.prepared, details.layouts, details.drift))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
@@ -85,6 +86,7 @@ def _facts_table(
     snapshot: Snapshot,
     prepared: Sequence[ModelRow | None],
     layouts: Sequence[Sequence[ShownLayout]],
+    drift: CampaignDrift,
 ) -> Table:
     """A campaign's own facts, as ``show`` begins with them."""
     row = snapshot.campaign
@@ -129,6 +131,7 @@ def _facts_table(
             f"{amount(snapshot.failures)} failed, {amount(snapshot.saved)} saved (stored before)",
         ),
         *_stale(snapshot),
+        *_drift(drift),
         ("time", f"{duration(row.active_s)} of work"),
         ("created", when(row.created_at)),
         ("started", when(row.started_at)),
@@ -148,6 +151,12 @@ def _stale(snapshot: Snapshot) -> list[tuple[str, RenderableType]]:
             "`tunefleet records revalidate` measures the fastest"
         )
     return [("stale", told)]
+
+
+def _drift(drift: CampaignDrift) -> list[tuple[str, RenderableType]]:
+    """Say how steady its devices were, where they were checked."""
+    text = "\n".join(filter(None, (drift_text(drift), *drift.messages)))
+    return [("drift", Text(text, style="yellow" if drift.times else ""))] if text else []
 
 
 def _budget(spec: dict[str, object]) -> str:

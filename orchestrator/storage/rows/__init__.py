@@ -34,6 +34,7 @@ from orchestrator.storage.rows.catalog import (
     Sighting,
     WorkloadRow,
 )
+from orchestrator.storage.rows.checks import CheckState, DeviceCheckRow, MeasurementKey, NewDeviceCheck
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
@@ -56,8 +57,10 @@ __all__ = [
     "CampaignRow",
     "CampaignState",
     "CampaignTaskRow",
+    "CheckState",
     "ClassStatistics",
     "CurveRow",
+    "DeviceCheckRow",
     "DeviceClassFailures",
     "DeviceClassRow",
     "DeviceRow",
@@ -65,6 +68,7 @@ __all__ = [
     "ImprovementRow",
     "LayoutDecisionRow",
     "LayoutRow",
+    "MeasurementKey",
     "MeasurementKind",
     "MeasurementRow",
     "ModelDeviceRow",
@@ -74,6 +78,7 @@ __all__ = [
     "NewAuditEntry",
     "NewBeginning",
     "NewCampaignModel",
+    "NewDeviceCheck",
     "NewLayoutDecision",
     "NewMeasurement",
     "NewTask",
