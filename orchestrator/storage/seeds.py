@@ -139,8 +139,8 @@ class Seeds(Group):
             traced: dict[int, Candidate] = {}
             for part in chunks(number for ids in chosen.values() for number in ids):
                 query = select(Trial.id, Trial.candidate, Trial.trace).where(Trial.id.in_(part))
-                for row in connection.execute(query):
-                    traced[row.id] = Candidate(row.candidate, row.trace.decode())
+                for number, candidate, trace in connection.execute(query):
+                    traced[number] = Candidate(candidate, trace.decode())
             return {name: [traced[number] for number in ids] for name, ids in chosen.items()}
 
         return self._database.read(work)

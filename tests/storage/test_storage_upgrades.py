@@ -15,7 +15,10 @@ from sqlalchemy import Engine, create_engine, event
 from orchestrator.errors import SchemaError
 from orchestrator.storage import (
     CampaignState,
+    CheckState,
+    MeasurementKey,
     MeasurementKind,
+    NewDeviceCheck,
     NewTrial,
     Storage,
     TaskState,
@@ -305,6 +308,33 @@ def test_before_there_was_a_service_nobody_had_a_token(url: str, revision: str) 
         assert tokens == [("ada", TokenScope.SUBMIT, 2, True)]
         assert storage.submissions.open(1) == [weekly]
         assert done == [("ada", f"campaign {weekly}", {"why": "x"})]
+
+
+@pytest.mark.parametrize("revision", ["0009", "0011", "0012"])
+def test_before_devices_were_checked_nothing_is_marked_and_both_can_be_from_then_on(
+    url: str, revision: str
+) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    assert Storage.check(url) == _schema.HEAD
+    with Storage.open(url, create=False) as storage:
+        nightly = storage.campaigns.get("nightly").id
+        checks = storage.device_checks.of_campaign(nightly)
+        drifts = {row.token: row.drift for row in storage.trials.of_workload(CONV, CPU)}
+        if revision == "0012":
+            assert [(row.state.value, row.drift, row.condition.governor) for row in checks] == [
+                ("first", 0.0, "performance"),
+                ("drifted", 0.3, "performance"),
+            ]
+            assert {token for token, drift in drifts.items() if drift is not None} == {"token-2"}
+            return
+        assert (checks, set(drifts.values())) == ([], {None})
+        key = MeasurementKey(CONV, CPU, f"{7:064x}", "token-7")
+        assert storage.measurements.mark([key], 0.5) == 1
+        assert storage.trials.best(CONV, CPU)[0].drift == 0.5
+        check = NewDeviceCheck(CPU, "cpu-key", "host-a", "known", CheckState.FIRST, reference_s=1e-3)
+        storage.device_checks.put(check, campaign_id=nightly)
+        assert storage.device_checks.reference(check) == 1e-3
 
 
 def test_models_and_verifications_are_as_they_were(older: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from orchestrator.cli.campaigns.curve import curve_text, reference_text
 from orchestrator.cli.campaigns.plot import plot as plot_lines
+from orchestrator.cli.campaigns.revalidating import revalidate_campaign
 from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
@@ -19,6 +21,7 @@ from orchestrator.cli.kit.device_column import DeviceColumn
 from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import Stale, uses_stale
 from orchestrator.cli.kit.text import (
     amount,
     device_text,
@@ -51,18 +54,34 @@ def show(
     session: Session,
     campaign: options.Campaign,
     plot: Annotated[bool, typer.Option("--plot", help="Draw its curve over the terminal's width.")] = False,
+    stale: Stale = "use",
 ) -> None:
     """Show a campaign: its settings, its tasks, and what its models achieved."""
+    takes_stale = uses_stale(stale)
     with session.storage(create=False) as store:
-        campaign_details(session, store, campaign)
+        if stale == "revalidate":
+            revalidate_campaign(session, store, campaign)
+        campaign_details(session, store, campaign, stale=takes_stale)
         if plot:
             for row in store.answers.curves(store.campaigns.get(campaign).id):
                 session.write(*(Text(line) for line in ("", *plot_lines(row, min(session.out.width, 100)))))
 
 
-def campaign_details(session: Session, store: Storage, campaign: int | str, *, tasks: bool = True) -> None:
-    """Write all there is to know about a campaign, its trials apart; without its `tasks` where wanted."""
+def campaign_details(
+    session: Session, store: Storage, campaign: int | str, *, tasks: bool = True, stale: bool = True
+) -> None:
+    """Write all there is to know about a campaign, its trials apart.
+
+    Parameters
+    ----------
+    tasks : bool, optional
+        Its tasks among it, where it is read and not parsed.
+    stale : bool, optional
+        Times of another toolchain among it, where there is no other.
+    """
     details = read_details(store, campaign)
+    if not stale:
+        details = replace(details, snapshot=details.snapshot.without_stale())
     snapshot = details.snapshot
     session.emit(details_document(details))
     session.show(_facts_table(snapshot, details.prepared, details.layouts, details.drift))

@@ -38,6 +38,10 @@ def test_what_is_stored_says_what_of_it_is_stale(cli: Cli, model: Path) -> None:
     assert {task["best_stale"] for task in progress["tasks"]} == {True}
     shown = cli("show", "1").out
     assert "of another toolchain than the device is measured with now" in shown
+    without = cli("show", "1", "--stale", "ignore", "--json").document
+    assert {task["best_s"] for task in without["tasks"]} == {None}
+    assert (without["progress"]["tasks_stale"], without["progress"]["expected_s"]) == (0, None)
+    assert cli("show", "1", "--stale", "perhaps").code == 2
     (row,) = cli("records", "stats", "--json").document["device_classes"]
     assert (row["trials_stale"], row["toolchain"]["tvm"]) == (row["trials"], "0.28.0")
 
