@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from orchestrator.campaigns.tuning.causes import causes
@@ -289,27 +290,27 @@ class Checks:
             return
         tried, watch.tried = dict(watch.tried), []
         check = replace(check, times=tried.get(verdict.time_s, ()))
-        self._mark(watch, watch.checked(verdict), verdict)
+        self._mark(watch, verdict)
         self._store_check(check, watch, verdict)
         if watch.drift is None and verdict.drift is not None and self._marks_left[watch.device_class]:
             count = self._steps.measure_again(watch.device_class)
             self.again += count
             self._marks_left[watch.device_class] = count > 0
 
-    def _mark(self, watch: Watch, keys: Sequence[MeasurementKey], verdict: Verdict) -> None:
-        """Mark what was measured since the check before."""
-        if verdict.off is None:
-            return
-        if keys:
-            # What waits to be stored would be passed over.
-            self._steps.store_results()
-            watch.marked += self._patience.ask(
-                lambda: self._store.measurements.mark(
-                    keys, verdict.off or 0.0, campaign_id=self._id, owner=self._owner
+    def _mark(self, watch: Watch, verdict: Verdict) -> None:
+        """Mark what was measured since the check before, or longer ago, where that was not as it seemed."""
+        for drift, keys in watch.checked(verdict):
+            if keys:
+                # What waits to be stored would be passed over.
+                self._steps.store_results()
+                watch.marked += self._patience.ask(
+                    partial(
+                        self._store.measurements.mark, keys, drift, campaign_id=self._id, owner=self._owner
+                    )
                 )
-            )
-        self._marks_left[watch.device_class] = True
-        self._most[watch.name] = max(self._most.get(watch.name, 0.0), verdict.off, key=abs)
+        if verdict.off is not None:
+            self._marks_left[watch.device_class] = True
+            self._most[watch.name] = max(self._most.get(watch.name, 0.0), verdict.off, key=abs)
 
     def _store_check(self, check: NewDeviceCheck, watch: Watch, verdict: Verdict) -> None:
         message = check.message

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 from orchestrator.campaigns.tuning.drift import Level, Verdict
-from orchestrator.storage.rows import MeasurementKey
+from orchestrator.storage.rows import CheckState, MeasurementKey
 from workers.messages import Condition
 
 __all__ = ["Watch"]
@@ -47,6 +47,7 @@ class Watch:
     tried: list[tuple[float | None, tuple[float, ...]]] = field(default_factory=list)
     _interval: int = 0
     _since: list[MeasurementKey] = field(default_factory=list)
+    _steady: list[MeasurementKey] = field(default_factory=list)
     _off: dict[int, float] = field(default_factory=dict)
 
     @property
@@ -68,22 +69,29 @@ class Watch:
 
         Where that isn't known yet, the next check says it; see :meth:`checked`.
         """
-        if interval != self._interval:
-            off = self._off.get(interval)
-        else:
-            off = self.drift
-            if off is None:
-                self._since.append(key)
+        off = self._off.get(interval) if interval != self._interval else self.drift
+        if off is None:
+            (self._since if interval == self._interval else self._steady).append(key)
         self.marked += off is not None
         return off
 
-    def checked(self, verdict: Verdict) -> list[MeasurementKey]:
-        """Take what a check says; return what is to be marked with it, of what is stored."""
+    def checked(self, verdict: Verdict) -> list[tuple[float, list[MeasurementKey]]]:
+        """Take what a check says; return what is to be marked, and with which drift, of what is stored."""
         self.dirty = False
-        if verdict.drift is None:
+        if verdict.drift is None or verdict.time_s is None or verdict.reference_s is None:
             return []  # it could not be timed: the next check says more
         since, self._since = self._since, []
+        marks = []
         if verdict.off is not None:
             self._off[self._interval] = verdict.off
+            marks.append((verdict.off, since))
+        else:
+            self._steady += since
         self._interval += 1
-        return [] if verdict.off is None else since
+        if verdict.state is CheckState.LEVEL:
+            before, self._steady = self._steady, []
+            slower = verdict.time_s / (1 + verdict.drift) / verdict.reference_s - 1
+            if slower > 0:
+                # It was held against a slow time, and what seemed as usual was slow as well.
+                marks.append((slower, before))
+        return marks

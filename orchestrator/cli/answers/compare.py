@@ -29,7 +29,7 @@ from orchestrator.documents.ratios import quotient, ratio_text
 from orchestrator.documents.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from orchestrator.storage import TaskComparisonRow, VerificationRow
+    from orchestrator.storage import TaskComparisonRow, TaskOfCampaign, VerificationRow
 
 __all__ = ["compare"]
 
@@ -120,8 +120,8 @@ def _common_table(comparison: Comparison, ids: tuple[str, str]) -> Table:
             row.name,
             amount(before.measured),
             amount(after.measured),
-            latency(before.best_s),
-            latency(after.best_s),
+            _best(before),
+            _best(after),
             ratio_text(before.best_s, after.best_s),
             *device.cell(row.device_class),
             style="bold" if change(before, after) > 0 else "",
@@ -136,8 +136,12 @@ def _only_table(rows: Sequence[TaskComparisonRow], which: str) -> Table:
     for row in rows:
         side = row.first or row.second
         assert side is not None
-        grid.add(row.name, amount(side.measured), latency(side.best_s))
+        grid.add(row.name, amount(side.measured), _best(side))
     return grid.table()
+
+
+def _best(side: TaskOfCampaign) -> str:
+    return latency(side.best_s) + (" stale" if side.best_stale else "")
 
 
 def _models_table(

@@ -301,6 +301,21 @@ def test_a_device_that_drifts_for_good_is_told_once_and_the_campaign_goes_on(sto
     assert 0 < len(campaign.marked()) < 60
 
 
+def test_a_campaign_that_began_in_a_slow_time_finds_that_out(store: Storage) -> None:
+    """What its first checks found was no measure of the device: what seemed as usual was slow."""
+    campaign = Campaign(store, Machine(lambda seconds: SLOWER if seconds < 130 else 1.0), 1, trials=50).run()
+    assert campaign.states.count("level") == 1
+    level = next(row for row in campaign.checks if row.state is CheckState.LEVEL)
+    assert level.drift == pytest.approx(1 / SLOWER - 1)
+    assert level.reference_s == USUAL_S
+    # What was measured at the beginning: slower by as much as the kernel was.
+    (first, *_) = store.measurements.of_trial(campaign.trials[0].id)
+    assert first.drift == pytest.approx(SLOWER - 1)
+    # All before it, but for what was measured again.
+    before = [row for row in campaign.checks if row.at_s <= level.at_s]
+    assert len(campaign.marked()) == sum(row.marked for row in before) > 25
+
+
 def test_a_campaign_is_held_against_what_earlier_ones_found_on_the_device(store: Storage) -> None:
     Campaign(store, Machine(), 1, trials=10).run()
     campaign = Campaign(store, Machine(slow(0)), 2, trials=4).run()
