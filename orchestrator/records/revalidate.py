@@ -110,8 +110,8 @@ def revalidate(
         store.device_classes.put(tools.engine, device)
         store.toolchains.adopt(device.device_class, versions)
         if workloads is None:
-            rows = store.answers.best(device_class=device.device_class)
-            workloads = [row.workload_hash for row in rows]
+            stored = store.answers.best(device_class=device.device_class)
+            workloads = [row.workload_hash for row in stored]
         wanted = [
             *_stale(store, device, workloads, most),
             *_drifted(store, device, workloads, most),

@@ -106,7 +106,7 @@ def test_a_device_is_held_against_its_own_last_level(storage: Storage) -> None:
         {"versions": {"tvm": "0.28"}},
         {"device_class": GPU.device_class},
     )
-    assert [reference(replace(CHECK, **change)) for change in others] == [None] * len(others)  # type: ignore[arg-type]
+    assert [reference(replace(CHECK, **change)) for change in others] == [None] * len(others)
 
 
 def test_the_last_check_of_each_device_is_found(storage: Storage) -> None:
