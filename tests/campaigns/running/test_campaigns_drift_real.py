@@ -1,4 +1,4 @@
-"""A real device that gets a fifth of its cores for a while, and has them all again."""
+"""A real device that gets a tenth of its cores for a while, and has them all again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOOK_SECONDS, LIMIT_SECONDS = 0.2, 240.0
 
 @contextmanager
 def slowed() -> Iterator[None]:
-    """Let the RPC servers of this process's fleet run for a fifth of the time, as a busy machine would.
+    """Let the RPC servers of this process's fleet run for a tenth of the time, as a busy machine would.
 
     By signals: how much work besides would do that depends on what else the machine has to do.
     """
@@ -44,7 +44,7 @@ def slowed() -> Iterator[None]:
     def pulse() -> None:
         while not over.is_set():
             _tell(servers, signal.SIGSTOP)
-            time.sleep(0.008)
+            time.sleep(0.018)
             _tell(servers, signal.SIGCONT)
             time.sleep(0.002)
 
@@ -98,7 +98,7 @@ class Neighbour(threading.Thread):
 def test_what_a_slow_device_measures_is_marked_and_the_best_of_it_measured_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Whatever else the machine has to do, it doesn't make a fifth of it.
+    # Whatever else the machine has to do, it doesn't make a tenth of it.
     monkeypatch.setattr(drift, "DRIFT", 1.5)
     monkeypatch.setattr(drift, "EVERY_SECONDS", 3.0)
     monkeypatch.setattr(drift, "SOON_SECONDS", 1.0)
