@@ -14,12 +14,14 @@ from orchestrator.storage import (
     DeviceClassRow,
     DeviceRow,
     ModelDeviceRow,
+    ProfileRow,
     StoreStatistics,
 )
 
 __all__ = [
     "campaign_changed",
     "device_class",
+    "latest_profile",
     "model_device",
     "recent_campaigns",
     "recent_checks",
@@ -121,3 +123,21 @@ def model_device(parts: Parts, model_id: int, device: str | None) -> ModelDevice
         where = f" for {device[:80]!r}" if device else ""
         raise NotFoundError(f"no tasks of {model.name} are stored{where}: no campaign tuned it yet")
     return max(there, key=lambda row: row.tasks_timed)
+
+
+def latest_profile(parts: Parts, model_id: int, device: str | None) -> ProfileRow:
+    """Return where a model's time went when somebody looked last.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody did.
+    """
+    here = model_device(parts, model_id, device)
+    found = parts.store.profiles.latest(model_id, here.device_class)
+    if found is None:
+        name = parts.store.models.get(model_id).name
+        raise NotFoundError(
+            f"nobody looked into {name} on {here.device_class}: `tunefleet profile MODEL` does, there"
+        )
+    return found

@@ -251,6 +251,19 @@ class Beginning(Base):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
+class ModelProfile(Base):
+    """Where a model's time went, kernel by kernel, when somebody looked."""
+
+    __tablename__ = "profiles"
+    __table_args__ = (Index(None, "model_id", "device_class_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
 class LayoutDecision(Base):
     """Which of two layouts a model has on a device class, after each was tried out in a campaign."""
 

@@ -19,6 +19,7 @@ from orchestrator.storage.layouts import Layouts
 from orchestrator.storage.leases import Leases
 from orchestrator.storage.measurements import Measurements
 from orchestrator.storage.models import Models
+from orchestrator.storage.profiles import Profiles
 from orchestrator.storage.seeds import Seeds
 from orchestrator.storage.submissions import Submissions
 from orchestrator.storage.tasks import Tasks
@@ -77,6 +78,8 @@ class Storage:
         What was measured with, and what that makes stale.
     verifications : Verifications
         Built models, compared with the reference.
+    profiles : Profiles
+        Where their time goes.
     answers : Answers
         What people ask.
     upkeep : Upkeep
@@ -105,6 +108,7 @@ class Storage:
         self.toolchains = Toolchains(database)
         self.seeds = Seeds(database)
         self.verifications = Verifications(database)
+        self.profiles = Profiles(database)
         self.answers = Answers(database)
         self.upkeep = Upkeep(database)
         self.tokens = Tokens(database)

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.testclient import TestClient
 
 from orchestrator.storage import CampaignState, CheckState, NewDeviceCheck, Sighting, Storage
-from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, begin, measure, put_campaign, tuned
+from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, begin, measure, profiled, put_campaign, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import API, client_of, error_of
 
@@ -50,6 +50,23 @@ def test_a_models_answers_are_the_documents_of_the_commands(client: TestClient, 
     assert model["name"] == "squeezenet"
     assert model["device_classes"][0]["tasks_timed"] == 3
     assert [one["id"] for one in client.get(f"{API}/models").json()["models"]] == [1]
+
+
+def test_where_a_models_time_went_is_the_commands_document_and_a_trace(
+    client: TestClient, store: Storage
+) -> None:
+    tuned(store)
+    answer = client.get(f"{API}/models/1/profile")
+    assert answer.status_code == 404
+    assert "`tunefleet profile MODEL`" in answer.json()["error"]["message"]
+
+    store.profiles.add(1, CPU.device_class, profiled())
+    answer = client.get(f"{API}/models/1/profile")
+    assert answer.status_code == 200, answer.text
+    assert_documented(answer.json())
+    trace = client.get(f"{API}/models/1/profile/trace")
+    assert trace.headers["content-disposition"] == 'attachment; filename="profile-1.trace.json"'
+    assert [event["dur"] for event in trace.json()["traceEvents"] if event["ph"] == "X"] == [140.0, 200.0]
 
 
 def test_a_campaign_is_paused_resumed_cancelled_and_ranked(client: TestClient, store: Storage) -> None:

@@ -7,6 +7,7 @@ from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, Rec
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
+from workers.messages.profiles import Call, Kernel, Profile
 from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
@@ -24,6 +25,7 @@ __all__ = [
     "Array",
     "Artifact",
     "BuildResult",
+    "Call",
     "Candidate",
     "CheckedDevice",
     "CompiledModel",
@@ -32,6 +34,7 @@ __all__ = [
     "Endpoint",
     "EvaluatorConfig",
     "Extraction",
+    "Kernel",
     "LogFormat",
     "LogLine",
     "Measurement",
@@ -43,6 +46,7 @@ __all__ = [
     "PrecisionFound",
     "PrecisionRequest",
     "PreparedModel",
+    "Profile",
     "Record",
     "RecordChoice",
     "Rest",

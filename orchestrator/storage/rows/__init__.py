@@ -38,6 +38,7 @@ from orchestrator.storage.rows.checks import CheckState, DeviceCheckRow, Measure
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
+from orchestrator.storage.rows.profiles import ProfileRow
 from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
 from orchestrator.storage.rows.toolchains import PACK, ToolchainRow, toolchain_key, toolchain_text
 from orchestrator.storage.rows.trials import NewTrial, TrialRow
@@ -86,6 +87,7 @@ __all__ = [
     "NewTrial",
     "NewVerification",
     "PointRow",
+    "ProfileRow",
     "PruneCounts",
     "Sighting",
     "StoreStatistics",
