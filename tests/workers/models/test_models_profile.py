@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from tests.kit.model_builders import dense_model
 from workers.models import profile_reference
