@@ -55,7 +55,7 @@ def about(expected: float | tuple[float, ...]) -> Any:
     return pytest.approx(expected)
 
 
-# The first, those whose step to the next rewrites rows, and what is out there most: the rest takes a minute more.
+# The first, those whose step to the next rewrites rows, and the latest: the rest takes a minute more.
 _TELLING = {"0001", "0004", "0009", *_schema.REVISIONS[-2:]}
 _OLDER = [r if r in _TELLING else pytest.param(r, marks=pytest.mark.slow) for r in _schema.REVISIONS]
 
