@@ -264,6 +264,36 @@ class ModelProfile(Base):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
+class CostSamples(Base):
+    """What a search's results taught the cost model, in the engine's own form."""
+
+    __tablename__ = "cost_samples"
+    __table_args__ = (Index(None, "kind", "device_class_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    kind: Mapped[str]
+    count: Mapped[int]
+    samples: Mapped[bytes] = mapped_column(Compressed)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class CostModelRow(Base):
+    """The cost model that was trained last on samples of a kind, for a device class."""
+
+    __tablename__ = "cost_models"
+    __table_args__ = (UniqueConstraint("device_class_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    kind: Mapped[str]
+    trained_on: Mapped[int]
+    model: Mapped[bytes] = mapped_column(Compressed)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
 class LayoutDecision(Base):
     """Which of two layouts a model has on a device class, after each was tried out in a campaign."""
 

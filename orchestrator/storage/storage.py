@@ -11,6 +11,7 @@ from orchestrator.storage.answers.answers import Answers
 from orchestrator.storage.audit import Audit
 from orchestrator.storage.beginnings import Beginnings
 from orchestrator.storage.campaigns import Campaigns
+from orchestrator.storage.cost_models import CostModels
 from orchestrator.storage.device_checks import DeviceChecks
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
@@ -74,6 +75,8 @@ class Storage:
         Which of two layouts a model has, where both were tried out.
     trials, measurements, seeds : Trials, Measurements, Seeds
         What was tried, what came of measuring it, and what of it a new search starts from.
+    cost_models : CostModels
+        What searches learned, for the next campaign.
     toolchains : Toolchains
         What was measured with, and what that makes stale.
     verifications : Verifications
@@ -107,6 +110,7 @@ class Storage:
         self.measurements = Measurements(database)
         self.toolchains = Toolchains(database)
         self.seeds = Seeds(database)
+        self.cost_models = CostModels(database)
         self.verifications = Verifications(database)
         self.profiles = Profiles(database)
         self.answers = Answers(database)

@@ -297,6 +297,7 @@ class Stages:
             self._changed,
             transfers=tools.transfers(spec.search),
             lends=tools.lends(spec.search),
+            packed=tools.packed_samples,
             until=self._until(plan),
             known=self._known_kernels(plan),
         )

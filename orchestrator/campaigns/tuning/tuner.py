@@ -32,10 +32,10 @@ from orchestrator.campaigns.tuning.again import Again
 from orchestrator.campaigns.tuning.answers import Assigned, event_of
 from orchestrator.campaigns.tuning.assignments import HISTORY, RELATED, Assignments
 from orchestrator.campaigns.tuning.checks import Checks
-from orchestrator.campaigns.tuning.cost_model import CostModel
 from orchestrator.campaigns.tuning.decisions import decide
 from orchestrator.campaigns.tuning.entering import entering
 from orchestrator.campaigns.tuning.events import Contenders, Decided, NewPlan
+from orchestrator.campaigns.tuning.lessons import Lessons
 from orchestrator.campaigns.tuning.machine import Machine
 from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.progress import MoreTime, Progress, latencies
@@ -84,6 +84,8 @@ class Tuning:
         The engine's searches learn from records of other workloads.
     lends : int, optional
         Of how many records of each related workload they try the schedules.
+    packed : callable, optional
+        Returns the samples that come with the engine, of a kind; see :class:`.lessons.Lessons`.
     until : mapping of (int, str) to float, optional
         By model and device class, the seconds of one inference at which it is fast enough.
     known : mapping of str to tuple of (Workload, Candidate), optional
@@ -115,6 +117,7 @@ class Tuning:
         *,
         transfers: bool = False,
         lends: int = 0,
+        packed: Callable[[str], bytes] = lambda _: b"",
         until: Mapping[Key, float] | None = None,
         known: Mapping[str, tuple[Workload, Candidate]] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -164,7 +167,8 @@ class Tuning:
             store, campaign_id, owner, self._subjects, self._patience, changed, self._checks.judge
         )
         self._results = Results(store, campaign_id, owner, self._subjects.values(), say, changed)
-        self._model = CostModel()
+        self._lessons = Lessons(store, campaign_id, plan.devices, packed, plan.missing)
+        self._model = self._lessons.model
         self._assignments = Assignments(
             name,
             store,
@@ -326,6 +330,7 @@ class Tuning:
         self._over = True
         self._closed += map(self._assignments.session, self._open)
         self._results.flush(final=True)
+        self._lessons.keep()
 
     # -- giving out work
 
@@ -377,6 +382,7 @@ class Tuning:
             return
         if isinstance(completion.work, TrainWork):
             self._model.trained(completion.model if isinstance(completion, ModelTrained) else None)
+            self._lessons.keep()
             return
         if self._checks.take(completion):
             self._carry_out_notes()
@@ -392,8 +398,8 @@ class Tuning:
             case OpenSearch(task), SearchOpened(_, samples):
                 self._open.add(task)
                 self._model.add(samples, HISTORY)
-            case Learn(_, records), ResultsLearned(_, samples):
-                self._model.add(samples, len(records))
+            case Learn(task, records), ResultsLearned(_, samples):
+                self._model.add_new(self._subjects[task].workload.hash, samples, len(records))
             case Build(token=token), CandidateBuilt(_, result, artifact) if result.state is TrialState.OK:
                 self._artifacts[token] = artifact
             case Measure(token=token), CandidateMeasured(work):

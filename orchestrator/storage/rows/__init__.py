@@ -35,6 +35,7 @@ from orchestrator.storage.rows.catalog import (
     WorkloadRow,
 )
 from orchestrator.storage.rows.checks import CheckState, DeviceCheckRow, MeasurementKey, NewDeviceCheck
+from orchestrator.storage.rows.cost_models import Experience, NewSamples
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
@@ -65,6 +66,7 @@ __all__ = [
     "DeviceClassFailures",
     "DeviceClassRow",
     "DeviceRow",
+    "Experience",
     "FailureRow",
     "ImprovementRow",
     "LayoutDecisionRow",
@@ -82,6 +84,7 @@ __all__ = [
     "NewDeviceCheck",
     "NewLayoutDecision",
     "NewMeasurement",
+    "NewSamples",
     "NewTask",
     "NewToken",
     "NewTrial",
