@@ -11,7 +11,15 @@ from typing import ParamSpec, TypeVar
 from orchestrator.errors import EngineError
 from orchestrator.fleet.completions import CandidateMeasured
 from orchestrator.fleet.port import Completion, Device, DevicesWanted, Fleet, Work
-from orchestrator.fleet.work import BuildWork, LearnWork, MeasureWork, OpenWork, ProposeWork, TrainWork
+from orchestrator.fleet.work import (
+    BuildWork,
+    CheckWork,
+    LearnWork,
+    MeasureWork,
+    OpenWork,
+    ProposeWork,
+    TrainWork,
+)
 from workers.messages import DeviceInfo, Measurement
 
 __all__ = ["Meter", "MeteredFleet"]
@@ -193,4 +201,5 @@ _KINDS: dict[type[Work], str] = {
     TrainWork: "train",
     BuildWork: "build",
     MeasureWork: "measure",
+    CheckWork: "check",
 }

@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from benchmarks.store import VERSION, device, trace
 from orchestrator.fleet.port import Work
 from orchestrator.fleet.simulated import Simulation, WallClock
-from orchestrator.fleet.work import BuildWork, LearnWork, MeasureWork, OpenWork, ProposeWork, TrainWork
+from orchestrator.fleet.work import (
+    BuildWork,
+    CheckWork,
+    LearnWork,
+    MeasureWork,
+    OpenWork,
+    ProposeWork,
+    TrainWork,
+)
 from workers.messages import (
     BuildResult,
     Candidate,
@@ -75,7 +83,7 @@ class Times:
                 return about(self.train, rng)
             case BuildWork():
                 return about(self.build, rng)
-            case MeasureWork():
+            case MeasureWork() | CheckWork():
                 return about(self.measure, rng)
 
 

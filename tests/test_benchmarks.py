@@ -13,7 +13,6 @@ import pytest
 from benchmarks import budget
 from benchmarks.budget import Run, Setting, came_when
 from benchmarks.curve import Curve, Point, curve, points_of_time, reached, repeats_for, store_until, summary
-from benchmarks.gaps import Kernel, Node, gaps, nodes_of, over_turns, table
 from benchmarks.scaling import Figures, replayed
 from benchmarks.stock import good
 from benchmarks.trials_per_hour import row
@@ -166,40 +165,6 @@ def test_a_library_with_wrong_outputs_has_no_latency_and_makes_its_point_wrong()
     assert reached(found.ours, 1.0) is None
 
 
-def test_a_task_is_held_against_the_node_that_computes_as_many_sums() -> None:
-    kernels = [
-        Kernel("conv_a", "A", 2, 0.010, "products", 1000 * 169, 512),
-        Kernel("conv_b", "B", 1, 0.004, "products", 64 * 169, 512),
-        Kernel("pool", "C", 1, 0.003, "largest", 4096, 0),
-        Kernel("vm.builtin.alloc_tensor", "", 9, 0.0001, "", 0, 0),
-    ]
-    nodes = [
-        # In a blocked layout, and so with 1008 channels.
-        Node("first", 0.001, "products", 1008 * 169, 512),
-        Node("second", 0.003, "products", 1008 * 169, 512),
-        Node("narrow", 0.002, "products", 64 * 169, 512),
-        Node("reorder", 0.0005),
-    ]
-    found = gaps(kernels, nodes, {"A": "a", "B": "b", "C": "c"}, {"A": 1e6, "B": 1e6, "C": 0.0})
-
-    assert [(gap.name, gap.reference_s) for gap in found] == [
-        ("a", 0.004),
-        ("c", None),
-        ("b", 0.002),
-        ("vm.builtin.alloc_tensor", None),
-    ]
-    assert found[0].gflops == pytest.approx(0.2)
-    text = table("m", found, nodes)
-    assert "| a | 2 | 10.000 | 58.5% | 0.2 | 4.000 | 2.50 | 6.000 |" in text
-    assert "| nodes of onnxruntime without a counterpart | | | | | 0.500 | | |" in text
-
-
-def test_what_was_profiled_in_turns_is_told_by_its_median() -> None:
-    turns = [[{"name": "a", "calls": 2, "seconds": seconds}] for seconds in (0.3, 0.1, 0.2)]
-
-    assert over_turns(turns) == [{"name": "a", "calls": 2, "seconds": 0.2}]
-
-
 def test_a_replay_draws_from_what_each_kind_of_work_took_and_refuses_to_guess() -> None:
     took = {"open": [1.0], "propose": [20.0, 30.0], "learn": [2.0], "build": [4.0]}
     alone = Figures("real", 1, 8, 1.0, 0.1, took)
@@ -207,29 +172,3 @@ def test_a_replay_draws_from_what_each_kind_of_work_took_and_refuses_to_guess() 
     assert replayed(Times(measure=300.0), alone) == Times(300.0, [4.0], [20.0, 30.0], [2.0], [1.0], 3000.0)
     with pytest.raises(ValueError, match="no work of this kind: build"):
         replayed(Times(), replace(alone, took_ms={k: v for k, v in took.items() if k != "build"}))
-
-
-def test_onnxruntimes_profile_tells_what_its_nodes_compute() -> None:
-    def event(name: str, op: str, dur: int, inputs: list[list[int]], output: list[int]) -> dict[str, object]:
-        shapes = {
-            "op_name": op,
-            "input_type_shape": [{"float": shape} for shape in inputs],
-            "output_type_shape": [{"float": output}],
-        }
-        return {"cat": "Node", "name": f"{name}_kernel_time", "dur": dur, "args": shapes}
-
-    events = [{"cat": "Session", "name": "model_run", "dur": 5}]
-    for dur in (900, 900, 900, 200, 300, 400):  # the first three warm up
-        events += [
-            event("conv", "Conv", dur, [[1, 64, 13, 13], [256, 32, 3, 3]], [1, 256, 13, 13]),
-            event("gemm", "Gemm", dur, [[64, 384], [384]], [64, 1536]),
-            event("add", "Add", dur, [[64], [64]], [64]),
-            event("packed", "ConvTranspose", dur, [[1, 24, 10, 10], [24]], [1, 24, 20, 20]),
-        ]
-
-    assert nodes_of(events) == [
-        Node("conv", 300e-6, "products", 256 * 13 * 13, 32 * 9),
-        Node("gemm", 300e-6, "products", 64 * 1536, 384),
-        Node("add", 300e-6),
-        Node("packed", 300e-6),
-    ]

@@ -19,6 +19,7 @@ from workers.messages import (
     PrecisionFound,
     PrecisionRequest,
     PreparedModel,
+    Profile,
     TensorSpec,
 )
 from workers.process.host import stage
@@ -78,6 +79,14 @@ class Reference:
         from workers.models import time_reference
 
         return time_reference(model.onnx, inputs, threads, repeats)
+
+    def reference_profile(
+        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+    ) -> Profile:
+        """Time onnxruntime's nodes one by one; see :func:`workers.models.profile_reference`."""
+        from workers.models import profile_reference
+
+        return profile_reference(model.onnx, inputs, threads, repeats)
 
     def run_rest(self, onnx: bytes, inputs: Mapping[str, Array], threads: int, repeats: int) -> ModelRun:
         """Run and time what of a model lies behind the cut; see :class:`workers.messages.Rest`."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.campaigns import campaign_document, progress_document
 from orchestrator.documents.curves import curve_documents
+from orchestrator.documents.drift import CampaignDrift, drift_document, read_drift
 from orchestrator.documents.layouts import ShownLayout, layouts_of_campaign, tried_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.documents.snapshot import Snapshot, limit_or_none, read_snapshot
@@ -41,6 +42,8 @@ class Details:
         The last comparison of each model on each device class.
     curves : tuple of CurveRow
         How the estimate came down, on each device class.
+    drift : CampaignDrift
+        How steady its devices were.
     """
 
     snapshot: Snapshot
@@ -48,6 +51,7 @@ class Details:
     layouts: tuple[tuple[ShownLayout, ...], ...]
     verifications: tuple[tuple[CampaignModelRow, VerificationRow], ...]
     curves: tuple[CurveRow, ...]
+    drift: CampaignDrift
 
 
 def read_details(store: Storage, campaign: int | str) -> Details:
@@ -66,6 +70,7 @@ def read_details(store: Storage, campaign: int | str) -> Details:
         tuple(tuple(_layouts(store, snapshot, model.model_id)) for model in snapshot.models),
         tuple(_verifications(store, snapshot)),
         tuple(store.answers.curves(snapshot.campaign.id)),
+        read_drift(store, snapshot.campaign.id, snapshot.tasks),
     )
 
 
@@ -100,6 +105,7 @@ def details_document(details: Details) -> dict[str, Any]:
         "tasks": [_campaign_task(task) for task in details.snapshot.tasks],
         "verifications": [_verification(model, row) for model, row in details.verifications],
         "curves": curve_documents(details.curves),
+        "drift": drift_document(details.drift),
     }
 
 

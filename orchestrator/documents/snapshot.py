@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.campaigns.planning.budgets import NO_LIMIT
 from orchestrator.documents.text import device_text, gflops
@@ -122,6 +122,11 @@ class Snapshot:
         """Wall-clock budget in seconds."""
         value = self.campaign.spec.get("time_s")
         return None if value is None else float(value)
+
+    def without_stale(self) -> Snapshot:
+        """Return the same without times of another toolchain."""
+        none: dict[str, Any] = {"best_s": None, "best_trial_id": None, "best_at": None, "best_stale": False}
+        return replace(self, tasks=tuple(replace(t, **none) if t.best_stale else t for t in self.tasks))
 
     def lines(self) -> list[TaskLine]:
         """Return the tasks, those first on which most of the time rests, then the untimed by arithmetic."""

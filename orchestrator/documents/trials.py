@@ -35,6 +35,7 @@ def trial_document(
         "measured_at": instant(row.measured_at),
         "toolchain": row.toolchain,
         "stale": row.stale,
+        "drift": row.drift,
         "message": row.message,
         "campaign_id": row.campaign_id,
         "device": row.device,
@@ -57,6 +58,7 @@ def trial_document(
                 "versions": one.versions,
                 "build_s": one.build_s,
                 "run_s": one.run_s,
+                "drift": one.drift,
             }
             for one in measurements
         ],

@@ -8,6 +8,7 @@ from orchestrator.errors import TunefleetError
 from orchestrator.fleet.work import (
     ArtifactHandle,
     BuildWork,
+    CheckWork,
     LearnWork,
     MeasureWork,
     OpenWork,
@@ -15,13 +16,14 @@ from orchestrator.fleet.work import (
     TrainWork,
     Work,
 )
-from workers.messages import BuildResult, Candidate, Measurement
+from workers.messages import BuildResult, Candidate, CheckedDevice, Measurement
 
 __all__ = [
     "CandidateBuilt",
     "CandidateMeasured",
     "CandidatesProposed",
     "Completion",
+    "DeviceChecked",
     "ModelTrained",
     "ResultsLearned",
     "SearchOpened",
@@ -79,6 +81,14 @@ class CandidateMeasured:
 
 
 @dataclass(frozen=True)
+class DeviceChecked:
+    """A known kernel was timed, or that failed."""
+
+    work: CheckWork
+    checked: CheckedDevice
+
+
+@dataclass(frozen=True)
 class WorkFailed:
     """A piece of work came to nothing.
 
@@ -103,5 +113,6 @@ Completion = (
     | ModelTrained
     | CandidateBuilt
     | CandidateMeasured
+    | DeviceChecked
     | WorkFailed
 )

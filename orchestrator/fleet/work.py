@@ -14,7 +14,9 @@ from workers.messages import Artifact, Candidate, EvaluatorConfig, Record, Searc
 __all__ = [
     "ArtifactHandle",
     "BuildWork",
+    "CheckWork",
     "CoreWork",
+    "DeviceWork",
     "LearnWork",
     "MeasureWork",
     "OpenWork",
@@ -120,6 +122,17 @@ class MeasureWork:
     best_known_s: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class CheckWork:
+    """Time a known kernel on an idle device: is it as fast as it was?"""
+
+    artifact: ArtifactHandle | Artifact
+    device: Device
+    evaluator: EvaluatorConfig
+
+
 #: What is done on the cores that search and build.
 CoreWork = OpenWork | ProposeWork | LearnWork | TrainWork | BuildWork
-Work = CoreWork | MeasureWork
+#: What is done on a device.
+DeviceWork = MeasureWork | CheckWork
+Work = CoreWork | DeviceWork

@@ -47,6 +47,8 @@ SIGNED_VERSION = 2
 _NAME_DIGITS = 16
 
 _Finite = Annotated[float, Field(allow_inf_nan=False, ge=0)]
+# A part of a time by which another is longer, or shorter: never by all of it.
+_Drift = Annotated[float, Field(allow_inf_nan=False, gt=-1)]
 
 
 class _Line(BaseModel):
@@ -104,6 +106,7 @@ class _Measurement(_Measured):
     kind: MeasurementKind = Field(strict=False)
     toolchain: str
     measured_at: AwareDatetime = Field(strict=False)
+    drift: _Drift | None = None
 
 
 class _Trial(_Line):
@@ -268,6 +271,8 @@ def trial_line(trial: TrialRow) -> dict[str, Any]:
                 "run_s": one.run_s,
                 "token": one.token,
                 "measured_at": instant(one.measured_at),
+                # Most have none, and earlier releases know of none.
+                **({} if one.drift is None else {"drift": one.drift}),
             }
             for one in trial.measurements
         ],
@@ -296,7 +301,11 @@ def measurements_of(
         if one.toolchain not in toolchains:
             raise ValueError(f"no line before it is about its toolchain {one.toolchain}")
     return tuple(
-        _measured(one, one.kind, toolchains[one.toolchain], one.measured_at) for one in trial.measurements
+        replace(
+            _measured(one, one.kind, toolchains[one.toolchain], one.measured_at),
+            drift=one.drift,
+        )
+        for one in trial.measurements
     )
 
 

@@ -1,4 +1,4 @@
-"""The fastest records of another toolchain, measured with the one that is here."""
+"""The fastest records of another toolchain, or of a device that had drifted, measured with what is here."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ DEFAULT_MOST = 3
 _BUILD_SECONDS = 60.0
 # So many are built before they are measured: with other work on its cores none is timed.
 _BATCH = 24
+# A workload's hash, one of its candidates, and as what that is measured.
+_Wanted = tuple[str, Candidate, MeasurementKind]
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Revalidated:
         Of which something was measured.
     measured, failed : int
         Records that were, and how many of them can't be built or run any more.
+    rechecked : int
+        How many of them were of this toolchain, and measured while their device had drifted.
     changed : int
         Workloads whose best is another record than the one that was the fastest before.
     left : int
@@ -58,6 +62,7 @@ class Revalidated:
     failed: int
     changed: int
     left: int
+    rechecked: int = 0
 
 
 def revalidate(
@@ -72,6 +77,8 @@ def revalidate(
     say: Callable[[str], None] = lambda _: None,
 ) -> Revalidated:
     """Measure the few fastest stale records of each workload with the toolchain that is here.
+
+    And those that were measured with it while their device had drifted, where they are the best or may be.
 
     The device class is measured with it from then on. What was stored stays, whatever comes of it; where it
     is broken off, the next time goes on with the rest.
@@ -102,17 +109,28 @@ def revalidate(
         versions = device.with_driver(versions)
         store.device_classes.put(tools.engine, device)
         store.toolchains.adopt(device.device_class, versions)
-        wanted = _wanted(store, device, workloads, most)
+        if workloads is None:
+            stored = store.answers.best(device_class=device.device_class)
+            workloads = [row.workload_hash for row in stored]
+        wanted = [
+            *_stale(store, device, workloads, most),
+            *_drifted(store, device, workloads, most),
+        ]
+        before = {
+            h: rows[0].candidate
+            for h in dict.fromkeys(h for h, _, kind in wanted if kind is MeasurementKind.RECHECKED)
+            if (rows := store.trials.best(h, device.device_class))
+        }
         if wanted:
             builder.start()
         run = _Run(store, device, station, versions, builder, measurer, say)
         for done in range(0, len(wanted), _BATCH):
-            say(f"measuring records of another toolchain, {done} of {len(wanted)}")
+            say(f"measuring records, {done} of {len(wanted)}")
             run.take(wanted[done : done + _BATCH])
     finally:
         builder.stop()
         measurer.stop()
-    fastest = {h: first.hash for h, first in reversed(wanted)}
+    fastest = {h: first.hash for h, first, _ in reversed(wanted)} | before
     best = {h: store.trials.best(h, device.device_class) for h in fastest}
     return Revalidated(
         device_class=device.device_class,
@@ -122,20 +140,21 @@ def revalidate(
         failed=run.failed,
         changed=sum(bool(b) and not b[0].stale and b[0].candidate != fastest[h] for h, b in best.items()),
         left=sum(not b or b[0].stale for b in best.values()),
+        rechecked=run.rechecked,
     )
 
 
-def _wanted(
-    store: Storage, device: DeviceInfo, workloads: Sequence[str] | None, most: int
-) -> list[tuple[str, Candidate]]:
-    if workloads is None:
-        rows = store.answers.best(device_class=device.device_class)
-        workloads = [row.workload_hash for row in rows]
+def _stale(store: Storage, device: DeviceInfo, workloads: Sequence[str], most: int) -> list[_Wanted]:
     return [
-        (h, candidate)
+        (h, candidate, MeasurementKind.REVALIDATED)
         for h in dict.fromkeys(workloads)
         for candidate in store.seeds.to_revalidate(h, device.device_class, most)
     ]
+
+
+def _drifted(store: Storage, device: DeviceInfo, workloads: Sequence[str], most: int) -> list[_Wanted]:
+    found = store.seeds.to_recheck(device.device_class, workloads, most)
+    return [(h, one, MeasurementKind.RECHECKED) for h, candidates in found.items() for one in candidates]
 
 
 class _Run:
@@ -153,14 +172,14 @@ class _Run:
     ) -> None:
         self._store, self._device, self._station, self._versions = store, device, station, versions
         self._builder, self._measurer, self._say = builder, measurer, say
-        self.measured = self.failed = 0
+        self.measured = self.failed = self.rechecked = 0
 
-    def take(self, batch: Sequence[tuple[str, Candidate]]) -> None:
+    def take(self, batch: Sequence[_Wanted]) -> None:
         """Build some records' kernels, measure them one after the other, and store each."""
-        modules = {w.hash: w for w in self._store.workloads.get_many(sorted({h for h, _ in batch}))}
+        modules = {w.hash: w for w in self._store.workloads.get_many(sorted({h for h, _, _ in batch}))}
         with ThreadPoolExecutor(self._device.cores or 1) as pool:
             built = list(pool.map(lambda pair: self._build(modules[pair[0]], pair[1]), batch))
-        for (workload, candidate), (build_s, failure, artifact) in zip(batch, built, strict=True):
+        for (workload, candidate, kind), (build_s, failure, artifact) in zip(batch, built, strict=True):
             measured = failure or self._measure(workload, artifact)
             self._store.measurements.add(
                 [
@@ -169,7 +188,7 @@ class _Run:
                         self._device.device_class,
                         candidate.hash,
                         measured,
-                        MeasurementKind.REVALIDATED,
+                        kind,
                         uuid.uuid4().hex,
                         self._versions,
                         build_s,
@@ -177,6 +196,7 @@ class _Run:
                 ]
             )
             self.measured += 1
+            self.rechecked += kind is MeasurementKind.RECHECKED
             self.failed += measured.state is not TrialState.OK
 
     def _build(

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from orchestrator.documents.devices import device_state
 from orchestrator.service.access.identity import Reader
 from orchestrator.service.parts import Parts, parts_of
-from orchestrator.service.reading import recent_devices, recent_statistics
+from orchestrator.service.reading import recent_checks, recent_devices, recent_statistics
 from orchestrator.storage import CampaignState
 
 __all__ = ["router"]
@@ -87,6 +87,15 @@ class _Stored(Collector):
         for name, per_hour in sorted(sums.items()):
             pace.add_metric([name], per_hour)
         yield pace
+        drift = GaugeMetricFamily(
+            "tunefleet_device_drift",
+            "By which part of its time a known kernel took more than before at the last check of a device.",
+            labels=["device", "host", "device_class"],
+        )
+        for check in recent_checks(self._parts):
+            if check.drift is not None:
+                drift.add_metric([check.device, check.host, check.device_class], check.drift)
+        yield drift
 
     def _trials(self) -> Iterable[Metric]:
         store = self._parts.store

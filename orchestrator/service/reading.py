@@ -13,18 +13,22 @@ from orchestrator.models.lookup import device_info
 from orchestrator.service.parts import Parts
 from orchestrator.storage import (
     CampaignState,
+    DeviceCheckRow,
     DeviceClassFailures,
     DeviceClassRow,
     DeviceRow,
     ModelDeviceRow,
+    ProfileRow,
     StoreStatistics,
 )
 
 __all__ = [
     "campaign_changed",
     "device_class",
+    "latest_profile",
     "model_device",
     "recent_campaigns",
+    "recent_checks",
     "recent_details",
     "recent_devices",
     "recent_failures",
@@ -76,6 +80,11 @@ def recent_devices(parts: Parts) -> list[DeviceRow]:
     return parts.recent.get("devices", parts.store.devices.all)
 
 
+def recent_checks(parts: Parts) -> list[DeviceCheckRow]:
+    """Return the last check of each device."""
+    return parts.recent.get("device checks", parts.store.device_checks.latest)
+
+
 def recent_statistics(parts: Parts) -> StoreStatistics:
     """Return how much is stored."""
     return parts.recent.get("statistics", parts.store.upkeep.statistics, seconds=_SLOW_SECONDS)
@@ -122,3 +131,21 @@ def model_device(parts: Parts, model_id: int, device: str | None) -> ModelDevice
     assert row is not None
     version = held_version(parts.store, model_id, found.engine, device_info(row), found.engine_version)
     return replace(found, engine_version=version)
+
+
+def latest_profile(parts: Parts, model_id: int, device: str | None) -> ProfileRow:
+    """Return where a model's time went when somebody looked last.
+
+    Raises
+    ------
+    NotFoundError
+        Nobody did.
+    """
+    here = model_device(parts, model_id, device)
+    found = parts.store.profiles.latest(model_id, here.device_class)
+    if found is None:
+        name = parts.store.models.get(model_id).name
+        raise NotFoundError(
+            f"nobody looked into {name} on {here.device_class}: `tunefleet profile MODEL` does, there"
+        )
+    return found

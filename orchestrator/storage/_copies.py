@@ -117,4 +117,5 @@ def _values(trial_id: int, one: MeasurementRow) -> dict[str, Any]:
         "run_s": one.run_s,
         "token": one.token,
         "measured_at": one.measured_at,
+        "drift": one.drift,
     }

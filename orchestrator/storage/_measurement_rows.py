@@ -52,6 +52,7 @@ def _measurement_row(row: Any) -> MeasurementRow:
         token=row.token,
         measured_at=row.measured_at,
         counts=bool(row.counts),
+        drift=row.drift,
     )
 
 

@@ -21,7 +21,10 @@ __all__ = [
     "run_migrations",
 ]
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
+REVISIONS = (
+    *("0001", "0002", "0003", "0004", "0005", "0006"),
+    *("0007", "0008", "0009", "0010", "0011", "0012", "0013"),
+)
 """Every revision, oldest first. Written out so that opening a database needn't load Alembic."""
 
 HEAD = REVISIONS[-1]

@@ -85,12 +85,13 @@ def counting(measurements: Sequence[Any], current: str) -> int:
 
     That it computes something else than its workload counts whatever else is known. Otherwise those of the
     current toolchain come before all others, good ones before failures, what was timed in full before short
-    looks, and of several the latest.
+    looks, what was timed on a device that had not drifted before the rest, and of several the latest.
 
     Parameters
     ----------
     measurements : sequence
-        With ``toolchain`` (a key), ``state``, ``kind`` and ``measured_at``, in the order they were stored.
+        With ``toolchain`` (a key), ``state``, ``kind``, ``drift`` and ``measured_at``, in the order they were
+        stored.
     """
     return max(
         range(len(measurements)),
@@ -99,6 +100,7 @@ def counting(measurements: Sequence[Any], current: str) -> int:
             measurements[place].toolchain == current,
             measurements[place].state == TrialState.OK.value,
             measurements[place].kind != MeasurementKind.SHORT.value,
+            measurements[place].drift is None,
             measurements[place].measured_at,
             place,
         ),
@@ -117,6 +119,7 @@ def judge_anew(connection: Connection, trial_ids: Collection[int]) -> None:
                 Measurement.measured_at,
                 Measurement.times,
                 Measurement.counts,
+                Measurement.drift,
                 Toolchain.key.label("toolchain"),
                 DeviceClass.toolchain.label("current"),
             )

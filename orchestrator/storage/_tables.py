@@ -28,6 +28,7 @@ __all__ = [
     "Campaign",
     "CampaignModel",
     "Device",
+    "DeviceCheck",
     "DeviceClass",
     "Extraction",
     "LayoutDecision",
@@ -250,6 +251,49 @@ class Beginning(Base):
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
+class ModelProfile(Base):
+    """Where a model's time went, kernel by kernel, when somebody looked."""
+
+    __tablename__ = "profiles"
+    __table_args__ = (Index(None, "model_id", "device_class_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class CostSamples(Base):
+    """What a search's results taught the cost model, in the engine's own form."""
+
+    __tablename__ = "cost_samples"
+    __table_args__ = (Index(None, "kind", "device_class_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"))
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    kind: Mapped[str]
+    count: Mapped[int]
+    samples: Mapped[bytes] = mapped_column(Compressed)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class CostModelRow(Base):
+    """The cost model that was trained last on samples of a kind, for a device class."""
+
+    __tablename__ = "cost_models"
+    __table_args__ = (UniqueConstraint("device_class_id", "kind"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    kind: Mapped[str]
+    trained_on: Mapped[int]
+    model: Mapped[bytes] = mapped_column(Compressed)
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
 class LayoutDecision(Base):
     """Which of two layouts a model has on a device class, after each was tried out in a campaign."""
 
@@ -334,6 +378,13 @@ class Measurement(Base):
             sqlite_where=text("NOT counts"),
             postgresql_where=text("NOT counts"),
         ),
+        # What was made while its device had drifted; of most nothing was.
+        Index(
+            "ix_measurements_drifted",
+            "trial_id",
+            sqlite_where=text("drift IS NOT NULL"),
+            postgresql_where=text("drift IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -351,6 +402,47 @@ class Measurement(Base):
     run_s: Mapped[float]
     token: Mapped[str]
     measured_at: Mapped[datetime] = mapped_column(default=db_now())
+    # By which part of its time the known kernel took more on its device meanwhile; None for about as long.
+    drift: Mapped[float | None]
+
+
+class DeviceCheck(Base):
+    """What a known kernel took on a device while a campaign measured there, and the machine's condition."""
+
+    __tablename__ = "device_checks"
+    __table_args__ = (
+        Index(None, "campaign_id", "id"),
+        # A name by rule would be longer than PostgreSQL allows.
+        Index("ix_device_checks_of_device", "device", "host", "device_class_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id", ondelete="SET NULL"))
+    run: Mapped[str]
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    device: Mapped[str]
+    host: Mapped[str]
+    toolchain_id: Mapped[int] = mapped_column(ForeignKey("toolchains.id"))
+    kernel: Mapped[str]
+    state: Mapped[str]
+    # Of this run, on a steady clock: instants are those of a clock that may be set.
+    at_s: Mapped[float]
+    times: Mapped[list[Any]]
+    time_s: Mapped[float | None]
+    reference_s: Mapped[float | None]
+    drift: Mapped[float | None]
+    tries: Mapped[int]
+    marked: Mapped[int]
+    message: Mapped[str] = mapped_column(Text)
+    # The machine's condition; None for whatever it doesn't tell.
+    clock_mhz: Mapped[float | None]
+    governor: Mapped[str | None]
+    load: Mapped[float | None]
+    temperature_c: Mapped[float | None]
+    throttle_count: Mapped[int | None] = mapped_column(BigInteger)
+    throttling: Mapped[str | None]
+    stolen_s: Mapped[float | None]
+    checked_at: Mapped[datetime] = mapped_column(default=db_now())
 
 
 class Verification(Base):

@@ -99,6 +99,7 @@ def trial_columns(*, trace: bool) -> list[Any]:
         Measurement.run_s,
         Measurement.token,
         Measurement.measured_at,
+        Measurement.drift,
         Toolchain.versions,
     ]
     return [*columns, Trial.trace] if trace else columns
@@ -141,6 +142,7 @@ def trial_row(row: Row[Any], *, trace: bool) -> TrialRow:
         measured_at=row.measured_at,
         toolchain=row.toolchain,
         stale=bool(row.stale),
+        drift=row.drift,
     )
 
 
@@ -194,7 +196,7 @@ def insert_trials(
     return new
 
 
-_MEASURED = ("kind", "times", "message", "device", "host", "build_s", "run_s", "token")
+_MEASURED = ("kind", "times", "message", "device", "host", "build_s", "run_s", "token", "drift")
 
 
 @functools.cache
@@ -239,6 +241,7 @@ def trial_values(trial: NewTrial) -> dict[str, Any]:
         "campaign_id": trial.campaign_id,
         "build_s": trial.build_s,
         "token": trial.token,
+        "drift": trial.drift,
     }
 
 

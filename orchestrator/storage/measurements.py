@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select, true, update
 
 from orchestrator.storage._campaign_rows import require_lease
 from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._measurement_rows import insert_measurements, measurements_of
-from orchestrator.storage._tables import Trial
+from orchestrator.storage._standing import judge_anew
+from orchestrator.storage._tables import Measurement, Trial
 from orchestrator.storage._toolchain_rows import canonical, put_toolchains, with_release
 from orchestrator.storage._trial_rows import measurement_values, of_pair
-from orchestrator.storage.rows import MeasurementRow, NewMeasurement
+from orchestrator.storage.rows import MeasurementKey, MeasurementRow, NewMeasurement
 
 __all__ = ["Measurements"]
 
@@ -53,12 +55,15 @@ class Measurements(Group):
         for one in measurements:
             values = measurement_values(one.measurement, one.kind, one.candidate)
             versions = canonical(with_release(one.versions))
-            rows.append({**values, "token": one.token, "build_s": one.build_s, "versions": versions})
+            given = {"token": one.token, "build_s": one.build_s, "drift": one.drift}
+            rows.append({**values, **given, "versions": versions})
 
         def work(connection: Connection) -> int:
             if owner is not None and campaign_id is not None:
                 require_lease(connection, campaign_id, owner)
-            ids = _trial_ids(connection, measurements)
+            ids = _trial_ids(
+                connection, [(one.workload_hash, one.device_class, one.candidate) for one in measurements]
+            )
             toolchains = put_toolchains(connection, (row["versions"] for row in rows))
             values = []
             for one, row in zip(measurements, rows, strict=True):
@@ -71,6 +76,68 @@ class Measurements(Group):
 
         return self._database.write(work) if rows else 0
 
+    def mark(
+        self,
+        keys: Sequence[MeasurementKey],
+        drift: float,
+        *,
+        campaign_id: int | None = None,
+        owner: str | None = None,
+    ) -> int:
+        """Say of measurements that their device had drifted by so much; return how many are marked now.
+
+        Trials are judged by what else was measured of them, where there is something. Measurements that
+        aren't stored are passed over, and those that are marked stay as they are.
+
+        Parameters
+        ----------
+        campaign_id, owner : int, str or None
+            As for :meth:`add`.
+        """
+
+        def work(connection: Connection) -> int:
+            if owner is not None and campaign_id is not None:
+                require_lease(connection, campaign_id, owner)
+            ids = _trial_ids(connection, [key[:3] for key in keys])
+            of_token = [(ids[key[:3]], key.token) for key in keys if key[:3] in ids]
+            counting = connection.execution_options(preserve_rowcount=True)
+            table: Any = Measurement.__table__
+            marked = 0
+            for part in chunks(of_token):
+                statement = (
+                    update(table)
+                    .where(
+                        table.c.trial_id == bindparam("of"),
+                        table.c.token == bindparam("by"),
+                        table.c.drift.is_(None),
+                    )
+                    .values(drift=drift)
+                )
+                marked += counting.execute(statement, [{"of": of, "by": by} for of, by in part]).rowcount
+            judge_anew(connection, {of for of, _ in of_token})
+            return marked
+
+        return self._database.write(work) if keys else 0
+
+    def drifts(self, trial_ids: Collection[int]) -> dict[int, float]:
+        """Return by how much the devices had drifted on which trials were measured, of those that had.
+
+        Of the measurement that counts, by the trials' ids.
+        """
+        found: dict[int, float] = {}
+
+        def work(connection: Connection) -> dict[int, float]:
+            for part in chunks(sorted(trial_ids)):
+                query = select(Measurement.trial_id, Measurement.drift).where(
+                    Measurement.trial_id.in_(part),
+                    Measurement.counts == true(),
+                    Measurement.drift.is_not(None),
+                )
+                found.update((row.trial_id, row.drift) for row in connection.execute(query))
+            return found
+
+        return self._database.read(work)
+
     def of_trial(self, trial_id: int) -> list[MeasurementRow]:
         """Return all measurements of a trial, the first one first; none where there is no such trial."""
         return self.of_trials([trial_id]).get(trial_id, [])
@@ -81,15 +148,12 @@ class Measurements(Group):
 
 
 def _trial_ids(
-    connection: Connection, measurements: Sequence[NewMeasurement]
+    connection: Connection, measured: Sequence[tuple[str, str, str]]
 ) -> dict[tuple[str, str, str], int]:
     """Return the ids of the trials that were measured, and have nobody else judge them meanwhile."""
     found: dict[tuple[str, str, str], int] = {}
-    pairs = sorted({(one.workload_hash, one.device_class) for one in measurements})
-    for pair in pairs:
-        candidates = sorted(
-            {one.candidate for one in measurements if (one.workload_hash, one.device_class) == pair}
-        )
+    for pair in sorted({one[:2] for one in measured}):
+        candidates = sorted({one[2] for one in measured if one[:2] == pair})
         for part in chunks(candidates):
             query = (
                 select(Trial.id, Trial.candidate)

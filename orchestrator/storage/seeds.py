@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -11,8 +11,10 @@ from sqlalchemy import (
     and_,
     func,
     select,
+    true,
 )
 
+from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._standing import best_rows, is_stale, that_counts
 from orchestrator.storage._tables import (
@@ -31,7 +33,11 @@ from workers.messages import (
 )
 from workers.messages import Workload as WorkloadMessage
 
-__all__ = ["Seeds"]
+__all__ = ["RECHECKED_WITHIN", "Seeds"]
+
+#: What was measured while its device had drifted is measured again where it is no further behind the best
+#: than this (a part of its time).
+RECHECKED_WITHIN = 0.1
 
 #: Other workloads whose trials :meth:`latest_related` looks at.
 _RELATED_WORKLOADS = 64
@@ -92,6 +98,52 @@ class Seeds(Group):
             return connection.execute(fastest.limit(missing)).all() if missing > 0 else ()
 
         return [Candidate(row.candidate, row.trace.decode()) for row in self._database.read(work)]
+
+    def to_recheck(
+        self, device_class: str, workload_hashes: Collection[str], most: int
+    ) -> dict[str, list[Candidate]]:
+        """Return trials to be measured again, for their device had drifted and they are the best, or may be.
+
+        By workload, of those that were measured with the current toolchain: the fastest first, as measured or
+        as they would have been where the device was slower by as much as the known kernel. None that is
+        further from the best of the others than :data:`RECHECKED_WITHIN`.
+        """
+        wanted = set(workload_hashes)
+        marked = select(Measurement.trial_id, Measurement.drift).where(
+            Measurement.drift.is_not(None), Measurement.counts == true()
+        )
+        timed = (
+            select(Trial.id, Trial.cost_s, Trial.workload_id, Workload.hash)
+            .join(Workload, Workload.id == Trial.workload_id)
+            .join(DeviceClass, DeviceClass.id == Trial.device_class_id)
+            .where(DeviceClass.name == device_class, ~is_stale(), Trial.cost_s.is_not(None))
+        )
+
+        def work(connection: Connection) -> dict[str, list[Candidate]]:
+            # What is marked, first: it is little, and an index has it.
+            drifts = {row.trial_id: row.drift for row in connection.execute(marked)}
+            of_workload: dict[str, list[Any]] = {}
+            for part in chunks(sorted(drifts)):
+                for row in connection.execute(timed.where(Trial.id.in_(part))):
+                    if row.hash in wanted:
+                        of_workload.setdefault(row.hash, []).append(row)
+            chosen: dict[str, list[int]] = {}
+            for name, rows in of_workload.items():
+                limit_s = math.inf
+                best = _best_unmarked(connection, name, device_class)
+                if best is not None:
+                    limit_s = (1 + RECHECKED_WITHIN) * best
+                found = sorted((_at_best(row.cost_s, drifts[row.id]), row.id) for row in rows)
+                if ids := [number for seconds, number in found if seconds <= limit_s][:most]:
+                    chosen[name] = ids
+            traced: dict[int, Candidate] = {}
+            for part in chunks(number for ids in chosen.values() for number in ids):
+                query = select(Trial.id, Trial.candidate, Trial.trace).where(Trial.id.in_(part))
+                for number, candidate, trace in connection.execute(query):
+                    traced[number] = Candidate(candidate, trace.decode())
+            return {name: [traced[number] for number in ids] for name, ids in chosen.items()}
+
+        return self._database.read(work)
 
     def fastest_related(
         self, workload_hash: str, device_class: str, each: int
@@ -202,3 +254,25 @@ def _with_workloads(connection: Connection, trials: Sequence[Any]) -> list[tuple
         (found[row.workload_id], Record(Candidate(row.candidate, row.trace.decode()), tuple(row.times)))
         for row in trials
     ]
+
+
+def _at_best(cost_s: float, drift: float) -> float:
+    """Return what a trial took, or would have where its device was slower meanwhile."""
+    return min(cost_s, cost_s / (1 + drift))
+
+
+def _best_unmarked(connection: Connection, workload_hash: str, device_class: str) -> float | None:
+    """Return the cost of the fastest trial whose device had not drifted."""
+    query = (
+        select(Trial.cost_s)
+        .join(Measurement, that_counts())
+        .where(
+            of_pair(workload_hash, device_class),
+            Trial.toolchain == toolchain_of(device_class),
+            Trial.cost_s.is_not(None),
+            Measurement.drift.is_(None),
+        )
+        .order_by(Trial.cost_s, Trial.id)
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()

@@ -11,6 +11,8 @@ from orchestrator.storage.answers.answers import Answers
 from orchestrator.storage.audit import Audit
 from orchestrator.storage.beginnings import Beginnings
 from orchestrator.storage.campaigns import Campaigns
+from orchestrator.storage.cost_models import CostModels
+from orchestrator.storage.device_checks import DeviceChecks
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
 from orchestrator.storage.extractions import Extractions
@@ -18,6 +20,7 @@ from orchestrator.storage.layouts import Layouts
 from orchestrator.storage.leases import Leases
 from orchestrator.storage.measurements import Measurements
 from orchestrator.storage.models import Models
+from orchestrator.storage.profiles import Profiles
 from orchestrator.storage.seeds import Seeds
 from orchestrator.storage.submissions import Submissions
 from orchestrator.storage.tasks import Tasks
@@ -62,8 +65,8 @@ class Storage:
     ----------
     models, extractions, workloads : Models, Extractions, Workloads
         What is tuned.
-    device_classes, devices : DeviceClasses, Devices
-        What it is tuned on.
+    device_classes, devices, device_checks : DeviceClasses, Devices, DeviceChecks
+        What it is tuned on, and whether that was as fast as before.
     campaigns, leases, tasks : Campaigns, Leases, Tasks
         Campaigns, who runs them, and what they consist of.
     beginnings : Beginnings
@@ -72,10 +75,14 @@ class Storage:
         Which of two layouts a model has, where both were tried out.
     trials, measurements, seeds : Trials, Measurements, Seeds
         What was tried, what came of measuring it, and what of it a new search starts from.
+    cost_models : CostModels
+        What searches learned, for the next campaign.
     toolchains : Toolchains
         What was measured with, and what that makes stale.
     verifications : Verifications
         Built models, compared with the reference.
+    profiles : Profiles
+        Where their time goes.
     answers : Answers
         What people ask.
     upkeep : Upkeep
@@ -93,6 +100,7 @@ class Storage:
         self.workloads = Workloads(database)
         self.device_classes = DeviceClasses(database)
         self.devices = Devices(database)
+        self.device_checks = DeviceChecks(database)
         self.campaigns = Campaigns(database)
         self.beginnings = Beginnings(database)
         self.layouts = Layouts(database)
@@ -102,7 +110,9 @@ class Storage:
         self.measurements = Measurements(database)
         self.toolchains = Toolchains(database)
         self.seeds = Seeds(database)
+        self.cost_models = CostModels(database)
         self.verifications = Verifications(database)
+        self.profiles = Profiles(database)
         self.answers = Answers(database)
         self.upkeep = Upkeep(database)
         self.tokens = Tokens(database)

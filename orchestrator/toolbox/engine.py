@@ -32,6 +32,10 @@ class EngineTools(EngineClient):
         del options
         return self.traits.lends
 
+    def packed_samples(self, kind: str) -> bytes:
+        """Return what comes with the engine for cost models of a kind; nothing where nothing does."""
+        return self.traits.packed_samples(kind)
+
     def alternatives(self) -> int:
         """Say how many records of a workload the engine's plans choose from."""
         return self.traits.alternatives

@@ -52,6 +52,7 @@ def test_a_library_that_computes_something_else_is_not_written_and_its_node_is_n
     assert tf.build_model(store, tools, wrong, library, unchecked=True).library == library
 
 
+@pytest.mark.slow
 def test_a_campaign_of_it_fails_before_its_first_trial(store: Storage, wrong: ModelRequest) -> None:
     campaign = tf.submit(store, tf.CampaignSpec(models=(wrong,), trials=8), hold=True).id
     with pytest.raises(DisagreementError, match="the first that differs is Relu"):

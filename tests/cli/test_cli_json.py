@@ -77,6 +77,7 @@ def test_models_commands_write_what_is_documented(cli: Cli, model: Path) -> None
         ["best", str(model)],
         ["build", str(model), "-o", "m.so"],
         ["bench", str(model)],
+        ["profile", str(model)],
         ["run", "m.so", "--check", str(model)],
     ):
         answer = cli(*words, "--json")

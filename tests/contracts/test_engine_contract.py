@@ -360,6 +360,34 @@ def test_a_model_computes_what_onnxruntime_computes_tuned_and_untuned(
         assert difference.ok, difference.reason
 
 
+def test_the_kernels_of_a_library_are_timed_or_that_is_refused_by_name(
+    world: World, candidates: tuple[Candidate, ...]
+) -> None:
+    inputs = random_inputs(world.model.inputs, seed=3)
+    best = _choices(world, candidates)[-2]
+    compiled = world.engine.compile(world.model, world.target, best).result()
+    if world.name == "toy":
+        with pytest.raises(UsageError, match="toy"):
+            world.engine.profile(world.model, compiled, inputs, world.target, 3)
+        return
+    found = world.engine.profile(world.model, compiled, inputs, world.target, 3)
+    assert {call.name for call in found.calls} == {kernel.name for kernel in found.kernels}
+    assert len(found.calls) == sum(kernel.calls for kernel in found.kernels)
+    assert all(call.seconds >= 0 for call in found.calls)
+    assert [call.began_s for call in found.calls] == sorted(call.began_s for call in found.calls)
+    products = [kernel for kernel in found.kernels if kernel.does == "products"]
+    assert products
+    assert all(kernel.outputs and kernel.products > 1 for kernel in products)
+    # Classic TVM says no more of which task a kernel is.
+    if world.name == "metaschedule":
+        tasks = {task.workload.hash: task.weight for task in world.extraction.tasks}
+        counted: dict[str, int] = {}
+        for kernel in found.kernels:
+            if kernel.workload:
+                counted[kernel.workload] = counted.get(kernel.workload, 0) + kernel.calls
+        assert counted == tasks
+
+
 # -- logs
 
 

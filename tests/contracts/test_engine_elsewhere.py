@@ -95,6 +95,7 @@ def test_what_it_measured_is_stored(place: Place) -> None:
     assert all("for (int i0 = 0; i0 < M; i0 += " in json.dumps(task["best"][0]) for task in tasks)
 
 
+@pytest.mark.slow
 def test_a_library_is_built_from_it_and_computes_the_model(place: Place) -> None:
     built = place.run("build", "chain.onnx", "--engine", "toy", "-o", "chain.so")
     assert built.returncode == 0, built.stderr

@@ -17,6 +17,7 @@ from orchestrator.fleet.completions import (
     CandidateMeasured,
     CandidatesProposed,
     Completion,
+    DeviceChecked,
     ModelTrained,
     ResultsLearned,
     SearchOpened,
@@ -27,6 +28,7 @@ from orchestrator.fleet.simulated import Happening, Simulation, offer
 from orchestrator.fleet.work import (
     ArtifactHandle,
     BuildWork,
+    CheckWork,
     LearnWork,
     MeasureWork,
     OpenWork,
@@ -37,6 +39,7 @@ from tests.kit.lean_ray import LEAN
 from tests.kit.planned_campaigns import CPU, workload
 from workers.messages import (
     Candidate,
+    Condition,
     DeviceInfo,
     EvaluatorConfig,
     Measurement,
@@ -247,6 +250,27 @@ def test_a_measurement_makes_its_device_busy_and_counts(fleet: Fleet) -> None:
     assert completion.measurement.state is TrialState.OK, completion.measurement.message
     assert (device.busy, device.measured) == (False, before + 1)
     assert list(fleet.idle_devices()) == [device]
+
+
+def test_a_check_makes_its_device_busy_and_counts_as_no_measurement(fleet: Fleet) -> None:
+    artifact, device = built(fleet), only_device(fleet)
+    before = device.measured
+    fleet.pause(device)
+    work = CheckWork(artifact, device, EvaluatorConfig())
+    fleet.submit(work)
+    assert device.busy
+    (completion,) = ended(fleet, work)
+    # What was built for it is good for another time.
+    again = CheckWork(artifact, device, EvaluatorConfig())
+    fleet.submit(again)
+    (second,) = ended(fleet, again)
+    fleet.resume(device)
+    assert isinstance(completion, DeviceChecked)
+    assert isinstance(second, DeviceChecked)
+    for checked in (completion.checked, second.checked):
+        assert checked.measurement.state is TrialState.OK, checked.measurement.message
+        assert isinstance(checked.condition, Condition)
+    assert (device.busy, device.measured) == (False, before)
 
 
 def test_work_takes_a_slot_until_it_ends(fleet: Fleet) -> None:

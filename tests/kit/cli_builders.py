@@ -13,8 +13,11 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from orchestrator.builds.counterparts import Gap
+from orchestrator.builds.profile import ProfileReport
 from orchestrator.cli import app
 from orchestrator.cli.kit.launchers import Coordinate, Follow, Launchers
+from orchestrator.documents.profile import profile_document
 from orchestrator.storage import (
     CampaignState,
     NewCampaignModel,
@@ -26,9 +29,11 @@ from orchestrator.storage import (
 )
 from orchestrator.toolbox import Toolbox
 from workers.messages import (
+    Call,
     Candidate,
     DeviceInfo,
     Extraction,
+    Kernel,
     Measurement,
     PreparedModel,
     TaskSpec,
@@ -258,3 +263,28 @@ class Cli:
             follow or self.launchers.follow,
             coordinate or self.launchers.coordinate,
         )
+
+
+def profiled(model: str = "squeezenet") -> dict[str, Any]:
+    """What ``tunefleet profile`` stores of a model: one task that matters, and one that doesn't."""
+    gaps = (
+        Gap("fused_conv2d0", "00" * 32, 2, 140e-6, 2e6, 120e-6, 200e-6),
+        Gap("vm.builtin.reshape", "", 3, 1e-6),
+    )
+    report = ProfileReport(
+        model=model,
+        model_id=1,
+        device_class=CPU.device_class,
+        threads=2,
+        tasks_total=3,
+        tasks_tuned=3,
+        run_s=150e-6,
+        reference_run_s=210e-6,
+        gaps=gaps,
+        nodes=(Kernel("/conv/Conv", "", 1, 200e-6, "products", 1000, 9),),
+        unmatched_s=10e-6,
+        calls=(Call("conv0", 0.0, 140e-6),),
+        reference_calls=(Call("/conv/Conv", 0.0, 200e-6),),
+        workloads={"conv0": "00" * 32},
+    )
+    return profile_document(report)

@@ -56,8 +56,20 @@ def assert_sensible(value: Any, where: str = "document") -> None:
         assert 0 <= value < _NO_COUNT, f"{where}: {value}"
 
 
-# Operations and bytes may be that many, a priority may be less than 0, and what a model computes anything.
-_ANY_NUMBER = (".flops", ".seed", ".priority", ".least", ".mean", ".largest", "_bytes")
+# Operations and bytes may be that many, a priority and a difference of times less than 0, and what a model
+# computes anything.
+_DIFFERENCES = (".lost_s", ".between_s")
+_ANY_NUMBER = (
+    ".flops",
+    ".seed",
+    ".priority",
+    ".drift",
+    ".least",
+    ".mean",
+    ".largest",
+    "_bytes",
+    *_DIFFERENCES,
+)
 # Of trials, seconds, calls or tasks there are never as many: 2**31 - 1 stands for no limit in the store.
 _NO_COUNT = 2**31 - 1
 

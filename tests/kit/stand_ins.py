@@ -20,16 +20,19 @@ from workers.engines.metaschedule.traits import TRAITS
 from workers.messages import (
     Array,
     Artifact,
+    Call,
     Candidate,
     CompiledModel,
     DeviceInfo,
     Endpoint,
     Extraction,
+    Kernel,
     LogFormat,
     LogLine,
     ModelRun,
     ModelTiming,
     PreparedModel,
+    Profile,
     Record,
     RecordChoice,
     SearchOptions,
@@ -186,6 +189,30 @@ class CannedToolbox(Toolbox):
         self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
     ) -> ModelTiming:
         return ModelTiming((0.0075,) * repeats)
+
+    def profile(
+        self,
+        model: PreparedModel,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        target: str,
+        runs: int,
+    ) -> Profile:
+        kernels = tuple(
+            Kernel(f"conv{n}", build.workload(n).hash, 2, 0.002 * (n + 1), "products", 1000 * (n + 1), 9)
+            for n in range(TASKS)
+        )
+        calls = tuple(Call(kernel.name, 0.002 * place, 0.001) for place, kernel in enumerate(kernels))
+        return Profile((*kernels, Kernel("vm.builtin.reshape", "", 3, 0.000003)), calls)
+
+    def reference_profile(
+        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+    ) -> Profile:
+        nodes = (
+            Kernel("/conv/Conv", "", 1, 0.0005, "products", 1000, 9),
+            Kernel("/softmax/Softmax", "", 1, 0.0002, "softmax", 7),
+        )
+        return Profile(nodes, (Call("/conv/Conv", 0.0, 0.0005),))
 
     def check_original(
         self, path: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array], threads: int

@@ -287,6 +287,22 @@ def test_all_measurements_of_a_trial_travel_with_it_and_what_they_were_made_with
     assert [row.stale for row in other.trials.best(workload(0).hash, CPU.device_class, 2)] == [False, True]
 
 
+def test_marks_travel_with_what_they_are_on(store: Storage, other: Storage, tmp_path: Path) -> None:
+    marked = [
+        replace(again(n, n, 0.5, "a", {"tvm": "0.27"}), drift=drift) for n, drift in ((0, 0.5), (1, -0.2))
+    ]
+    store.measurements.add(marked)
+    path = export_records(store, tmp_path / "all.jsonl").path
+    import_records(other, path)
+    assert content(other) == content(store)
+    drifts = {m.drift for row in content(other) for m in row.measurements}
+    assert drifts == {None, 0.5, -0.2}
+    # What nothing drifted for is written as before.
+    assert (
+        sum("drift" in m for line in lines(path) for m in line.get("trial", {}).get("measurements", ())) == 2
+    )
+
+
 def test_stores_that_measured_the_same_trial_have_all_of_it_after_a_merge_in_either_order(
     store: Storage, other: Storage
 ) -> None:

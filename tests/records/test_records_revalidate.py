@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_three_of_each_workload_are_measured_with_a_new_one_and_another_wins(
     assert revalidated(store).measured == 0
     assert best(store, FIRST) == [(name, False) for name in NAMES]
     assert best(store, SECOND)[0] == ("only version 1", False)
+
+
+def test_what_was_measured_on_a_device_that_drifted_is_measured_again(store: Storage) -> None:
+    """Where it may be the best, and not where it is slower all the same."""
+    slow = trial(FIRST, "now")
+    slow = replace(slow, measurement=Measurement(TrialState.OK, (6.0,)), drift=1.0)
+    store.trials.record([slow])
+    outcome = revalidated(store)
+    assert (outcome.workloads, outcome.measured, outcome.rechecked) == (0, 0, 0)
+    better = replace(trial(FIRST, "0"), measurement=Measurement(TrialState.OK, (3.0,)), drift=1.0)
+    store.trials.record([better])
+    outcome = revalidated(store)
+    assert (outcome.workloads, outcome.measured, outcome.rechecked) == (1, 1, 1)
+    (row,) = (r for r in store.trials.of_workload(FIRST.hash, CPU.device_class) if r.candidate == "0")
+    assert (row.kind, row.cost_s, row.drift) == (MeasurementKind.RECHECKED, 2.0, None)
+    assert revalidated(store).measured == 0
 
 
 def test_only_what_is_asked_for_is_measured_and_the_rest_another_time(

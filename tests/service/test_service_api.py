@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from orchestrator.storage import CampaignState, Storage
-from tests.kit.cli_builders import Cli, begin, measure, put_campaign, tuned
+from orchestrator.storage import CampaignState, CheckState, NewDeviceCheck, Sighting, Storage
+from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, begin, measure, profiled, put_campaign, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import API, client_of, error_of
 
@@ -49,6 +50,23 @@ def test_a_models_answers_are_the_documents_of_the_commands(client: TestClient, 
     assert model["name"] == "squeezenet"
     assert model["device_classes"][0]["tasks_timed"] == 3
     assert [one["id"] for one in client.get(f"{API}/models").json()["models"]] == [1]
+
+
+def test_where_a_models_time_went_is_the_commands_document_and_a_trace(
+    client: TestClient, store: Storage
+) -> None:
+    tuned(store)
+    answer = client.get(f"{API}/models/1/profile")
+    assert answer.status_code == 404
+    assert "`tunefleet profile MODEL`" in answer.json()["error"]["message"]
+
+    store.profiles.add(1, CPU.device_class, profiled())
+    answer = client.get(f"{API}/models/1/profile")
+    assert answer.status_code == 200, answer.text
+    assert_documented(answer.json())
+    trace = client.get(f"{API}/models/1/profile/trace")
+    assert trace.headers["content-disposition"] == 'attachment; filename="profile-1.trace.json"'
+    assert [event["dur"] for event in trace.json()["traceEvents"] if event["ph"] == "X"] == [140.0, 200.0]
 
 
 def test_a_campaign_is_paused_resumed_cancelled_and_ranked(client: TestClient, store: Storage) -> None:
@@ -143,6 +161,25 @@ def test_metrics_say_how_the_store_stands(client: TestClient, store: Storage) ->
         "tunefleet_leases 0.0",
     ):
         assert line in text.splitlines()
+
+
+def test_a_device_that_drifts_is_told_on_its_pages_by_the_api_and_in_metrics(
+    client: TestClient, store: Storage
+) -> None:
+    tuned(store)
+    store.devices.see([Sighting("cpu", "host-a", CPU)])
+    check = NewDeviceCheck(
+        CPU.device_class, "cpu", "host-a", "known", CheckState.DRIFTED, "run", 60.0, TOOLCHAIN, (0.00134,)
+    )
+    check = replace(check, time_s=0.00134, reference_s=0.001, drift=0.34, marked=5)
+    store.device_checks.put(check, campaign_id=1)
+    assert "34% slower" in client.get("/devices").text
+    page = " ".join(client.get("/campaigns/1").text.split())
+    assert "Drift: cpu was up to 34% slower, up to the last check: 5 measurements are marked" in page
+    (device,) = client.get("/api/v1/devices").json()["devices"]
+    assert (device["check"]["state"], device["check"]["drift"]) == ("drifted", 0.34)
+    line = f'tunefleet_device_drift{{device="cpu",device_class="{CPU.device_class}",host="host-a"}} 0.34'
+    assert line in client.get("/metrics").text.splitlines()
 
 
 def test_the_openapi_document_has_every_way_of_the_api(client: TestClient) -> None:

@@ -17,7 +17,7 @@ import orchestrator.service
 from orchestrator.service.headers import CONTENT_POLICY
 from orchestrator.service.pages.render import json_for_html
 from orchestrator.storage import NewCampaignModel, Sighting, Storage, TokenScope
-from tests.kit.cli_builders import CPU, Cli, begin, put_campaign, tuned
+from tests.kit.cli_builders import CPU, Cli, begin, profiled, put_campaign, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import token
 
@@ -73,6 +73,7 @@ def full(store: Storage) -> Storage:
     """Two campaigns that are done, one under way whose name is an attack, and a device that failed."""
     tuned(store)
     tuned(store, budget=48)
+    store.profiles.add(1, CPU.device_class, profiled(HOSTILE))
     begin(store, put_campaign(store, name=HOSTILE, time_s=600.0))
     store.campaigns.create(
         engine="metaschedule",
@@ -120,6 +121,20 @@ def test_a_campaigns_page_answers_at_a_glance(client: TestClient) -> None:
     other = client.get(f"/campaigns/1/charts?task={chart['tasks'][1]['id']}").json()
     assert other["task"]["name"] == chart["tasks"][1]["name"]
     assert client.get("/campaigns/1/charts?task=999").status_code == 404
+
+
+@pytest.mark.usefixtures("full")
+def test_a_models_page_says_where_its_time_goes_beside_onnxruntime(client: TestClient) -> None:
+    text = client.get("/models/1").text
+    for said in (
+        "Inside the model, beside onnxruntime",
+        "fused_conv2d0",
+        "140 µs",
+        "-60.0 µs",
+        "1 smaller ones",
+    ):
+        assert said in text, said
+    assert "/api/v1/models/1/profile/trace?device=" in text
 
 
 @pytest.mark.usefixtures("full")

@@ -105,6 +105,10 @@ HOT: dict[str, tuple[Call, str]] = {
         lambda s: s.workloads.device_classes(workload().hash),
         "trials USING COVERING INDEX",
     ),
+    "rechecks": (
+        lambda s: s.seeds.to_recheck(CPU.device_class, [workload().hash], 3),
+        "ix_measurements_drifted",
+    ),
     "model-devices": (lambda s: s.extractions.device_classes(1), BEST),
 }
 

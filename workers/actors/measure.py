@@ -8,12 +8,14 @@ import threading
 import time
 
 from workers.actors.base import EngineActor
+from workers.actors.condition import condition_of
 from workers.clients import DevicesClient, MeasureClient, Service, TargetsClient
 from workers.clients.turns import parts_of, turn
 from workers.enginekit.roles import WAITING, Address
 from workers.errors import EngineError, EngineTimeoutError, TunefleetError, WrongOutputError
 from workers.messages import (
     Artifact,
+    CheckedDevice,
     DeviceInfo,
     Endpoint,
     EvaluatorConfig,
@@ -158,6 +160,10 @@ class MeasureActor(EngineActor):
                 f"stopped early: {behind:.1f} times the best until then, which took {best_known_s:.3g} s"
             )
         return result(TrialState.OK, message, timing.times)
+
+    def check(self, artifact: Artifact, station: Station, evaluator: EvaluatorConfig) -> CheckedDevice:
+        """Time a known kernel as a candidate is timed, and say in which condition the machine is."""
+        return CheckedDevice(self.measure(artifact, station, evaluator), condition_of(station))
 
     def _endpoint(self, station: Station) -> Endpoint:
         tracker = station.tracker

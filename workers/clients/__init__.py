@@ -12,6 +12,7 @@ from workers.clients.logs import LogsClient
 from workers.clients.measure import MeasureClient
 from workers.clients.model import ModelClient
 from workers.clients.plans import PlansClient
+from workers.clients.profiles import ProfilesClient
 from workers.clients.reference import ReferenceClient
 from workers.clients.search import OpenSearch, SearchClient
 from workers.clients.targets import TargetsClient
@@ -27,6 +28,7 @@ __all__ = [
     "ModelClient",
     "OpenSearch",
     "PlansClient",
+    "ProfilesClient",
     "ReferenceClient",
     "SearchClient",
     "Service",

@@ -8,6 +8,7 @@ from workers.clients.logs import LogsClient
 from workers.clients.measure import MeasureClient
 from workers.clients.model import ModelClient
 from workers.clients.plans import PlansClient
+from workers.clients.profiles import ProfilesClient
 from workers.clients.targets import TargetsClient
 from workers.clients.toolchain import ToolchainClient
 from workers.messages import Traits
@@ -16,7 +17,14 @@ __all__ = ["EngineClient"]
 
 
 class EngineClient(
-    TargetsClient, ModelClient, BuildClient, MeasureClient, PlansClient, LogsClient, DevicesClient
+    TargetsClient,
+    ModelClient,
+    BuildClient,
+    MeasureClient,
+    PlansClient,
+    ProfilesClient,
+    LogsClient,
+    DevicesClient,
 ):
     """The methods of its roles, each with its time limit."""
 

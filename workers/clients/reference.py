@@ -26,6 +26,7 @@ class ReferenceClient(Client):
     random_inputs = ask(Reference.random_inputs, limits.ASK)
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
+    reference_profile = ask(Reference.reference_profile, limits.RUN, _all_cores)
     run_rest = ask(Reference.run_rest, limits.RUN)
     judge = ask(Reference.judge, limits.RUN)
     tolerance = ask(Reference.tolerance, limits.ASK)

@@ -18,7 +18,9 @@ from workers.enginekit.roles import (
     Measure,
     Model,
     NoLogs,
+    NoProfiles,
     Plans,
+    Profiles,
     Search,
     Targets,
     Toolchain,
@@ -99,3 +101,8 @@ class Engine(abc.ABC):
     def logs(self) -> Logs:
         """None, unless the engine has some."""
         return NoLogs(self.traits)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """None, unless the engine can look into its libraries."""
+        return NoProfiles(self.traits)

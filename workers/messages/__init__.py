@@ -1,11 +1,13 @@
 """What crosses between the coordinator and the workers: frozen dataclasses of plain data."""
 
 from workers.messages.arrays import Array
+from workers.messages.condition import CheckedDevice, Condition
 from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
 from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
+from workers.messages.profiles import Call, Kernel, Profile
 from workers.messages.searches import Scalar, SearchOptions
 from workers.messages.timing import EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
@@ -23,12 +25,16 @@ __all__ = [
     "Array",
     "Artifact",
     "BuildResult",
+    "Call",
     "Candidate",
+    "CheckedDevice",
     "CompiledModel",
+    "Condition",
     "DeviceInfo",
     "Endpoint",
     "EvaluatorConfig",
     "Extraction",
+    "Kernel",
     "LogFormat",
     "LogLine",
     "Measurement",
@@ -40,6 +46,7 @@ __all__ = [
     "PrecisionFound",
     "PrecisionRequest",
     "PreparedModel",
+    "Profile",
     "Record",
     "RecordChoice",
     "Rest",

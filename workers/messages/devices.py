@@ -77,6 +77,9 @@ class DeviceInfo:
     integers : str
         The instruction by which the engine multiplies integers there, several at once; empty where there is
         none, so that a quantized model is no faster than one of floats.
+    samples : str
+        Kind of the samples that its searches learn from: those of one kind can be trained on together,
+        whatever device they are of. Empty where the engine keeps none.
     versions : dict of str to str
         Of what measures on it; ``driver`` among them on a GPU, where it can be told.
     """
@@ -89,6 +92,7 @@ class DeviceInfo:
     unfit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     integers: str = ""
+    samples: str = ""
 
     def with_driver(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Add its driver, where it has one, to the versions of what measures on it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -87,6 +88,9 @@ class Traits:
     compares_on : tuple of str
         Kinds of devices (see :class:`DeviceInfo`) for which it can compare what a candidate computes with the
         kernel without a schedule; see :meth:`workers.enginekit.roles.Build.build_checked`.
+    samples : mapping of str to pathlib.Path
+        Files that come with the engine, of samples that a cost model can be trained on before anything is
+        measured, by their kind; see :class:`DeviceInfo`.
     """
 
     name: str
@@ -99,6 +103,11 @@ class Traits:
     alternatives: int = 1
     log_format: LogFormat | None = None
     compares_on: tuple[str, ...] = ()
+    samples: Mapping[str, pathlib.Path] = field(default_factory=dict)
+
+    def packed_samples(self, kind: str) -> bytes:
+        """Return the samples that come with the engine for cost models of a kind; nothing where none do."""
+        return self.samples[kind].read_bytes() if kind in self.samples else b""
 
     def check_layout(self, layout: str) -> None:
         """Refuse a layout that the engine doesn't have.

@@ -11,6 +11,7 @@ from workers.models._expose import expose, maker_of
 from workers.models._inputs import random_inputs
 from workers.models._original import OriginalCheck, check_original
 from workers.models._prepare import input_specs, prepare
+from workers.models._profile import profile_reference
 from workers.models._reference import run_reference, time_reference
 from workers.models._shapes import DeclaredInput, parse_input_shape
 from workers.models._steps import output_steps
@@ -33,6 +34,7 @@ __all__ = [
     "output_steps",
     "parse_input_shape",
     "prepare",
+    "profile_reference",
     "random_inputs",
     "run_reference",
     "time_reference",

@@ -69,7 +69,12 @@ def with_weights(options: Any, model: onnx.ModelProto) -> list[Any]:
 
 
 def open_session(
-    model: bytes | onnx.ModelProto, threads: int, *, optimize: bool = True, exact: bool = False
+    model: bytes | onnx.ModelProto,
+    threads: int,
+    *,
+    optimize: bool = True,
+    exact: bool = False,
+    profile: str = "",
 ) -> Any:
     """An inference session on the CPU that runs one operator after the other.
 
@@ -79,6 +84,8 @@ def open_session(
         Large tensors may name their place.
     exact : bool, optional
         Compute a quantized model as it is written, see :func:`.unsaturated`; it is not optimized then.
+    profile : str, optional
+        How the name of the file begins that the session's profiler writes.
 
     Raises
     ------
@@ -90,6 +97,8 @@ def open_session(
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _SILENT
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     data = model if isinstance(model, bytes) else model.SerializeToString()
     if exact and any(name in data for name in _QUANTIZED):
         optimize = False

@@ -32,7 +32,7 @@ from orchestrator.fleet.port import DevicesWanted
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewBeginning, NewTask, Storage, TaskState
 from orchestrator.toolbox import Toolbox
-from workers.messages import DeviceInfo
+from workers.messages import Candidate, DeviceInfo, Workload
 
 __all__ = ["Stages"]
 
@@ -297,7 +297,9 @@ class Stages:
             self._changed,
             transfers=tools.transfers(spec.search),
             lends=tools.lends(spec.search),
+            packed=tools.packed_samples,
             until=self._until(plan),
+            known=self._known_kernels(plan),
         )
         self._tuning = tuning
         asked = self._clock.now()
@@ -322,6 +324,17 @@ class Stages:
                 self.remarks.append(
                     "nothing was measured: importing, checking and starting took the time that was asked for"
                 )
+
+    def _known_kernels(self, plan: CampaignPlan) -> dict[str, tuple[Workload, Candidate]]:
+        """Return by what devices are checked for drift, by their class."""
+        known: dict[str, tuple[Workload, Candidate]] = {}
+        for device in plan.devices:
+            try:
+                known[device.device_class] = self._tools.known_kernel(device.target)
+            except EngineError as error:
+                why = str(error).splitlines()[0]
+                self.remarks.append(f"{device.device_class} is not checked for drift: {why}")
+        return known
 
     def _begin(self) -> None:
         """Note that its tuning begins; called by the coordinator's first thread."""

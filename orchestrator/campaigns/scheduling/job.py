@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.fleet.port import Completion, Device
-from orchestrator.fleet.work import CoreWork, MeasureWork
+from orchestrator.fleet.work import CoreWork, DeviceWork
 
 __all__ = ["TuningJob"]
 
@@ -44,14 +44,14 @@ class TuningJob(Protocol):
     def wants_cores(self) -> bool:
         """There is something for a core to do."""
 
-    def measurable_on(self, device_class: str) -> int:
-        """Count the candidates that wait for a device of this class."""
+    def measurable_on(self, device: Device) -> int:
+        """Count what waits for a device."""
 
     def next_work(self) -> CoreWork | None:
         """Return the next piece of work for a core, where there is any."""
 
-    def next_measurement(self, device: Device) -> MeasureWork | None:
-        """Return the next measurement for an idle device, where a candidate waits for its class."""
+    def next_measurement(self, device: Device) -> DeviceWork | None:
+        """Return what an idle device is to do next, where something waits for it."""
 
     def take(self, completion: Completion) -> None:
         """Take what came of a piece of work, also after the end."""

@@ -177,7 +177,7 @@ class Scheduler:
         while devices and (waiting := self._waiting(devices, everyone=nothing_else)):
             campaign_id = self._shares.order(_model(devices[0].device_class), waiting)[0]
             member = self._members[campaign_id]
-            device = next(d for d in devices if member.job.measurable_on(d.device_class))
+            device = next(d for d in devices if member.job.measurable_on(d))
             if self._give(member, device) or campaign_id in self._members:
                 return
 
@@ -218,7 +218,7 @@ class Scheduler:
         found: dict[int, int] = {}
         for campaign_id, member in self._members.items():
             if level is None or self._shares.priority(campaign_id) >= level:
-                count = sum(member.job.measurable_on(device.device_class) for device in devices)
+                count = sum(member.job.measurable_on(device) for device in devices)
                 if count:
                     found[campaign_id] = count
         return found

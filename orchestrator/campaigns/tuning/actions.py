@@ -20,6 +20,7 @@ __all__ = [
     "Note",
     "OpenSearch",
     "Propose",
+    "RecordRecheck",
     "RecordRemeasurement",
     "RecordRevalidation",
     "RecordTrial",
@@ -110,6 +111,17 @@ class RecordRemeasurement:
 
 
 @dataclass(frozen=True)
+class RecordRecheck:
+    """Store what came of measuring a stored trial once more, after its device had drifted."""
+
+    task: int
+    candidate: Candidate
+    measurement: Measurement
+    build_s: float
+    token: str
+
+
+@dataclass(frozen=True)
 class RecordRevalidation:
     """Store what came of measuring a stored trial with this toolchain."""
 
@@ -160,6 +172,7 @@ Action = (
     | Learn
     | RecordTrial
     | FindContenders
+    | RecordRecheck
     | RecordRemeasurement
     | RecordRevalidation
     | CloseSearch

@@ -1,15 +1,15 @@
-"""What comes of measuring stored trials once more: in turns with rivals, or with another toolchain."""
+"""What comes of measuring stored trials once more: in turns, with another toolchain, or after a drift."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orchestrator.campaigns.tuning.actions import RecordRemeasurement, RecordRevalidation
+from orchestrator.campaigns.tuning.actions import RecordRecheck, RecordRemeasurement, RecordRevalidation
 from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
 from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.subjects import Subject
-from orchestrator.storage import MeasurementKind, NewMeasurement, Storage, toolchain_text
+from orchestrator.storage import MeasurementKey, MeasurementKind, NewMeasurement, Storage, toolchain_text
 from workers.messages import Candidate, Measurement
 
 __all__ = ["Again"]
@@ -17,6 +17,11 @@ __all__ = ["Again"]
 
 class Again:
     """The later measurements of one campaign's trials.
+
+    Parameters
+    ----------
+    judge : callable
+        Says by how much its device had drifted when a measurement was made.
 
     Attributes
     ----------
@@ -36,9 +41,11 @@ class Again:
         subjects: Mapping[int, Subject],
         patience: Patience,
         changed: Callable[[], None],
+        judge: Callable[[MeasurementKey], float | None],
     ) -> None:
         self._store, self._id, self._owner = store, campaign_id, owner
         self._subjects, self._patience, self._changed = subjects, patience, changed
+        self._judge = judge
         self._versions: dict[str, str] = {}
         self._kept: dict[int, dict[str, list[RecordRemeasurement]]] = {}
         self.measured: set[tuple[int, str]] = set()
@@ -64,9 +71,10 @@ class Again:
         """Return the versions of what a task's candidates are measured with."""
         return self._subjects[task].device.with_driver(self._versions)
 
-    def store_revalidation(self, action: RecordRevalidation) -> None:
-        """Store what came of measuring a trial of another toolchain with this one."""
-        kind = MeasurementKind.REVALIDATED
+    def store(self, action: RecordRevalidation | RecordRecheck) -> None:
+        """Store what came of measuring a trial with this toolchain, or after its device had drifted."""
+        revalidated = isinstance(action, RecordRevalidation)
+        kind = MeasurementKind.REVALIDATED if revalidated else MeasurementKind.RECHECKED
         self._add(
             [
                 self._new(
@@ -74,7 +82,7 @@ class Again:
                 )
             ]
         )
-        self.revalidated += 1
+        self.revalidated += revalidated
 
     def keep(self, action: RecordRemeasurement) -> None:
         """Keep what a trial took this time, until its rivals have been measured again as well."""
@@ -117,7 +125,8 @@ class Again:
         build_s: float = 0.0,
     ) -> NewMeasurement:
         pair, versions = self._subjects[task].pair, self.measured_with(task)
-        return NewMeasurement(*pair, candidate, measurement, kind, token, versions, build_s)
+        drift = self._judge(MeasurementKey(*pair, candidate, token))
+        return NewMeasurement(*pair, candidate, measurement, kind, token, versions, build_s, drift)
 
     def _add(self, measurements: list[NewMeasurement]) -> None:
         self._patience.ask(

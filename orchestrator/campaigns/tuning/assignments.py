@@ -87,14 +87,22 @@ class Assignments:
                 limit *= CHECKED_BUILDS if checked else 1
                 return BuildWork(subject.workload, target, action.candidate, limit, checked)
 
-    def for_device(self, action: Measure, artifact: ArtifactHandle, device: Device) -> MeasureWork:
-        """Return what a device is to do for a measurement."""
+    def for_device(
+        self, action: Measure, artifact: ArtifactHandle, device: Device, slowdown: float
+    ) -> MeasureWork:
+        """Return what a device is to do for a measurement.
+
+        Parameters
+        ----------
+        slowdown : float
+            How many times as long everything takes there as when the best known was measured.
+        """
         self._say(f"measuring {self._subjects[action.task].workload.name}")
         in_full = self._spec.full_timing or math.isinf(action.best_known_s)
         evaluator = self._spec.evaluator
         if action.remeasured:
             evaluator = replace(evaluator, repeat=max(REMEASURED_REPEAT, evaluator.repeat))
-        return MeasureWork(artifact, device, evaluator, None if in_full else action.best_known_s)
+        return MeasureWork(artifact, device, evaluator, None if in_full else slowdown * action.best_known_s)
 
     def _opening(self, task: int, subject: Subject) -> OpenWork:
         self._say(f"opening the search of {subject.workload.name}")

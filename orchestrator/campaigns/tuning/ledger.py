@@ -68,14 +68,22 @@ class Ledger:
         moves: int = 0,
         remeasured: bool = False,
         revalidated: bool = False,
+        rechecked: bool = False,
     ) -> None:
         """Have a candidate built and measured, under a token of its own."""
         self._tokens += 1
         token = f"{self._name}-{self._tokens}"
         self.attempts[token] = Attempt(
-            task.task.id, candidate, tries, moves, remeasured=remeasured, revalidated=revalidated
+            task.task.id,
+            candidate,
+            tries,
+            moves,
+            remeasured=remeasured,
+            revalidated=revalidated,
+            rechecked=rechecked,
         )
-        task.waiting.add(token)
+        if not rechecked:
+            task.waiting.add(token)
         self.to_build.append(token)
 
     def take_back(self, token: str) -> tuple[TaskProgress, Attempt]:
@@ -92,7 +100,8 @@ class Ledger:
     def drop_first_builds(self) -> None:
         """Build none of the candidates that were never measured."""
         for token in self.to_build:
-            if not self.attempts[token].remeasured:
+            attempt = self.attempts[token]
+            if not (attempt.remeasured or attempt.rechecked):
                 self.take_back(token)
         self.to_build = deque(token for token in self.to_build if token in self.attempts)
 

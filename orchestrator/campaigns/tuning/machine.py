@@ -33,12 +33,13 @@ from orchestrator.campaigns.tuning.events import (
 )
 from orchestrator.campaigns.tuning.ledger import Ledger
 from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES
+from orchestrator.campaigns.tuning.rechecks import Rechecks
 from orchestrator.campaigns.tuning.remeasurement import MAX_PASSES, Remeasurement
 from orchestrator.campaigns.tuning.revalidation import Revalidation
 from orchestrator.campaigns.tuning.rounds import Rounds
 from orchestrator.campaigns.tuning.tasks import Place, Task
 from orchestrator.campaigns.tuning.tryouts import TriedTasks, Tryouts
-from workers.messages import Measurement, TrialState
+from workers.messages import Candidate, Measurement, TrialState
 
 __all__ = ["MAX_ATTEMPTS", "MAX_MOVES", "MAX_PASSES", "Machine"]
 
@@ -79,6 +80,7 @@ class Machine:
         self._rounds = Rounds(self._ledger, batch=batch, first=first, plateau=plateau, max_open=max_open)
         self._revalidation = Revalidation(self._ledger, self._rounds)
         self._remeasurement = Remeasurement(self._ledger, turns)
+        self._rechecks = Rechecks(self._ledger)
         self._tryouts = Tryouts(self._ledger, tryouts)
         self._tryouts.ask_if_due()
 
@@ -144,8 +146,7 @@ class Machine:
         token = self._ledger.to_measure[device_class].popleft()
         attempt = self._ledger.attempts[token]
         attempt.at = Place.MEASURING
-        in_full = attempt.remeasured or attempt.revalidated
-        best_known_s = math.inf if in_full else self._ledger.tasks[attempt.task].best_s
+        best_known_s = math.inf if attempt.again else self._ledger.tasks[attempt.task].best_s
         return Measure(attempt.task, attempt.candidate, token, best_known_s, attempt.remeasured)
 
     @property
@@ -156,6 +157,10 @@ class Machine:
     def end_tryouts(self) -> None:
         """Try no layouts out any longer, for the time for it is over."""
         self._tryouts.end()
+
+    def recheck(self, found: Mapping[int, Sequence[Candidate]]) -> int:
+        """Have candidates of tasks measured again; see :meth:`.Rechecks.begin`."""
+        return self._rechecks.begin(found)
 
     def wind_up(self) -> None:
         """Propose nothing more, for the end is near: what time is left is for measuring the best again."""
@@ -224,7 +229,9 @@ class Machine:
 
     def _result(self, token: str, measurement: Measurement) -> None:
         task, attempt = self._ledger.take_back(token)
-        if attempt.remeasured:
+        if attempt.rechecked:
+            self._rechecks.measured(task, attempt, measurement, token)
+        elif attempt.remeasured:
             self._remeasurement.measured(task, attempt, measurement, token)
         elif attempt.revalidated:
             self._revalidation.measured(task, attempt, measurement, token)
@@ -256,6 +263,7 @@ class Machine:
                 moves=moves,
                 remeasured=attempt.remeasured,
                 revalidated=attempt.revalidated,
+                rechecked=attempt.rechecked,
             )
 
     def _failed(self, event: Failed) -> None:

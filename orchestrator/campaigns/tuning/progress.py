@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator.campaigns.planning.tryouts import Key
+from orchestrator.models.extraction import ExtractedModel
+from orchestrator.storage.rows import CampaignTaskRow
 
-__all__ = ["FLAT_SECONDS", "MoreTime", "Progress"]
+__all__ = ["FLAT_SECONDS", "MoreTime", "Progress", "latencies"]
 
 #: Before so much time has been spent on measuring, a campaign is not given up for a curve that is flat.
 FLAT_SECONDS = 600.0
@@ -102,3 +104,17 @@ class Progress:
     def _sum_at(self, at_s: float) -> float | None:
         place = bisect.bisect_right(self._at, at_s)
         return None if place == 0 else self._sums[place - 1]
+
+
+def latencies(models: Sequence[ExtractedModel], rows: Sequence[CampaignTaskRow]) -> dict[Key, float]:
+    """Add up the best times of each model's tasks, those apart that `--tasks` leaves out."""
+    best = {
+        (row.workload_hash, row.device_class): math.inf if row.best_s is None else row.best_s for row in rows
+    }
+    return {
+        (model.id, model.device.device_class): sum(
+            task.weight * best.get((task.workload.hash, model.device.device_class), 0.0)
+            for task in model.tasks
+        )
+        for model in models
+    }

@@ -93,6 +93,8 @@ class Attempt:
         It was measured before, and is one of the best.
     revalidated : bool
         It was measured before, with another toolchain.
+    rechecked : bool
+        It was measured before, while its device had drifted: its task waits for nothing of it.
     """
 
     task: int
@@ -103,6 +105,12 @@ class Attempt:
     build_s: float = 0.0
     remeasured: bool = False
     revalidated: bool = False
+    rechecked: bool = False
+
+    @property
+    def again(self) -> bool:
+        """It was measured before, and is timed in full."""
+        return self.remeasured or self.revalidated or self.rechecked
 
 
 @dataclass

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from orchestrator.campaigns.planning.budgets import PlannedTask
 from orchestrator.campaigns.planning.plan import CampaignPlan
 from orchestrator.campaigns.planning.tryouts import TRIED_PART, Key, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
@@ -24,48 +23,38 @@ from orchestrator.campaigns.tuning.actions import (
     Measure,
     Note,
     OpenSearch,
-    Propose,
+    RecordRecheck,
     RecordRemeasurement,
     RecordRevalidation,
     RecordTrial,
 )
 from orchestrator.campaigns.tuning.again import Again
+from orchestrator.campaigns.tuning.answers import Assigned, event_of
 from orchestrator.campaigns.tuning.assignments import HISTORY, RELATED, Assignments
-from orchestrator.campaigns.tuning.cost_model import CostModel
+from orchestrator.campaigns.tuning.checks import Checks
 from orchestrator.campaigns.tuning.decisions import decide
-from orchestrator.campaigns.tuning.events import (
-    Built,
-    Contenders,
-    Decided,
-    Event,
-    Failed,
-    Learned,
-    Measured,
-    NewPlan,
-    Opened,
-    Proposed,
-)
+from orchestrator.campaigns.tuning.entering import entering
+from orchestrator.campaigns.tuning.events import Contenders, Decided, NewPlan
+from orchestrator.campaigns.tuning.lessons import Lessons
 from orchestrator.campaigns.tuning.machine import Machine
 from orchestrator.campaigns.tuning.patience import Patience
-from orchestrator.campaigns.tuning.progress import MoreTime, Progress
+from orchestrator.campaigns.tuning.progress import MoreTime, Progress, latencies
+from orchestrator.campaigns.tuning.rechecks import AT_ONCE
 from orchestrator.campaigns.tuning.results import Results
 from orchestrator.campaigns.tuning.subjects import Subject
-from orchestrator.campaigns.tuning.tasks import Task
 from orchestrator.campaigns.tuning.tryouts import TriedTasks
 from orchestrator.fleet.completions import (
     CandidateBuilt,
     CandidateMeasured,
-    CandidatesProposed,
     Completion,
     ModelTrained,
     ResultsLearned,
     SearchOpened,
-    WorkFailed,
 )
 from orchestrator.fleet.port import Device, Work
-from orchestrator.fleet.work import ArtifactHandle, CoreWork, MeasureWork, OpenWork, TrainWork
-from orchestrator.storage import CampaignTaskRow, NewTrial, Storage, TaskStanding, TaskState
-from workers.messages import Candidate, Measurement, TrialState
+from orchestrator.fleet.work import ArtifactHandle, CoreWork, DeviceWork, OpenWork, TrainWork
+from orchestrator.storage import CampaignTaskRow, MeasurementKey, NewTrial, Storage, TaskState
+from workers.messages import Candidate, TrialState, Workload
 
 __all__ = ["HISTORY", "RELATED", "Tuning"]
 
@@ -83,8 +72,6 @@ LOOK_SECONDS = 2.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
-_Assigned = OpenSearch | Propose | Learn | Build | Measure
-
 
 class Tuning:
     """One campaign's tuning.
@@ -97,8 +84,14 @@ class Tuning:
         The engine's searches learn from records of other workloads.
     lends : int, optional
         Of how many records of each related workload they try the schedules.
+    packed : callable, optional
+        Returns the samples that come with the engine, of a kind; see :class:`.lessons.Lessons`.
     until : mapping of (int, str) to float, optional
         By model and device class, the seconds of one inference at which it is fast enough.
+    known : mapping of str to tuple of (Workload, Candidate), optional
+        The known kernel by which devices are checked for drift, by their class.
+    clock : callable, optional
+        Seconds, steady: what those checks go by.
 
     Attributes
     ----------
@@ -124,7 +117,10 @@ class Tuning:
         *,
         transfers: bool = False,
         lends: int = 0,
+        packed: Callable[[str], bytes] = lambda _: b"",
         until: Mapping[Key, float] | None = None,
+        known: Mapping[str, tuple[Workload, Candidate]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._id, self._owner, self._changed = store, campaign_id, owner, changed
         self.plan, self._spec, self._tryouts = plan, spec, plan.undecided
@@ -143,7 +139,7 @@ class Tuning:
         self._machine = Machine(
             name,
             [
-                _task(row, s, planned[row.workload_hash, row.device_class], self._stale(row))
+                entering(row, s, planned[row.workload_hash, row.device_class], self._stale(row))
                 for row, s in zip(rows, standings, strict=True)
             ],
             batch=BATCH,
@@ -153,9 +149,26 @@ class Tuning:
         )
         self._say = say
         self._patience = Patience(say, lambda: self._stop_at is not None)
-        self._again = Again(store, campaign_id, owner, self._subjects, self._patience, changed)
+        self._checks = Checks(
+            store,
+            campaign_id,
+            owner,
+            name,
+            plan.devices,
+            known or {},
+            self,
+            self._patience,
+            say,
+            build_timeout_s=spec.build_timeout_s,
+            patient=spec.time_s is None,
+            clock=clock,
+        )
+        self._again = Again(
+            store, campaign_id, owner, self._subjects, self._patience, changed, self._checks.judge
+        )
         self._results = Results(store, campaign_id, owner, self._subjects.values(), say, changed)
-        self._model = CostModel()
+        self._lessons = Lessons(store, campaign_id, plan.devices, packed, plan.missing)
+        self._model = self._lessons.model
         self._assignments = Assignments(
             name,
             store,
@@ -167,7 +180,7 @@ class Tuning:
             transfers=transfers,
             lends=lends,
         )
-        self._under_way: dict[Work, _Assigned] = {}
+        self._under_way: dict[Work, Assigned] = {}
         self._artifacts: dict[str, ArtifactHandle] = {}
         self._open: set[int] = set()
         self._closed: list[str] = []
@@ -199,8 +212,8 @@ class Tuning:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be known about what it was measured with."""
-        return self._again.remarks
+        """What is to be known about what it was measured with, and on."""
+        return [*self._again.remarks, *self._checks.remarks]
 
     # -- what the scheduler asks
 
@@ -219,7 +232,7 @@ class Tuning:
         """Nothing is left to do; or it was stopped, and what it was measuring had its time to end."""
         if self._stop_at is not None and (not self._measuring or time.monotonic() >= self._stop_at):
             return True
-        return self._machine.done
+        return self._machine.done and (self._stop_at is not None or not self._checks.lacking)
 
     @property
     def flush_in_s(self) -> float | None:
@@ -229,6 +242,7 @@ class Tuning:
     def begin(self, versions: Mapping[str, str]) -> None:
         """Begin, on a fleet of these versions."""
         self._again.begin(versions, self._say)
+        self._checks.begin(versions)
         self._began = time.monotonic()
         self._carry_out_notes()  # of tasks that had enough before they began
 
@@ -240,11 +254,14 @@ class Tuning:
     @property
     def wants_cores(self) -> bool:
         """There is something for a core to do."""
-        return not self._enough_built and (self._train_due or self._machine.computable)
+        due = self._train_due or self._checks.wants_cores or self._machine.computable
+        return not self._enough_built and due
 
-    def measurable_on(self, device_class: str) -> int:
-        """Count the candidates that wait for a device of this class."""
-        return self._machine.measurable_on(device_class)
+    def measurable_on(self, device: Device) -> int:
+        """Count what waits for a device: candidates for its class, and the known kernel where that is due."""
+        return self._machine.measurable_on(device.device_class) + self._checks.wanted_on(
+            device, last=self._machine.done
+        )
 
     def closed_searches(self) -> list[str]:
         """Take the names of the searches that it is through with."""
@@ -274,7 +291,8 @@ class Tuning:
             return
         self._looked_at, self._seen = now, self.recorded
         at_s = now - self._began
-        self._progress.note(at_s, self._latencies())
+        rows = self._patience.ask(lambda: self._store.tasks.of_campaign(self._id))
+        self._progress.note(at_s, latencies(self.plan.models, rows))
         self.more_time = self._progress.more_time(at_s)
         ends_s = math.inf if self.ends_at is None else self.ends_at - self._began
         self.enough = self._progress.enough(at_s, ends_s)
@@ -283,21 +301,6 @@ class Tuning:
             self.ends_at = None
             self._machine.wind_up()
             self._carry_out_notes()
-
-    def _latencies(self) -> dict[Key, float]:
-        """Add up the best times of each model's tasks, those apart that `--tasks` leaves out."""
-        rows = self._patience.ask(lambda: self._store.tasks.of_campaign(self._id))
-        best = {
-            (row.workload_hash, row.device_class): math.inf if row.best_s is None else row.best_s
-            for row in rows
-        }
-        return {
-            (model.id, model.device.device_class): sum(
-                task.weight * best.get((task.workload.hash, model.device.device_class), 0.0)
-                for task in model.tasks
-            )
-            for model in self.plan.models
-        }
 
     def _wind_up_if_due(self) -> None:
         """Keep some of a limited time for measuring the best again."""
@@ -327,6 +330,7 @@ class Tuning:
         self._over = True
         self._closed += map(self._assignments.session, self._open)
         self._results.flush(final=True)
+        self._lessons.keep()
 
     # -- giving out work
 
@@ -342,6 +346,8 @@ class Tuning:
         """Return the next piece of work for a core, where there is any."""
         if self._enough_built:
             return None
+        if (build := self._checks.next_build()) is not None:
+            return build
         if self._train_due:
             return self._model.train()
         action = self._machine.next_compute()
@@ -351,13 +357,17 @@ class Tuning:
         self._under_way[work] = action
         return work
 
-    def next_measurement(self, device: Device) -> MeasureWork | None:
-        """Return the next measurement for an idle device, where a candidate waits for its class."""
+    def next_measurement(self, device: Device) -> DeviceWork | None:
+        """Return what an idle device is to do: be checked where that is due, or else the next measurement."""
+        check = self._checks.next_check(device, last=self._machine.done)
+        if check is not None:
+            return check
         action = self._machine.next_measure(device.device_class)
         if action is None:
             return None
         self._measuring += 1
-        work = self._assignments.for_device(action, self._artifacts.pop(action.token), device)
+        slowdown = self._checks.slowdown(device)
+        work = self._assignments.for_device(action, self._artifacts.pop(action.token), device, slowdown)
         self._under_way[work] = action
         return work
 
@@ -372,37 +382,46 @@ class Tuning:
             return
         if isinstance(completion.work, TrainWork):
             self._model.trained(completion.model if isinstance(completion, ModelTrained) else None)
+            self._lessons.keep()
+            return
+        if self._checks.take(completion):
+            self._carry_out_notes()
             return
         action = self._under_way.pop(completion.work)
-        if isinstance(action, Measure):
-            self._measuring -= 1
-        self._machine.handle(self._event(action, completion))
+        self._keep(action, completion)
+        self._machine.handle(event_of(action, completion))
         self._carry_out_notes()
 
-    def _event(self, action: _Assigned, completion: Completion) -> Event:
-        """Return what the machine is told of a completion, and keep what it is not told."""
+    def _keep(self, action: Assigned, completion: Completion) -> None:
+        """Keep of a completion what the machine is not told."""
         match action, completion:
             case OpenSearch(task), SearchOpened(_, samples):
                 self._open.add(task)
                 self._model.add(samples, HISTORY)
-                return Opened(task)
-            case Propose(task), CandidatesProposed(_, candidates):
-                return Proposed(task, candidates)
             case Learn(task, records), ResultsLearned(_, samples):
-                self._model.add(samples, len(records))
-                return Learned(task)
-            case Build(token=token), CandidateBuilt(_, result, artifact):
-                if result.state is not TrialState.OK:
-                    failure = Measurement(result.state, message=result.message)
-                    return Built(token, result.build_s, failure)
+                self._model.add_new(self._subjects[task].workload.hash, samples, len(records))
+            case Build(token=token), CandidateBuilt(_, result, artifact) if result.state is TrialState.OK:
                 self._artifacts[token] = artifact
-                return Built(token, result.build_s)
-            case Measure(token=token), CandidateMeasured(_, measurement):
-                return Measured(token, measurement)
-            case _, WorkFailed(_, error, lost, moved):
-                token = action.token if isinstance(action, Build | Measure) else ""
-                return Failed(action.task, str(error), lost, token, moved)
-        raise AssertionError(f"{type(completion).__name__} is no answer to {type(action).__name__}")
+            case Measure(token=token), CandidateMeasured(work):
+                self._measuring -= 1
+                self._checks.measured(work.device, token)
+            case Measure(), _:
+                self._measuring -= 1
+
+    # -- what checks of devices want done
+
+    def store_results(self) -> None:
+        """Store all that was measured."""
+        self._results.flush(final=True)
+
+    def measure_again(self, device_class: str) -> int:
+        """Have what was measured while a device had drifted measured again, where it may be the best."""
+        self.store_results()
+        tasks = {
+            s.workload.hash: n for n, s in self._subjects.items() if s.device.device_class == device_class
+        }
+        found = self._patience.ask(lambda: self._store.seeds.to_recheck(device_class, tasks, AT_ONCE))
+        return self._machine.recheck({tasks[name]: candidates for name, candidates in found.items()})
 
     # -- what the machine wants noted
 
@@ -425,10 +444,13 @@ class Tuning:
                         build_s=build_s,
                         token=token,
                         versions=self._again.measured_with(task),
+                        drift=self._checks.judge(
+                            MeasurementKey(workload_hash, device_class, candidate.hash, token)
+                        ),
                     )
                 )
-            case RecordRevalidation():
-                self._again.store_revalidation(action)
+            case RecordRevalidation() | RecordRecheck():
+                self._again.store(action)
             case FindContenders(task):
                 self._find_contenders(task)
             case RecordRemeasurement():
@@ -475,24 +497,3 @@ class Tuning:
         """Store the times that were taken again, if they can be compared, and look for rivals of the best."""
         self._results.flush()
         self._machine.handle(Contenders(task, self._again.settle(task)))
-
-
-def _task(
-    row: CampaignTaskRow, standing: TaskStanding, planned: PlannedTask, stale: tuple[Candidate, ...]
-) -> Task:
-    return Task(
-        id=row.id,
-        workload_hash=row.workload_hash,
-        device_class=row.device_class,
-        name=row.name,
-        weight=row.weight,
-        flops=row.flops,
-        budget=row.budget,
-        stored=standing.stored,
-        since_best=standing.since_best,
-        best_s=math.inf if row.best_s is None or row.best_stale else row.best_s,
-        kind=row.workload_name,
-        tried=planned.tried,
-        cap=planned.cap,
-        stale=stale,
-    )

@@ -122,8 +122,8 @@ def _common_table(common: Sequence[_Document], tasks: Sequence[_Document], ids: 
             task["name"],
             amount(before["measured"]),
             amount(after["measured"]),
-            latency(before["best_s"]),
-            latency(after["best_s"]),
+            _best(before),
+            _best(after),
             ratio_text(before["best_s"], after["best_s"]),
             *device.cell(task["device_class"]),
             style="bold" if task["speedup"] is not None and task["speedup"] > 1 else "",
@@ -136,8 +136,12 @@ def _only_table(tasks: Sequence[_Document], side: str, which: str) -> Table:
     right = ("trials", "best")
     grid = Grid(title, *right, right=right, flexible=(title,))
     for task in tasks:
-        grid.add(task["name"], amount(task[side]["measured"]), latency(task[side]["best_s"]))
+        grid.add(task["name"], amount(task[side]["measured"]), _best(task[side]))
     return grid.table()
+
+
+def _best(side: _Document) -> str:
+    return latency(side["best_s"]) + (" stale" if side["best_stale"] else "")
 
 
 def _models_table(models: Sequence[_Document], ids: tuple[str, str]) -> Table:

@@ -13,6 +13,7 @@ from rich.text import Text
 from orchestrator.cli.campaigns.looking import LINE_SECONDS, Looking
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
+from orchestrator.documents.drift import drifting_text
 from orchestrator.documents.snapshot import Snapshot, read_snapshot
 from orchestrator.errors import StorageError
 
@@ -32,15 +33,16 @@ _STALE_SECONDS = 5.0
 _BUSY_SECONDS = 15.0
 
 
-#: Reads a campaign as it stands, and its curves.
-Read = Callable[[], tuple[Snapshot, tuple["CurveRow", ...]]]
+#: Reads a campaign as it stands, its curves, and which of its devices drift.
+Read = Callable[[], tuple[Snapshot, tuple["CurveRow", ...], str]]
 
 
 def read_here(store: Storage, campaign_id: int) -> Read:
     """Return what reads a campaign of a database here."""
 
-    def read() -> tuple[Snapshot, tuple[CurveRow, ...]]:
-        return read_snapshot(store, campaign_id), tuple(store.answers.curves(campaign_id))
+    def read() -> tuple[Snapshot, tuple[CurveRow, ...], str]:
+        drifting = drifting_text(store.device_checks.latest(campaign_id))
+        return read_snapshot(store, campaign_id), tuple(store.answers.curves(campaign_id)), drifting
 
     return read
 
@@ -77,6 +79,7 @@ class Display(Looking):
         self._news = True
         self._snapshot: Snapshot | None = None
         self._curves: tuple[CurveRow, ...] = ()
+        self._drift = ""
         self._began: tuple[float, float] | None = None
         self._read_at = -1e9
         self._read_cost = 0.0
@@ -137,13 +140,19 @@ class Display(Looking):
             return None
         busy = frozenset(i for i, (_, at) in self._busy.items() if now - at < _BUSY_SECONDS)
         return View(
-            self._snapshot, self._elapsed(now), self._pace.per_hour, busy, self._activity, self._curves
+            self._snapshot,
+            self._elapsed(now),
+            self._pace.per_hour,
+            busy,
+            self._activity,
+            self._curves,
+            self._drift,
         )
 
     def _read(self, now: float) -> None:
         self._news = False
         try:
-            snapshot, self._curves = self._reads()
+            snapshot, self._curves, self._drift = self._reads()
         except StorageError as error:
             # The coordinator will stumble over it too, and is the one to say what becomes of the campaign.
             self._activity = str(error)

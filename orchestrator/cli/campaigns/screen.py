@@ -45,6 +45,8 @@ class View:
         What is going on.
     curves : tuple of CurveRow
         How the estimate came down, on each device class.
+    drift : str
+        What is to be known of devices that have drifted; empty for nothing.
     """
 
     snapshot: Snapshot
@@ -53,6 +55,7 @@ class View:
     busy: frozenset[int] = frozenset()
     activity: str = ""
     curves: tuple[CurveRow, ...] = ()
+    drift: str = ""
 
     @property
     def left_s(self) -> float | None:
@@ -171,10 +174,11 @@ class View:
 
     def _curves(self) -> list[RenderableType]:
         """One line on one device class; several would fill the screen, and `show` has them."""
+        drift = [_one_line(self.drift, "yellow")] if self.drift else []
         if len(self.curves) != 1:
-            return []
+            return [*drift]
         texts = (curve_text(self.curves[0]), reference_text(self.curves[0]))
-        return [_one_line(text, "dim") for text in texts if text]
+        return [*drift, *(_one_line(text, "dim") for text in texts if text)]
 
     def _sum(self) -> RenderableType:
         return _one_line(expectation(self.snapshot), "bold")
@@ -196,6 +200,8 @@ def line_of(view: View) -> str:
             parts.append(f"about {duration(view.left_s)} left")
         if snapshot.timed:
             parts.append(expectation(snapshot))
+    if view.drift:
+        parts.append(view.drift)
     text = ", ".join(parts)
     return f"{text}: {view.activity}" if view.activity else text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from orchestrator.cli.campaigns.curve import curve_text, reference_text
 from orchestrator.cli.campaigns.plot import plot as plot_lines
+from orchestrator.cli.campaigns.revalidating import revalidate_campaign
 from orchestrator.cli.campaigns.wording import asked_text, expectation, trials_text
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
@@ -20,6 +22,7 @@ from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
+from orchestrator.cli.kit.stale import Stale, uses_stale
 from orchestrator.cli.kit.text import (
     amount,
     device_text,
@@ -31,8 +34,10 @@ from orchestrator.cli.kit.text import (
 )
 from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
 from orchestrator.documents.details import Details, details_document, read_details
+from orchestrator.documents.drift import CampaignDrift, drift_text
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.remote.connection import Connection
@@ -51,14 +56,25 @@ def show(
     session: Session,
     campaign: options.Campaign,
     plot: Annotated[bool, typer.Option("--plot", help="Draw its curve over the terminal's width.")] = False,
+    stale: Stale = "use",
 ) -> None:
     """Show a campaign: its settings, its tasks, and what its models achieved."""
+    takes_stale = uses_stale(stale)
     if (server := session.server()) is not None:
+        if stale == "revalidate":
+            raise UsageError(
+                "--stale revalidate measures on this machine, and not through a service: submit a campaign "
+                "with --revalidate 3 there"
+            )
         with server:
             details = served_details(server, campaign)
     else:
         with session.storage(create=False) as store:
+            if stale == "revalidate":
+                revalidate_campaign(session, store, campaign)
             details = read_details(store, campaign)
+    if not takes_stale:
+        details = replace(details, snapshot=details.snapshot.without_stale())
     campaign_details(session, details)
     if plot:
         for row in details.curves:
@@ -89,7 +105,7 @@ def campaign_details(
     """
     snapshot = details.snapshot
     session.emit(details_document(details), kind=kind)
-    session.show(_facts_table(snapshot, details.prepared, details.layouts))
+    session.show(_facts_table(snapshot, details.prepared, details.layouts, details.drift))
     if snapshot.tasks:
         if tasks:
             session.show("", _task_table(snapshot))
@@ -110,6 +126,7 @@ def _facts_table(
     snapshot: Snapshot,
     prepared: Sequence[ModelRow | None],
     layouts: Sequence[Sequence[ShownLayout]],
+    drift: CampaignDrift,
 ) -> Table:
     """A campaign's own facts, as ``show`` begins with them."""
     row = snapshot.campaign
@@ -154,6 +171,7 @@ def _facts_table(
             f"{amount(snapshot.failures)} failed, {amount(snapshot.saved)} saved (stored before)",
         ),
         *_stale(snapshot),
+        *_drift(drift),
         ("time", f"{duration(row.active_s)} of work"),
         ("created", when(row.created_at)),
         ("started", when(row.started_at)),
@@ -173,6 +191,12 @@ def _stale(snapshot: Snapshot) -> list[tuple[str, RenderableType]]:
             "`tunefleet records revalidate` measures the fastest"
         )
     return [("stale", told)]
+
+
+def _drift(drift: CampaignDrift) -> list[tuple[str, RenderableType]]:
+    """Say how steady its devices were, where they were checked."""
+    text = "\n".join(filter(None, (drift_text(drift), *drift.messages)))
+    return [("drift", Text(text, style="yellow" if drift.times else ""))] if text else []
 
 
 def _budget(spec: dict[str, object]) -> str:

@@ -9,6 +9,7 @@ from orchestrator.cli.campaigns.display import Display
 from orchestrator.cli.campaigns.show import served_details
 from orchestrator.cli.campaigns.watch import say_rest, who_runs
 from orchestrator.cli.kit.session import Session
+from orchestrator.documents.drift import drifting_text
 from orchestrator.documents.snapshot import Snapshot
 from orchestrator.errors import ServerError, TunefleetError
 from orchestrator.storage import RESTING_STATES, CurveRow
@@ -37,14 +38,15 @@ def watch_served(session: Session, server: Connection, campaign: int | str) -> i
     campaign_id = row.id
     if row.state not in RESTING_STATES:
 
-        def read() -> tuple[Snapshot, tuple[CurveRow, ...]]:
+        def read() -> tuple[Snapshot, tuple[CurveRow, ...], str]:
             try:
                 found = served_details(server, campaign_id)
             except TunefleetError as error:
                 # In the display's thread: it shows what the stream of events is about to raise.
                 raise ServerError(str(error)) from None
             display.activity(who_runs(session, found.snapshot.campaign))
-            return found.snapshot, found.curves
+            drifting = drifting_text([row for _, row in found.drift.devices])
+            return found.snapshot, found.curves, drifting
 
         display = Display(read, campaign_id, session.err, activity=who_runs(session, row))
         with display:

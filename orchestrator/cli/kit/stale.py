@@ -116,6 +116,10 @@ def outcome_lines(outcome: Revalidated) -> list[str]:
         f"measured {plural(outcome.measured, 'record')} of {plural(outcome.workloads, 'workload')} {where}",
         f"another record than before is the best of {plural(outcome.changed, 'workload')}",
     ]
+    if outcome.rechecked:
+        lines.append(
+            f"{plural(outcome.rechecked, 'record')} of these had been measured on a device that drifted"
+        )
     if outcome.failed:
         lines.append(f"{plural(outcome.failed, 'record')} can't be built or run with it")
     if outcome.left:

@@ -84,6 +84,7 @@ def _document(outcome: Revalidated, database: str) -> dict[str, Any]:
         "workloads": outcome.workloads,
         "trials_measured": outcome.measured,
         "trials_failed": outcome.failed,
+        "trials_rechecked": outcome.rechecked,
         "best_changed": outcome.changed,
         "best_stale": outcome.left,
         "database": database,

@@ -9,7 +9,7 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, amount, device_text
-from orchestrator.documents.devices import device_state, devices_document
+from orchestrator.documents.devices import check_of, check_text, device_state, devices_document
 
 __all__ = ["devices"]
 
@@ -26,16 +26,16 @@ def devices(session: Session) -> None:
         from orchestrator.remote.rows.answers import devices_of
 
         with server:
-            found = devices_of(server.get("devices", "devices"))
+            found, checks = devices_of(server.get("devices", "devices"))
     else:
         with session.storage(create=False) as store:
-            found = store.devices.all()
-    session.emit(devices_document(found))
+            found, checks = store.devices.all(), store.device_checks.latest()
+    session.emit(devices_document(found, checks))
     if not found:
         session.show("no device was measured on yet: a campaign, or `tunefleet devices check`, does")
         return
     grid = Grid(
-        *("device", "class", "host", "state", "trials/h", "seen", "last error"),
+        *("device", "class", "host", "state", "trials/h", "seen", "speed", "last error"),
         right=("trials/h",),
         flexible=("device", "class", "host", "last error"),
     )
@@ -48,6 +48,7 @@ def devices(session: Session) -> None:
             Text(state, style=_STYLES.get(state, "dim")),
             "-" if row.trials_per_hour is None else amount(round(row.trials_per_hour)),
             age(row.last_seen_at),
+            check_text(check_of(row, checks)),
             (row.message.splitlines() or [""])[0],
         )
     session.show(grid.table())

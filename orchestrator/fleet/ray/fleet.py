@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import ray
 
 from orchestrator.errors import EngineError, EngineLostError
-from orchestrator.fleet.completions import CandidateMeasured, Completion, WorkFailed
+from orchestrator.fleet.completions import CandidateMeasured, Completion, DeviceChecked, WorkFailed
 from orchestrator.fleet.port import Device, DeviceState, DevicesWanted, Work
 from orchestrator.fleet.ray.actors import ActorClasses
 from orchestrator.fleet.ray.boards import Boards
@@ -297,8 +297,12 @@ class RayFleet:
         device = pending.device
         if isinstance(completion, WorkFailed) and device is None and pending.node.silent:
             ask_lost(self._nodes, self._under_way)
-        elif isinstance(completion, CandidateMeasured) and device is not None:
-            told = completion.measurement
+        elif isinstance(completion, CandidateMeasured | DeviceChecked) and device is not None:
+            told = (
+                completion.measurement
+                if isinstance(completion, CandidateMeasured)
+                else completion.checked.measurement
+            )
             # Where it has had enough of its losses, nothing waits for it any more.
             if told.state is TrialState.DEVICE_LOST and device.blame(told.message):
                 self.resume(device)

@@ -13,6 +13,7 @@ from orchestrator.fleet.completions import (
     CandidateMeasured,
     CandidatesProposed,
     Completion,
+    DeviceChecked,
     ModelTrained,
     ResultsLearned,
     SearchOpened,
@@ -26,6 +27,8 @@ from orchestrator.fleet.ray.pending import Ref, UnderWay, WorkUnderWay
 from orchestrator.fleet.work import (
     ArtifactHandle,
     BuildWork,
+    CheckWork,
+    DeviceWork,
     LearnWork,
     MeasureWork,
     OpenWork,
@@ -33,7 +36,7 @@ from orchestrator.fleet.work import (
     TrainWork,
     Work,
 )
-from workers.messages import Artifact, Measurement, TrialState
+from workers.messages import Artifact, CheckedDevice, Measurement, TrialState
 
 __all__ = ["Desk", "RayArtifact"]
 
@@ -77,7 +80,7 @@ class Desk:
                     work.workload, work.target, work.candidate, work.timeout_s, work.checked
                 )
                 self._compute(work, node, result, artifact)
-            case MeasureWork():
+            case MeasureWork() | CheckWork():
                 self._measure(work, gateway)
 
     def close(self, session: str) -> None:
@@ -86,7 +89,7 @@ class Desk:
         if node is not None:
             node.search.close.remote(session)
 
-    def _measure(self, work: MeasureWork, gateway: Node | None) -> None:
+    def _measure(self, work: DeviceWork, gateway: Node | None) -> None:
         device = own_device(work.device)
         node = device.node or gateway
         assert node is not None, "a device without a node to measure it from"
@@ -98,7 +101,10 @@ class Desk:
         else:
             artifact = work.artifact
         actor = device.actor or node.measure
-        ref = actor.measure.remote(artifact, device.station, work.evaluator, work.best_known_s)
+        if isinstance(work, CheckWork):
+            ref = actor.check.remote(artifact, device.station, work.evaluator)
+        else:
+            ref = actor.measure.remote(artifact, device.station, work.evaluator, work.best_known_s)
         self._under_way.add(ref, WorkUnderWay(work, node, device))
 
     def _compute(self, work: Work, node: Node, ref: Any, artifact: Any = None) -> None:
@@ -144,13 +150,12 @@ class Desk:
             value = ray.get(ref)
         except Exception as error:  # Ray's, or what the worker raised
             return _failure(pending, error)
-        if (
-            device is not None
-            and isinstance(value, Measurement)
-            and value.state is not TrialState.DEVICE_LOST
-        ):
-            device.losses = 0
-            device.measured += 1
+        if device is not None:
+            told = value.measurement if isinstance(value, CheckedDevice) else value
+            if isinstance(told, Measurement) and told.state is not TrialState.DEVICE_LOST:
+                device.losses = 0
+                # What is no candidate is no trial.
+                device.measured += told is value
         return _completed(pending, value)
 
 
@@ -170,6 +175,8 @@ def _completed(pending: WorkUnderWay, value: Any) -> Completion:
             return CandidateBuilt(work, value, RayArtifact(pending.artifact))
         case MeasureWork() as work:
             return CandidateMeasured(work, value)
+        case CheckWork() as work:
+            return DeviceChecked(work, value)
 
 
 def _failure(pending: WorkUnderWay, error: Exception) -> WorkFailed:

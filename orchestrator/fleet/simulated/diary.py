@@ -21,6 +21,8 @@ class Happening(str, Enum):
     MEASURE = "measure"
     #: A measurement of a candidate that was measured before.
     REMEASURE = "remeasure"
+    #: A known kernel, timed to see whether its device is as fast as it was.
+    CHECK = "check"
     CLOSE = "close"
     PAUSE = "pause"
     RESUME = "resume"

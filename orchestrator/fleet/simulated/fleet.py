@@ -14,6 +14,7 @@ from orchestrator.fleet.completions import (
     CandidateMeasured,
     CandidatesProposed,
     Completion,
+    DeviceChecked,
     ModelTrained,
     ResultsLearned,
     SearchOpened,
@@ -27,6 +28,8 @@ from orchestrator.fleet.simulated.simulation import Simulation
 from orchestrator.fleet.work import (
     ArtifactHandle,
     BuildWork,
+    CheckWork,
+    DeviceWork,
     LearnWork,
     MeasureWork,
     OpenWork,
@@ -34,7 +37,7 @@ from orchestrator.fleet.work import (
     TrainWork,
     Work,
 )
-from workers.messages import DeviceInfo, Station, TrialState
+from workers.messages import DeviceInfo, Measurement, Station, TrialState
 
 __all__ = ["SimulatedFleet"]
 
@@ -191,7 +194,7 @@ class SimulatedFleet:
         self.simulation.note(self._kind(work), work)
         took_s = self.simulation.takes(work)
         due = (self.simulation.clock.now() + took_s, next(self._numbers), work, took_s)
-        if not isinstance(work, MeasureWork):
+        if not isinstance(work, DeviceWork):
             heapq.heappush(self._computing, due)
             return
         device = _own(work.device)
@@ -240,12 +243,14 @@ class SimulatedFleet:
                 return Happening.REMEASURE
             case MeasureWork():
                 return Happening.MEASURE
+            case CheckWork():
+                return Happening.CHECK
 
     def _end(self, work: Work, took_s: float) -> Completion:
         simulation, kind = self.simulation, self._kind(work)
         simulation.counts[kind] += 1
         number = simulation.counts[kind]
-        if isinstance(work, MeasureWork):
+        if isinstance(work, DeviceWork):
             self._free(_own(work.device))
         error = simulation.fails(kind, number)
         if error is not None:
@@ -267,11 +272,15 @@ class SimulatedFleet:
             case BuildWork():
                 return CandidateBuilt(work, simulation.build(work, took_s), _Artifact(work.candidate.hash))
             case MeasureWork():
-                return self._measured(work, took_s)
+                return CandidateMeasured(work, self._measured(work, simulation.measure(work, took_s)))
+            case CheckWork():
+                checked = simulation.check(work, took_s)
+                self._measured(work, checked.measurement)
+                return DeviceChecked(work, checked)
 
-    def _measured(self, work: MeasureWork, took_s: float) -> CandidateMeasured:
-        simulation, device = self.simulation, _own(work.device)
-        measurement = simulation.measure(work, took_s)
+    def _measured(self, work: DeviceWork, measurement: Measurement) -> Measurement:
+        """Note what came of timing something of its device."""
+        device = _own(work.device)
         if measurement.state is TrialState.DEVICE_LOST:
             device.blame(measurement.message)
             if device.state is not DeviceState.READY:
@@ -280,10 +289,11 @@ class SimulatedFleet:
                 self.resume(device)
         else:
             device.losses = 0
-            device.measured += 1
-            if isinstance(work.artifact, _Artifact):
-                simulation.measured.add(work.artifact.candidate)
-        return CandidateMeasured(work, measurement)
+            # What is no candidate is no trial.
+            device.measured += isinstance(work, MeasureWork)
+            if isinstance(work, MeasureWork) and isinstance(work.artifact, _Artifact):
+                self.simulation.measured.add(work.artifact.candidate)
+        return measurement
 
     def _free(self, device: SimulatedDevice) -> None:
         device.busy = False

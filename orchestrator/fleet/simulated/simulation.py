@@ -9,8 +9,16 @@ from dataclasses import dataclass, field
 from orchestrator.errors import TunefleetError
 from orchestrator.fleet.simulated.clock import Clock, ManualClock
 from orchestrator.fleet.simulated.diary import Diary, Happening
-from orchestrator.fleet.work import BuildWork, MeasureWork, ProposeWork, Work
-from workers.messages import BuildResult, Candidate, DeviceInfo, Measurement, TrialState
+from orchestrator.fleet.work import BuildWork, CheckWork, MeasureWork, ProposeWork, Work
+from workers.messages import (
+    BuildResult,
+    Candidate,
+    CheckedDevice,
+    Condition,
+    DeviceInfo,
+    Measurement,
+    TrialState,
+)
 
 __all__ = ["Simulation"]
 
@@ -21,6 +29,10 @@ def _no_failure(happening: Happening, number: int) -> TunefleetError | None:
 
 def _faster_each_time(number: int) -> Measurement:
     return Measurement(TrialState.OK, (1.0 / number,), device="cpu:0", host="here")
+
+
+def _as_fast_as_ever(number: int, device: str) -> float:
+    return 1e-3
 
 
 def _one_each(device: DeviceInfo) -> int:
@@ -50,6 +62,11 @@ class Simulation:
         What searches learn, and what is trained from it.
     measurement : callable
         Given how many have ended, what comes of a measurement.
+    known_kernel_s : callable
+        Given how often it was timed, and on which device, what the known kernel takes (seconds); 0 where
+        the device is lost.
+    condition : Condition
+        What its machine tells of itself.
     diary : Diary or None
         Where what is asked is written down; None for nowhere.
     counts : Counter
@@ -74,6 +91,8 @@ class Simulation:
     samples: bytes = b""
     model: bytes = b"model"
     measurement: Callable[[int], Measurement] = _faster_each_time
+    known_kernel_s: Callable[[int, str], float] = _as_fast_as_ever
+    condition: Condition = field(default_factory=Condition)
     diary: Diary | None = None
     counts: Counter[str] = field(default_factory=Counter)
     engines: list[str] = field(default_factory=list)
@@ -113,3 +132,12 @@ class Simulation:
     def measure(self, work: MeasureWork, took_s: float) -> Measurement:
         """Return what comes of a measurement."""
         return self.measurement(self.counts[Happening.MEASURE] + self.counts[Happening.REMEASURE])
+
+    def check(self, work: CheckWork, took_s: float) -> CheckedDevice:
+        """Return what comes of timing the known kernel."""
+        station = work.device.station
+        seconds = self.known_kernel_s(self.counts[Happening.CHECK], work.device.name)
+        state = TrialState.OK if seconds else TrialState.DEVICE_LOST
+        times, message = ((seconds,), "") if seconds else ((), "the device went away")
+        measurement = Measurement(state, times, message, station.key, work.device.host, took_s)
+        return CheckedDevice(measurement, self.condition)

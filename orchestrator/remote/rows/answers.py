@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.remote.rows.checks import check_of
 from orchestrator.remote.rows.values import maybe_time, time_of
 from orchestrator.storage import (
     BestRow,
     ClassStatistics,
+    DeviceCheckRow,
     DeviceClassFailures,
     DeviceRow,
     FailureRow,
@@ -116,9 +118,9 @@ def failures_of(document: Document) -> list[DeviceClassFailures]:
     ]
 
 
-def devices_of(document: Document) -> list[DeviceRow]:
-    """Read what :func:`.devices_document` writes."""
-    return [
+def devices_of(document: Document) -> tuple[list[DeviceRow], list[DeviceCheckRow]]:
+    """Read what :func:`.devices_document` writes: devices, and the last check of each that had one."""
+    rows = [
         DeviceRow(
             id=number,
             key=one["key"],
@@ -133,6 +135,12 @@ def devices_of(document: Document) -> list[DeviceRow]:
         )
         for number, one in enumerate(document["devices"])
     ]
+    checks = [
+        check_of(one["check"], one["key"], one["host"], one["device_class"])
+        for one in document["devices"]
+        if one["check"] is not None
+    ]
+    return rows, checks
 
 
 def statistics_of(document: Document) -> tuple[StoreStatistics, dict[str, dict[str, str] | None]]:

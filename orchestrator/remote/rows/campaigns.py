@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator.documents.details import Details
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
+from orchestrator.remote.rows.checks import drift_of
 from orchestrator.remote.rows.values import EPOCH, maybe_time, time_of
 from orchestrator.storage import (
     CampaignModelRow,
@@ -61,6 +62,7 @@ def details_of(document: Document) -> Details:
         tuple(tuple(_layout(layout) for layout in one["layouts"]) for one in document["models"]),
         tuple((by_path[one["path"]], _verification(campaign.id, one)) for one in document["verifications"]),
         tuple(_curve(one) for one in document["curves"]),
+        drift_of(document["drift"]),
     )
 
 

@@ -36,4 +36,5 @@ def trial_of(document: dict[str, Any]) -> TrialRow:
         measured_at=maybe_time(document["measured_at"]),
         toolchain=document["toolchain"],
         stale=document["stale"],
+        drift=document["drift"],
     )

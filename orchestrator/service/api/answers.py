@@ -18,7 +18,7 @@ from orchestrator.service.access.audit_json import audit_document
 from orchestrator.service.access.identity import Admin, Reader
 from orchestrator.service.api.best import Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
-from orchestrator.service.reading import device_class, recent_devices, recent_statistics
+from orchestrator.service.reading import device_class, recent_checks, recent_devices, recent_statistics
 from orchestrator.storage import BestOrder
 
 __all__ = ["router"]
@@ -113,7 +113,7 @@ def failures(
 @router.get("/devices")
 def devices(parts: _Parts, _who: Reader) -> _Document:
     """Say how the devices stand; the document of `tunefleet devices`."""
-    return titled("devices", devices_document(recent_devices(parts)))
+    return titled("devices", devices_document(recent_devices(parts), recent_checks(parts)))
 
 
 @router.get("/statistics")

@@ -6,10 +6,12 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
 
 from orchestrator.documents.best import BestTask
 from orchestrator.documents.history import history_document
 from orchestrator.documents.models import model_document, upload_document
+from orchestrator.documents.profile import chrome_trace
 from orchestrator.documents.schema import titled
 from orchestrator.documents.slowest import slowest_document
 from orchestrator.errors import NotFoundError
@@ -17,7 +19,7 @@ from orchestrator.service.access.identity import Reader, Submitter
 from orchestrator.service.access.quotas import upload_limit
 from orchestrator.service.api.best import Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
-from orchestrator.service.reading import model_device
+from orchestrator.service.reading import latest_profile, model_device
 
 __all__ = ["router"]
 
@@ -141,3 +143,19 @@ def slowest(
     here = model_device(parts, model, device)
     shares = parts.store.answers.slowest(model, here.device_class, here.engine_version, limit=top)
     return titled("slowest", slowest_document(row.name, here.device_class, shares))
+
+
+@router.get("/models/{model}/profile")
+def profile(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> _Document:
+    """Say where a model's time went, kernel by kernel, when `tunefleet profile` looked last; its document."""
+    return titled("profile", latest_profile(parts, model, device).document)
+
+
+@router.get("/models/{model}/profile/trace")
+def profile_trace(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> Response:
+    """Return the same call by call, in Google's Trace Event Format: for chrome://tracing or Perfetto."""
+    row = latest_profile(parts, model, device)
+    name = f"profile-{row.id}.trace.json"
+    return JSONResponse(
+        chrome_trace(row.document), headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )

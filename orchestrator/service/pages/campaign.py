@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 
 from orchestrator.documents.details import Details
+from orchestrator.documents.drift import drift_text
 from orchestrator.service.access.identity import Reader
 from orchestrator.service.access.quotas import highest_priority, owns
 from orchestrator.service.live.sse import Event, Look, stream
@@ -87,6 +88,7 @@ def campaign_values(parts: Parts, details: Details) -> dict[str, Any]:
         "progress": progress_of(parts, snapshot),
         "details": details,
         "timeline": recent_timeline(parts, details),
+        "drift": drift_text(details.drift),
         "report": False,
         "lines": snapshot.lines(),
         "several_devices": len({task.device_class for task in snapshot.tasks}) > 1,

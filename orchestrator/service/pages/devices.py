@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
-from orchestrator.documents.devices import device_state
+from orchestrator.documents.devices import check_of, check_text, device_state
 from orchestrator.service.access.identity import Reader
 from orchestrator.service.live.sse import Event, Look, stream
 from orchestrator.service.pages.render import page, render
 from orchestrator.service.parts import Parts, parts_of
-from orchestrator.service.reading import recent_devices
+from orchestrator.service.reading import recent_checks, recent_devices
 
 __all__ = ["router"]
 
@@ -38,4 +38,6 @@ def live(parts: _Parts, _who: Reader) -> StreamingResponse:
 
 
 def _values(parts: Parts) -> dict[str, Any]:
-    return {"devices": [(row, device_state(row)) for row in recent_devices(parts)]}
+    checks = recent_checks(parts)
+    rows = ((row, check_of(row, checks)) for row in recent_devices(parts))
+    return {"devices": [(row, device_state(row), check, check_text(check)) for row, check in rows]}

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
+from orchestrator.documents.profile import shown_tasks
 from orchestrator.service.access.identity import Reader
 from orchestrator.service.pages.render import page
 from orchestrator.service.parts import Parts, parts_of
@@ -20,6 +21,8 @@ router = APIRouter()
 _Parts = Annotated[Parts, Depends(parts_of)]
 _Model = Annotated[int, Path(ge=1, le=2**31 - 1)]
 _SHOWN = 100
+# Of the time of a model's kernels.
+_WORTH_A_LINE = 0.01
 
 
 @router.get("/models")
@@ -65,12 +68,15 @@ def _values(parts: Parts, model: int, device: str | None) -> dict[str, Any]:
         if here is not None
         else None
     )
+    profile = parts.store.profiles.latest(model, here.device_class) if here is not None else None
     return {
         "model": row,
         "classes": classes,
         "here": here,
         "compared": compared,
         "shares": shares,
+        "profile": profile,
+        "inside": None if profile is None else shown_tasks(profile.document, _WORTH_A_LINE),
         "charts": {"compared": [_point(one) for one in compared]},
     }
 

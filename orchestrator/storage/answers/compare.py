@@ -8,6 +8,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     case,
+    false,
     func,
     or_,
     select,
@@ -85,7 +86,7 @@ def _tasks_of(campaign_id: int, name: str) -> Subquery:
     here = and_(trial.workload_id == Task.workload_id, trial.device_class_id == Task.device_class_id)
     own = trial.campaign_id == campaign_id
     # From the fastest on: the first that was there at the time is it, and those passed over are few.
-    best = (
+    fastest = (
         select(trial.cost_s)
         .where(
             here,
@@ -95,8 +96,9 @@ def _tasks_of(campaign_id: int, name: str) -> Subquery:
         .order_by(trial.cost_s, trial.id)
         .limit(1)
         .correlate(Task, Campaign)
-        .scalar_subquery()
     )
+    best = fastest.scalar_subquery()
+    best_of = fastest.with_only_columns(trial.toolchain).scalar_subquery()
     count = select(func.count(trial.id)).where(here, own).correlate(Task)
     return (
         select(
@@ -113,8 +115,10 @@ def _tasks_of(campaign_id: int, name: str) -> Subquery:
             .scalar_subquery()
             .label("own_best_s"),
             best.label("best_s"),
+            func.coalesce(best_of != DeviceClass.toolchain, false()).label("best_stale"),
         )
         .join(Campaign, Campaign.id == Task.campaign_id)
+        .join(DeviceClass, DeviceClass.id == Task.device_class_id)
         .where(Task.campaign_id == campaign_id)
         .subquery(name)
     )
@@ -124,4 +128,5 @@ def _side(row: Any, name: str) -> TaskOfCampaign | None:
     if row._mapping[f"{name}_id"] is None:
         return None
     names = TaskOfCampaign.__dataclass_fields__
-    return TaskOfCampaign(**{key: row._mapping[f"{name}_{key}"] for key in names})
+    found = {key: row._mapping[f"{name}_{key}"] for key in names}
+    return TaskOfCampaign(**found | {"best_stale": bool(found["best_stale"])})

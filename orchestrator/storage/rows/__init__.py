@@ -35,9 +35,12 @@ from orchestrator.storage.rows.catalog import (
     Sighting,
     WorkloadRow,
 )
+from orchestrator.storage.rows.checks import CheckState, DeviceCheckRow, MeasurementKey, NewDeviceCheck
+from orchestrator.storage.rows.cost_models import Experience, NewSamples
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
+from orchestrator.storage.rows.profiles import ProfileRow
 from orchestrator.storage.rows.tasks import CampaignTaskRow, ModelTaskRow, NewTask, TaskStanding, TaskState
 from orchestrator.storage.rows.toolchains import PACK, ToolchainRow, toolchain_key, toolchain_text
 from orchestrator.storage.rows.trials import NewTrial, TrialRow
@@ -57,15 +60,19 @@ __all__ = [
     "CampaignRow",
     "CampaignState",
     "CampaignTaskRow",
+    "CheckState",
     "ClassStatistics",
     "CurveRow",
+    "DeviceCheckRow",
     "DeviceClassFailures",
     "DeviceClassRow",
     "DeviceRow",
+    "Experience",
     "FailureRow",
     "ImprovementRow",
     "LayoutDecisionRow",
     "LayoutRow",
+    "MeasurementKey",
     "MeasurementKind",
     "MeasurementRow",
     "ModelDeviceRow",
@@ -75,13 +82,16 @@ __all__ = [
     "NewAuditEntry",
     "NewBeginning",
     "NewCampaignModel",
+    "NewDeviceCheck",
     "NewLayoutDecision",
     "NewMeasurement",
+    "NewSamples",
     "NewTask",
     "NewToken",
     "NewTrial",
     "NewVerification",
     "PointRow",
+    "ProfileRow",
     "PruneCounts",
     "Sighting",
     "StoreStatistics",

@@ -219,6 +219,8 @@ class TaskOfCampaign:
         The best that it measured itself, in seconds of one call.
     best_s : float or None
         The best that was stored when it ended, whoever measured it; the best there is, where it goes on.
+    best_stale : bool
+        That was measured with another toolchain than the device is now.
     """
 
     weight: int
@@ -227,6 +229,7 @@ class TaskOfCampaign:
     failures: int
     own_best_s: float | None
     best_s: float | None
+    best_stale: bool = False
 
 
 @dataclass(frozen=True)

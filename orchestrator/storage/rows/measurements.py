@@ -24,6 +24,8 @@ class MeasurementKind(str, Enum):
     AGAIN = "again"
     #: With another toolchain than before.
     REVALIDATED = "revalidated"
+    #: Once more, after its device had drifted.
+    RECHECKED = "rechecked"
     #: By another program, of which only the times are known.
     IMPORTED = "imported"
     #: Not timed: its outputs were compared, and are others than its workload's.
@@ -42,6 +44,8 @@ class NewMeasurement:
         Of the attempt: together with `kind` it names this measurement of the trial.
     versions : mapping of str to str
         What it was measured with.
+    drift : float or None
+        See :class:`MeasurementRow`.
     """
 
     workload_hash: str
@@ -52,6 +56,7 @@ class NewMeasurement:
     token: str
     versions: Mapping[str, str] = field(default_factory=dict)
     build_s: float = 0.0
+    drift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,9 @@ class MeasurementRow:
         Of its toolchain.
     counts : bool
         It is what its trial is judged by.
+    drift : float or None
+        By which part of its time a known kernel took more on this device while it was made, below 0 for less;
+        None where that was about as long as before, or isn't known.
     """
 
     kind: MeasurementKind
@@ -80,6 +88,7 @@ class MeasurementRow:
     token: str
     measured_at: datetime
     counts: bool = False
+    drift: float | None = None
 
     @property
     def cost_s(self) -> float | None:

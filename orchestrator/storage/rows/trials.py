@@ -26,6 +26,8 @@ class NewTrial:
         What it was measured with (engine, compiler, driver).
     kind : MeasurementKind or None
         How it was timed; None for in full, or by a short look where the measurement's message says so.
+    drift : float or None
+        See :class:`.MeasurementRow`.
     """
 
     workload_hash: str
@@ -37,14 +39,16 @@ class NewTrial:
     token: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     kind: MeasurementKind | None = None
+    drift: float | None = None
 
 
 @dataclass(frozen=True)
 class TrialRow:
     """A stored trial, with the measurement that it is judged by.
 
-    That is the latest good one under the toolchain that its device class is measured with now; where there is
-    none, how it failed under that; and where it was not measured under that at all, the latest good one.
+    That is the latest good one under the toolchain that its device class is measured with now, one whose
+    device had drifted only where there is no other; where there is none, how it failed under that; and where
+    it was not measured under that at all, the latest good one.
 
     Attributes
     ----------
@@ -60,6 +64,8 @@ class TrialRow:
         Key of what they were taken with.
     stale : bool
         That is another than the device class is measured with now.
+    drift : float or None
+        By how much its device had drifted; see :class:`.MeasurementRow`.
     versions : dict of str to str
         What the toolchain consists of.
     created_at : datetime
@@ -92,4 +98,5 @@ class TrialRow:
     measured_at: datetime | None = None
     toolchain: str = ""
     stale: bool = False
+    drift: float | None = None
     measurements: tuple[MeasurementRow, ...] = ()

@@ -31,6 +31,7 @@ from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from tests.kit.planned_campaigns import CPU, workload
 from tests.kit.stand_in_fleet import Simulated
 from workers.messages import (
+    Candidate,
     DeviceInfo,
     Extraction,
     Measurement,
@@ -39,6 +40,7 @@ from workers.messages import (
     TaskSpec,
     TensorSpec,
     TrialState,
+    Workload,
 )
 
 OTHER = "host:2:other"
@@ -84,6 +86,9 @@ class Tools:
     def resolve_target(self, spec: str) -> DeviceInfo:
         # It carries its versions where a device says why it is unfit.
         return replace(CPU, unfit="", device_class=class_of(self.engine))
+
+    def known_kernel(self, target: str) -> tuple[Workload, Candidate]:
+        return workload(99), Candidate("known", "trace known")
 
     def engine_version(self) -> str:
         return "1"

@@ -153,6 +153,7 @@ def test_nodes_that_join_and_die_during_a_campaign_cost_no_trial_and_double_none
     assert 480 <= campaign.measured.total() <= 480 + 20
 
 
+@pytest.mark.slow
 def test_the_last_node_that_goes_ends_the_run_after_a_while_with_what_is_missing(
     cluster: Cluster, run: Callable[[int], Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

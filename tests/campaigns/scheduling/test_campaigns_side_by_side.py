@@ -16,7 +16,7 @@ from orchestrator.errors import EngineLostError, LeaseLostError
 from orchestrator.fleet.port import Completion, Device, DevicesWanted, Fleet
 from orchestrator.fleet.ray.fleet import RayFleet
 from orchestrator.fleet.simulated import SimulatedFleet
-from orchestrator.fleet.work import MeasureWork
+from orchestrator.fleet.work import DeviceWork
 from orchestrator.storage import Storage, TaskState
 from tests.kit.planned_campaigns import CPU, OWNER, plan
 from tests.kit.stand_in_fleet import Simulated
@@ -34,7 +34,7 @@ class NotedTuning(Tuning):
 
     measured: list[int]
 
-    def next_measurement(self, device: Device) -> MeasureWork | None:
+    def next_measurement(self, device: Device) -> DeviceWork | None:
         self.measured.append(self.id)
         return super().next_measurement(device)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.storage import MeasurementKind, NewMeasurement, Storage
-from tests.kit.cli_builders import CPU, Cli, put_known_model, tuned, workload
+from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, put_known_model, tuned, workload
 from workers.messages import Measurement, TrialState
 
 NEWER = {"tvm": "0.28.0", "llvm": "23"}
@@ -38,8 +38,21 @@ def test_what_is_stored_says_what_of_it_is_stale(cli: Cli, model: Path) -> None:
     assert {task["best_stale"] for task in progress["tasks"]} == {True}
     shown = cli("show", "1").out
     assert "of another toolchain than the device is measured with now" in shown
+    without = cli("show", "1", "--stale", "ignore", "--json").document
+    assert {task["best_s"] for task in without["tasks"]} == {None}
+    assert (without["progress"]["tasks_stale"], without["progress"]["expected_s"]) == (0, None)
+    assert cli("show", "1", "--stale", "perhaps").code == 2
     (row,) = cli("records", "stats", "--json").document["device_classes"]
     assert (row["trials_stale"], row["toolchain"]["tvm"]) == (row["trials"], "0.28.0")
+
+
+def test_a_comparison_of_campaigns_says_which_times_are_stale(cli: Cli, stale: Storage) -> None:
+    tuned(stale, budget=48)
+    assert cli("compare", "1", "2").out.count(" stale") == 6
+    sides = cli("compare", "1", "2", "--json").document["tasks"]
+    assert {task[side]["best_stale"] for task in sides for side in ("first", "second")} == {True}
+    stale.toolchains.adopt(CPU.device_class, TOOLCHAIN)
+    assert "stale" not in cli("compare", "1", "2").out
 
 
 @pytest.mark.usefixtures("toolbox")

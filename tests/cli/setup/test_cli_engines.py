@@ -44,6 +44,7 @@ def test_engines_are_listed_with_what_is_missing(cli: Cli, tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_an_engine_is_installed_where_it_is_said(cli: Cli, tmp_path: Path) -> None:
     answer = cli("engines", "install", "classic", "--python", sys.executable)
     assert answer.code == 0, answer.err

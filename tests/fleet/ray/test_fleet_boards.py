@@ -248,6 +248,7 @@ def test_a_board_in_use_is_waited_for_until_a_limit_that_says_so(
     assert tools.unfit(target, Endpoint(*tracker, KEY, "cpu")) == ""
 
 
+@pytest.mark.slow
 def test_a_device_is_checked_against_what_it_took_before(
     store: Storage, tools: Toolbox, tracker: tuple[str, int], target: str
 ) -> None:

@@ -27,6 +27,7 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[RayFleet]:
     made.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fleet", ["stand_in_engines.broken"], indirect=True)
 def test_an_engine_that_cannot_start_is_reported_through_ray_and_leaves_nothing(
     fleet: RayFleet, eventually: Callable[..., None], running: Callable[[int], bool]

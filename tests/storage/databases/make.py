@@ -18,10 +18,13 @@ from pathlib import Path
 from benchmarks.postgres_server import PostgresServer, find_binaries
 from orchestrator.storage import (
     CampaignState,
+    CheckState,
+    MeasurementKey,
     MeasurementKind,
     NewAuditEntry,
     NewBeginning,
     NewCampaignModel,
+    NewDeviceCheck,
     NewLayoutDecision,
     NewMeasurement,
     NewTask,
@@ -36,6 +39,7 @@ from orchestrator.storage import TaskState as T
 from orchestrator.storage._schema import HEAD
 from workers.messages import (
     Candidate,
+    Condition,
     DeviceInfo,
     Extraction,
     Measurement,
@@ -112,6 +116,27 @@ def fill(storage: Storage) -> None:
     storage.campaigns.transition(begun, CampaignState.EXTRACTING, owner="a coordinator that died")
     token = storage.tokens.create(NewToken("ada", "ab" * 32, TokenScope.SUBMIT, campaigns_at_once=2))
     storage.submissions.put(paused, token.id)
+    for state, time_s, drift in ((CheckState.FIRST, 0.001, 0.0), (CheckState.DRIFTED, 0.0013, 0.3)):
+        storage.device_checks.put(
+            NewDeviceCheck(
+                CPU.device_class,
+                "cpu-key",
+                "host-a",
+                "known",
+                state,
+                "run",
+                60.0,
+                {"tvm": "0.27.0"},
+                (time_s,),
+                time_s,
+                0.001,
+                drift,
+                condition=Condition(2600.0, "performance", 1.5),
+            ),
+            campaign_id=nightly,
+        )
+    drifted = MeasurementKey(CONV.hash, CPU.device_class, f"{2:064x}", "token-2")
+    storage.measurements.mark([drifted], 0.3)
     storage.audit.note(
         NewAuditEntry("pause", f"campaign {paused}", token.id, "ada", "192.0.2.7", {"why": "x"})
     )

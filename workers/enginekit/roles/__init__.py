@@ -10,6 +10,7 @@ from workers.enginekit.roles.logs import Logs, NoLogs
 from workers.enginekit.roles.measure import WAITING, Measure
 from workers.enginekit.roles.model import Model
 from workers.enginekit.roles.plans import EachBest, Plans
+from workers.enginekit.roles.profiles import NoProfiles, Profiles
 from workers.enginekit.roles.search import Search, TaskSearch
 from workers.enginekit.roles.targets import Targets
 from workers.enginekit.roles.toolchain import Toolchain
@@ -25,7 +26,9 @@ __all__ = [
     "Model",
     "NoComparison",
     "NoLogs",
+    "NoProfiles",
     "Plans",
+    "Profiles",
     "Search",
     "Targets",
     "TaskSearch",

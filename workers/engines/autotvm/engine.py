@@ -6,7 +6,17 @@ from functools import cached_property
 
 from workers.enginekit.contract import Engine
 from workers.enginekit.linkers import require_any_linker
-from workers.enginekit.roles import Build, Logs, Measure, Model, Plans, Search, Targets, Toolchain
+from workers.enginekit.roles import (
+    Build,
+    Logs,
+    Measure,
+    Model,
+    Plans,
+    Profiles,
+    Search,
+    Targets,
+    Toolchain,
+)
 from workers.engines.autotvm.traits import TRAITS
 
 __all__ = ["AutoTVMEngine"]
@@ -71,6 +81,13 @@ class AutoTVMEngine(Engine):
         from workers.engines.autotvm.model import AutoTVMModel
 
         return AutoTVMModel()
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """The graph executor that is made for looking into."""
+        from workers.engines.autotvm.profiles import AutoTVMProfiles
+
+        return AutoTVMProfiles()
 
     @cached_property
     def plans(self) -> Plans:

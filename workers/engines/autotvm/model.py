@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import pathlib
 import tempfile
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +13,15 @@ import onnx
 from tvm import relay
 from tvm.autotvm.task import ApplyGraphBest
 from tvm.autotvm.task.space import FallbackConfigEntity
-from tvm.contrib import graph_executor
 from tvm.contrib.cc import cross_compiler
 from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.refusals import last_words, refused_at
-from workers.enginekit.rpc import requested
 from workers.enginekit.weights import fill
 from workers.engines.autotvm.classic import autotvm, tvm
-from workers.engines.autotvm.targets import cores_of, parse_target
+from workers.engines.autotvm.running import run_model
+from workers.engines.autotvm.targets import parse_target
 from workers.engines.autotvm.tasks import config_of, tvm_workload, workload_hash, workload_of
 from workers.engines.autotvm.toolchain import engine_version
 from workers.engines.autotvm.traits import NAME
@@ -42,10 +39,7 @@ from workers.messages import (
 )
 from workers.process.host import stage
 
-__all__ = ["AutoTVMModel", "compile_model", "extract_tasks", "import_model", "run_model"]
-
-# For so long a library may keep a device, its upload included.
-_SESSION_SECONDS = 600.0
+__all__ = ["AutoTVMModel", "compile_model", "extract_tasks", "import_model"]
 
 _MISREAD = {"ConvInteger"}
 
@@ -128,46 +122,6 @@ def compile_model(
         built.export_library(str(path), **({"fcompile": cross_compiler(linker)} if cross else {}))
         library = path.read_bytes()
     return CompiledModel(library, archive, tuple(chosen.used), tuple(chosen.missed))
-
-
-def run_model(
-    library: bytes,
-    params: bytes | None,
-    inputs: Mapping[str, Array],
-    target: tvm.target.Target,
-    repeats: int,
-    number: int,
-    endpoint: Endpoint | None = None,
-) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
-    kind = target.kind.name if target.kind.name != "llvm" else "cpu"
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-        path = pathlib.Path(folder) / "model.so"
-        path.write_bytes(library)
-        if endpoint is None:
-            device, module = tvm.device(kind, 0), tvm.runtime.load_module(str(path))
-        else:
-            session = requested(endpoint, _SESSION_SECONDS)
-            stage("loading the library on the device")
-            device = session.device(kind, 0)
-            session.upload(str(path), path.name)
-            # As for a candidate: Session.load_module of the tested wheel doesn't fit its server.
-            module = session.get_function("tvm.rpc.server.load_module")(path.name)
-        executor = graph_executor.GraphModule(module["default"](device))
-    if params is not None:
-        with np.load(io.BytesIO(params)) as archive:
-            executor.set_input(**{name: tvm.nd.array(archive[name], device) for name in archive.files})
-    executor.set_input(**inputs)
-    stage("running the model")
-    began = time.perf_counter()
-    executor.run()
-    first_s = time.perf_counter() - began
-    outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = executor.module.time_evaluator("run", device, number=number, repeat=repeats)()
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(outputs, times, first_s)
 
 
 class _Chosen(autotvm.task.DispatchContext):  # type: ignore[misc]
@@ -296,7 +250,4 @@ class AutoTVMModel:
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
         parsed = parse_target(target)
-        # TVM reads it when its thread pool starts, which is with the first kernel.
-        if cores_of(parsed):
-            os.environ["TVM_NUM_THREADS"] = str(cores_of(parsed))
         return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)

@@ -7,7 +7,17 @@ from functools import cached_property
 from workers.enginekit.contract import Engine
 from workers.enginekit.cuda import has_runtime
 from workers.enginekit.linkers import require_any_linker
-from workers.enginekit.roles import Build, Devices, Logs, Measure, Model, Search, Targets, Toolchain
+from workers.enginekit.roles import (
+    Build,
+    Devices,
+    Logs,
+    Measure,
+    Model,
+    Profiles,
+    Search,
+    Targets,
+    Toolchain,
+)
 from workers.engines.metaschedule.traits import TRAITS
 
 __all__ = ["MetaScheduleEngine"]
@@ -82,6 +92,13 @@ class MetaScheduleEngine(Engine):
         from workers.engines.metaschedule.model import MetaScheduleModel
 
         return MetaScheduleModel()
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """The virtual machine's instrument."""
+        from workers.engines.metaschedule.profiles import MetaScheduleProfiles
+
+        return MetaScheduleProfiles()
 
     @cached_property
     def devices(self) -> Devices:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import re
-import tempfile
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,11 +18,9 @@ from tvm.support.cc import cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc, SeqStmt
 
-from workers.enginekit.archives import archived, opened, too_large_for_a_library
-from workers.enginekit.cuda import use_compiler
+from workers.enginekit.archives import archived, too_large_for_a_library
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.refusals import last_words, refused_at
-from workers.enginekit.rpc import requested
 from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule.axes import with_plain_axes
 from workers.engines.metaschedule.batch_norms import with_batch_norms_folded
@@ -39,6 +33,7 @@ from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
+from workers.engines.metaschedule.running import run_model
 from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
@@ -65,14 +60,12 @@ __all__ = [
     "MetaScheduleModel",
     "compile_model",
     "extract_tasks",
+    "fused",
     "imported",
     "in_nchw",
-    "run_model",
+    "kernels_of",
     "stock_kernels",
 ]
-
-# For so long a library may keep a device, its upload included.
-_SESSION_SECONDS = 600.0
 
 
 def extract_tasks(model: PreparedModel, target: Target, engine: str, version: str) -> Extraction:
@@ -82,10 +75,10 @@ def extract_tasks(model: PreparedModel, target: Target, engine: str, version: st
     module = _with_free_layouts(lowered, target)
     weights = _call_counts(module)
     # The pass names the kernels it touches anew, and so all of them end in a digit that says nothing.
-    given = {name for name, _ in _kernels(lowered)}
+    given = {name for name, _ in kernels_of(lowered)}
     tasks: dict[str, TaskSpec] = {}
     stage("naming the workloads")
-    for name, func in _kernels(module):
+    for name, func in kernels_of(module):
         canonical = canonical_module(func)
         key = workload_hash(canonical)
         weight = weights.get(name, 0)
@@ -118,12 +111,12 @@ def stock_kernels(model: PreparedModel, target: Target) -> list[tuple[IRModule, 
     lowered = _as_kernels(imported(model, target), target)
     kernels: list[tuple[IRModule, tuple[str, ...]]] = []
     tasks: dict[str, list[str]] = {}
-    for _, func in _kernels(_with_free_layouts(lowered, target)):
+    for _, func in kernels_of(_with_free_layouts(lowered, target)):
         canonical = canonical_module(func)
         key = workload_hash(canonical)
         tasks.setdefault(plain_hash(canonical), []).append(key)
         kernels.append((normalized(func), (key,)))
-    for _, func in _kernels(lowered):
+    for _, func in kernels_of(lowered):
         kernels.append((normalized(func), tuple(tasks.get(workload_hash(canonical_module(func)), ()))))
     return kernels
 
@@ -133,7 +126,7 @@ def compile_model(
 ) -> CompiledModel:
     """Compile a model with the records chosen; see :meth:`workers.enginekit.roles.Model.compile`."""
     linked = _linked_for(target)  # without a linker nothing is worth compiling
-    module = _fused(model, target)
+    module = fused(model, target)
     records = choice.records
     stage("scheduling what has no record")
     lent = _begun(module, target, records) if choice.lend else {}
@@ -179,7 +172,7 @@ def _begun(module: IRModule, target: Target, records: Mapping[str, Record]) -> d
     if target.kind.name != "llvm":
         return {}  # a GPU's kernels without a record get DLight's schedules
     found: dict[str, Record] = {}
-    for name, func in _kernels(module):
+    for name, func in kernels_of(module):
         canonical = canonical_module(func)
         key = workload_hash(canonical)
         if key in records or key in found:
@@ -194,52 +187,6 @@ def _begun(module: IRModule, target: Target, records: Mapping[str, Record]) -> d
 def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
     linker, cross = linker_for(str(target.attrs.get("mtriple", "")))
     return linker, {"fcompile": cross_compiler(linker)} if cross else {}
-
-
-def run_model(
-    compiled: CompiledModel,
-    inputs: Mapping[str, Array],
-    target: Target,
-    repeats: int,
-    number: int,
-    endpoint: Endpoint | None = None,
-) -> ModelRun:
-    """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
-    kind = target.kind.name if target.kind.name != "llvm" else "cpu"
-    with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-        path = pathlib.Path(folder) / "model.so"
-        path.write_bytes(compiled.library)
-        if endpoint is None:
-            device, module = tvm.device(kind, 0), tvm.runtime.load_module(str(path))
-        else:
-            session = requested(endpoint, _SESSION_SECONDS)
-            stage("loading the library on the device")
-            device = session.device(kind, 0)
-            session.upload(str(path), path.name)
-            module = session.load_module(path.name)
-    machine = relax.VirtualMachine(module, device)
-    arguments = [tvm.runtime.tensor(value, device) for value in inputs.values()]
-    params = opened(compiled)
-    if params is not None:
-        with params, np.load(params) as archive:
-            arguments += [tvm.runtime.tensor(archive[f"p{i}"], device) for i in range(len(archive.files))]
-    stage("running the model")
-    called: tuple[Any, ...] = ("main", *arguments)
-    began = time.perf_counter()
-    if endpoint is None:
-        result = machine["main"](*arguments)
-    else:
-        # A function of another process can't return a tuple of tensors; it is asked for them one by one.
-        machine.set_input("main", *arguments)
-        machine.invoke_stateful("main")
-        result = machine.get_outputs("main")
-        called = ("invoke_stateful", "main")
-    first_s = time.perf_counter() - began
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = machine.time_evaluator(called[0], device, number=number, repeat=repeats)(*called[1:])
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times, first_s)
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
@@ -273,7 +220,7 @@ def _imported(model: PreparedModel) -> IRModule:
     return with_batch_norms_folded(with_plain_axes(module))
 
 
-def _fused(model: PreparedModel, target: Target) -> IRModule:
+def fused(model: PreparedModel, target: Target) -> IRModule:
     """Run the passes before tuning. Extraction and compilation must see the same kernels (TVM #19385)."""
     return _with_free_layouts(_as_kernels(imported(model, target), target), target)
 
@@ -401,8 +348,8 @@ def _lowering(target: Target) -> Any:
     return tvm.transform.Sequential(passes)
 
 
-def _kernels(module: IRModule) -> list[tuple[str, PrimFunc]]:
-    """Return the kernels in the order of the module, by their names."""
+def kernels_of(module: IRModule) -> list[tuple[str, PrimFunc]]:
+    """Return a module's kernels in the order of the module, by their names."""
     functions = [
         (var.name_hint, func) for var, func in module.functions.items() if isinstance(func, PrimFunc)
     ]
@@ -426,12 +373,6 @@ def _call_counts(module: IRModule) -> dict[str, int]:
         if isinstance(func, relax.Function):
             relax.analysis.post_order_visit(func, visit)
     return counts
-
-
-def _flat(result: Any) -> list[Any]:
-    if hasattr(result, "numpy"):
-        return [result]
-    return [tensor for item in result for tensor in _flat(item)]
 
 
 class MetaScheduleModel:
@@ -465,10 +406,4 @@ class MetaScheduleModel:
         endpoint: Endpoint | None = None,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
-        parsed = parse_target(target)
-        # TVM reads it when its thread pool starts, which is with the first kernel.
-        if "num-cores" in parsed.attrs:
-            os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
-        if parsed.kind.name == "cuda":
-            use_compiler()
-        return run_model(compiled, inputs, parsed, repeats, number, endpoint)
+        return run_model(compiled, inputs, parse_target(target), repeats, number, endpoint)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import math
 import random
@@ -20,6 +19,7 @@ from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.contexts import tune_context
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import adapted, candidate_of, scheduled
+from workers.engines.metaschedule.samples import packed, unpacked
 from workers.engines.metaschedule.soundness import finished
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.begin import begun
@@ -212,15 +212,8 @@ class MetaScheduleSearch:
         kept = [(f, c) for f, c in zip(features, costs, strict=True) if len(f)]
         if not kept:
             return b""
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            group=np.array(self._workload.hash),
-            lengths=np.array([len(f) for f, _ in kept]),
-            features=np.concatenate([f for f, _ in kept]),
-            costs=np.array([c for _, c in kept], dtype="float32"),
-        )
-        return buffer.getvalue()
+        taken = np.array([c for _, c in kept], dtype="float32")
+        return packed([(self._workload.hash, [f for f, _ in kept], taken)])
 
     def _generate(self) -> list[tuple[Candidate, ms.MeasureCandidate]]:
         assert self._evolution is not None
@@ -253,14 +246,11 @@ def _distance(one: Workload, other: Workload) -> float:
 def train(samples: tuple[bytes, ...], threads: int) -> bytes:
     """Train an XGBoost model on the samples of all tasks; see ``XGBModel`` in MetaSchedule for the loss."""
     groups: dict[str, FeatureGroup] = {}
-    for sample in samples:
-        with np.load(io.BytesIO(sample)) as data:
-            name, costs = str(data["group"]), data["costs"]
-            features = np.split(data["features"], np.cumsum(data["lengths"])[:-1])
+    for name, features, costs in itertools.chain.from_iterable(map(unpacked, samples)):
         if name in groups:
             groups[name].append(features, costs)
         else:
-            groups[name] = FeatureGroup(name, list(features), costs)
+            groups[name] = FeatureGroup(name, features, costs)
     model = XGBModel(num_tuning_cores=threads, early_stopping_rounds=20)
     ratios = [group.min_cost / group.costs for group in groups.values()]
     model._train(xs=[f for g in groups.values() for f in g.features], ys=np.concatenate(ratios))

@@ -14,7 +14,7 @@ from tvm.target import Target, codegen
 from workers.enginekit.machine import apart, architecture, cpu_model, own_triple, slug, usable_cores
 from workers.enginekit.nvidia import driver_version
 from workers.enginekit.rpc import answers
-from workers.engines.metaschedule.traits import NAME
+from workers.engines.metaschedule.traits import NAME, SAMPLES
 from workers.errors import TargetError
 from workers.messages import Candidate, DeviceInfo, Endpoint, Workload
 
@@ -124,6 +124,7 @@ def resolve_target(spec: str) -> DeviceInfo:
         unfit=unfit,
         versions={"tvm": tvm.__version__, **_driver(kind, unfit)},
         integers=next((dot.instruction for dot in dot_products_of(target)), ""),
+        samples=SAMPLES.format(vector_bits(target)) if kind == "llvm" else "",
     )
 
 

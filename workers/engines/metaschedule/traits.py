@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from workers.messages import LogFormat, Setting, Traits
 
-__all__ = ["LOG_MODEL", "LOG_RECORDS", "LOG_WORKLOADS", "NAME", "TRAITS"]
+__all__ = ["LOG_MODEL", "LOG_RECORDS", "LOG_WORKLOADS", "NAME", "SAMPLES", "TRAITS"]
 
 NAME = "metaschedule"
 #: The files of a JSONDatabase, and the model that is put beside them.
 LOG_WORKLOADS, LOG_RECORDS = "database_workload.json", "database_tuning_record.json"
 LOG_MODEL = "model.json"
+#: Kind of the samples of a CPU with vectors of so many bits. Another number where their features are others.
+SAMPLES = "per-store-1, {} bits"
+_STARTER = pathlib.Path(__file__).parent / "starter"
 _ONE_TUNER = "its search is evolutionary, its cost model XGBoost's"
 
 TRAITS = Traits(
@@ -32,5 +37,6 @@ TRAITS = Traits(
     alternatives=1,
     # On a GPU a kernel without a schedule has no threads, and doesn't compile.
     compares_on=("cpu",),
+    samples={SAMPLES.format(bits): _STARTER / f"samples-{bits}.npz" for bits in (256,)},
     log_format=LogFormat((LOG_WORKLOADS, LOG_RECORDS), (LOG_MODEL,), "nchw"),
 )

@@ -254,7 +254,8 @@ def test_a_cost_model_finds_what_its_results_point_at(
     assert len(found) >= 8
 
 
-@pytest.mark.parametrize("kernel", [3, pytest.param(1, marks=_SLOW)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", [3, 1])
 def test_records_of_other_shapes_start_a_search_or_harm_nothing(
     search: Search, workload: Workload, extract: Extract, kernel: int
 ) -> None:
@@ -414,6 +415,7 @@ def test_a_quantized_model_is_built_and_right(
 # -- candidates compared with the kernel without a configuration
 
 
+@pytest.mark.slow
 def test_candidates_with_any_blocks_compute_what_the_fallback_computes(
     builder: BuildActor,
     measurer: MeasureActor,

@@ -1,0 +1,44 @@
+"""Samples for the cost model: written, read, and those that come with the engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workers.engines.metaschedule.samples import packed, unpacked
+from workers.engines.metaschedule.search import train
+from workers.engines.metaschedule.targets import resolve_target
+from workers.engines.metaschedule.traits import SAMPLES, TRAITS
+from workers.messages import DeviceInfo
+
+
+def group(name: str, count: int, seed: int) -> tuple[str, list[np.ndarray], np.ndarray]:
+    random = np.random.default_rng(seed)
+    features = [random.normal(size=(1 + place % 3, 164)).astype("float32") for place in range(count)]
+    return name, features, random.uniform(1e-4, 1e-2, count).astype("float32")
+
+
+def test_samples_of_several_workloads_are_read_as_they_were_written() -> None:
+    groups = [group("a", 3, 1), group("b", 5, 2)]
+    found = list(unpacked(packed(groups)))
+    assert [(name, len(features)) for name, features, _ in found] == [("a", 3), ("b", 5)]
+    for (_, before, costs), (_, after, same) in zip(groups, found, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+        assert np.array_equal(costs, same)
+
+
+def test_a_model_is_trained_on_samples_of_many_rounds_of_the_same_workload() -> None:
+    rounds = [packed([group("a", 8, seed)]) for seed in (1, 2)]
+    assert train((*rounds, packed([group("b", 8, 3)])), 1)
+
+
+def test_the_engine_has_samples_for_vectors_of_256_bits_and_none_for_others() -> None:
+    device: DeviceInfo = resolve_target("llvm -mcpu=core-avx2 -num-cores=2")
+    assert device.samples == SAMPLES.format(256)
+    assert resolve_target("llvm -mcpu=znver4 -num-cores=2").samples == SAMPLES.format(512)
+    groups = list(unpacked(TRAITS.packed_samples(device.samples)))
+    assert sum(len(features) for _, features, _ in groups) > 1000
+    # As many as MetaSchedule's extractor gives: of others nothing could be trained together.
+    assert {one.shape[1] for _, features, _ in groups for one in features} == {164}
+    # None of them is taken for a workload that is measured here.
+    assert all(name.startswith("pack:") for name, _, _ in groups)
+    assert TRAITS.packed_samples(SAMPLES.format(512)) == b""
