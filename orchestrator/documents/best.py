@@ -40,9 +40,17 @@ def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, An
 
 
 def task_best_document(
-    rows: Sequence[ModelTaskRow], measured: Mapping[int, Sequence[MeasurementRow]]
+    rows: Sequence[ModelTaskRow],
+    measured: Mapping[int, Sequence[MeasurementRow]],
+    level: Mapping[str, int | None],
 ) -> dict[str, Any]:
-    """The best of each task of a model, without schedules, which its engine writes."""
+    """The best of each task of a model, without schedules, which its engine writes.
+
+    Parameters
+    ----------
+    level : mapping of str to int or None
+        By a task's workload, the trial that its best is level with.
+    """
     return {
         "tasks": [
             {
@@ -50,6 +58,7 @@ def task_best_document(
                 "workload_hash": row.workload_hash,
                 "weight": row.weight,
                 "flops": row.flops,
+                "level_with": level.get(row.workload_hash),
                 "best": []
                 if row.best is None
                 else [trial_document(row.best, measured.get(row.best.id, ()), traced=True)],

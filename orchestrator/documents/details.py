@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.campaigns import campaign_document, progress_document
 from orchestrator.documents.curves import curve_documents
+from orchestrator.documents.intervals import interval_document, sure_document, times_interval
 from orchestrator.documents.layouts import ShownLayout, layouts_of_campaign, tried_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.documents.snapshot import Snapshot, limit_or_none, read_snapshot
@@ -41,6 +42,8 @@ class Details:
         The last comparison of each model on each device class.
     curves : tuple of CurveRow
         How the estimate came down, on each device class.
+    best_times : dict of int to tuple of float
+        The times of the tasks' best trials, by the trial.
     """
 
     snapshot: Snapshot
@@ -48,6 +51,7 @@ class Details:
     layouts: tuple[tuple[ShownLayout, ...], ...]
     verifications: tuple[tuple[CampaignModelRow, VerificationRow], ...]
     curves: tuple[CurveRow, ...]
+    best_times: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 def read_details(store: Storage, campaign: int | str) -> Details:
@@ -66,6 +70,7 @@ def read_details(store: Storage, campaign: int | str) -> Details:
         tuple(tuple(_layouts(store, snapshot, model.model_id)) for model in snapshot.models),
         tuple(_verifications(store, snapshot)),
         tuple(store.answers.curves(snapshot.campaign.id)),
+        _best_times(store, snapshot),
     )
 
 
@@ -97,7 +102,7 @@ def details_document(details: Details) -> dict[str, Any]:
                 details.snapshot.models, details.prepared, details.layouts, strict=True
             )
         ],
-        "tasks": [_campaign_task(task) for task in details.snapshot.tasks],
+        "tasks": [_campaign_task(task, details.best_times) for task in details.snapshot.tasks],
         "verifications": [_verification(model, row) for model, row in details.verifications],
         "curves": curve_documents(details.curves),
     }
@@ -127,7 +132,17 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
                 yield model, row
 
 
-def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
+def _best_times(store: Storage, snapshot: Snapshot) -> dict[int, tuple[float, ...]]:
+    ids = [task.best_trial_id for task in snapshot.tasks if task.best_trial_id is not None]
+    return {
+        trial: one.times
+        for trial, found in store.measurements.of_trials(ids).items()
+        for one in found
+        if one.counts
+    }
+
+
+def _campaign_task(row: CampaignTaskRow, times: Mapping[int, tuple[float, ...]]) -> dict[str, Any]:
     return {
         "name": row.name,
         "workload_hash": row.workload_hash,
@@ -144,6 +159,7 @@ def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
         "measured": row.measured,
         "measured_failures": row.measured_failures,
         "best_s": row.best_s,
+        "best_interval_s": interval_document(times_interval(times.get(row.best_trial_id or 0, ()))),
         "best_stale": row.best_stale,
         "best_trial_id": row.best_trial_id,
         "best_at": instant(row.best_at),
@@ -152,6 +168,8 @@ def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
 
 
 def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, Any]:
+    from orchestrator.builds.gate import Side
+
     return {
         "model": model.model_name,
         "path": model.path,
@@ -159,8 +177,10 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "untuned_s": row.untuned_s,
         "tuned_s": row.tuned_s,
         "reference_s": row.reference_s,
+        **sure_document(Side.of_row(row)),
         "runs": row.runs,
         "turns": row.turns,
+        "timing_note": str(row.details.get("timing_note", "")),
         "untuned_note": row.untuned_note,
         "max_abs": finite(row.max_abs),
         "max_rel": finite(row.max_rel),

@@ -6,6 +6,10 @@ import math
 import os
 import re
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.builds.intervals import Interval
 
 __all__ = [
     "age",
@@ -15,6 +19,7 @@ __all__ = [
     "finite",
     "gflops",
     "instant",
+    "interval_text",
     "latency",
     "mflop",
     "ms",
@@ -40,6 +45,15 @@ def latency(seconds: float | None) -> str:
         if value >= 1:
             return f"{value:.{_decimals(value)}f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def interval_text(found: Interval | None) -> str:
+    """Write between which two run times a median lies, the unit once where it is the same."""
+    if found is None:
+        return "-"
+    low, high = latency(found.low), latency(found.high)
+    unit = high.rpartition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')} to {high}" if low.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def ms(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from workers.messages.arrays import Array
 from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
-from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
+from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice, WarmUp
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
@@ -52,6 +52,7 @@ __all__ = [
     "Timing",
     "Traits",
     "TrialState",
+    "WarmUp",
     "When",
     "Workload",
     "WrittenLog",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,13 +23,21 @@ from orchestrator.cli.kit.text import (
     amount,
     device_text,
     duration,
+    interval_text,
     latency,
     plural,
     short_path,
     when,
 )
-from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
+from orchestrator.cli.models.latencies import (
+    against_reference_text,
+    latencies_table,
+    latency_head,
+    outcome_facts,
+    wrong_text,
+)
 from orchestrator.documents.details import details_document, read_details
+from orchestrator.documents.intervals import times_interval
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
 
@@ -67,7 +75,7 @@ def campaign_details(session: Session, store: Storage, campaign: int | str, *, t
     session.show(_facts_table(snapshot, details.prepared, details.layouts))
     if snapshot.tasks:
         if tasks:
-            session.show("", _task_table(snapshot))
+            session.show("", _task_table(snapshot, details.best_times))
         session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
         session.show(*_curve_lines(details.curves))
     session.show(*_comparisons(details.verifications))
@@ -166,10 +174,12 @@ def _budget(spec: dict[str, object]) -> str:
     return ", ".join(parts) or "the default"
 
 
-def _task_table(snapshot: Snapshot) -> Table:
+def _task_table(snapshot: Snapshot, times: Mapping[int, tuple[float, ...]]) -> Table:
     """A campaign's tasks, the dearest first."""
     device = DeviceColumn(task.device_class for task in snapshot.tasks)
-    right = ("calls", "trials", "failed", "best", "GFLOP/s", "share")
+    sure = {trial: times_interval(found) for trial, found in times.items()}
+    between = ("between",) if any(sure.values()) else ()
+    right = ("calls", "trials", "failed", "best", *between, "GFLOP/s", "share")
     grid = Grid("task", *right, "state", *device.heading, right=right, flexible=("task", "device"))
     for line in snapshot.lines():
         row = line.row
@@ -179,6 +189,7 @@ def _task_table(snapshot: Snapshot) -> Table:
             f"{row.stored}/{row.budget}" if row.budget < NO_LIMIT else str(row.stored),
             str(row.stored_failures),
             latency(row.best_s) + (" stale" if row.best_stale else ""),
+            *(interval_text(sure.get(row.best_trial_id or 0)) for _ in between),
             f"{line.gflops:.1f}" if line.gflops else "-",
             f"{line.share:.1%}" if line.share is not None else "-",
             row.state.value,
@@ -191,9 +202,11 @@ def _comparisons(
     rows: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> Iterable[RenderableType]:
     """Latencies and outputs as they were last compared."""
+    from orchestrator.builds.gate import Side
     from orchestrator.builds.wrong_outputs import WrongRecord
 
     for model, row in rows:
+        side = Side.of_row(row)
         head = latency_head(model.model_name or short_path(model.path), row.device_class)
         pairs = outcome_facts(
             bool(row.details.get("agree")),
@@ -202,6 +215,9 @@ def _comparisons(
             row.max_rel,
             str(row.details.get("remark", "")),
         )
+        against = against_reference_text(side)
+        if against:
+            pairs.insert(0, ("beside onnxruntime", against))
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
         if row.details.get("wrong"):
             wrong = (WrongRecord(**one) for one in row.details["wrong"])
@@ -210,5 +226,5 @@ def _comparisons(
             pairs.append(("untuned", row.untuned_note))
         turns = f", in {plural(row.turns, 'turn')}" if row.turns else ""
         pairs.append(("compared", f"{when(row.created_at)}{turns}"))
-        times = latencies_table(row.untuned_s, row.tuned_s, row.reference_s, row.runs)
+        times = latencies_table(row.untuned_s, row.tuned_s, row.reference_s, row.runs, side)
         yield Group("", head, "", times, "", facts(pairs))

@@ -19,8 +19,9 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
 from orchestrator.cli.kit.stored import device_class_named, tune_command
-from orchestrator.cli.kit.text import age, latency
+from orchestrator.cli.kit.text import age, interval_text, latency
 from orchestrator.cli.models.coverage import narrowed, wanted_tasks
+from orchestrator.documents.intervals import level_with, times_interval
 from orchestrator.documents.ratios import speed_text
 from orchestrator.documents.trials import trial_document
 from orchestrator.errors import NotFoundError, UsageError
@@ -115,12 +116,14 @@ def _best_of_workload(
             device_class = None if target is None else tools.resolve_target(target).device_class
             if device is not None:
                 device_class = device_class_named(store, device, row.engine).name
-            found = store.trials.best(row.hash, device_class, top, stale=stale)
+            found = store.trials.best(row.hash, device_class, max(2, top), stale=stale)
             if not found:
                 where = f" on {device_class}" if device_class else ""
                 raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
-            _show_best(session, store, tools, [(row.hash, row.name, None, row.flops, found)], no_trace)
-            say_stale(session, sum(trial.stale for trial in found), len(found))
+            shown = _first_of_each_class(found, top)
+            group = (row.hash, row.name, None, row.flops, shown, level_with(found))
+            _show_best(session, store, tools, [group], no_trace)
+            say_stale(session, sum(trial.stale for trial in shown), len(shown))
 
 
 def _best_of_model(
@@ -159,19 +162,15 @@ def _best_of_model(
             toolchain = None if named else toolchain_key(tools.toolchain_of(place))
             takes = uses_stale(stale)
             coverage = narrowed(coverage_of(store, found, toolchain=toolchain, stale=takes), wants)
-            groups = [
-                (
-                    task.workload_hash,
-                    task.name,
-                    task.weight,
-                    task.flops,
-                    store.trials.best(
-                        task.workload_hash, place.device_class, top, toolchain=toolchain, stale=takes
-                    ),
+            groups = []
+            for task in coverage.tasks:
+                # With the one that comes next, which may be level with it.
+                best = store.trials.best(
+                    task.workload_hash, place.device_class, max(2, top), toolchain=toolchain, stale=takes
                 )
-                for task in coverage.tasks
-            ]
-            if not any(trials for *_, trials in groups):
+                named_as = (task.workload_hash, task.name, task.weight, task.flops)
+                groups.append((*named_as, best[:top], level_with(best)))
+            if not any(trials for *_, trials, _ in groups):
                 raise NotFoundError(
                     f"nothing is stored for {found.name} on {place.device_class}; "
                     f"`{tune(engine)}` finds something"
@@ -180,23 +179,32 @@ def _best_of_model(
             say_stale(session, coverage.stale, coverage.tuned, request.path)
 
 
+def _first_of_each_class(trials: Sequence[TrialRow], top: int) -> list[TrialRow]:
+    """Leave out what was only asked for to know what comes next."""
+    classes = dict.fromkeys(trial.device_class for trial in trials)
+    return [one for name in classes for one in [t for t in trials if t.device_class == name][:top]]
+
+
 def _show_best(
     session: Session,
     store: Storage,
     tools: Toolbox,
-    groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow]]],
+    groups: Sequence[tuple[str, str, int | None, float, Sequence[TrialRow], int | None]],
     no_trace: bool,
 ) -> None:
     documents: list[dict[str, Any]] = []
-    device = DeviceColumn(trial.device_class for *_, found in groups for trial in found)
-    right = ("calls", "best", "GFLOP/s", "trial")
+    device = DeviceColumn(trial.device_class for *_, found, _ in groups for trial in found)
+    sure = {t.id: times_interval(t.times) for *_, found, _ in groups for t in found}
+    between = ("between",) if any(sure.values()) else ()
+    level = ("level with",) if any(rival for *_, rival in groups) else ()
+    right = ("calls", "best", *between, "GFLOP/s", "trial", *level)
     grid = Grid(
         "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
     )
     schedules: list[tuple[Text, str]] = []
-    measured = store.measurements.of_trials([trial.id for *_, found in groups for trial in found])
+    measured = store.measurements.of_trials([trial.id for *_, found, _ in groups for trial in found])
     with session.steps() as steps:
-        for workload_hash, name, weight, flops, found in groups:
+        for workload_hash, name, weight, flops, found, rival in groups:
             trials = []
             calls = "-" if weight is None else str(weight)
             for trial in found:
@@ -214,20 +222,25 @@ def _show_best(
                     name,
                     calls,
                     latency(trial.cost_s),
+                    *(interval_text(sure[trial.id]) for _ in between),
                     speed_text(flops, trial.cost_s),
                     str(trial.id),
+                    *(str(rival) if rival and trial is found[0] else "-" for _ in level),
                     age(trial.created_at) + (", stale" if trial.stale else ""),
                     workload_hash[:12],
                     *device.cell(trial.device_class),
                 )
             if not found:
-                grid.add(name, calls, "-", "-", "-", "untuned", workload_hash[:12], *device.cell(None))
+                grid.add(
+                    name, calls, *("-" for _ in right[1:]), "untuned", workload_hash[:12], *device.cell(None)
+                )
             documents.append(
                 {
                     "name": name,
                     "workload_hash": workload_hash,
                     "weight": weight,
                     "flops": flops,
+                    "level_with": rival,
                     "best": trials,
                 }
             )

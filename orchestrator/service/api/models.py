@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from orchestrator.documents.best import task_best_document
 from orchestrator.documents.history import history_document
+from orchestrator.documents.intervals import level_with
 from orchestrator.documents.models import model_document, upload_document
 from orchestrator.documents.schema import titled
 from orchestrator.documents.slowest import slowest_document
@@ -72,7 +73,12 @@ def best(parts: _Parts, _who: Reader, model: _Model, device: _Device = None) -> 
     here = model_device(parts, model, device)
     rows = parts.store.trials.best_for_model(model, here.device_class, here.engine_version)
     measured = parts.store.measurements.of_trials([row.best.id for row in rows if row.best is not None])
-    return titled("best", task_best_document(rows, measured))
+    level = {
+        row.workload_hash: level_with(parts.store.trials.best(row.workload_hash, here.device_class, 2))
+        for row in rows
+        if row.best is not None
+    }
+    return titled("best", task_best_document(rows, measured, level))
 
 
 @router.get("/models/{model}/history")

@@ -22,6 +22,7 @@ from tvm.relay.backend.executor_factory import GraphExecutorFactoryModule
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.refusals import last_words, refused_at
 from workers.enginekit.rpc import requested
+from workers.enginekit.settling import settled_times
 from workers.enginekit.weights import fill
 from workers.engines.autotvm.classic import autotvm, tvm
 from workers.engines.autotvm.targets import cores_of, parse_target
@@ -138,6 +139,8 @@ def run_model(
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
+    settle_s: float = 0.0,
+    least_s: float = 0.0,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
@@ -163,11 +166,17 @@ def run_model(
     executor.run()
     first_s = time.perf_counter() - began
     outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = executor.module.time_evaluator("run", device, number=number, repeat=repeats)()
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(outputs, times, first_s)
+    if not repeats:
+        return ModelRun(outputs, (), first_s)
+
+    def timed(count: int, number: int) -> tuple[float, ...]:
+        evaluator = executor.module.time_evaluator("run", device, number=number, repeat=count)
+        return tuple(float(seconds) for seconds in evaluator().results)
+
+    times, warm_up = settled_times(
+        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+    )
+    return ModelRun(outputs, times, first_s, warm_up)
 
 
 class _Chosen(autotvm.task.DispatchContext):  # type: ignore[misc]
@@ -293,10 +302,14 @@ class AutoTVMModel:
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
         parsed = parse_target(target)
         # TVM reads it when its thread pool starts, which is with the first kernel.
         if cores_of(parsed):
             os.environ["TVM_NUM_THREADS"] = str(cores_of(parsed))
-        return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)
+        return run_model(
+            compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint, settle_s, least_s
+        )

@@ -27,6 +27,7 @@ from workers.enginekit.cuda import use_compiler
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.refusals import last_words, refused_at
 from workers.enginekit.rpc import requested
+from workers.enginekit.settling import settled_times
 from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule.axes import with_plain_axes
 from workers.engines.metaschedule.batch_norms import with_batch_norms_folded
@@ -203,6 +204,8 @@ def run_model(
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
+    settle_s: float = 0.0,
+    least_s: float = 0.0,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     kind = target.kind.name if target.kind.name != "llvm" else "cpu"
@@ -235,11 +238,18 @@ def run_model(
         result = machine.get_outputs("main")
         called = ("invoke_stateful", "main")
     first_s = time.perf_counter() - began
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = machine.time_evaluator(called[0], device, number=number, repeat=repeats)(*called[1:])
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times, first_s)
+    outputs = tuple(tensor.numpy() for tensor in _flat(result))
+    if not repeats:
+        return ModelRun(outputs, (), first_s)
+
+    def timed(count: int, number: int) -> tuple[float, ...]:
+        evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
+        return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
+
+    times, warm_up = settled_times(
+        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+    )
+    return ModelRun(outputs, times, first_s, warm_up)
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
@@ -463,6 +473,8 @@ class MetaScheduleModel:
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
         parsed = parse_target(target)
@@ -471,4 +483,4 @@ class MetaScheduleModel:
             os.environ["TVM_NUM_THREADS"] = str(int(parsed.attrs["num-cores"]))
         if parsed.kind.name == "cuda":
             use_compiler()
-        return run_model(compiled, inputs, parsed, repeats, number, endpoint)
+        return run_model(compiled, inputs, parsed, repeats, number, endpoint, settle_s, least_s)
