@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,7 +16,15 @@ from orchestrator.builds.untuned import UntunedTimes, earlier_untuned
 from orchestrator.errors import EngineTimeoutError
 from orchestrator.storage import VerificationRow
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel, ModelRun, ModelTiming, PreparedModel, TensorSpec
+from workers.messages import (
+    CompiledModel,
+    Endpoint,
+    ModelRun,
+    ModelTiming,
+    PreparedModel,
+    TensorSpec,
+    WarmUp,
+)
 
 INPUT = TensorSpec("x", (1,), "float32")
 MODEL = PreparedModel("0" * 64, "model", b"", (INPUT,), (INPUT,))
@@ -25,15 +34,33 @@ TUNED, UNTUNED = CompiledModel(b"tuned", None, (), ()), CompiledModel(b"untuned"
 class Machine:
     """A toolbox whose libraries take the seconds they are said to, on a clock of its own."""
 
-    def __init__(self, tuned_s: float, untuned_s: float, reference_s: float = 0.01) -> None:
+    def __init__(
+        self,
+        tuned_s: float,
+        untuned_s: float,
+        reference_s: float = 0.01,
+        slow: Sequence[tuple[float, float]] = (),
+    ) -> None:
         self.seconds = {b"tuned": tuned_s, b"untuned": untuned_s}
         self.reference_s = reference_s
+        #: From and to when everything takes one and a half times as long.
+        self.slow = slow
+        self.asked: list[dict[str, float]] = []
         self.at = 0.0
         self.ends_at = float("inf")
+        self.moving_s = 0.0
         self.ran: dict[bytes, float] = {b"tuned": 0.0, b"untuned": 0.0}
 
     def now(self) -> float:
         return self.at
+
+    def factor(self) -> float:
+        return 1.5 if any(begins <= self.at < ends for begins, ends in self.slow) else 1.0
+
+    def known_kernel_s(self, threads: int) -> float:
+        seconds = 0.002 * self.factor()
+        self.at += 0.3
+        return seconds
 
     @contextlib.contextmanager
     def no_later_than(self, moment: float) -> Iterator[None]:
@@ -48,25 +75,43 @@ class Machine:
         target: str,
         repeats: int = 0,
         endpoint: object = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
-        one_s = self.seconds[compiled.library]
-        taken_s = min((1 + repeats) * one_s, self.ends_at - self.at)
+        one_s = self.seconds[compiled.library] * self.factor()
+        if repeats and compiled is TUNED:
+            self.asked.append({"repeats": repeats, "settle_s": settle_s, "least_s": least_s})
+        repeats = max(repeats, math.ceil(least_s / one_s))
+        # At worst, all that it may take to settle goes into that.
+        taken_s = min((1 + repeats) * one_s + settle_s, self.ends_at - self.at)
         self.at += taken_s
         self.ran[compiled.library] += taken_s
         if self.at >= self.ends_at:
             self.ends_at = float("inf")
             raise EngineTimeoutError("killed")
-        return ModelRun((), (one_s,) * repeats, one_s)
+        return ModelRun((), (one_s,) * repeats, one_s, WarmUp(settled=one_s != self.moving_s))
 
-    def reference_timing(self, model: object, inputs: object, threads: int, repeats: int) -> ModelTiming:
-        self.at += (3 + repeats) * self.reference_s
-        return ModelTiming((self.reference_s,) * repeats)
+    def reference_timing(
+        self,
+        model: object,
+        inputs: object,
+        threads: int,
+        repeats: int,
+        settle_s: float,
+        least_s: float,
+    ) -> ModelTiming:
+        one_s = self.reference_s * self.factor()
+        repeats = max(repeats, math.ceil(least_s / one_s))
+        self.at += (1 + repeats) * one_s + settle_s
+        return ModelTiming((one_s,) * repeats)
 
     def turns(
         self,
         untuned: CompiledModel | UntunedTimes = UNTUNED,
         ends_at: float = float("inf"),
         limit_at: float = float("inf"),
+        endpoint: Endpoint | None = None,
+        **pace: float,
     ) -> Turns:
         return take_turns(
             cast("Toolbox", self),
@@ -78,17 +123,68 @@ class Machine:
             tuned_one_s=self.seconds[b"tuned"],
             untuned=untuned,
             reference_one_s=self.reference_s,
-            pace=Pace(ends_at, limit_at, self.now),
+            endpoint=endpoint,
+            pace=Pace(ends_at, limit_at, self.now, **pace),
         )
 
 
 def counts(found: Turns) -> tuple[int, int, int]:
-    return tuple(len(found.times[name]) for name in ("untuned", "tuned", "reference"))  # type: ignore[return-value]
+    return tuple(found.runs[name] for name in ("untuned", "tuned", "reference"))  # type: ignore[return-value]
 
 
 def test_all_are_run_in_each_of_five_turns_where_nobody_waits() -> None:
-    found = Machine(0.01, 0.4).turns()
-    assert (found.taken, counts(found), found.untuned_note) == (TURNS, (10, 25, 25), "")
+    machine = Machine(0.01, 0.4)
+    found = machine.turns(side_s=1.0)
+    assert (found.taken, counts(found), found.untuned_note) == (TURNS, (10, 500, 500), "")
+    assert machine.asked == [{"repeats": REPEATS, "settle_s": 2.0, "least_s": 1.0}] * TURNS
+    assert (found.note, found.left_out, found.slow) == ("", [], 0)
+
+
+def test_of_many_runs_a_few_times_of_each_turn_are_kept_and_the_median_is_of_all() -> None:
+    found = Machine(0.001, 0.4).turns(side_s=1.0)
+    assert found.runs["tuned"] == 5000
+    assert len(found.times["tuned"]) == 100
+    assert found.medians == {"tuned": [0.001] * TURNS, "reference": [0.01] * TURNS}
+
+
+def test_turns_of_a_slow_minute_are_taken_again_and_left_out() -> None:
+    # It begins within the second turn, and ends within the third.
+    machine = Machine(0.01, 0.02, slow=[(10.0, 16.0)])
+    found = machine.turns(side_s=1.0)
+    assert found.taken == TURNS
+    assert found.medians["tuned"] == [0.01] * TURNS
+    assert len(found.left_out) == 2
+    assert found.slow == 0
+    assert found.note == (
+        "2 more taken in slow minutes, and left out (a known kernel took up to 1.50 times its least)"
+    )
+
+
+def test_where_it_is_slow_for_good_those_that_were_least_disturbed_count_and_it_is_said() -> None:
+    machine = Machine(0.01, 0.02, slow=[(1.0, 1e9)])
+    found = machine.turns(side_s=1.0)
+    assert len(found.left_out) == 2 * TURNS - LEAST_TURNS
+    assert (found.taken, found.slow) == (LEAST_TURNS, LEAST_TURNS)
+    assert found.note.startswith("7 more taken in slow minutes, and left out; 3 of them in slow minutes")
+
+
+def test_turns_are_not_taken_again_when_the_time_is_over() -> None:
+    machine = Machine(0.01, 0.02, slow=[(1.0, 1e9)])
+    found = machine.turns(ends_at=20.0, limit_at=60.0)
+    assert machine.at <= 60.0
+    assert found.slow == LEAST_TURNS
+
+
+def test_times_that_still_moved_are_said_to() -> None:
+    machine = Machine(0.01, 0.02)
+    machine.moving_s = 0.01
+    assert machine.turns().note == "times of the tuned library still moved in 5"
+
+
+def test_on_a_board_nothing_is_known_of_slow_minutes_of_this_machine() -> None:
+    machine = Machine(0.01, 0.02, slow=[(1.0, 1e9)])
+    found = machine.turns(endpoint=Endpoint("10.0.0.9", 9190, "board", "cpu"))
+    assert (found.taken, found.left_out, found.slow, found.known_least_s) == (TURNS, [], 0, 0.0)
 
 
 @pytest.mark.parametrize(("untuned_s", "runs"), [(2.0, 2), (29.0, 2), (37.0, 1), (59.0, 1)])
@@ -100,7 +196,7 @@ def test_a_dear_untuned_library_is_run_once_or_twice_within_a_minute_and_it_is_s
     assert found.times["untuned"] == [untuned_s] * runs
     assert machine.ran[b"untuned"] <= 60.0
     assert found.untuned_note == "run once or twice, for a run of it is long"
-    assert (found.taken, len(found.times["tuned"])) == (TURNS, TURNS * REPEATS)
+    assert (found.taken, found.runs["tuned"]) == (TURNS, TURNS * REPEATS)
 
 
 def test_one_that_takes_more_than_a_minute_is_ended_once_and_has_no_time() -> None:
@@ -122,12 +218,13 @@ def test_what_is_known_of_it_is_not_run_again() -> None:
 @pytest.mark.parametrize("tuned_s", [0.01, 0.5, 2.0, 8.0])
 @pytest.mark.parametrize("reference_s", [0.01, 0.3])
 @pytest.mark.parametrize("left_s", [-20.0, 5.0, 30.0, 300.0])
+@pytest.mark.parametrize("side_s", [0.25, 1.0])
 def test_turns_and_runs_are_as_many_as_fit_until_the_limit(
-    tuned_s: float, reference_s: float, left_s: float
+    tuned_s: float, reference_s: float, left_s: float, side_s: float
 ) -> None:
     machine = Machine(tuned_s, 0.5, reference_s)
     limit_at = left_s + 75.0
-    found = machine.turns(ends_at=left_s, limit_at=limit_at)
+    found = machine.turns(ends_at=left_s, limit_at=limit_at, side_s=side_s)
     assert machine.at <= limit_at
     assert 1 <= found.taken <= TURNS
     assert len(found.times["tuned"]) >= 1

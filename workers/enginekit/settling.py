@@ -1,8 +1,9 @@
-"""Running a model until its times settle, and then for as long as it is to be timed. It is told how to run.
+"""Running a model until its times have settled, and for as long as it is to be timed. It is told how to run.
 
 The first runs of a process are not what follows: memory is touched for the first time, threads are not yet
-where they stay, a clock that was slow is raised. So runs are looked at in short windows, and what is timed
-begins when these have become level.
+where they stay, a clock that was slow is raised. What was slow may become quick at once, after many runs
+that were all alike. So it goes on until what it took last, for as long as it is to be timed, is level in
+itself; all before that was warming up.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from workers.messages import WarmUp
 
-__all__ = ["LEVEL", "WINDOWS", "settled_times"]
+__all__ = ["LEVEL", "settled_times"]
 
-#: A window is of so many seconds, or of one run where that takes longer.
-WINDOW_SECONDS = 0.04
-#: So many windows in a row have to be level, besides those before them.
-WINDOWS = 3
-#: They are where none of them is faster than all before by more than this part of its time, nor slower than
-#: the fastest of all by more than twice of it.
+#: Times are level where the medians of their two halves are apart by no more than this part of them; twice as
+#: much where there are few.
 LEVEL = 0.03
+_FEW = 20
+#: Runs are looked at in windows of so many seconds, or of one run where that takes longer.
+WINDOW_SECONDS = 0.04
+#: For so long nothing counts, whatever it looks like.
+WARM_SECONDS = 0.15
 # What is shorter is called several times for one value: the clock and the call itself would be a part of it.
 _LEAST_SECONDS = 2e-4
 # Nothing takes less.
@@ -60,47 +63,65 @@ def settled_times(
     """
     if not first_s:
         first_s = run(1, 1)[0]
-    one_s = max(first_s, _TICK_SECONDS)
-    warm = _Warm()
-    while not warm.settled and first_s + warm.seconds + one_s < settle_s:
-        count = max(1, math.ceil(WINDOW_SECONDS / one_s))
-        each = _number(one_s, number)
-        warm.add(run(max(1, count // each), each), each)
-        one_s = max(warm.windows[-1], _TICK_SECONDS)
-    number = _number(one_s, number) if least_s else number
-    times: list[float] = []
-    while len(times) < repeats or sum(times) * number < least_s:
-        still = max(least_s - sum(times) * number, 0.0) / (one_s * number)
-        times += run(max(1, repeats - len(times), math.ceil(still)), number)
-        one_s = max(statistics.median(times), _TICK_SECONDS)
-    return tuple(times), WarmUp(warm.runs, warm.seconds, warm.settled or not warm.told)
+    windows: list[_Window] = []
+    one_s, spent_s, counted = first_s, first_s if settle_s else 0.0, 0
+    while True:
+        one_s = max(one_s, _TICK_SECONDS)
+        each = max(number, math.ceil(_LEAST_SECONDS / one_s)) if least_s or settle_s else number
+        window = _Window(run(_count(one_s * each, repeats, settle_s, least_s), each), each)
+        windows.append(window)
+        one_s, spent_s = statistics.median(window.times), spent_s + window.seconds
+        if spent_s < min(WARM_SECONDS, settle_s / 2):
+            counted = len(windows)
+            continue
+        kept = windows[counted:]
+        # The first of them may have become one too many.
+        while len(kept) > 1 and _enough(kept[1:], repeats, least_s):
+            kept = kept[1:]
+        counted = len(windows) - len(kept)
+        if not _enough(kept, repeats, least_s):
+            continue
+        times = tuple(one for window in kept for one in window.times)
+        warm = windows[:counted]
+        runs, seconds = sum(one.runs for one in warm), sum(one.seconds for one in warm)
+        if not settle_s or _level(times):
+            return times, WarmUp(runs, seconds, settled=True)
+        if first_s + seconds + window.seconds > settle_s:
+            return times, WarmUp(runs, seconds, settled=False)
 
 
-def _number(one_s: float, number: int) -> int:
-    return max(number, math.ceil(_LEAST_SECONDS / one_s))
+@dataclass(frozen=True)
+class _Window:
+    """Runs one after the other: as many times, each the mean of a number of runs."""
 
-
-class _Warm:
-    """The windows so far."""
-
-    def __init__(self) -> None:
-        self.runs, self.seconds = 0, 0.0
-        self.windows: list[float] = []
-
-    def add(self, times: Sequence[float], number: int) -> None:
-        self.runs += len(times) * number
-        self.seconds += sum(times) * number
-        self.windows.append(statistics.median(times))
-
-    @property
-    def told(self) -> bool:
-        """There were windows enough to tell."""
-        return len(self.windows) > WINDOWS
+    times: Sequence[float]
+    number: int
 
     @property
-    def settled(self) -> bool:
-        if not self.told:
-            return False
-        before, last = min(self.windows[:-WINDOWS]), self.windows[-WINDOWS:]
-        fastest = min(before, *last)
-        return min(last) >= (1 - LEVEL) * before and max(last) <= (1 + 2 * LEVEL) * fastest
+    def runs(self) -> int:
+        return len(self.times) * self.number
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.times) * self.number
+
+
+def _count(value_s: float, repeats: int, settle_s: float, least_s: float) -> int:
+    """Say how many times a window is of; without warming up, there is one for all."""
+    if settle_s:
+        return max(1, int(WINDOW_SECONDS / value_s))
+    return max(repeats, math.ceil(least_s / value_s), 1)
+
+
+def _enough(windows: Sequence[_Window], repeats: int, least_s: float) -> bool:
+    return (
+        sum(len(one.times) for one in windows) >= repeats and sum(one.seconds for one in windows) >= least_s
+    )
+
+
+def _level(times: Sequence[float]) -> bool:
+    if len(times) < 2:
+        return True
+    half = len(times) // 2
+    first, second = statistics.median(times[:half]), statistics.median(times[-half:])
+    return abs(first - second) <= (LEVEL if len(times) >= _FEW else 2 * LEVEL) * min(first, second)
