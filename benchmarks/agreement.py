@@ -115,15 +115,15 @@ def second_pass(
                 built.append((trial.cost_s, artifact))
         if len(built) > 1:
             found.append((task.name, task.weight, built))
-    places = [(task, place) for task, (*_, built) in enumerate(found) for place in range(len(built))]
+    places = [(number, at) for number, (*_, built) in enumerate(found) for at in range(len(built))]
     # Whatever the machine is like in a minute falls on all tasks.
     order.shuffle(places)
     times: dict[tuple[int, int], float] = {}
-    for count, (task, place_in_task) in enumerate(places):
+    for count, (number, at) in enumerate(places):
         print(f"measuring, {count} of {len(places)}", file=sys.stderr, flush=True)
-        measured = device.measure(found[task][2][place_in_task][1])
+        measured = device.measure(found[number][2][at][1])
         if measured.state is TrialState.OK:
-            times[task, place_in_task] = statistics.median(measured.times)
+            times[number, at] = statistics.median(measured.times)
     tasks = []
     for number, (name, weight, built) in enumerate(found):
         kept = [(cost, times[number, at]) for at, (cost, _) in enumerate(built) if (number, at) in times]

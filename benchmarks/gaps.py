@@ -13,6 +13,7 @@ otherwise has no counterpart and is in a line of its own::
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -22,14 +23,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.model_zoo import ZOO, located
 from benchmarks.trials_per_hour import show
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
-from orchestrator.models.extraction import extract_model
+from orchestrator.builds.coverage import Coverage
+from orchestrator.models.extraction import ExtractedModel, extract_model
 
 #: Runs of the model that are profiled in each turn, and those before them that aren't.
 RUNS, WARMUP = 20, 3
@@ -347,17 +349,31 @@ def table(model: str, found: Sequence[Gap], nodes: Sequence[Node], least: float 
     return "\n".join(lines)
 
 
-def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
-    """Build a model with a store's records and profile it beside onnxruntime."""
+@dataclass(frozen=True)
+class Built:
+    """A model built with a store's records into a folder, and what its profiles are asked with."""
+
+    model: ExtractedModel
+    coverage: Coverage
+    request: dict[str, Any]
+
+    def profiled(self, side: str) -> list[dict[str, Any]]:
+        """Profile the library's ``kernels``, or onnxruntime's ``nodes``, once, in a process of its own."""
+        return _profiled(self.model.prepared.name, side, self.request)
+
+
+@contextlib.contextmanager
+def built(store: Storage, tools: Toolbox, name: str) -> Iterator[Built]:
+    """Build a model with the best records of a store."""
     import numpy as np
 
-    path, shapes = located(model)
+    path, shapes = located(name)
     wanted, device = ModelRequest(path=path, shapes=shapes), tools.resolve_target("auto")
-    prepared = extract_model(store, tools, wanted, device).prepared
-    inputs = tools.random_inputs(prepared.inputs, 1)
+    model = extract_model(store, tools, wanted, device)
+    prepared = model.prepared
     with tempfile.TemporaryDirectory() as folder:
         report = build_model(store, tools, wanted, f"{folder}/model.so")
-        arrays: dict[str, Any] = dict(inputs)
+        arrays: dict[str, Any] = dict(tools.random_inputs(prepared.inputs, 1))
         np.savez(f"{folder}/inputs.npz", **arrays)
         pathlib.Path(folder, "prepared.onnx").write_bytes(prepared.onnx)
         request = {
@@ -371,15 +387,19 @@ def measure(store: Storage, tools: Toolbox, model: str) -> dict[str, Any]:
             "layout": prepared.layout,
             "threads": device.cores,
         }
-        turns = [
-            {side: _profiled(model, side, request) for side in ("kernels", "nodes")} for _ in range(TURNS)
-        ]
-    return {
-        "model": model,
-        "device_class": device.device_class,
-        "tasks": [asdict(task) | {"recorded_at": None} for task in report.coverage.tasks],
-        **{side: over_turns([turn[side] for turn in turns]) for side in ("kernels", "nodes")},
-    }
+        yield Built(model, report.coverage, request)
+
+
+def measure(store: Storage, tools: Toolbox, name: str) -> dict[str, Any]:
+    """Build a model with a store's records and profile it beside onnxruntime."""
+    with built(store, tools, name) as library:
+        turns = [{side: library.profiled(side) for side in ("kernels", "nodes")} for _ in range(TURNS)]
+        return {
+            "model": name,
+            "device_class": library.model.device.device_class,
+            "tasks": [asdict(task) | {"recorded_at": None} for task in library.coverage.tasks],
+            **{side: over_turns([turn[side] for turn in turns]) for side in ("kernels", "nodes")},
+        }
 
 
 def over_turns(turns: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:

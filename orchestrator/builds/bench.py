@@ -15,7 +15,7 @@ from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
 from orchestrator.builds.gate import Gate, Held, Side, Verdict
 from orchestrator.builds.intervals import Interval
-from orchestrator.builds.pace import THOROUGH_SECONDS, TURNS, Pace
+from orchestrator.builds.pace import THOROUGH_AGAIN, THOROUGH_SECONDS, TURNS, Pace
 from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.builds.turns import take_turns
@@ -121,19 +121,9 @@ class BenchReport:
         return None if self.reference_s is None else self.tuned_s / self.reference_s
 
     @property
-    def tuned(self) -> Interval | None:
-        """How sure `tuned_s` is."""
-        return None if self.side is None else self.side.tuned
-
-    @property
-    def reference(self) -> Interval | None:
-        """How sure `reference_s` is."""
-        return None if self.side is None else self.side.reference
-
-    @property
     def ratio(self) -> Interval | None:
-        """How sure `reference_ratio` is."""
-        return None if self.side is None else self.side.ratio
+        """How sure `reference_ratio` is; None where onnxruntime was not timed beside it."""
+        return None if self.side is None else self.side.sure_ratio
 
 
 def bench_model(
@@ -194,7 +184,7 @@ def bench_model(
         model,
         gate=gate,
         rounds=rounds,
-        pace=lambda: Pace(side_s=THOROUGH_SECONDS),
+        pace=lambda: Pace(side_s=THOROUGH_SECONDS, again=max(rounds, THOROUGH_AGAIN)),
         seed=seed,
         weigh_layouts=weigh_layouts,
         allowed=allowed,
@@ -386,7 +376,7 @@ def verify(
         "turns_s": medians,
         "runs": turns.runs,
         "timing_note": turns.note,
-        "known_kernel_s": [turn.known_s for turn in turns.counted],
+        "known_kernel_s": turns.known_least_s,
         "agree": difference.ok,
         "disagreement": difference.reason + note if difference.reason else "",
         "remark": difference.remark,

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
+    "AGAIN",
     "DEAR_SECONDS",
     "LEAST_TURNS",
     "REPEATS",
     "SIDE_SECONDS",
+    "THOROUGH_AGAIN",
     "THOROUGH_SECONDS",
     "TURNS",
     "UNTUNED_SECONDS",
@@ -28,6 +30,8 @@ LEAST_TURNS = 3
 REPEATS = 5
 #: Seconds for which each of both is timed in a turn, at least: at a campaign's end, and by ``bench``.
 SIDE_SECONDS, THOROUGH_SECONDS = 0.25, 1.0
+#: Turns more that are taken for what was timed in slow moments, at most: there, and there.
+AGAIN, THOROUGH_AGAIN = 1, 5
 #: Warming up may take so many times as long, where nobody waits.
 _SETTLING = 2.0
 #: A library that takes this long for a run is dear: it is run once or twice in all, not several times a turn.
@@ -52,12 +56,15 @@ class Pace:
         Seconds, steady.
     side_s : float
         Seconds for which a turn times each of what is compared, at least, where there is time for it.
+    again : int
+        Turns more that may be taken for what was timed in slow moments.
     """
 
     ends_at: float = math.inf
     limit_at: float = math.inf
     now: Callable[[], float] = time.monotonic
     side_s: float = SIDE_SECONDS
+    again: int = AGAIN
 
     @property
     def left_s(self) -> float:
@@ -89,16 +96,15 @@ class Pace:
             return most
         return max(0, min(most, int(self._part_s / max(one_s, 1e-9)) - 1))
 
-    def settling(self, one_s: float) -> dict[str, float]:
-        """Say for how long a turn warms up and times something that takes `one_s` seconds a run.
+    def settling(self, one_s: float) -> tuple[float, float]:
+        """Say for how long a turn warms up, at most, and times something that takes `one_s` seconds a run.
 
-        Beside the runs that :meth:`repeats` gives it, and as the engine is told: ``settle_s``, at most, and
-        ``least_s``.
+        Beside the runs that :meth:`repeats` gives it.
         """
         if math.isinf(self._part_s):
-            return {"settle_s": _SETTLING * self.side_s, "least_s": self.side_s}
+            return _SETTLING * self.side_s, self.side_s
         left = max(0.0, self._part_s - (1 + REPEATS) * one_s)
-        return {"settle_s": min(left / 2, _SETTLING * self.side_s), "least_s": min(left / 2, self.side_s)}
+        return min(left / 2, _SETTLING * self.side_s), min(left / 2, self.side_s)
 
     @property
     def _part_s(self) -> float:

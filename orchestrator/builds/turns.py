@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.builds.others import Others
 from orchestrator.builds.pace import (
     DEAR_SECONDS,
     LEAST_TURNS,
@@ -17,36 +19,42 @@ from orchestrator.builds.pace import (
 from orchestrator.builds.untuned import UntunedTimes
 from orchestrator.errors import EngineTimeoutError
 from orchestrator.toolbox import Toolbox
-from workers.messages import Array, CompiledModel, Endpoint, PreparedModel
+from workers.messages import Array, CompiledModel, Endpoint, ModelRun, ModelTiming, PreparedModel
 
-__all__ = ["SLOW", "Turn", "Turns", "take_turns"]
+__all__ = ["BUSY", "SLOW", "Taken", "Turns", "take_turns"]
 
-#: A turn beside which the known kernel takes so many times its least is of a slow minute, and is repeated.
+#: What is timed beside a known kernel that takes so many times its least is of a slow moment, and repeated.
 SLOW = 1.1
+#: So is what is timed while others take so many cores.
+BUSY = 0.15
 _UNTUNED_REPEATS = 2
 # Of one side and turn; of a short run there are thousands.
 _KEPT_TIMES = 20
 _NAMES = {"tuned": "times of the tuned library", "reference": "onnxruntime's times"}
 
 
-@dataclass
-class Turn:
-    """What was timed in one turn.
+@dataclass(frozen=True)
+class Taken:
+    """One library, or onnxruntime, timed in one process.
 
     Attributes
     ----------
-    times : dict of str to list of float
-        Seconds of single runs: ``tuned``, ``reference``, ``untuned``; those that were timed.
+    times : sequence of float
+        Seconds of single runs.
     known_s : float
-        What the known kernel took right before or right after it, the larger of both; 0 where it wasn't
+        What the known kernel took right before or right after them, the larger of both; 0 where it wasn't
         timed.
-    moving : list of str
-        Those whose times still moved when they had been warmed up for as long as may be.
+    others : float
+        Cores that other processes took meanwhile, on average.
+    settled : bool
+        Their times were level.
     """
 
-    times: dict[str, list[float]] = field(default_factory=dict)
-    known_s: float = 0.0
-    moving: list[str] = field(default_factory=list)
+    name: str
+    times: Sequence[float]
+    known_s: float
+    others: float = 0.0
+    settled: bool = True
 
 
 @dataclass
@@ -55,10 +63,10 @@ class Turns:
 
     Attributes
     ----------
-    counted : list of Turn
-        Those that the figures are of.
-    left_out : list of Turn
-        Turns of slow minutes, for which others were taken.
+    all : list of Taken
+        In the order in which it was taken.
+    counted : list of Taken
+        What the figures are of.
     untuned_s : list of float
         Seconds of single runs of the untuned library.
     untuned_note : str
@@ -67,8 +75,8 @@ class Turns:
         The least that the known kernel took; 0 where it wasn't timed.
     """
 
-    counted: list[Turn] = field(default_factory=list)
-    left_out: list[Turn] = field(default_factory=list)
+    all: list[Taken] = field(default_factory=list)
+    counted: list[Taken] = field(default_factory=list)
     untuned_s: list[float] = field(default_factory=list)
     untuned_note: str = ""
     known_least_s: float = 0.0
@@ -76,88 +84,85 @@ class Turns:
     @property
     def taken(self) -> int:
         """Turns that count."""
-        return len(self.counted)
+        return max(len(self._of(name)) for name in _NAMES)
 
     @property
     def medians(self) -> dict[str, list[float]]:
         """Of ``tuned`` and ``reference``, the median of each turn."""
-        return {
-            name: [statistics.median(turn.times[name]) for turn in self.counted if turn.times.get(name)]
-            for name in ("tuned", "reference")
-        }
+        return {name: [statistics.median(one.times) for one in self._of(name)] for name in _NAMES}
 
     @property
     def runs(self) -> dict[str, int]:
         """Of how many times each figure is."""
-        counts = {name: len(self._all(name)) for name in ("tuned", "reference")}
+        counts = {name: sum(len(one.times) for one in self._of(name)) for name in _NAMES}
         return {"untuned": len(self.untuned_s), **counts}
 
     @property
     def times(self) -> dict[str, list[float]]:
         """Seconds of single runs; of many in a turn some, evenly spread over it."""
-        found = {
-            name: [one for turn in self.counted for one in _some(turn.times.get(name, []))]
-            for name in ("tuned", "reference")
-        }
+        found = {name: [time for one in self._of(name) for time in _some(one.times)] for name in _NAMES}
         return {"untuned": self.untuned_s, **found}
 
     @property
+    def left_out(self) -> int:
+        """How often something was timed that does not count."""
+        return len(self.all) - len(self.counted)
+
+    @property
     def slow(self) -> int:
-        """Turns of slow minutes that count all the same: there were not enough others."""
-        return sum(self._is_slow(turn) for turn in self.counted)
-
-    @property
-    def slowest(self) -> float:
-        """The most that the known kernel took beside any turn, in times of its least; 0 without it."""
-        turns = self.counted + self.left_out
-        return max(turn.known_s for turn in turns) / self.known_least_s if self.known_least_s else 0.0
-
-    @property
-    def moving(self) -> dict[str, int]:
-        """In how many turns times still moved after warming up, by what was timed."""
-        names = [name for turn in self.counted for name in turn.moving]
-        return {name: names.count(name) for name in dict.fromkeys(names)}
+        """How often something counts that was timed in a slow minute: there was not enough else."""
+        return sum(self._is_slow(one) for one in self.counted)
 
     @property
     def note(self) -> str:
         """Say what was out of the ordinary, for people; nothing where nothing was."""
         parts = []
         if self.left_out:
-            parts.append(f"{len(self.left_out)} more taken in slow minutes, and left out")
+            parts.append(f"{self.left_out} more taken in slow moments, and left out")
         if self.slow:
-            parts.append(f"{self.slow} of them in slow minutes, for there were no others")
+            parts.append(f"{self.slow} of those that count in slow moments, for there were no others")
         if parts:
-            parts[-1] += f" (a known kernel took up to {self.slowest:.2f} times its least)"
-        parts += [f"{_NAMES[name]} still moved in {count}" for name, count in self.moving.items()]
+            slowest = max(one.known_s for one in self.all) / (self.known_least_s or math.inf)
+            others = max(one.others for one in self.all)
+            parts[-1] += (
+                f" (a known kernel took up to {slowest:.2f} times its least, other processes up to "
+                f"{others:.1f} cores)"
+            )
+        for name, words in _NAMES.items():
+            moving = sum(not one.settled for one in self._of(name))
+            parts += [f"{words} still moved in {moving}"] if moving else []
         return "; ".join(parts)
 
+    def quick(self, name: str) -> int:
+        """Count how often something was timed in no slow moment, as far as is known by now."""
+        return sum(one.name == name and not self._is_slow(one) for one in self.all)
+
     def settle(self, rounds: int) -> None:
-        """Choose the turns that count: those of no slow minute, as many as were asked for.
+        """Choose what counts: what was timed in no slow moment, of all as often.
 
-        Where these are fewer than :data:`.pace.LEAST_TURNS`, the others that were disturbed least as well.
+        Where that is less than :data:`.pace.LEAST_TURNS` times, what was disturbed least as well, up to the
+        turns that were asked for.
         """
-        turns = self.counted + self.left_out
-        quick = [turn for turn in turns if not self._is_slow(turn)][:rounds]
-        slow = sorted((turn for turn in turns if self._is_slow(turn)), key=lambda turn: turn.known_s)
-        kept = quick + slow[: max(0, min(LEAST_TURNS, rounds) - len(quick))]
-        if not any(turn.times.get("tuned") for turn in kept):
-            # Where a run is so long that there was time for one.
-            kept += [turn for turn in turns if turn.times.get("tuned")][:1]
-        self.counted = [turn for turn in turns if any(turn is one for one in kept)]
-        self.left_out = [turn for turn in turns if not any(turn is one for one in kept)]
+        names = list(dict.fromkeys(one.name for one in self.all))
+        wanted = min(self.quick(name) for name in names)
+        if wanted < min(LEAST_TURNS, rounds):
+            wanted = rounds
+        kept = []
+        for name in names:
+            mine = [one for one in self.all if one.name == name]
+            # It is stable: of those that are no slower, the first ones.
+            mine.sort(key=lambda one: (1 + one.others) * one.known_s if self._is_slow(one) else 0.0)
+            kept += mine[: min(wanted, rounds)]
+        self.counted = [one for one in self.all if any(one is each for each in kept)]
 
-    def quick(self) -> int:
-        """Count the turns of no slow minute."""
-        return sum(not self._is_slow(turn) for turn in self.counted)
+    def _is_slow(self, one: Taken) -> bool:
+        return one.known_s > SLOW * self.known_least_s or one.others > BUSY
 
-    def _is_slow(self, turn: Turn) -> bool:
-        return turn.known_s > SLOW * self.known_least_s
-
-    def _all(self, name: str) -> list[float]:
-        return [one for turn in self.counted for one in turn.times.get(name, [])]
+    def _of(self, name: str) -> list[Taken]:
+        return [one for one in self.counted if one.name == name]
 
 
-def _some(times: list[float]) -> list[float]:
+def _some(times: Sequence[float]) -> Sequence[float]:
     if len(times) <= _KEPT_TIMES:
         return times
     return [times[place * len(times) // _KEPT_TIMES] for place in range(_KEPT_TIMES)]
@@ -177,12 +182,13 @@ def take_turns(
     rounds: int = TURNS,
     pace: Pace = Pace(),  # noqa: B008 - frozen
     endpoint: Endpoint | None = None,
+    others: Callable[[], float] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Turns:
     """Time a tuned and an untuned library and onnxruntime, one after the other, several times.
 
-    Nothing else may use the cores meanwhile. Between any two turns a known kernel is timed: a turn beside
-    which it takes longer than at its best is of a slow minute, and taken again, as often as there are turns.
+    Nothing else may use the cores meanwhile. Where something did, and where a known kernel, which is timed
+    between any two of them, took longer than at its best, they were timed in a slow moment, and once more.
 
     Parameters
     ----------
@@ -192,11 +198,15 @@ def take_turns(
     untuned : CompiledModel or UntunedTimes
         What it takes, where that is known and not to be taken again.
     rounds : int, optional
-        Turns at most, but for those that are taken again.
+        Turns at most, but for what is taken again.
     endpoint : Endpoint, optional
         The device, where that is not this machine: onnxruntime is not timed then, nor the known kernel.
+    others : callable, optional
+        Returns how many cores others took since it was last asked; left out, :class:`.others.Others`.
     """
     found = Turns()
+    if others is None or endpoint is not None:
+        others = Others().cores if endpoint is None else float
     before = _Untuned(tools, inputs, target, endpoint, found, pace.now)
     longest_s = 0.0
 
@@ -205,42 +215,56 @@ def take_turns(
         found.known_least_s = min(found.known_least_s or seconds, seconds)
         return seconds
 
-    def timed_tuned(turn: Turn) -> None:
+    def timed_tuned() -> ModelRun | ModelTiming | None:
         repeats = pace.repeats(tuned_one_s)
-        if repeats:
-            settling = pace.settling(tuned_one_s)
-            run = tools.run(tuned, inputs, target, repeats=repeats, endpoint=endpoint, **settling)
-            turn.times["tuned"] = list(run.times)
-            turn.moving += [] if run.warm_up.settled else ["tuned"]
-        elif not any(one.times.get("tuned") for one in found.counted):
-            turn.times["tuned"] = [tuned_one_s]
+        if not repeats:
+            del sides["tuned"]  # nor will there be time for it later
+            first = not any(one.name == "tuned" for one in found.all)
+            return ModelTiming((tuned_one_s,)) if first else None
+        settle_s, least_s = pace.settling(tuned_one_s)
+        return tools.run(
+            tuned,
+            inputs,
+            target,
+            repeats=repeats,
+            endpoint=endpoint,
+            settle_s=settle_s,
+            least_s=least_s,
+        )
 
-    def timed_reference(turn: Turn) -> None:
-        if endpoint is None:
-            repeats = max(1, pace.repeats(reference_one_s))
-            settling = pace.settling(reference_one_s)
-            timing = tools.reference_timing(model, inputs, threads, repeats, **settling)
-            turn.times["reference"] = list(timing.times)
-            turn.moving += [] if timing.warm_up.settled else ["reference"]
+    def timed_reference() -> ModelTiming:
+        settle_s, least_s = pace.settling(reference_one_s)
+        repeats = max(1, pace.repeats(reference_one_s))
+        return tools.reference_timing(model, inputs, threads, repeats, settle_s, least_s)
 
+    sides: dict[str, Callable[[], ModelRun | ModelTiming | None]] = {"tuned": timed_tuned}
+    if endpoint is None:
+        sides["reference"] = timed_reference
     known_s = known()
-    # Also a first turn that was slow is followed by another only where there is time for that.
-    while pace.turn_fits(min(found.taken, max(1, found.quick())), longest_s, rounds):
-        if found.taken == 2 * rounds:
+    passes = 0
+    while passes < rounds + min(rounds, pace.again):
+        lacking = [name for name in sides if found.quick(name) < rounds]
+        # One more of each, whatever was slow, takes what the longest turn took.
+        quick = min((found.quick(name) for name in sides), default=0)
+        if not lacking or not pace.turn_fits(min(passes, max(1, quick)), longest_s, rounds):
             break
         began = pace.now()
-        again = f", {found.taken - rounds + 1} more for slow minutes" if found.taken >= rounds else ""
-        say(f"timing {model.name}, turn {min(found.taken + 1, rounds)} of {rounds}{again}")
-        turn = Turn()
+        again = f", {passes - rounds + 1} more for slow moments" if passes >= rounds else ""
+        say(f"timing {model.name}, turn {min(passes + 1, rounds)} of {rounds}{again}")
         # What follows may find the machine warmer.
-        sides = (timed_tuned, timed_reference) if found.taken % 2 == 0 else (timed_reference, timed_tuned)
-        for timed in sides:
-            timed(turn)
-        if isinstance(untuned, CompiledModel) and not again:
+        for name in lacking if passes % 2 == 0 else reversed(lacking):
+            others()
+            timing = sides[name]()
+            beside = others()
+            after_s = known()
+            if timing is not None:
+                slower_s = max(known_s, after_s)
+                found.all.append(Taken(name, timing.times, slower_s, beside, timing.warm_up.settled))
+            known_s = after_s
+        if isinstance(untuned, CompiledModel) and passes < rounds:
             before.take(untuned)
-        after_s = known()
-        turn.known_s, known_s = max(known_s, after_s), after_s
-        found.counted.append(turn)
+            known_s = known()
+        passes += 1
         longest_s = max(longest_s, pace.now() - began)
     found.settle(rounds)
     if isinstance(untuned, UntunedTimes):

@@ -45,8 +45,8 @@ def sure_document(side: Side | None) -> dict[str, Any]:
     """The intervals of a comparison, and what they say about onnxruntime."""
     verdict = None if side is None else side.against_reference
     return {
-        "tuned_interval_s": interval_document(None if side is None else side.tuned),
-        "reference_interval_s": interval_document(None if side is None else side.reference),
-        "reference_ratio_interval": interval_document(None if side is None else side.ratio),
+        "tuned_interval_s": interval_document(None if side is None else side.sure_tuned),
+        "reference_interval_s": interval_document(None if side is None else side.sure_reference),
+        "reference_ratio_interval": interval_document(None if side is None else side.sure_ratio),
         "against_reference": None if verdict is None else verdict.value,
     }

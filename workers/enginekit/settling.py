@@ -25,6 +25,8 @@ _FEW = 20
 WINDOW_SECONDS = 0.04
 #: For so long nothing counts, whatever it looks like.
 WARM_SECONDS = 0.15
+# So long it is looked at whether times are level, where no time was asked for.
+_LOOK_SECONDS = 0.3
 # What is shorter is called several times for one value: the clock and the call itself would be a part of it.
 _LEAST_SECONDS = 2e-4
 # Nothing takes less.
@@ -63,11 +65,26 @@ def settled_times(
     """
     if not first_s:
         first_s = run(1, 1)[0]
+    if settle_s and not least_s:
+        # So few runs as were asked for don't tell whether they are level: that has to be seen before them.
+        ran = [0, 0.0]
+
+        def warming(count: int, each: int) -> Sequence[float]:
+            times = run(count, each)
+            ran[0] += count * each
+            ran[1] += sum(times) * each
+            return times
+
+        look_s = min(_LOOK_SECONDS, settle_s / 2)
+        _, before = settled_times(
+            warming, first_s, repeats=1, number=number, settle_s=settle_s, least_s=look_s
+        )
+        return tuple(run(repeats, number)), WarmUp(int(ran[0]), ran[1], before.settled)
     windows: list[_Window] = []
     one_s, spent_s, counted = first_s, first_s if settle_s else 0.0, 0
     while True:
         one_s = max(one_s, _TICK_SECONDS)
-        each = max(number, math.ceil(_LEAST_SECONDS / one_s)) if least_s or settle_s else number
+        each = max(number, math.ceil(_LEAST_SECONDS / one_s)) if least_s else number
         window = _Window(run(_count(one_s * each, repeats, settle_s, least_s), each), each)
         windows.append(window)
         one_s, spent_s = statistics.median(window.times), spent_s + window.seconds

@@ -49,7 +49,7 @@ def latencies_table(
     side : Side, optional
         What each turn took.
     """
-    sure = {} if side is None else {"tuned": side.tuned, "onnxruntime": side.reference}
+    sure = {} if side is None else {"tuned": side.sure_tuned, "onnxruntime": side.sure_reference}
     # On a board there is no onnxruntime to time.
     right = ("latency", *(("between",) if any(sure.values()) else ()), "speed-up")
     right += ("of onnxruntime's time",) if reference_s else ()
@@ -76,16 +76,16 @@ def _between(found: Interval | None) -> str:
 
 def _of_reference(name: str, seconds: float, reference_s: float, side: Side | None) -> str:
     """Write a time as a part of onnxruntime's; that of the tuned library turn by turn."""
-    paired = None if side is None or name != "tuned" else side.ratio
+    paired = None if side is None or name != "tuned" else side.sure_ratio
     return f"{seconds / reference_s if paired is None else paired.middle:.2f}x"
 
 
 def against_reference_text(side: Side | None) -> str:
     """Say whether a library is faster than onnxruntime, and how sure that is; nothing where nobody knows."""
-    if side is None or side.ratio is None or side.against_reference is None:
+    if side is None or side.sure_ratio is None or side.against_reference is None:
         return ""
-    verdict = side.against_reference.value
-    return f"{verdict}: {side.ratio.low:.2f}x to {side.ratio.high:.2f}x of its time"
+    low, high = side.sure_ratio.low, side.sure_ratio.high
+    return f"{side.against_reference.value}: {low:.2f}x to {high:.2f}x of its time"
 
 
 def wrong_text(wrong: Iterable[WrongRecord]) -> str:

@@ -76,6 +76,7 @@ def test_timing_repeats_as_often_as_asked_and_as_long_as_asked() -> None:
     assert len(few.times) == 7
     assert min(few.times) > 0.0
     long = time_reference(data, inputs, threads=1, repeats=1, settle_s=0.1, least_s=0.05)
-    # A run takes some millionths of a second, and a time is the mean of as many as fill 200 of them.
-    assert 100 < len(long.times) < 300
-    assert 0.0 < long.warm_up.seconds <= 0.1
+    assert len(long.times) > 1
+    # Each time is the mean of as many runs as fill 200 millionths of a second.
+    assert sum(long.times) < 0.05
+    assert long.warm_up.runs > 1
