@@ -73,12 +73,24 @@ class Reference:
         return run_reference(model.onnx, inputs, threads)
 
     def reference_timing(
-        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+        self,
+        model: PreparedModel,
+        inputs: Mapping[str, Array],
+        threads: int,
+        repeats: int,
+        settle_s: float = 1.0,
+        least_s: float = 0.5,
     ) -> ModelTiming:
         """Time onnxruntime on a model; see :func:`workers.models.time_reference`."""
         from workers.models import time_reference
 
-        return time_reference(model.onnx, inputs, threads, repeats)
+        return time_reference(model.onnx, inputs, threads, repeats, settle_s=settle_s, least_s=least_s)
+
+    def known_kernel_s(self, threads: int) -> float:
+        """Time the kernel that tells slow minutes; see :func:`workers.models.known_kernel_s`."""
+        from workers.models import known_kernel_s
+
+        return known_kernel_s(threads)
 
     def reference_profile(
         self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int

@@ -13,8 +13,9 @@ from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.costs import Costs
 from orchestrator.builds.coverage import Coverage, coverage_of
 from orchestrator.builds.fastest import Chosen
-from orchestrator.builds.gate import Gate, Held, Verdict
-from orchestrator.builds.pace import TURNS, Pace
+from orchestrator.builds.gate import Gate, Held, Side, Verdict
+from orchestrator.builds.intervals import Interval
+from orchestrator.builds.pace import THOROUGH_AGAIN, THOROUGH_SECONDS, TURNS, Pace
 from orchestrator.builds.rest import rest_seconds
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.builds.turns import take_turns
@@ -42,10 +43,11 @@ class BenchReport:
     Attributes
     ----------
     untuned_s, tuned_s : float
-        Median seconds of one inference. The first is None where not even one ended within a minute.
+        Seconds of one inference: the median of all runs, and that of the turns' medians. The first is None
+        where not even one ended within a minute.
     reference_s : float or None
-        The same of onnxruntime; None where the model was timed on a board, and onnxruntime asked here for its
-        outputs alone.
+        The median of the turns' medians of onnxruntime; None where the model was timed on a board, and
+        onnxruntime asked here for its outputs alone.
     max_abs, max_rel : float
         Largest difference of any output element from the reference's, absolute and as part of that output's
         largest value.
@@ -64,6 +66,11 @@ class BenchReport:
         Of how many runs each figure is: ``untuned``, ``tuned`` and ``reference``.
     turns : int
         In how many turns they were taken.
+    side : Side or None
+        What each turn took, for the intervals.
+    timing_note : str
+        How many turns were taken again for slow minutes, and what still moved when it was timed; empty where
+        there is nothing of that.
     untuned_note : str
         How `untuned_s` was taken, where that was not in turns with the others.
     origin : Origin or None
@@ -94,6 +101,8 @@ class BenchReport:
     rest_s: float | None = None
     runs: dict[str, int] = field(default_factory=dict)
     turns: int = 0
+    side: Side | None = None
+    timing_note: str = ""
     untuned_note: str = ""
     origin: Origin | None = None
     held: Held | None = None
@@ -106,8 +115,15 @@ class BenchReport:
 
     @property
     def reference_ratio(self) -> float | None:
-        """Tuned latency as a multiple of the reference's."""
+        """Tuned latency as a multiple of the reference's: the median of the turns' where there are any."""
+        if self.ratio is not None:
+            return self.ratio.middle
         return None if self.reference_s is None else self.tuned_s / self.reference_s
+
+    @property
+    def ratio(self) -> Interval | None:
+        """How sure `reference_ratio` is; None where onnxruntime was not timed beside it."""
+        return None if self.side is None else self.side.sure_ratio
 
 
 def bench_model(
@@ -168,6 +184,7 @@ def bench_model(
         model,
         gate=gate,
         rounds=rounds,
+        pace=lambda: Pace(side_s=THOROUGH_SECONDS, again=max(rounds, THOROUGH_AGAIN)),
         seed=seed,
         weigh_layouts=weigh_layouts,
         allowed=allowed,
@@ -351,12 +368,15 @@ def verify(
             say=say,
         )
         rest_s = rest_seconds(tools, prepared, inputs, expected, device.cores, seed)
-    times = turns.times
-    middle = {name: statistics.median(values) for name, values in times.items() if values}
+    medians = turns.medians
+    middle = {name: statistics.median(values) for name, values in medians.items() if values}
     versions = tools.versions()
     details = {
-        "times_s": times,
-        "turns_s": turns.medians,
+        "times_s": turns.times,
+        "turns_s": medians,
+        "runs": turns.runs,
+        "timing_note": turns.note,
+        "known_kernel_s": turns.known_least_s,
         "agree": difference.ok,
         "disagreement": difference.reason + note if difference.reason else "",
         "remark": difference.remark,
@@ -378,7 +398,7 @@ def verify(
             model_id=model.id,
             device_class=device.device_class,
             records_key=coverage.key,
-            untuned_s=middle.get("untuned"),
+            untuned_s=statistics.median(turns.untuned_s) if turns.untuned_s else None,
             tuned_s=middle["tuned"],
             reference_s=middle.get("reference"),
             max_abs=difference.max_abs,
@@ -419,6 +439,8 @@ def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = F
         rest_s=row.details.get("rest_s"),
         runs=row.runs,
         turns=row.turns,
+        side=Side.of_row(row),
+        timing_note=str(row.details.get("timing_note", "")),
         untuned_note=row.untuned_note,
         origin=model.prepared.origin,
         wrong=tuple(WrongRecord(**one) for one in row.details.get("wrong", ())),

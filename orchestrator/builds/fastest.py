@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from orchestrator.builds.pace import REPEATS, SIDE_SECONDS
 from orchestrator.errors import EngineError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.toolbox import Toolbox
@@ -80,8 +81,16 @@ def fastest_of(
         for turn in range(_TURNS):
             say(f"timing the plans, turn {turn + 1} of {_TURNS}")
             for plan, library in zip(plans, compiled, strict=True):
-                run = tools.run(library, ordered, device.target, repeats=5, endpoint=endpoint)
-                times[plan.name] += run.times
+                run = tools.run(
+                    library,
+                    ordered,
+                    device.target,
+                    repeats=REPEATS,
+                    endpoint=endpoint,
+                    settle_s=2 * SIDE_SECONDS,
+                    least_s=SIDE_SECONDS,
+                )
+                times[plan.name].append(statistics.median(run.times))
     middle = {name: statistics.median(values) for name, values in times.items()}
     kept = min(range(len(plans)), key=lambda i: middle[plans[i].name])
     others = ", ".join(

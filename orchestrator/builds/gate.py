@@ -103,6 +103,29 @@ class Side:
         return tuple(ours / theirs for ours, theirs in zip(self.tuned_s, self.reference_s, strict=True))
 
     @property
+    def sure_tuned(self) -> Interval | None:
+        """Median seconds of all turns, and how sure it is; None where the turns aren't known."""
+        return interval_of(self.tuned_s) if self.tuned_s else None
+
+    @property
+    def sure_reference(self) -> Interval | None:
+        """The same of onnxruntime."""
+        return interval_of(self.reference_s) if self.reference_s else None
+
+    @property
+    def sure_ratio(self) -> Interval | None:
+        """The same of the turns' ratios."""
+        return interval_of(self.ratios) if self.ratios else None
+
+    @property
+    def against_reference(self) -> Verdict | None:
+        """Say how the library compares with onnxruntime beside it; None with too few turns to tell."""
+        found = self.sure_ratio
+        if found is None or len(self.ratios) < LEAST_TURNS:
+            return None
+        return Change(found.low - 1, found.middle - 1, found.high - 1).verdict()
+
+    @property
     def tuned_median_s(self) -> float:
         """Median seconds of all turns."""
         return statistics.median(self.tuned_s)

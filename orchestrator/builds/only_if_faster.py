@@ -92,7 +92,14 @@ def held_in_turns(
         say(f"timing the new library and the one that is there, turn {turn + 1} of {_TURNS}")
         # Who comes first changes from turn to turn: what follows may find the machine warmer.
         for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            run = tools.run(pair[which], inputs, device.target, repeats=repeats[which])
+            run = tools.run(
+                pair[which],
+                inputs,
+                device.target,
+                repeats=repeats[which],
+                settle_s=2 * _TURN_SECONDS,
+                least_s=_TURN_SECONDS,
+            )
             turns[which].append(statistics.median(run.times))
     ratios = interval_of([after / before for before, after in zip(*turns, strict=True)])
     change = Change(ratios.low - 1, ratios.middle - 1, ratios.high - 1)

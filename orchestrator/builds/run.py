@@ -6,7 +6,7 @@ import os
 import pathlib
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.arrays import OutputFacts, archive_of, bytes_of, facts_of, given_inputs, listed
@@ -17,7 +17,7 @@ from orchestrator.devices.boards import find_board
 from orchestrator.errors import TargetError, UsageError
 from orchestrator.files import writable, write
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel
+from workers.messages import CompiledModel, WarmUp
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 __all__ = ["Check", "RunReport", "run_library"]
+
+_SETTLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class RunReport:
         Where the outputs were written.
     rest_times_s : tuple of float
         Seconds of what follows the library in onnxruntime, where its model was cut.
+    warm_up : WarmUp
+        What it ran before it was timed.
     """
 
     library: pathlib.Path
@@ -78,6 +82,7 @@ class RunReport:
     check: Check | None
     saved: pathlib.Path | None
     rest_times_s: tuple[float, ...] = ()
+    warm_up: WarmUp = field(default_factory=WarmUp)
 
     @property
     def median_s(self) -> float | None:
@@ -121,7 +126,8 @@ def run_library(
     seed : int, optional
         Of the random values.
     repeats, number : int, optional
-        Times measured, each the mean of `number` inferences; 0 repeats measure none.
+        Times measured, each the mean of `number` inferences, after as many as it takes until they settle; 0
+        repeats measure none.
     check : path, optional
         The ONNX file: onnxruntime runs it on the same inputs, and the outputs are compared.
     output : path, optional
@@ -161,7 +167,15 @@ def run_library(
     taken = {spec.name: values[spec.name] for spec in label.inputs}
     say(f"running {path.name}" + (f" on {device}" if device else ""))
     compiled = CompiledModel(bytes_of(path), weights, (), (), weights_file)
-    run = tools.run(compiled, taken, label.target, repeats=repeats, number=number, endpoint=endpoint)
+    run = tools.run(
+        compiled,
+        taken,
+        label.target,
+        repeats=repeats,
+        number=number,
+        endpoint=endpoint,
+        settle_s=_SETTLE_SECONDS,
+    )
     found = None
     if check is not None:
         say(f"running {pathlib.Path(check).name} in onnxruntime")
@@ -184,6 +198,7 @@ def run_library(
         check=found,
         saved=saved,
         rest_times_s=rest_times,
+        warm_up=run.warm_up,
     )
 
 

@@ -12,18 +12,31 @@ from orchestrator.documents.trials import trial_document
 if TYPE_CHECKING:
     from orchestrator.storage import BestRow, MeasurementRow, TrialRow
 
-__all__ = ["BestTask", "stored_best_document", "task_best_document"]
+__all__ = ["BestTask", "first_of_each_class", "stored_best_document", "task_best_document"]
 
 
 @dataclass(frozen=True)
 class BestTask:
-    """A task, or a workload of no model in particular, whose `weight` is None; and its fastest trials."""
+    """A task, or a workload of no model in particular, whose `weight` is None; and its fastest trials.
+
+    Attributes
+    ----------
+    level_with : int or None
+        The trial that comes after the first and is level with it.
+    """
 
     name: str
     workload_hash: str
     weight: int | None
     flops: float
     best: Sequence[TrialRow]
+    level_with: int | None = None
+
+
+def first_of_each_class(trials: Sequence[TrialRow], top: int) -> list[TrialRow]:
+    """Leave out of each device class what was only asked for to know what comes next."""
+    classes = dict.fromkeys(trial.device_class for trial in trials)
+    return [one for name in classes for one in [t for t in trials if t.device_class == name][:top]]
 
 
 def stored_best_document(rows: Sequence[BestRow], *, more: bool) -> dict[str, Any]:
@@ -64,6 +77,7 @@ def task_best_document(
                 "workload_hash": task.workload_hash,
                 "weight": task.weight,
                 "flops": task.flops,
+                "level_with": task.level_with,
                 "best": [
                     trial_document(
                         trial, measured.get(trial.id, ()), schedule=schedules.get(trial.id), traced=True

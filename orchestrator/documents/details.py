@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.campaigns import campaign_document, progress_document
 from orchestrator.documents.curves import curve_documents
 from orchestrator.documents.drift import CampaignDrift, drift_document, read_drift
+from orchestrator.documents.intervals import interval_document, sure_document, times_interval
 from orchestrator.documents.layouts import ShownLayout, layouts_of_campaign, tried_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.documents.snapshot import Snapshot, limit_or_none, read_snapshot
 from orchestrator.documents.text import finite, gflops, instant
 
 if TYPE_CHECKING:
+    from orchestrator.builds.intervals import Interval
     from orchestrator.storage import (
         CampaignModelRow,
         CampaignTaskRow,
@@ -44,6 +46,8 @@ class Details:
         How the estimate came down, on each device class.
     drift : CampaignDrift
         How steady its devices were.
+    best_intervals : dict of int to Interval
+        Between which times the medians of the tasks' best trials lie, by the trial, where that can be told.
     """
 
     snapshot: Snapshot
@@ -52,6 +56,7 @@ class Details:
     verifications: tuple[tuple[CampaignModelRow, VerificationRow], ...]
     curves: tuple[CurveRow, ...]
     drift: CampaignDrift
+    best_intervals: dict[int, Interval] = field(default_factory=dict)
 
 
 def read_details(store: Storage, campaign: int | str) -> Details:
@@ -71,6 +76,7 @@ def read_details(store: Storage, campaign: int | str) -> Details:
         tuple(_verifications(store, snapshot)),
         tuple(store.answers.curves(snapshot.campaign.id)),
         read_drift(store, snapshot.campaign.id, snapshot.tasks),
+        _best_intervals(store, snapshot),
     )
 
 
@@ -102,7 +108,7 @@ def details_document(details: Details) -> dict[str, Any]:
                 details.snapshot.models, details.prepared, details.layouts, strict=True
             )
         ],
-        "tasks": [_campaign_task(task) for task in details.snapshot.tasks],
+        "tasks": [_campaign_task(task, details.best_intervals) for task in details.snapshot.tasks],
         "verifications": [_verification(model, row) for model, row in details.verifications],
         "curves": curve_documents(details.curves),
         "drift": drift_document(details.drift),
@@ -133,7 +139,17 @@ def _verifications(store: Storage, snapshot: Snapshot) -> Iterator[tuple[Campaig
                 yield model, row
 
 
-def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
+def _best_intervals(store: Storage, snapshot: Snapshot) -> dict[int, Interval]:
+    ids = [task.best_trial_id for task in snapshot.tasks if task.best_trial_id is not None]
+    return {
+        trial: interval
+        for trial, found in store.measurements.of_trials(ids).items()
+        for one in found
+        if one.counts and (interval := times_interval(one.times)) is not None
+    }
+
+
+def _campaign_task(row: CampaignTaskRow, intervals: Mapping[int, Interval]) -> dict[str, Any]:
     return {
         "name": row.name,
         "workload_hash": row.workload_hash,
@@ -150,6 +166,7 @@ def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
         "measured": row.measured,
         "measured_failures": row.measured_failures,
         "best_s": row.best_s,
+        "best_interval_s": interval_document(intervals.get(row.best_trial_id or 0)),
         "best_stale": row.best_stale,
         "best_trial_id": row.best_trial_id,
         "best_at": instant(row.best_at),
@@ -158,6 +175,9 @@ def _campaign_task(row: CampaignTaskRow) -> dict[str, Any]:
 
 
 def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, Any]:
+    from orchestrator.builds.gate import Side
+
+    side = Side.of_row(row)
     return {
         "model": model.model_name,
         "path": model.path,
@@ -165,8 +185,11 @@ def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, An
         "untuned_s": row.untuned_s,
         "tuned_s": row.tuned_s,
         "reference_s": row.reference_s,
+        **sure_document(side),
         "runs": row.runs,
         "turns": row.turns,
+        "turns_s": {"tuned": list(side.tuned_s), "reference": list(side.reference_s)},
+        "timing_note": str(row.details.get("timing_note", "")),
         "untuned_note": row.untuned_note,
         "max_abs": finite(row.max_abs),
         "max_rel": finite(row.max_rel),

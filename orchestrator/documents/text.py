@@ -6,15 +6,21 @@ import math
 import os
 import re
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.builds.intervals import Interval
 
 __all__ = [
     "age",
     "amount",
+    "between_text",
     "device_text",
     "duration",
     "finite",
     "gflops",
     "instant",
+    "interval_text",
     "latency",
     "mflop",
     "ms",
@@ -40,6 +46,18 @@ def latency(seconds: float | None) -> str:
         if value >= 1:
             return f"{value:.{_decimals(value)}f} {unit}"
     return f"{seconds * 1e9:.0f} ns"
+
+
+def interval_text(found: Interval | None) -> str:
+    """Write between which two run times a median lies, the unit once where it is the same."""
+    return "-" if found is None else between_text(found.low, found.high)
+
+
+def between_text(low_s: float, high_s: float) -> str:
+    """Write two run times, the unit once where it is the same."""
+    low, high = latency(low_s), latency(high_s)
+    unit = high.rpartition(" ")[2]
+    return f"{low.removesuffix(f' {unit}')} to {high}" if low.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def ms(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.documents.intervals import interval_document, times_interval
 from orchestrator.documents.text import instant
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def trial_document(
         "candidate": row.candidate,
         "state": row.state.value,
         "cost_s": row.cost_s,
+        "interval_s": interval_document(times_interval(row.times)),
         "times_s": list(row.times),
         "times_again_s": list(row.times) if row.kind.value == "again" else [],
         "kind": row.kind.value,

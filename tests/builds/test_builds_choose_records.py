@@ -46,8 +46,17 @@ class Timed:
         return {"x": 0.0}, []
 
     def run(
-        self, compiled: CompiledModel, _inputs: dict[str, Any], _target: str, *, repeats: int, endpoint: None
+        self,
+        compiled: CompiledModel,
+        _inputs: dict[str, Any],
+        _target: str,
+        *,
+        repeats: int,
+        endpoint: None,
+        settle_s: float,
+        least_s: float,
     ) -> ModelRun:
+        assert settle_s > least_s > 0.0
         name = compiled.library.decode()
         self.order.append(name)
         return ModelRun((), next(self.turns[name]))

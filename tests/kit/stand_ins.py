@@ -168,6 +168,8 @@ class CannedToolbox(Toolbox):
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         return ModelRun((np.zeros((1, 4)),), ((0.01 if compiled.tuned else 0.04),) * max(1, repeats))
 
@@ -186,7 +188,13 @@ class CannedToolbox(Toolbox):
         return [np.zeros((1, 4))]
 
     def reference_timing(
-        self, model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+        self,
+        model: PreparedModel,
+        inputs: Mapping[str, Array],
+        threads: int,
+        repeats: int,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelTiming:
         return ModelTiming((0.0075,) * repeats)
 
@@ -213,6 +221,9 @@ class CannedToolbox(Toolbox):
             Kernel("/softmax/Softmax", "", 1, 0.0002, "softmax", 7),
         )
         return Profile(nodes, (Call("/conv/Conv", 0.0, 0.0005),))
+
+    def known_kernel_s(self, threads: int) -> float:
+        return 0.002
 
     def check_original(
         self, path: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array], threads: int

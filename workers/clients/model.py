@@ -20,6 +20,8 @@ def _cores_it_is_timed_on(
     repeats: int = 0,
     number: int = 1,
     endpoint: Endpoint | None = None,
+    settle_s: float = 0.0,
+    least_s: float = 0.0,
 ) -> Sequence[str]:
     """What is timed here is not to be timed while another process measures on these cores."""
     return cores_in_use(0) if repeats and endpoint is None else ()

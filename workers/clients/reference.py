@@ -14,7 +14,12 @@ __all__ = ["ReferenceClient"]
 
 
 def _all_cores(
-    model: PreparedModel, inputs: Mapping[str, Array], threads: int, repeats: int
+    model: PreparedModel,
+    inputs: Mapping[str, Array],
+    threads: int,
+    repeats: int,
+    settle_s: float = 1.0,
+    least_s: float = 0.5,
 ) -> Sequence[str]:
     return cores_in_use(0)
 
@@ -27,6 +32,7 @@ class ReferenceClient(Client):
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
     reference_profile = ask(Reference.reference_profile, limits.RUN, _all_cores)
+    known_kernel_s = ask(Reference.known_kernel_s, limits.ASK, lambda threads: cores_in_use(0))
     run_rest = ask(Reference.run_rest, limits.RUN)
     judge = ask(Reference.judge, limits.RUN)
     tolerance = ask(Reference.tolerance, limits.ASK)

@@ -3,7 +3,7 @@
 from workers.messages.arrays import Array
 from workers.messages.condition import CheckedDevice, Condition
 from workers.messages.devices import DeviceInfo, Endpoint, Station, address_text
-from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice
+from workers.messages.libraries import CompiledModel, ModelRun, ModelTiming, RecordChoice, WarmUp
 from workers.messages.logs import LogFormat, LogLine, WrittenLog
 from workers.messages.models import Extraction, Origin, PreparedModel, Rest, TaskSpec, TensorSpec
 from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
@@ -59,6 +59,7 @@ __all__ = [
     "Timing",
     "Traits",
     "TrialState",
+    "WarmUp",
     "When",
     "Workload",
     "WrittenLog",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from workers.messages.arrays import Array
 from workers.messages.trials import Record, Workload
 
-__all__ = ["CompiledModel", "ModelRun", "ModelTiming", "RecordChoice"]
+__all__ = ["CompiledModel", "ModelRun", "ModelTiming", "RecordChoice", "WarmUp"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,29 @@ class CompiledModel:
 
 
 @dataclass(frozen=True)
+class WarmUp:
+    """Runs before those that are timed.
+
+    Attributes
+    ----------
+    runs : int
+    seconds : float
+        What they took.
+    settled : bool
+        Their times had become level; False where they still moved when the time for it was over.
+    """
+
+    runs: int = 0
+    seconds: float = 0.0
+    settled: bool = True
+
+
+@dataclass(frozen=True)
 class ModelTiming:
     """Latency of a whole model, in seconds of one inference, one value a repeat."""
 
     times: tuple[float, ...]
+    warm_up: WarmUp = WarmUp()
 
 
 @dataclass(frozen=True)
@@ -87,3 +106,4 @@ class ModelRun:
     outputs: tuple[Array, ...]
     times: tuple[float, ...]
     first_s: float = 0.0
+    warm_up: WarmUp = WarmUp()

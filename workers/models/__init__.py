@@ -9,6 +9,7 @@ from workers.models._compare import OutputDifference, compare, tolerance
 from workers.models._exact import judge
 from workers.models._expose import expose, maker_of
 from workers.models._inputs import random_inputs
+from workers.models._known_kernel import known_kernel_s
 from workers.models._original import OriginalCheck, check_original
 from workers.models._prepare import input_specs, prepare
 from workers.models._profile import profile_reference
@@ -30,6 +31,7 @@ __all__ = [
     "expose",
     "input_specs",
     "judge",
+    "known_kernel_s",
     "maker_of",
     "output_steps",
     "parse_input_shape",

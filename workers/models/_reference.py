@@ -11,6 +11,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from workers.enginekit.settling import settled_times
 from workers.errors import ModelError
 from workers.messages import ModelTiming
 from workers.models import _mapped
@@ -31,8 +32,6 @@ __all__ = [
 # onnxruntime's severities run from 0 to 4; below "fatal" it also reports by exception, which is where it is
 # read here.
 _SILENT = 4
-# After which no more warming up is begun.
-_WARM_SECONDS = 1.0
 # How it says that there is no kernel for an operator, or for a form of it.
 _NO_KERNEL = (
     "NOT_IMPLEMENTED",
@@ -210,8 +209,8 @@ def time_reference(
     threads: int,
     repeats: int,
     *,
-    warmup: int = 3,
-    min_total_s: float = 0.5,
+    settle_s: float = 1.0,
+    least_s: float = 0.5,
 ) -> ModelTiming:
     """Time a model with onnxruntime, fully optimized.
 
@@ -221,17 +220,15 @@ def time_reference(
     inputs : mapping of str to ndarray
     threads : int
     repeats : int
-        Inferences timed, at least.
-    warmup : int, optional
-        Inferences before the clock starts: the first ones allocate. Of a model that takes seconds, fewer.
-    min_total_s : float, optional
-        Goes on until the timed inferences took this long together (seconds), so that a short model is not
-        judged by a moment.
+        Times taken, at least.
+    settle_s, least_s : float, optional
+        Seconds of warming up at most, and of inferences that are timed at least, so that a short model is not
+        judged by a moment; see :func:`workers.enginekit.settling.settled_times`.
 
     Returns
     -------
     ModelTiming
-        One time for each inference, in seconds.
+        Seconds of one inference, one value a repeat; of a very short one each is the mean of several.
 
     Raises
     ------
@@ -239,16 +236,15 @@ def time_reference(
         onnxruntime can't load the model or run it on these inputs.
     """
     session = open_session(onnx, threads)
-    began = time.perf_counter()
-    for _ in range(warmup):
-        run_session(session, inputs)
-        if time.perf_counter() - began > _WARM_SECONDS:
-            break
-    times: list[float] = []
-    total = 0.0
-    while len(times) < repeats or total < min_total_s:
-        start = time.perf_counter()
-        run_session(session, inputs)
-        times.append(time.perf_counter() - start)
-        total += times[-1]
-    return ModelTiming(times=tuple(times))
+
+    def timed(count: int, number: int) -> list[float]:
+        times = []
+        for _ in range(count):
+            began = time.perf_counter()
+            for _ in range(number):
+                run_session(session, inputs)
+            times.append((time.perf_counter() - began) / number)
+        return times
+
+    times, warm_up = settled_times(timed, 0.0, repeats=repeats, settle_s=settle_s, least_s=least_s)
+    return ModelTiming(times, warm_up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +27,19 @@ from orchestrator.cli.kit.text import (
     amount,
     device_text,
     duration,
+    interval_text,
     latency,
     plural,
     short_path,
     when,
 )
-from orchestrator.cli.models.latencies import latencies_table, latency_head, outcome_facts, wrong_text
+from orchestrator.cli.models.latencies import (
+    against_reference_text,
+    latencies_table,
+    latency_head,
+    outcome_facts,
+    wrong_text,
+)
 from orchestrator.documents.details import Details, details_document, read_details
 from orchestrator.documents.drift import CampaignDrift, drift_text
 from orchestrator.documents.layouts import ShownLayout
@@ -40,6 +47,7 @@ from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.builds.intervals import Interval
     from orchestrator.remote.connection import Connection
     from orchestrator.storage import CampaignModelRow, CurveRow, ModelRow, VerificationRow
 
@@ -108,7 +116,7 @@ def campaign_details(
     session.show(_facts_table(snapshot, details.prepared, details.layouts, details.drift))
     if snapshot.tasks:
         if tasks:
-            session.show("", _task_table(snapshot))
+            session.show("", _task_table(snapshot, details.best_intervals))
         session.show(Text(f"\n{expectation(snapshot)}", style="bold"))
         session.show(*_curve_lines(details.curves))
     session.show(*_comparisons(details.verifications))
@@ -215,10 +223,11 @@ def _budget(spec: dict[str, object]) -> str:
     return ", ".join(parts) or "the default"
 
 
-def _task_table(snapshot: Snapshot) -> Table:
+def _task_table(snapshot: Snapshot, sure: Mapping[int, Interval]) -> Table:
     """A campaign's tasks, the dearest first."""
     device = DeviceColumn(task.device_class for task in snapshot.tasks)
-    right = ("calls", "trials", "failed", "best", "GFLOP/s", "share")
+    between = ("between",) if sure else ()
+    right = ("calls", "trials", "failed", "best", *between, "GFLOP/s", "share")
     grid = Grid("task", *right, "state", *device.heading, right=right, flexible=("task", "device"))
     for line in snapshot.lines():
         row = line.row
@@ -228,6 +237,7 @@ def _task_table(snapshot: Snapshot) -> Table:
             f"{row.stored}/{row.budget}" if row.budget < NO_LIMIT else str(row.stored),
             str(row.stored_failures),
             latency(row.best_s) + (" stale" if row.best_stale else ""),
+            *(interval_text(sure.get(row.best_trial_id or 0)) for _ in between),
             f"{line.gflops:.1f}" if line.gflops else "-",
             f"{line.share:.1%}" if line.share is not None else "-",
             row.state.value,
@@ -240,7 +250,10 @@ def _comparisons(
     rows: Sequence[tuple[CampaignModelRow, VerificationRow]],
 ) -> Iterable[RenderableType]:
     """Latencies and outputs as they were last compared."""
+    from orchestrator.builds.gate import Side
+
     for model, row in rows:
+        side = Side.of_row(row)
         head = latency_head(model.model_name or short_path(model.path), row.device_class)
         pairs = outcome_facts(
             bool(row.details.get("agree")),
@@ -249,6 +262,9 @@ def _comparisons(
             row.max_rel,
             str(row.details.get("remark", "")),
         )
+        against = against_reference_text(side)
+        if against:
+            pairs.insert(0, ("beside onnxruntime", against))
         pairs.append(("tasks tuned", f"{row.tasks_tuned} of {row.tasks_total}"))
         if row.details.get("wrong"):
             pairs.append(("left out", Text(wrong_text(row.details["wrong"]), style="yellow")))
@@ -256,5 +272,5 @@ def _comparisons(
             pairs.append(("untuned", row.untuned_note))
         turns = f", in {plural(row.turns, 'turn')}" if row.turns else ""
         pairs.append(("compared", f"{when(row.created_at)}{turns}"))
-        times = latencies_table(row.untuned_s, row.tuned_s, row.reference_s, row.runs)
+        times = latencies_table(row.untuned_s, row.tuned_s, row.reference_s, row.runs, side)
         yield Group("", head, "", times, "", facts(pairs))

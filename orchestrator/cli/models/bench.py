@@ -31,12 +31,14 @@ from orchestrator.cli.kit.stale import Stale, revalidate_model, uses_stale
 from orchestrator.cli.kit.stored import tune_command
 from orchestrator.cli.kit.text import finite, latency, plural
 from orchestrator.cli.models.latencies import (
+    against_reference_text,
     latencies_table,
     latency_head,
     outcome_facts,
     wrong_documents,
     wrong_text,
 )
+from orchestrator.documents.intervals import sure_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.errors import NotFoundError, UsageError
 
@@ -179,6 +181,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "reference_s": report.reference_s,
         "speedup": report.speedup,
         "reference_ratio": report.reference_ratio,
+        **sure_document(report.side),
         "max_abs": finite(report.max_abs),
         "max_rel": finite(report.max_rel),
         "outputs_agree": report.outputs_agree,
@@ -187,6 +190,7 @@ def bench_document(report: BenchReport) -> dict[str, Any]:
         "rest_s": report.rest_s,
         "runs": report.runs,
         "turns": report.turns,
+        "timing_note": report.timing_note,
         "untuned_note": report.untuned_note,
         "origin": origin_document(report.origin),
         "plan": report.plan,
@@ -218,13 +222,17 @@ def bench_table(report: BenchReport, changes: Sequence[str] = ()) -> RenderableT
                 f"{latency(report.rest_s)} in onnxruntime, {report.rest_s / whole:.0%} of a run",
             )
         )
+    against = against_reference_text(report.side)
+    if against:
+        pairs.insert(0, ("beside onnxruntime", against))
     if report.turns:
-        pairs.append(("timed", f"in {plural(report.turns, 'turn')}"))
+        note = f"; {report.timing_note}" if report.timing_note else ""
+        pairs.append(("timed", f"in {plural(report.turns, 'turn')}{note}"))
     if report.untuned_note:
         pairs.append(("untuned", report.untuned_note))
     if report.remembered:
         pairs.append(("measured", "earlier, for these same records"))
     if changes:
         pairs.append(("on import", "\n".join(changes)))
-    times = latencies_table(report.untuned_s, report.tuned_s, report.reference_s, report.runs)
+    times = latencies_table(report.untuned_s, report.tuned_s, report.reference_s, report.runs, report.side)
     return Group(head, "", times, "", facts(pairs), "")

@@ -21,7 +21,8 @@ from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_
 from orchestrator.cli.kit.stored import device_class_named, tune_command
 from orchestrator.cli.models.best_tasks import best_documents, show_best
 from orchestrator.cli.models.coverage import narrowed, wanted_tasks
-from orchestrator.documents.best import BestTask
+from orchestrator.documents.best import BestTask, first_of_each_class
+from orchestrator.documents.intervals import level_with
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -119,12 +120,14 @@ def _best_of_workload(
             device_class = None if target is None else tools.resolve_target(target).device_class
             if device is not None:
                 device_class = device_class_named(store, device, row.engine).name
-            found = store.trials.best(row.hash, device_class, top, stale=stale)
+            found = store.trials.best(row.hash, device_class, max(2, top), stale=stale)
             if not found:
                 where = f" on {device_class}" if device_class else ""
                 raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
-            _show(session, store, tools, [BestTask(row.name, row.hash, None, row.flops, found)], no_trace)
-            say_stale(session, sum(trial.stale for trial in found), len(found))
+            shown = first_of_each_class(found, top)
+            task = BestTask(row.name, row.hash, None, row.flops, shown, level_with(found))
+            _show(session, store, tools, [task], no_trace)
+            say_stale(session, sum(trial.stale for trial in shown), len(shown))
 
 
 def _best_of_model(
@@ -163,18 +166,14 @@ def _best_of_model(
             toolchain = None if named else toolchain_key(tools.toolchain_of(place))
             takes = uses_stale(stale)
             coverage = narrowed(coverage_of(store, found, toolchain=toolchain, stale=takes), wants)
-            tasks = [
-                BestTask(
-                    task.name,
-                    task.workload_hash,
-                    task.weight,
-                    task.flops,
-                    store.trials.best(
-                        task.workload_hash, place.device_class, top, toolchain=toolchain, stale=takes
-                    ),
+            tasks = []
+            for task in coverage.tasks:
+                # With the one that comes next, which may be level with it.
+                best = store.trials.best(
+                    task.workload_hash, place.device_class, max(2, top), toolchain=toolchain, stale=takes
                 )
-                for task in coverage.tasks
-            ]
+                named_as = (task.name, task.workload_hash, task.weight, task.flops)
+                tasks.append(BestTask(*named_as, best[:top], level_with(best)))
             if not any(task.best for task in tasks):
                 raise NotFoundError(
                     f"nothing is stored for {found.name} on {place.device_class}; "

@@ -14,6 +14,7 @@ from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, latency
 from orchestrator.documents.best import BestTask, task_best_document
 from orchestrator.documents.ratios import speed_text
+from orchestrator.documents.text import between_text
 
 if TYPE_CHECKING:
     from orchestrator.storage import Storage, TrialRow
@@ -40,7 +41,9 @@ def best_documents(
 def show_best(session: Session, tasks: Sequence[dict[str, Any]]) -> None:
     """Write such documents for people."""
     device = DeviceColumn(trial["device_class"] for task in tasks for trial in task["best"])
-    right = ("calls", "best", "GFLOP/s", "trial")
+    between = ("between",) if any(trial["interval_s"] for task in tasks for trial in task["best"]) else ()
+    level = ("level with",) if any(task["level_with"] for task in tasks) else ()
+    right = ("calls", "best", *between, "GFLOP/s", "trial", *level)
     grid = Grid(
         "task", *right, "recorded", "workload", *device.heading, right=right, flexible=("task", "device")
     )
@@ -57,17 +60,23 @@ def show_best(session: Session, tasks: Sequence[dict[str, Any]]) -> None:
                 task["name"],
                 calls,
                 latency(trial["cost_s"]),
+                *(_interval(trial["interval_s"]) for _ in between),
                 speed_text(task["flops"], trial["cost_s"]),
                 str(trial["id"]),
+                *(str(task["level_with"] or "-") if trial is task["best"][0] else "-" for _ in level),
                 age(datetime.fromisoformat(trial["created_at"])) + (", stale" if trial["stale"] else ""),
                 workload,
                 *device.cell(trial["device_class"]),
             )
         if not task["best"]:
-            grid.add(task["name"], calls, "-", "-", "-", "untuned", workload, *device.cell(None))
+            grid.add(task["name"], calls, *("-" for _ in right[1:]), "untuned", workload, *device.cell(None))
     session.show(grid.table())
     for head, schedule in schedules:
         session.write(Text(""), head, Text(schedule.rstrip()))
+
+
+def _interval(found: dict[str, float] | None) -> str:
+    return "-" if found is None else between_text(found["low"], found["high"])
 
 
 def _schedule(store: Storage, tools: Toolbox, trial: TrialRow) -> str:

@@ -14,9 +14,18 @@ from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.text import device_text, latency, ms
 
 if TYPE_CHECKING:
+    from orchestrator.builds.gate import Side
+    from orchestrator.builds.intervals import Interval
     from orchestrator.builds.wrong_outputs import WrongRecord
 
-__all__ = ["latencies_table", "latency_head", "outcome_facts", "wrong_documents", "wrong_text"]
+__all__ = [
+    "against_reference_text",
+    "latencies_table",
+    "latency_head",
+    "outcome_facts",
+    "wrong_documents",
+    "wrong_text",
+]
 
 
 def latency_head(model: str, device_class: str) -> Text:
@@ -29,6 +38,7 @@ def latencies_table(
     tuned_s: float | None,
     reference_s: float | None,
     runs: Mapping[str, int] | None = None,
+    side: Side | None = None,
 ) -> Table:
     """One run untuned, tuned and in onnxruntime; those that were timed.
 
@@ -36,9 +46,13 @@ def latencies_table(
     ----------
     runs : mapping of str to int, optional
         Of how many runs each is the median: ``untuned``, ``tuned`` and ``reference``.
+    side : Side, optional
+        What each turn took.
     """
+    sure = {} if side is None else {"tuned": side.sure_tuned, "onnxruntime": side.sure_reference}
     # On a board there is no onnxruntime to time.
-    right = ("latency", "speed-up", *(("of onnxruntime's time",) if reference_s else ()))
+    right = ("latency", *(("between",) if any(sure.values()) else ()), "speed-up")
+    right += ("of onnxruntime's time",) if reference_s else ()
     runs = runs if runs and any(runs.values()) else None
     right += ("runs",) if runs else ()
     grid = Grid("one run", *right, right=right)
@@ -47,12 +61,31 @@ def latencies_table(
             grid.add(
                 name,
                 ms(seconds),
+                *((_between(sure.get(name)),) if any(sure.values()) else ()),
                 f"{untuned_s / seconds:.2f}x" if untuned_s else "-",
-                *((f"{seconds / reference_s:.2f}x",) if reference_s else ()),
+                *((_of_reference(name, seconds, reference_s, side),) if reference_s else ()),
                 *((str(runs.get("reference" if name == "onnxruntime" else name, "-")),) if runs else ()),
                 style="bold" if name == "tuned" else "",
             )
     return grid.table()
+
+
+def _between(found: Interval | None) -> str:
+    return "-" if found is None else f"{ms(found.low).removesuffix(' ms')} to {ms(found.high)}"
+
+
+def _of_reference(name: str, seconds: float, reference_s: float, side: Side | None) -> str:
+    """Write a time as a part of onnxruntime's; that of the tuned library turn by turn."""
+    paired = None if side is None or name != "tuned" else side.sure_ratio
+    return f"{seconds / reference_s if paired is None else paired.middle:.2f}x"
+
+
+def against_reference_text(side: Side | None) -> str:
+    """Say whether a library is faster than onnxruntime, and how sure that is; nothing where nobody knows."""
+    if side is None or side.sure_ratio is None or side.against_reference is None:
+        return ""
+    low, high = side.sure_ratio.low, side.sure_ratio.high
+    return f"{side.against_reference.value}: {low:.2f}x to {high:.2f}x of its time"
 
 
 def wrong_text(wrong: Iterable[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
-from orchestrator.cli.kit.text import finite, latency, plural
+from orchestrator.cli.kit.text import duration, finite, latency, plural
 from orchestrator.cli.models.latencies import latency_head, outcome_facts
 from orchestrator.documents.origins import origin_document
 from orchestrator.errors import UsageError
@@ -27,6 +27,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from orchestrator.builds import RunReport
     from orchestrator.builds.label import MeasuredKernel
+    from workers.messages import WarmUp
 
 __all__ = ["run"]
 
@@ -81,7 +82,10 @@ def run(
         ),
     ] = None,
     repeat: Annotated[
-        int, typer.Option("--repeat", min=0, metavar="N", help="Times measured; 0 for none.")
+        int,
+        typer.Option(
+            "--repeat", min=0, metavar="N", help="Times measured, once they have settled; 0 for none."
+        ),
     ] = 10,
     number: Annotated[
         int, typer.Option("--number", min=1, metavar="N", help="Inferences that make one time, its mean.")
@@ -148,6 +152,13 @@ def _measured(kernels: Sequence[MeasuredKernel]) -> str:
     return " ".join(parts)
 
 
+def _moving(warm_up: WarmUp) -> str:
+    return (
+        f"times still moved after {plural(warm_up.runs, 'run')} of warming up, {duration(warm_up.seconds)}: "
+        "something else may run on these cores"
+    )
+
+
 def _named_file(text: str) -> tuple[str, str]:
     name, equals, file = text.partition("=")
     if not (name and equals and file):
@@ -188,6 +199,7 @@ def _document(report: RunReport) -> dict[str, Any]:
         ],
         "median_s": report.median_s,
         "times_s": list(report.times_s),
+        "warm_up": asdict(report.warm_up),
         "rest": None
         if label.rest is None
         else {
@@ -227,6 +239,8 @@ def _table(report: RunReport) -> RenderableType:
         pairs.append(
             ("one run", f"{latency(report.median_s)}, median of {len(report.times_s)} times {spread}")
         )
+        if not report.warm_up.settled:
+            pairs.append(("not settled", _moving(report.warm_up)))
     if label.rest is not None:
         rest = f"{label.rest.file} in onnxruntime"
         if report.rest_median_s is not None:

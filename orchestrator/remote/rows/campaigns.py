@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.builds.intervals import Interval
 from orchestrator.documents.details import Details
 from orchestrator.documents.layouts import ShownLayout
 from orchestrator.documents.snapshot import NO_LIMIT, Snapshot
@@ -63,6 +64,13 @@ def details_of(document: Document) -> Details:
         tuple((by_path[one["path"]], _verification(campaign.id, one)) for one in document["verifications"]),
         tuple(_curve(one) for one in document["curves"]),
         drift_of(document["drift"]),
+        {
+            one["best_trial_id"]: Interval(
+                one["best_interval_s"]["low"], one["best_s"], one["best_interval_s"]["high"]
+            )
+            for one in document["tasks"]
+            if one["best_interval_s"] is not None
+        },
     )
 
 
@@ -145,6 +153,8 @@ def _verification(campaign_id: int, document: Document) -> VerificationRow:
         "wrong": document["wrong_records"],
         "untuned_note": document["untuned_note"],
         "turns": document["turns"],
+        "turns_s": document["turns_s"],
+        "timing_note": document["timing_note"],
         # Of the times themselves their number is all that is told.
         "times_s": {name: [0.0] * runs for name, runs in document["runs"].items()},
     }

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from orchestrator.documents.best import BestTask, stored_best_document
+from orchestrator.documents.best import BestTask, first_of_each_class, stored_best_document
 from orchestrator.documents.devices import devices_document
 from orchestrator.documents.failures import failures_document
 from orchestrator.documents.history import history_document
+from orchestrator.documents.intervals import level_with
 from orchestrator.documents.schema import titled
 from orchestrator.documents.statistics import statistics_document, toolchains_of
 from orchestrator.errors import NotFoundError
@@ -81,11 +82,13 @@ def workload_best(
     """Return the best trials of a workload, by device class; the document of `tunefleet best --workload`."""
     row = parts.store.workloads.resolve(workload)
     name = None if device is None else device_class(parts, device, row.engine).name
-    found = tuple(parts.store.trials.best(row.hash, name, top))
+    found = parts.store.trials.best(row.hash, name, max(2, top))
     if not found:
         where = f" on {name}" if name else ""
         raise NotFoundError(f"no trial of {row.name} ({row.hash[:12]}) succeeded{where}")
-    return best_document(parts, [BestTask(row.name, row.hash, None, row.flops, found)], schedules)
+    shown = first_of_each_class(found, top)
+    task = BestTask(row.name, row.hash, None, row.flops, shown, level_with(found))
+    return best_document(parts, [task], schedules)
 
 
 @router.get("/failures")

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestrator.documents.best import BestTask
 from orchestrator.documents.history import history_document
+from orchestrator.documents.intervals import level_with
 from orchestrator.documents.models import model_document, upload_document
 from orchestrator.documents.profile import chrome_trace
 from orchestrator.documents.schema import titled
@@ -100,16 +101,12 @@ def best(
     """Return the best of each task of a model, with its trace; the document of `tunefleet best MODEL`."""
     here = model_device(parts, model, device)
     rows = parts.store.trials.best_for_model(model, here.device_class, here.engine_version)
-    tasks = [
-        BestTask(
-            row.name,
-            row.workload_hash,
-            row.weight,
-            row.flops,
-            tuple(parts.store.trials.best(row.workload_hash, here.device_class, top)),
+    tasks = []
+    for row in rows:
+        found = parts.store.trials.best(row.workload_hash, here.device_class, max(2, top))
+        tasks.append(
+            BestTask(row.name, row.workload_hash, row.weight, row.flops, found[:top], level_with(found))
         )
-        for row in rows
-    ]
     return best_document(parts, tasks, schedules)
 
 

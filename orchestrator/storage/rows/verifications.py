@@ -66,8 +66,12 @@ class VerificationRow:
     @property
     def runs(self) -> dict[str, int]:
         """Count the runs that each figure is of, by its name; 0 where that isn't known."""
-        times = self.details.get("times_s", {})
-        return {name: len(times.get(name, ())) for name in ("untuned", "tuned", "reference")}
+        # Of many runs some times are stored, and how many there were.
+        counted, times = self.details.get("runs", {}), self.details.get("times_s", {})
+        return {
+            name: int(counted.get(name, len(times.get(name, ()))))
+            for name in ("untuned", "tuned", "reference")
+        }
 
     @property
     def turns(self) -> int:

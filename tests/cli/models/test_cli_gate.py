@@ -30,6 +30,8 @@ class Speeds(CannedToolbox):
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         one_s = self.now_s if compiled.tuned else 0.012
         return ModelRun((np.zeros((1, 4)),), (one_s,) * max(1, repeats))

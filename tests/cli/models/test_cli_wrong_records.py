@@ -32,10 +32,12 @@ class Faulty(CannedToolbox):
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         if self.late and not compiled.tuned:
             raise EngineTimeoutError("killed")
-        found = super().run(compiled, inputs, target, repeats, number, endpoint)
+        found = super().run(compiled, inputs, target, repeats, number, endpoint, settle_s, least_s)
         return ModelRun((np.full((1, 4), float(FAULT in compiled.tuned)),), found.times)
 
     def judge(

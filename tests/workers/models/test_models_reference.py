@@ -72,9 +72,11 @@ def test_an_index_out_of_range_is_reported() -> None:
 def test_timing_repeats_as_often_as_asked_and_as_long_as_asked() -> None:
     data = dense_model(2).SerializeToString()
     inputs = {"x": np.ones((2, 8), np.float32)}
-    few = time_reference(data, inputs, threads=1, repeats=7, min_total_s=0.0)
+    few = time_reference(data, inputs, threads=1, repeats=7, settle_s=0.0, least_s=0.0)
     assert len(few.times) == 7
     assert min(few.times) > 0.0
-    long = time_reference(data, inputs, threads=1, repeats=1, min_total_s=0.05)
-    assert sum(long.times) >= 0.05
+    long = time_reference(data, inputs, threads=1, repeats=1, settle_s=0.1, least_s=0.05)
     assert len(long.times) > 1
+    # Each time is the mean of as many runs as fill 200 millionths of a second.
+    assert sum(long.times) < 0.05
+    assert long.warm_up.runs > 1

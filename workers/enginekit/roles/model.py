@@ -52,6 +52,8 @@ class Model(Protocol):
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a compiled model: once for its outputs, `repeats` times `number` runs for its times.
 
@@ -59,4 +61,7 @@ class Model(Protocol):
         ----------
         endpoint : Endpoint or None
             The device to run it on; None for this machine.
+        settle_s, least_s : float
+            Seconds of warming up at most, and of runs that are timed at least; see
+            :func:`workers.enginekit.settling.settled_times`.
         """

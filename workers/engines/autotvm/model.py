@@ -247,7 +247,11 @@ class AutoTVMModel:
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
         parsed = parse_target(target)
-        return run_model(compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint)
+        return run_model(
+            compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint, settle_s, least_s
+        )

@@ -14,6 +14,7 @@ import numpy as np
 from tvm.contrib import graph_executor
 
 from workers.enginekit.rpc import requested
+from workers.enginekit.settling import settled_times
 from workers.engines.autotvm.classic import tvm
 from workers.engines.autotvm.targets import cores_of
 from workers.messages import Array, Endpoint, ModelRun
@@ -74,6 +75,8 @@ def run_model(
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
+    settle_s: float = 0.0,
+    least_s: float = 0.0,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     executor, device = loaded(library, params, inputs, target, endpoint)
@@ -82,8 +85,14 @@ def run_model(
     executor.run()
     first_s = time.perf_counter() - began
     outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = executor.module.time_evaluator("run", device, number=number, repeat=repeats)()
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(outputs, times, first_s)
+    if not repeats:
+        return ModelRun(outputs, (), first_s)
+
+    def timed(count: int, number: int) -> tuple[float, ...]:
+        evaluator = executor.module.time_evaluator("run", device, number=number, repeat=count)
+        return tuple(float(seconds) for seconds in evaluator().results)
+
+    times, warm_up = settled_times(
+        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+    )
+    return ModelRun(outputs, times, first_s, warm_up)

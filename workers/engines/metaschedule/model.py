@@ -404,6 +404,8 @@ class MetaScheduleModel:
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
-        return run_model(compiled, inputs, parse_target(target), repeats, number, endpoint)
+        return run_model(compiled, inputs, parse_target(target), repeats, number, endpoint, settle_s, least_s)

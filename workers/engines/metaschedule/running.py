@@ -17,6 +17,7 @@ from tvm.target import Target
 from workers.enginekit.archives import opened
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.rpc import requested
+from workers.enginekit.settling import settled_times
 from workers.messages import Array, CompiledModel, Endpoint, ModelRun
 from workers.process.host import stage
 
@@ -63,6 +64,8 @@ def run_model(
     repeats: int,
     number: int,
     endpoint: Endpoint | None = None,
+    settle_s: float = 0.0,
+    least_s: float = 0.0,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
     machine, device, arguments = loaded(compiled, inputs, target, endpoint)
@@ -78,11 +81,18 @@ def run_model(
         result = machine.get_outputs("main")
         called = ("invoke_stateful", "main")
     first_s = time.perf_counter() - began
-    times: tuple[float, ...] = ()
-    if repeats:
-        timed = machine.time_evaluator(called[0], device, number=number, repeat=repeats)(*called[1:])
-        times = tuple(float(seconds) for seconds in timed.results)
-    return ModelRun(tuple(tensor.numpy() for tensor in _flat(result)), times, first_s)
+    outputs = tuple(tensor.numpy() for tensor in _flat(result))
+    if not repeats:
+        return ModelRun(outputs, (), first_s)
+
+    def timed(count: int, number: int) -> tuple[float, ...]:
+        evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
+        return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
+
+    times, warm_up = settled_times(
+        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+    )
+    return ModelRun(outputs, times, first_s, warm_up)
 
 
 def _flat(result: Any) -> list[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from workers.enginekit.settling import settled_times
 from workers.enginekit.weights import fill
 from workers.errors import EngineError, ModelError
 from workers.messages import (
@@ -99,6 +100,8 @@ class ToyModel:
         repeats: int = 0,
         number: int = 1,
         endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
     ) -> ModelRun:
         """Run a library on this machine."""
         del target
@@ -123,13 +126,22 @@ class ToyModel:
         rows, columns = x.shape[0], len(kept[-1]) if kept else _columns(library)
         result = library.run(c_void_p(x.ctypes.data), params)
         outputs = np.ctypeslib.as_array(result, (rows, columns)).copy()
-        times = []
-        for _ in range(repeats):
-            started = time.perf_counter()
-            for _ in range(number):
-                library.run(c_void_p(x.ctypes.data), params)
-            times.append((time.perf_counter() - started) / number)
-        return ModelRun((outputs,), tuple(times))
+        if not repeats:
+            return ModelRun((outputs,), ())
+
+        def timed(count: int, number: int) -> list[float]:
+            times = []
+            for _ in range(count):
+                started = time.perf_counter()
+                for _ in range(number):
+                    library.run(c_void_p(x.ctypes.data), params)
+                times.append((time.perf_counter() - started) / number)
+            return times
+
+        times, warm_up = settled_times(
+            timed, 0.0, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+        )
+        return ModelRun((outputs,), times, 0.0, warm_up)
 
 
 def _count(library: CDLL) -> int:
