@@ -16,6 +16,7 @@ from orchestrator.errors import SchemaError
 from orchestrator.storage import (
     CampaignState,
     CheckState,
+    Experience,
     MeasurementKey,
     MeasurementKind,
     NewDeviceCheck,
@@ -340,6 +341,25 @@ def test_before_devices_were_checked_nothing_is_marked_and_both_can_be_from_then
         check = NewDeviceCheck(CPU, "cpu-key", "host-a", "known", CheckState.FIRST, reference_s=1e-3)
         storage.device_checks.put(check, campaign_id=nightly)
         assert storage.device_checks.reference(check) == 1e-3
+
+
+@pytest.mark.parametrize("revision", ["0012", "0013"])
+def test_what_was_learned_and_seen_before_was_not_kept(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        model = storage.models.find("ab" * 32, "input=1,3,224,224")
+        assert model is not None
+        seen, learned = (
+            storage.profiles.latest(model.id, CPU),
+            storage.cost_models.experience(CPU, "features"),
+        )
+        if revision == "0012":
+            assert (seen, learned) == (None, Experience())
+            return
+        assert seen is not None
+        assert seen.document == {"run_s": 0.002, "tasks": []}
+        assert learned == Experience((b"samples",), 8, b"model")
 
 
 def test_models_and_verifications_are_as_they_were(older: str) -> None:

@@ -33,8 +33,9 @@ __all__ = ["EVALUATOR", "Checks", "Steps"]
 #: How the known kernel is timed: in a fifth of a second, so often that one disturbance is none of its median.
 EVALUATOR = EvaluatorConfig(number=1, repeat=15, min_repeat_ms=8, timeout_s=10.0)
 #: Seconds after the last measurement in which a device may be checked for the last time: one that is gone
-#: can't be. And for so long one that has drifted is waited for, where a campaign has the time for it.
-LAST_SECONDS, PATIENT_SECONDS = 30.0, 75.0
+#: can't be. And for so long one that has drifted is waited for, where a campaign has time: a tenth of
+#: what it took so far, at most.
+LAST_SECONDS, PATIENT_SECONDS, PATIENT_PART = 30.0, 75.0, 0.1
 
 
 class Steps(Protocol):
@@ -212,7 +213,8 @@ class Checks:
         """Say whether a device that has drifted is waited for at the end, as far as that is of use."""
         if watch.drift is None or not (self._patient and self._marks_left[watch.device_class]):
             return False
-        return self._clock() < watch.measured_at + PATIENT_SECONDS
+        patience_s = min(PATIENT_SECONDS, PATIENT_PART * (watch.measured_at - self._began))
+        return self._clock() < watch.measured_at + patience_s
 
     # -- what was measured
 

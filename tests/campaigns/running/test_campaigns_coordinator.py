@@ -77,6 +77,9 @@ class Tools:
     def check_options(self, options: SearchOptions) -> None:
         pass
 
+    def packed_samples(self, kind: str) -> bytes:
+        return b""
+
     def transfers(self, options: SearchOptions) -> bool:
         return False
 

@@ -27,6 +27,7 @@ from orchestrator.storage import (
     NewDeviceCheck,
     NewLayoutDecision,
     NewMeasurement,
+    NewSamples,
     NewTask,
     NewToken,
     NewTrial,
@@ -139,6 +140,10 @@ def fill(storage: Storage) -> None:
     storage.measurements.mark([drifted], 0.3)
     storage.audit.note(
         NewAuditEntry("pause", f"campaign {paused}", token.id, "ada", "192.0.2.7", {"why": "x"})
+    )
+    storage.profiles.add(model_id, CPU.device_class, {"run_s": 0.002, "tasks": []})
+    storage.cost_models.learned(
+        CPU.device_class, "features", [NewSamples(CONV.hash, 8, b"samples")], b"model", 8, campaign_id=nightly
     )
     # Imported, say: of no campaign, on the other device class.
     storage.trials.record([_trial(9, CONV, GPU, TrialState.OK, None)])
