@@ -1,6 +1,6 @@
 """Libraries from what was tuned: coverage, the build itself, its comparison with the reference, its run.
 
-What is named here is imported when it is asked for: who reads what a service says of times has neither TVM nor
+What is named here is imported when it is asked for: who reads of a service's times has neither TVM nor
 what starts its processes.
 """
 
