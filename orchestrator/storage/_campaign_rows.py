@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -45,8 +46,10 @@ __all__ = [
     "move_campaign",
     "named_by_us",
     "require_lease",
+    "require_named_lease",
     "require_owner",
     "set_campaign",
+    "started_at",
     "waits",
 ]
 
@@ -121,10 +124,26 @@ def apply_request(connection: Connection, campaign: CampaignRow, request: Campai
         move_campaign(connection, campaign, to_state, "")
 
 
+def started_at(connection: Connection, campaign_id: int) -> datetime | None:
+    """Return when a campaign was begun; :class:`NotFoundError` where there is none."""
+    query = select(Campaign.started_at).where(Campaign.id == campaign_id)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no campaign {campaign_id} is stored")
+    began: datetime | None = row[0]
+    return began
+
+
 def require_lease(connection: Connection, campaign_id: int, owner: str) -> None:
     """Raise :class:`LeaseLostError` unless ``owner`` has the lease; it then can't change hands before the
     commit."""
     require_owner(lock_campaign(connection, campaign_id), owner)
+
+
+def require_named_lease(connection: Connection, campaign_id: int | None, owner: str | None) -> None:
+    """Do the same where both are given; else nobody writes for a campaign."""
+    if campaign_id is not None and owner is not None:
+        require_lease(connection, campaign_id, owner)
 
 
 def require_owner(campaign: CampaignRow, owner: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, insert, select
 
-from orchestrator.storage._campaign_rows import require_lease
+from orchestrator.storage._campaign_rows import require_named_lease
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import device_class_id, storable
 from orchestrator.storage._tables import DeviceCheck, DeviceClass, Toolchain
@@ -41,8 +41,7 @@ class DeviceChecks(Group):
         text = canonical(with_release(check.versions))
 
         def work(connection: Connection) -> None:
-            if owner is not None and campaign_id is not None:
-                require_lease(connection, campaign_id, owner)
+            require_named_lease(connection, campaign_id, owner)
             values = {
                 "campaign_id": campaign_id,
                 "run": check.run,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, true, update
 
-from orchestrator.storage._campaign_rows import require_lease
+from orchestrator.storage._campaign_rows import require_named_lease
 from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._measurement_rows import insert_measurements, measurements_of
@@ -59,8 +59,7 @@ class Measurements(Group):
             rows.append({**values, **given, "versions": versions})
 
         def work(connection: Connection) -> int:
-            if owner is not None and campaign_id is not None:
-                require_lease(connection, campaign_id, owner)
+            require_named_lease(connection, campaign_id, owner)
             ids = _trial_ids(
                 connection, [(one.workload_hash, one.device_class, one.candidate) for one in measurements]
             )
@@ -96,8 +95,7 @@ class Measurements(Group):
         """
 
         def work(connection: Connection) -> int:
-            if owner is not None and campaign_id is not None:
-                require_lease(connection, campaign_id, owner)
+            require_named_lease(connection, campaign_id, owner)
             ids = _trial_ids(connection, [key[:3] for key in keys])
             of_token = [(ids[key[:3]], key.token) for key in keys if key[:3] in ids]
             counting = connection.execution_options(preserve_rowcount=True)

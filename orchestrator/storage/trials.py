@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
-    require_lease,
+    require_named_lease,
 )
 from orchestrator.storage._copies import check_copy, insert_copies
 from orchestrator.storage._database import Database, chunks
@@ -103,8 +103,7 @@ class Trials(Group):
 
         def work(connection: Connection) -> int:
             nonlocal toolchains
-            if owner is not None and campaign_id is not None:
-                require_lease(connection, campaign_id, owner)
+            require_named_lease(connection, campaign_id, owner)
             toolchains = dict(self._toolchains)
             return insert_trials(connection, trials, values, toolchains)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from orchestrator.errors import NotFoundError
+from orchestrator.storage._campaign_rows import started_at
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Beginning, Campaign, CampaignModel, DeviceClass, Task
+from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task
 from orchestrator.storage.answers.history import improvements_of, in_time
 from orchestrator.storage.rows import CurveRow, ImprovementRow
 
@@ -33,16 +33,13 @@ class CurveAnswer(Group):
         """
 
         def work(connection: Connection) -> list[CurveRow]:
-            started = select(Campaign.started_at).where(Campaign.id == campaign_id)
-            row = connection.execute(started).one_or_none()
-            if row is None:
-                raise NotFoundError(f"no campaign {campaign_id} is stored")
+            began = started_at(connection, campaign_id)
             return [
                 CurveRow(
                     of_class.name,
                     *_beginning(connection, campaign_id, of_class.id),
                     _points(
-                        in_time(_improvements(connection, campaign_id, of_class.id)), of_class.tasks, row[0]
+                        in_time(_improvements(connection, campaign_id, of_class.id)), of_class.tasks, began
                     ),
                 )
                 for of_class in connection.execute(_classes(campaign_id)).all()

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from orchestrator.errors import NotFoundError
+from orchestrator.storage._campaign_rows import started_at
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Campaign, Trial
+from orchestrator.storage._tables import Trial
 from orchestrator.storage._trial_rows import of_pair
 from orchestrator.storage._types import db_now
 from orchestrator.storage.rows import PointRow
@@ -48,11 +48,7 @@ class PointsAnswer(Group):
         )
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
-            started = select(Campaign.started_at).where(Campaign.id == campaign_id)
-            row = connection.execute(started).one_or_none()
-            if row is None:
-                raise NotFoundError(f"no campaign {campaign_id} is stored")
-            return row[0], connection.execute(query).all()
+            return started_at(connection, campaign_id), connection.execute(query).all()
 
         began, rows = self._database.read(work)
         return [

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from orchestrator.errors import NotFoundError
+from orchestrator.storage._campaign_rows import started_at
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Campaign, Measurement, Trial
+from orchestrator.storage._tables import Measurement, Trial
 from orchestrator.storage.rows import WorkRow
 
 __all__ = ["TimelineAnswer"]
@@ -51,11 +51,7 @@ class TimelineAnswer(Group):
         )
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
-            started = select(Campaign.started_at).where(Campaign.id == campaign_id)
-            row = connection.execute(started).one_or_none()
-            if row is None:
-                raise NotFoundError(f"no campaign {campaign_id} is stored")
-            return row[0], connection.execute(query).all()
+            return started_at(connection, campaign_id), connection.execute(query).all()
 
         began, rows = self._database.read(work)
         if began is None:
