@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.documents.drift import check_document, percent
+from orchestrator.documents.drift import check_document
 from orchestrator.documents.text import instant
-from orchestrator.storage.rows import CheckState
+from orchestrator.storage.rows import CheckState, drift_words
 
 if TYPE_CHECKING:
     from orchestrator.storage import DeviceCheckRow, DeviceRow
@@ -59,7 +59,7 @@ def check_text(check: DeviceCheckRow | None) -> str:
     if check.state is CheckState.FAILED:
         return "failed"
     if check.state is CheckState.DRIFTED:
-        return percent(check.drift or 0.0)
+        return drift_words(check.drift or 0.0)
     words = {
         CheckState.FIRST: "checked once",
         CheckState.STEADY: "as before",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.text import device_text, instant, plural
-from orchestrator.storage.rows import CheckState
+from orchestrator.storage.rows import CheckState, drift_words
 
 if TYPE_CHECKING:
     from orchestrator.storage import CampaignTaskRow, DeviceCheckRow, Storage
@@ -20,7 +20,6 @@ __all__ = [
     "drift_document",
     "drift_text",
     "drifting_text",
-    "percent",
     "read_drift",
 ]
 
@@ -193,7 +192,7 @@ def drift_text(drift: CampaignDrift) -> str:
         timed = any(row.drift is not None for _, row in drift.devices)
         return "unknown, for no device was checked twice" if timed else "unknown, for all checks failed"
     parts = [
-        f"{device_text(time.device)} was up to {percent(time.drift)}"
+        f"{device_text(time.device)} was up to {drift_words(time.drift)}"
         + (f" for {time.seconds / 60:.3g} min" if time.seconds is not None else ", up to the last check")
         + (", and is for good" if time.settled else "")
         for time in drift.times
@@ -212,10 +211,5 @@ def drifting_text(latest: Sequence[DeviceCheckRow]) -> str:
         return ""
     worst = max(off, key=lambda row: abs(row.drift or 0.0))
     more = f" (and {len(off) - 1} more devices drift)" if len(off) > 1 else ""
-    how = f"{device_text(worst.device)} is {percent(worst.drift or 0.0)} than before"
+    how = f"{device_text(worst.device)} is {drift_words(worst.drift or 0.0)} than before"
     return f"{how}: what it measures is marked{more}"
-
-
-def percent(drift: float) -> str:
-    """Write a drift in words: ``34% slower``."""
-    return f"{abs(drift):.0%} {'slower' if drift > 0 else 'faster'}"

@@ -87,6 +87,11 @@ class DeviceChecked:
     work: CheckWork
     checked: CheckedDevice
 
+    @property
+    def measurement(self) -> Measurement:
+        """What came of timing it."""
+        return self.checked.measurement
+
 
 @dataclass(frozen=True)
 class WorkFailed:

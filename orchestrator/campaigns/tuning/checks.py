@@ -17,7 +17,7 @@ from orchestrator.campaigns.tuning.watch import Watch
 from orchestrator.fleet.completions import CandidateBuilt, Completion, DeviceChecked, WorkFailed
 from orchestrator.fleet.port import Device, Work
 from orchestrator.fleet.work import ArtifactHandle, BuildWork, CheckWork
-from orchestrator.storage import CheckState, MeasurementKey, NewDeviceCheck, Storage
+from orchestrator.storage import CheckState, MeasurementKey, NewDeviceCheck, Storage, drift_words
 from workers.messages import (
     Candidate,
     CheckedDevice,
@@ -138,7 +138,7 @@ class Checks:
         if not drifted:
             return list(self._told)
         still = ", ".join(watch.name for watch in drifted if watch.drift is not None)
-        most = "; ".join(f"{watch.name} was up to {percent(self._most[watch.name])}" for watch in drifted)
+        most = "; ".join(f"{watch.name} was up to {drift_words(self._most[watch.name])}" for watch in drifted)
         text = f"devices drifted ({most}): {self.marked} measurements are marked"
         if self.again:
             text += f", and {self.again} of the best were taken again"
@@ -361,18 +361,12 @@ def told(name: str, verdict: Verdict, why: str) -> str:
     before_s = verdict.time_s / (1 + verdict.drift)
     took = f"its known kernel takes {verdict.time_s * 1e3:.3g} ms, and took {before_s * 1e3:.3g}"
     took += f"; {why}" if why else ""
+    off = f"{name} is {drift_words(verdict.drift)} than it was"
     if verdict.state is CheckState.LEVEL:
         return (
-            f"{name} is {percent(verdict.drift)} than it was, in {PATIENCE + 1} checks on end: {took}. From "
-            "now on it is held against that, and what was measured before does not compare with what will be"
+            f"{off}, in {PATIENCE + 1} checks on end: {took}. From now on it is held against that, and what "
+            "was measured before does not compare with what will be"
         )
     if verdict.began:
-        return (
-            f"{name} is {percent(verdict.drift)} than it was ({took}): what is measured meanwhile is marked"
-        )
+        return f"{off} ({took}): what is measured meanwhile is marked"
     return f"{name} is as fast as it was again" if verdict.ended else ""
-
-
-def percent(drift: float) -> str:
-    """Write a drift in words: ``34% slower``."""
-    return f"{abs(drift):.0%} {'slower' if drift > 0 else 'faster'}"

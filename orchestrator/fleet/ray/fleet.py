@@ -298,11 +298,7 @@ class RayFleet:
         if isinstance(completion, WorkFailed) and device is None and pending.node.silent:
             ask_lost(self._nodes, self._under_way)
         elif isinstance(completion, CandidateMeasured | DeviceChecked) and device is not None:
-            told = (
-                completion.measurement
-                if isinstance(completion, CandidateMeasured)
-                else completion.checked.measurement
-            )
+            told = completion.measurement
             # Where it has had enough of its losses, nothing waits for it any more.
             if told.state is TrialState.DEVICE_LOST and device.blame(told.message):
                 self.resume(device)

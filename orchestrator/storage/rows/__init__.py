@@ -35,7 +35,13 @@ from orchestrator.storage.rows.catalog import (
     Sighting,
     WorkloadRow,
 )
-from orchestrator.storage.rows.checks import CheckState, DeviceCheckRow, MeasurementKey, NewDeviceCheck
+from orchestrator.storage.rows.checks import (
+    CheckState,
+    DeviceCheckRow,
+    MeasurementKey,
+    NewDeviceCheck,
+    drift_words,
+)
 from orchestrator.storage.rows.cost_models import Experience, NewSamples
 from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
@@ -108,6 +114,7 @@ __all__ = [
     "VerificationRow",
     "WorkRow",
     "WorkloadRow",
+    "drift_words",
     "records_key",
     "toolchain_key",
     "toolchain_text",

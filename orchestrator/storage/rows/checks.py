@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from workers.messages import Condition
 
-__all__ = ["CheckState", "DeviceCheckRow", "MeasurementKey", "NewDeviceCheck"]
+__all__ = ["CheckState", "DeviceCheckRow", "MeasurementKey", "NewDeviceCheck", "drift_words"]
 
 
 class CheckState(str, Enum):
@@ -112,3 +112,8 @@ class DeviceCheckRow:
     message: str
     condition: Condition
     checked_at: datetime
+
+
+def drift_words(drift: float) -> str:
+    """Write a drift in words: ``34% slower``."""
+    return f"{abs(drift):.0%} {'slower' if drift > 0 else 'faster'}"
