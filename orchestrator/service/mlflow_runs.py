@@ -6,18 +6,17 @@ import json
 import logging
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.documents.details import Details, details_document, read_details
 from orchestrator.documents.schema import titled
 from orchestrator.documents.text import device_text
 from orchestrator.errors import StorageError, UsageError
+from orchestrator.service.onlookers import Onlooker
 from orchestrator.storage import ENDED_STATES, CampaignRow, CampaignState, Storage
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class _Run:
     counts: dict[str, float] = field(default_factory=dict)
 
 
-class CampaignRuns:
+class CampaignRuns(Onlooker):
     """A thread that looks at the store, and logs what is new of campaigns; from entering to leaving.
 
     What had ended before is left alone. A run is found again by its tags, so that a service that is started
@@ -86,24 +85,13 @@ class CampaignRuns:
     """
 
     def __init__(self, store: Storage, client: MlflowClient) -> None:
+        super().__init__("tunefleet-mlflow", _LOOK_SECONDS)
         self._store = store
         self._client = client
         self._experiment: str | None = None
         self._runs: dict[int, _Run] = {}
         self._settled: set[int] | None = None
         self._failing = False
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tunefleet-mlflow", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(_LOOK_SECONDS)
 
     def look(self) -> None:
         """Log what is new since the last look."""
@@ -118,20 +106,18 @@ class CampaignRuns:
                 self._settled.add(row.id)
                 self._runs.pop(row.id, None)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                self.look()
-                self._failing = False
-            except StorageError:
-                pass  # who asks for a page is told; what was missed meanwhile is logged when it is back
-            except Exception as error:
-                # Whatever MLflow and what carries it may raise: the service goes on, and this tries again.
-                if not self._failing:
-                    logging.getLogger(__name__).warning("MLflow couldn't be told of a campaign: %s", error)
-                self._failing = True
-            if self._over.wait(_LOOK_SECONDS):
-                return
+    def try_to_look(self) -> None:
+        """Look once; the first of several failures is logged."""
+        try:
+            self.look()
+            self._failing = False
+        except StorageError:
+            pass  # who asks for a page is told; what was missed meanwhile is logged when it is back
+        except Exception as error:
+            # Whatever MLflow and what carries it may raise: the service goes on, and this tries again.
+            if not self._failing:
+                logging.getLogger(__name__).warning("MLflow couldn't be told of a campaign: %s", error)
+            self._failing = True
 
     # -- one campaign
 

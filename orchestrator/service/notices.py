@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from orchestrator.documents.devices import device_state
 from orchestrator.documents.snapshot import read_snapshot
 from orchestrator.documents.text import latency, plural
 from orchestrator.errors import StorageError, TunefleetError, UsageError
+from orchestrator.service.onlookers import Onlooker
 from orchestrator.storage import ENDED_STATES, CampaignState, Storage
 
 __all__ = ["Notices", "Send", "sender"]
@@ -51,29 +49,18 @@ def sender(urls: tuple[str, ...]) -> Send:
     return send
 
 
-class Notices:
+class Notices(Onlooker):
     """A thread that looks at the store, and sends what is news; from entering to leaving.
 
     What had ended before is no news. Whoever runs the campaigns, and where, plays no part.
     """
 
     def __init__(self, store: Storage, send: Send) -> None:
+        super().__init__("tunefleet-notices", _LOOK_SECONDS)
         self._store = store
         self._send = send
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tunefleet-notices", daemon=True)
         self._states: dict[int, CampaignState] | None = None
         self._devices: dict[tuple[str, str], str] = {}
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join(_LOOK_SECONDS)
 
     def look(self) -> None:
         """Compare the store with what it was at the last look, and send what is new."""
@@ -108,13 +95,11 @@ class Notices:
             filter(None, lines)
         )
 
-    def _run(self) -> None:
-        while True:
-            try:
-                self.look()
-            except StorageError:
-                pass  # who asks for a page is told; what was missed meanwhile is sent when it is back
-            except TunefleetError as error:
-                logging.getLogger(__name__).warning("a notice could not be written: %s", error)
-            if self._over.wait(_LOOK_SECONDS):
-                return
+    def try_to_look(self) -> None:
+        """Look once; what goes wrong is logged."""
+        try:
+            self.look()
+        except StorageError:
+            pass  # who asks for a page is told; what was missed meanwhile is sent when it is back
+        except TunefleetError as error:
+            logging.getLogger(__name__).warning("a notice could not be written: %s", error)
