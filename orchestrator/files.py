@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import pathlib
 import re
@@ -20,7 +21,15 @@ from typing import BinaryIO
 from orchestrator.errors import UsageError
 from workers.files import irregular
 
-__all__ = ["leads_to_stdout", "writable", "writable_folder", "write", "write_folder", "writing"]
+__all__ = [
+    "digest_of_file",
+    "leads_to_stdout",
+    "writable",
+    "writable_folder",
+    "write",
+    "write_folder",
+    "writing",
+]
 
 # A FIFO can be opened when somebody reads it; whoever is to may still be starting.
 _READER_SECONDS = 60.0
@@ -230,3 +239,9 @@ def _opened(path: pathlib.Path) -> int:
 def _why_not(path: pathlib.Path) -> str:
     read_only = os.statvfs(path).f_flag & os.ST_RDONLY
     return "the file system is read only" if read_only else "permission denied"
+
+
+def digest_of_file(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's content."""
+    with pathlib.Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 
 import workers.converters
 from orchestrator.conversion.source import Source
+from orchestrator.files import digest_of_file
 from workers.environments import EngineEnvironment, data_folder
 from workers.messages import Origin
 
@@ -213,8 +214,7 @@ def digest_of(path: Path) -> str:
     """Return the hash of a file's content, or of all files in a folder and what they are called."""
     if path.is_dir():
         return digest_of_files(sorted(one for one in path.rglob("*") if one.is_file()), path)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of_file(path)
 
 
 def digest_of_files(files: Iterable[Path], below: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import platformdirs
 
 from orchestrator.errors import ModelError, UsageError
+from orchestrator.files import digest_of_file
 
 __all__ = ["FileSystem", "file_system", "is_elsewhere", "local_file"]
 
@@ -75,11 +75,8 @@ def local_file(url: str) -> Path:
             raise ModelError(f"there is no model {url} any more: upload it, and submit it again") from None
         except OSError as error:
             raise ModelError(f"{url} can't be read: {error}") from None
-        with new.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise ModelError(
-                    f"{url} is another file than was uploaded: its SHA-256 isn't its folder's name"
-                )
+        if digest_of_file(new) != sha256:
+            raise ModelError(f"{url} is another file than was uploaded: its SHA-256 isn't its folder's name")
         new.replace(kept)
     finally:
         with contextlib.suppress(OSError):

@@ -6,12 +6,12 @@ an engine, once, and known from then on.
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import UsageError
+from orchestrator.files import digest_of_file
 from orchestrator.models.extraction import (
     AUTO,
     decided_layout,
@@ -187,8 +187,7 @@ def find_timed_model(
 
 
 def _of_file(store: Storage, request: ModelRequest) -> list[ModelRow]:
-    with pathlib.Path(request.path).open("rb") as file:
-        return store.models.of_file(hashlib.file_digest(file, "sha256").hexdigest())
+    return store.models.of_file(digest_of_file(request.path))
 
 
 def _timed_place(

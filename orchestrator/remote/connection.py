@@ -139,9 +139,7 @@ class Connection:
             It broke off: what was written is not whole.
         """
         with self._told(), self._http.stream("GET", self._path(parts), params=_given(query)) as answer:
-            if answer.is_error or answer.is_redirect:
-                answer.read()
-                raise self._refusal(answer)
+            self._require_accepted(answer)
             size = 0
             for chunk in answer.iter_bytes(_CHUNK_BYTES):
                 into.write(chunk)
@@ -152,9 +150,7 @@ class Connection:
         """Return what a stream of events says, until it ends."""
         timeout = httpx2.Timeout(_QUIET_SECONDS, connect=_CONNECT_SECONDS)
         with self._told(), self._http.stream("GET", self._path(parts), timeout=timeout) as answer:
-            if answer.is_error or answer.is_redirect:
-                answer.read()
-                raise self._refusal(answer)
+            self._require_accepted(answer)
             for event in httpx2.EventSource(answer):
                 yield ServerEvent(event.event, event.data)
 
@@ -166,8 +162,7 @@ class Connection:
     ) -> httpx2.Response:
         with self._told():
             answer = self._http.request(method, self._path(parts), params=_given(query), **more)
-        if answer.is_error or answer.is_redirect:
-            raise self._refusal(answer)
+        self._require_accepted(answer)
         return answer
 
     def _document(self, kind: str, answer: httpx2.Response) -> Document:
@@ -204,6 +199,11 @@ class Connection:
         if "SSL" in said.upper():
             return f"{self.url} doesn't speak TLS as it should ({said}): is it http:// rather?"
         return f"no service is reached at {self.url} ({said}): does `tunefleet serve` run there?"
+
+    def _require_accepted(self, answer: httpx2.Response) -> None:
+        if answer.is_error or answer.is_redirect:
+            answer.read()
+            raise self._refusal(answer)
 
     def _refusal(self, answer: httpx2.Response) -> TunefleetError:
         if answer.is_redirect:

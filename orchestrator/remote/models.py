@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ModelError, NotFoundError, UsageError
+from orchestrator.files import digest_of_file
 from orchestrator.models.request import ModelRequest
 from orchestrator.remote.connection import Connection
-from orchestrator.remote.uploads import digest_of_file
 
 __all__ = ["ServedModel", "find_served_model"]
 

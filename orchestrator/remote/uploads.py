@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from orchestrator.errors import NotFoundError, ServerError
+from orchestrator.files import digest_of_file
 from orchestrator.remote.connection import Connection
 
-__all__ = ["chunks", "digest_of_file", "upload"]
+__all__ = ["chunks", "upload"]
 
 _CHUNK_BYTES = 2**18
-
-
-def digest_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file, by which a service knows it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def upload(server: Connection, path: Path, say: Callable[[str], None] = lambda _: None) -> str:

@@ -16,7 +16,7 @@ from orchestrator.cli.kit.arguments import require_known, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.grid import Grid
-from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.served import served_place
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stored import device_of_workload, stored_model, tune_command
@@ -122,11 +122,7 @@ def _served(
     server = session.server()
     assert server is not None
     with server:
-        if workload is not None:
-            place: tuple[object, ...] = ("workloads", workload)
-        else:
-            assert model is not None
-            place = ("models", served_model(session, server, model, input_shape, conversion).id)
+        place = served_place(session, server, model, workload, input_shape, conversion)
         document = server.get("history", *place, "history", device=device, last=limit or None)
     points = improvements_of(document)
     name = points[0].name if document["model"] is None else document["model"]

@@ -1,4 +1,4 @@
-"""The model of a service that a person named."""
+"""What a person named, as a service has it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.remote.connection import Connection
     from orchestrator.remote.models import ServedModel
 
-__all__ = ["served_model"]
+__all__ = ["served_model", "served_place"]
 
 
 def served_model(
@@ -37,3 +37,18 @@ def served_model(
     )
     tune = tune_command(session, model, shapes, conversion)
     return find_served_model(server, model, shapes_of(shapes), tune)
+
+
+def served_place(
+    session: Session,
+    server: Connection,
+    model: Path | None,
+    workload: str | None,
+    shapes: Sequence[str] | None,
+    conversion: ConversionOptions,
+) -> tuple[str, str | int]:
+    """Return where a service has answers about a workload or a model; one of both is named."""
+    if workload is not None:
+        return "workloads", workload
+    assert model is not None
+    return "models", served_model(session, server, model, shapes, conversion).id

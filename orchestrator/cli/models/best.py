@@ -14,7 +14,7 @@ from orchestrator.cli.kit import options
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
-from orchestrator.cli.kit.served import served_model
+from orchestrator.cli.kit.served import served_place
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, say_stale, uses_stale
@@ -205,11 +205,7 @@ def _served_best(
 ) -> None:
     """Show what a service has of a model or of a workload."""
     with server, session.steps() as steps:
-        if workload is not None:
-            place: tuple[object, ...] = ("workloads", workload)
-        else:
-            assert model is not None
-            place = ("models", served_model(session, server, model, shapes, conversion).id)
+        place = served_place(session, server, model, workload, shapes, conversion)
         if not no_trace:
             steps("having the schedules written")
         answer = server.get("best", *place, "best", device=device, top=top, schedules=not no_trace)
