@@ -10,6 +10,7 @@ from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.counterparts import Gap, counterparts, gaps
 from orchestrator.builds.coverage import Coverage
 from orchestrator.builds.fastest import Chosen
+from orchestrator.builds.pace import SIDE_SECONDS
 from orchestrator.builds.sound import with_sound_records
 from orchestrator.errors import TargetError
 from orchestrator.models.extraction import extract_model
@@ -136,9 +137,10 @@ def profile_model(
         say(f"timing the kernels of {prepared.name}, turn {turn + 1} of {turns}")
         ours.append(tools.profile(prepared, compiled, inputs, device.target, runs))
         theirs.append(tools.reference_profile(prepared, inputs, device.cores, runs))
-        run_s.append(
-            statistics.median(tools.run(compiled, inputs, device.target, repeats=_warm(runs)).times[-runs:])
+        run = tools.run(
+            compiled, inputs, device.target, repeats=runs, settle_s=2 * SIDE_SECONDS, least_s=SIDE_SECONDS
         )
+        run_s.append(statistics.median(run.times))
         reference_s.append(
             statistics.median(tools.reference_timing(prepared, inputs, device.cores, runs).times)
         )
@@ -175,11 +177,6 @@ def profile_model(
 def _by_time(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Return kernels, the dearest first."""
     return tuple(sorted(kernels, key=lambda kernel: -kernel.seconds))
-
-
-def _warm(runs: int) -> int:
-    """Return how many runs it takes for the last `runs` to be warm."""
-    return runs + 3
 
 
 def _over_turns(turns: Sequence[Profile]) -> list[Kernel]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from orchestrator.builds.intervals import ENOUGH, Interval, interval_of, level
 
+if TYPE_CHECKING:
     from orchestrator.builds.gate import Side
-    from orchestrator.builds.intervals import Interval
     from orchestrator.storage import TrialRow
 
 __all__ = ["interval_document", "level_with", "sure_document", "times_interval"]
@@ -21,8 +21,6 @@ def interval_document(found: Interval | None) -> dict[str, float] | None:
 
 def times_interval(times: Sequence[float]) -> Interval | None:
     """How sure the median of a measurement's times is; None of so few that they don't tell."""
-    from orchestrator.builds.intervals import ENOUGH, interval_of
-
     return interval_of(times) if len(times) >= ENOUGH else None
 
 
@@ -34,8 +32,6 @@ def level_with(best: Sequence[TrialRow]) -> int | None:
     best : sequence of TrialRow
         The fastest first.
     """
-    from orchestrator.builds.intervals import level
-
     if len(best) < 2 or best[0].stale != best[1].stale or not best[0].times or not best[1].times:
         return None
     return best[1].id if level(best[0].times, best[1].times) else None
