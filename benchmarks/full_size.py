@@ -1,4 +1,4 @@
-"""Convolutional models at the sizes people run them at, as torch exports them, with random weights.
+"""Models at the sizes people run them at, as torch exports them, with random weights.
 
 Runs in the environment of the coverage benchmark (benchmarks/coverage/requirements.txt)::
 
@@ -49,11 +49,38 @@ def _segformer() -> Any:
     return Called(transformers.SegformerForSemanticSegmentation(config), ("pixel_values",))
 
 
-#: What makes a module, and the size of its image.
-MODELS: dict[str, tuple[Callable[[], Any], int]] = {
+def _vit_s_16() -> Any:
+    import timm
+
+    return timm.create_model("vit_small_patch16_224", pretrained=False)
+
+
+def _bert_base() -> Any:
+    import transformers
+
+    from benchmarks.coverage.torch_export import Called
+
+    return Called(transformers.BertModel(transformers.BertConfig()), ("input_ids", "attention_mask"))
+
+
+def _image(size: int) -> tuple[Any, ...]:
+    import torch
+
+    return (torch.rand(1, 3, size, size),)
+
+
+def _tokens(count: int) -> tuple[Any, ...]:
+    import torch
+
+    return torch.randint(0, 30522, (1, count)), torch.ones(1, count, dtype=torch.int64)
+
+
+#: What makes a module, what makes its inputs, and how large these are.
+MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], tuple[Any, ...]], int]] = {
     **{
-        name: (_torchvision(name), 224)
+        name: (_torchvision(name), _image, 224)
         for name in (
+            "mobilenet_v2",
             "mobilenet_v3_large",
             "efficientnet_b0",
             "efficientnet_v2_s",
@@ -65,16 +92,16 @@ MODELS: dict[str, tuple[Callable[[], Any], int]] = {
             "densenet121",
         )
     },
-    "yolov8n": (_yolo("yolov8n"), 640),
-    "yolo11n": (_yolo("yolo11n"), 640),
-    "segformer": (_segformer, 224),
+    "yolov8n": (_yolo("yolov8n"), _image, 640),
+    "yolo11n": (_yolo("yolo11n"), _image, 640),
+    "segformer": (_segformer, _image, 224),
+    "vit_s_16": (_vit_s_16, _image, 224),
+    "bert_base": (_bert_base, _tokens, 128),
 }
 
 
 def main() -> None:
     """Write a file for each model that isn't there."""
-    import torch
-
     from benchmarks.coverage import torchvision_ops
     from benchmarks.coverage.entry import SCRIPT
     from benchmarks.coverage.torch_export import export, lively, seed
@@ -88,9 +115,9 @@ def main() -> None:
     for name in options.models or MODELS:
         path = options.out / f"{name}.onnx"
         if not path.exists():
-            make, size = MODELS[name]
+            make, inputs, size = MODELS[name]
             seed(name)
-            export(path, lively(make()), (torch.rand(1, 3, size, size),), exporter=SCRIPT, opset=17)
+            export(path, lively(make()), inputs(size), exporter=SCRIPT, opset=17)
             print(path, flush=True)
 
 
