@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.documents.gate import campaigns_gate_document
 from orchestrator.documents.ratios import quotient
 from orchestrator.documents.snapshot import Snapshot, limit_or_none, read_snapshot
 from orchestrator.documents.text import instant
@@ -91,8 +92,15 @@ def tuned_s(row: VerificationRow | None) -> float | None:
     return None if row is None else row.tuned_s
 
 
-def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """What changed between two campaigns."""
+def comparison_document(comparison: Comparison, allowed: float | None = None) -> dict[str, Any]:
+    """What changed between two campaigns.
+
+    Parameters
+    ----------
+    allowed : float or None
+        With what ``--fail-if-slower`` adds: the part of a model's earlier time that doesn't count as slower.
+    """
+    models = comparison.models()
     sums = comparison.sums()
     common = comparison.common
     return {
@@ -122,8 +130,9 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
                 "second": _verified(after),
                 "speedup": quotient(tuned_s(before), tuned_s(after)),
             }
-            for name, device_class, before, after in comparison.models()
+            for name, device_class, before, after in models
         ],
+        "gate": None if allowed is None else campaigns_gate_document(models, allowed),
     }
 
 

@@ -33,10 +33,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SearchOpened:
-    """A search is open; `samples` are what the cost model learns from its history."""
+    """A search is open; `samples` are what the cost model learns from its history.
+
+    Of searches and of training, `host` is where.
+    """
 
     work: OpenWork
     samples: bytes
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class CandidatesProposed:
 
     work: ProposeWork
     candidates: tuple[Candidate, ...]
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class ResultsLearned:
 
     work: LearnWork
     samples: bytes
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class ModelTrained:
 
     work: TrainWork
     model: bytes
+    host: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ __all__ = [
 
 REVISIONS = (
     *("0001", "0002", "0003", "0004", "0005", "0006"),
-    *("0007", "0008", "0009", "0010", "0011", "0012", "0013"),
+    *("0007", "0008", "0009", "0010", "0011", "0012", "0013", "0014"),
 )
 """Every revision, oldest first. Written out so that opening a database needn't load Alembic."""
 

@@ -21,6 +21,7 @@ from orchestrator.storage.leases import Leases
 from orchestrator.storage.measurements import Measurements
 from orchestrator.storage.models import Models
 from orchestrator.storage.profiles import Profiles
+from orchestrator.storage.searches import Searches
 from orchestrator.storage.seeds import Seeds
 from orchestrator.storage.submissions import Submissions
 from orchestrator.storage.tasks import Tasks
@@ -45,9 +46,9 @@ class Storage:
       returned is plain data as of that transaction and never changes.
     - What was recorded is there after ``kill -9`` and after a power cut.
     - Instants are UTC, by the database's clock.
-    - Only the owner of a campaign's lease writes its state, tasks, trials, measurements, beginnings and
-      decisions. The catalogue (models, extractions, workloads, device classes, devices), toolchains and
-      verifications may be written by anyone. Requests are for everyone.
+    - Only the owner of a campaign's lease writes its state, tasks, trials, measurements, beginnings,
+      searches and decisions. The catalogue (models, extractions, workloads, device classes, devices),
+      toolchains and verifications may be written by anyone. Requests are for everyone.
     - A trial is stored once, and so is each of its measurements. What it is judged by is written in the
       transaction that brings a measurement, or another toolchain.
     - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
@@ -69,6 +70,8 @@ class Storage:
         What it is tuned on, and whether that was as fast as before.
     campaigns, leases, tasks : Campaigns, Leases, Tasks
         Campaigns, who runs them, and what they consist of.
+    searches : Searches
+        When was searched for them, and where.
     beginnings : Beginnings
         How fast models were when campaigns began with them.
     layouts : Layouts
@@ -102,6 +105,7 @@ class Storage:
         self.devices = Devices(database)
         self.device_checks = DeviceChecks(database)
         self.campaigns = Campaigns(database)
+        self.searches = Searches(database)
         self.beginnings = Beginnings(database)
         self.layouts = Layouts(database)
         self.leases = Leases(database)

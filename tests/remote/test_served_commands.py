@@ -49,6 +49,19 @@ def test_questions_are_answered_as_on_the_database(store: Storage, here: Cli, se
         assert_documented(found.document, example=_ALIKE.get(words[0], ""))
 
 
+def test_a_gate_is_the_same_through_a_service(store: Storage, here: Cli, served: ServedCli) -> None:
+    tuned(store, turns_s=(0.01,) * 5)
+    tuned(store, budget=48, turns_s=(0.0107,) * 5)
+    for words, code in ((["3%"], 1), (["8%"], 0), (["3%", "--json"], 1)):
+        expected = here("compare", "1", "2", "--fail-if-slower", *words)
+        found = served("compare", "1", "2", "--fail-if-slower", *words)
+        assert (expected.code, found.code) == (code, code)
+        if "--json" not in words:
+            assert (found.out, found.err) == (expected.out, expected.err)
+    assert_documented(found.document)
+    assert found.document["gate"]["models"][0]["verdict"] == "slower"
+
+
 def test_a_models_file_names_it_to_a_service(
     store: Storage, here: Cli, served: ServedCli, tmp_path: Path
 ) -> None:
@@ -186,7 +199,6 @@ _ELSEWHERE = (
     (["engines"], "with files of this machine"),
     (["tune", "x.onnx", "--dry-run"], "--dry-run: not through a service"),
     (["tune", "x.onnx", "--slots", "2"], "--slots: not through a service"),
-    (["compare", "1", "2", "--fail-if-slower", "3%"], "--fail-if-slower: not through a service"),
     (["build", "x.onnx", "-o", "x.so", "--unchecked"], "--unchecked: not through a service"),
 )
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from orchestrator.documents.details import read_details
 from orchestrator.service.pages.timeline import _timeline, timeline_of
-from orchestrator.storage import Storage, WorkRow
+from orchestrator.storage import SearchRow, Storage, WorkRow
 from tests.kit.cli_builders import begin, measure, put_campaign, tuned
 
 
@@ -16,7 +16,7 @@ def test_a_lane_is_as_high_as_its_device_is_busy() -> None:
     # Two devices over 120 s, a span each second: the first half the time, the second for one of its seconds.
     rows = [WorkRow("cpu:0", "a", float(at) + 0.5, 0.5, 0.0) for at in range(120)]
     rows += [WorkRow("cpu:1", "a", 61.0, 1.0, 3.0), WorkRow("", "", 90.0, 0.0, 30.0)]
-    found = _timeline(rows, 0.0, 120.0, cut=False)
+    found = _timeline(rows, [], 0.0, 120.0, cut=False)
     first, second = found.devices
     assert (first.name, first.count, first.said) == ("cpu:0 measured", 120, "50.0%")
     assert first.outline == "M0 1V0.50H120V1Z"
@@ -27,15 +27,28 @@ def test_a_lane_is_as_high_as_its_device_is_busy() -> None:
     assert found.builds.said == "0.3 at once"
     assert found.builds.parts[57:61] == (1.0, 1.0, 1.0, 1.0)
     # From 57 to 90 something was built or measured; else the first device, half of the time.
-    assert round(found.neither * 120, 6) == 120 - (33 + 87 * 0.5)
+    assert round(found.idle * 120, 6) == 120 - (33 + 87 * 0.5)
 
 
 def test_what_ran_before_the_window_and_on_two_hosts_is_told_apart() -> None:
     rows = [WorkRow("cpu:0", host, 10.0, 4.0, 0.0) for host in ("a", "b")]
-    found = _timeline(rows, 8.0, 12.0, cut=True)
+    found = _timeline(rows, [], 8.0, 12.0, cut=True)
     assert [lane.name for lane in found.lanes] == ["cpu:0 on a measured", "cpu:0 on b measured"]
     assert found.devices[0].said == "50.0%"
-    assert found.neither == 0.5
+    assert found.idle == 0.5
+
+
+def test_searches_have_a_lane_for_each_host() -> None:
+    rows = [WorkRow("cpu:0", "a", 100.0, 10.0, 0.0)]
+    searches = [SearchRow("a", 0.0, 60.0), SearchRow("a", 30.0, 60.0), SearchRow("b", 110.0, 10.0)]
+    found = _timeline(rows, searches, 0.0, 120.0, cut=False)
+    here, there = found.searches
+    assert (here.name, here.count, here.most, here.said) == ("searches on a", 2, 2.0, "1.0 at once")
+    assert here.parts[:90] == (1.0,) * 30 + (2.0,) * 30 + (1.0,) * 30
+    assert (there.name, there.count) == ("searches on b", 1)
+    assert round(found.idle * 120, 6) == 10
+    alone = _timeline(rows, searches[:2], 0.0, 120.0, cut=False)
+    assert [lane.name for lane in alone.searches] == ["searches"]
 
 
 def test_a_campaigns_page_and_its_report_show_who_worked(client: TestClient, store: Storage) -> None:

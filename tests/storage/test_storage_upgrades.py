@@ -362,6 +362,16 @@ def test_what_was_learned_and_seen_before_was_not_kept(url: str, revision: str) 
         assert learned == Experience((b"samples",), 8, b"model")
 
 
+@pytest.mark.parametrize("revision", ["0013", "0014"])
+def test_when_campaigns_searched_before_was_not_noted(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        nightly = storage.campaigns.find("nightly").id
+        found = [(row.host, row.took_s) for row in storage.answers.searches(nightly, last=10)]
+        assert found == ([("host-a", 2.5)] if revision == "0014" else [])
+
+
 def test_models_and_verifications_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:

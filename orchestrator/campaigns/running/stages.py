@@ -314,9 +314,9 @@ class Stages:
             self.measured_again = tuning.measured_again
             self.revalidated = tuning.revalidated
             self.remarks += tuning.remarks
-            self.more_time = tuning.more_time
-            if tuning.enough:
-                self.remarks.append(tuning.enough)
+            self.more_time = tuning.ending.more_time
+            if tuning.ending.enough:
+                self.remarks.append(tuning.ending.enough)
             if self._late and self.measured:
                 self.remarks.append(self._late)
             self.remarks += [_undecided(tryout) for tryout in tuning.plan.undecided]
@@ -342,7 +342,7 @@ class Stages:
         self._checked = {key: checked.light() for key, checked in self._checked.items()}
         assert self._tuning is not None
         until = self._tuned_until()
-        self._tuning.ends_at = None if math.isinf(until) else until
+        self._tuning.ending.ends_at = None if math.isinf(until) else until
 
     def _tuned_until(self) -> float:
         """Say when tuning has to end, so that there is time for what follows."""

@@ -6,12 +6,11 @@ wants next; handed a completion, it tells the machine, and stores what that want
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 
 from orchestrator.campaigns.planning.plan import CampaignPlan
-from orchestrator.campaigns.planning.tryouts import TRIED_PART, Key, Tryout
+from orchestrator.campaigns.planning.tryouts import Key, Tryout
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.actions import (
     Build,
@@ -33,14 +32,16 @@ from orchestrator.campaigns.tuning.answers import Assigned, event_of
 from orchestrator.campaigns.tuning.assignments import HISTORY, RELATED, Assignments
 from orchestrator.campaigns.tuning.checks import Checks
 from orchestrator.campaigns.tuning.decisions import decide
+from orchestrator.campaigns.tuning.ending import Ending
 from orchestrator.campaigns.tuning.entering import entering
 from orchestrator.campaigns.tuning.events import Contenders, Decided, NewPlan
 from orchestrator.campaigns.tuning.lessons import Lessons
 from orchestrator.campaigns.tuning.machine import Machine
 from orchestrator.campaigns.tuning.patience import Patience
-from orchestrator.campaigns.tuning.progress import MoreTime, Progress, latencies
+from orchestrator.campaigns.tuning.progress import latencies
 from orchestrator.campaigns.tuning.rechecks import AT_ONCE
 from orchestrator.campaigns.tuning.results import Results
+from orchestrator.campaigns.tuning.searching import Searching
 from orchestrator.campaigns.tuning.subjects import Subject
 from orchestrator.campaigns.tuning.tryouts import TriedTasks
 from orchestrator.fleet.completions import (
@@ -65,10 +66,6 @@ BATCH = 16
 WINDOW = 64
 #: How often contenders for the best of their task are measured again.
 REMEASURED_TURNS = 2
-#: Of a campaign's time, where that is limited, the part that is kept for this, and seconds of it at most.
-REMEASURED_TIME, REMEASURED_SECONDS = 0.05, 60.0
-#: Seconds between two looks at how fast the models are estimated to be.
-LOOK_SECONDS = 2.0
 #: Seconds that a measurement under way gets to end when the campaign stops.
 LAST_WORDS_SECONDS = 3.0
 
@@ -95,14 +92,10 @@ class Tuning:
 
     Attributes
     ----------
-    ends_at : float or None
-        When its time is over, on the monotonic clock.
+    ending : Ending
+        When its time is over, and why it ended before.
     plan : CampaignPlan
         With what was decided since it was made.
-    enough : str
-        Why it ended before its time; empty where it didn't.
-    more_time : MoreTime or None
-        What as much time again would bring, where that can be told.
     """
 
     def __init__(
@@ -180,6 +173,7 @@ class Tuning:
             transfers=transfers,
             lends=lends,
         )
+        self._searching = Searching(store, campaign_id, owner, clock)
         self._under_way: dict[Work, Assigned] = {}
         self._artifacts: dict[str, ArtifactHandle] = {}
         self._open: set[int] = set()
@@ -187,13 +181,8 @@ class Tuning:
         self._measuring = 0
         self._devices_ready = 0
         self._stop_at: float | None = None
-        self._progress = Progress(until or {})
-        self._looked_at, self._seen = -math.inf, 0
-        self.enough = ""
-        self.more_time: MoreTime | None = None
+        self.ending = Ending(self._machine, until or {}, say)
         self._over = False
-        self._began = time.monotonic()
-        self.ends_at: float | None = None
 
     @property
     def recorded(self) -> int:
@@ -243,7 +232,7 @@ class Tuning:
         """Begin, on a fleet of these versions."""
         self._again.begin(versions, self._say)
         self._checks.begin(versions)
-        self._began = time.monotonic()
+        self.ending.begin()
         self._carry_out_notes()  # of tasks that had enough before they began
 
     def fit(self, ready: Mapping[str, int], max_open: int) -> None:
@@ -270,46 +259,10 @@ class Tuning:
 
     def tend(self) -> None:
         """Do what it is time for."""
-        self._end_tryouts_if_due()
-        self._end_if_enough()
-        self._wind_up_if_due()
+        if self._stop_at is None and self.ending.tend(self.recorded, self._latencies):
+            self._carry_out_notes()
         self._results.flush_if_due()
-
-    def _end_tryouts_if_due(self) -> None:
-        """Decide by what there is, where layouts were tried out for long enough of a limited time."""
-        if self.ends_at is None or not self._machine.trying or self._stop_at is not None:
-            return
-        if time.monotonic() >= self._began + (self.ends_at - self._began) / TRIED_PART:
-            self._machine.end_tryouts()
-            self._carry_out_notes()
-
-    def _end_if_enough(self) -> None:
-        """Follow the curve of what was stored; propose nothing more where that is as far as it is to go."""
-        now = time.monotonic()
-        idle = self.recorded == self._seen or now < self._looked_at + LOOK_SECONDS
-        if idle or self.enough or self._machine.trying or self._stop_at is not None:
-            return
-        self._looked_at, self._seen = now, self.recorded
-        at_s = now - self._began
-        rows = self._patience.ask(lambda: self._store.tasks.of_campaign(self._id))
-        self._progress.note(at_s, latencies(self.plan.models, rows))
-        self.more_time = self._progress.more_time(at_s)
-        ends_s = math.inf if self.ends_at is None else self.ends_at - self._began
-        self.enough = self._progress.enough(at_s, ends_s)
-        if self.enough:
-            self._say(self.enough)
-            self.ends_at = None
-            self._machine.wind_up()
-            self._carry_out_notes()
-
-    def _wind_up_if_due(self) -> None:
-        """Keep some of a limited time for measuring the best again."""
-        if self.ends_at is not None:
-            kept = min(REMEASURED_SECONDS, REMEASURED_TIME * (self.ends_at - self._began))
-            if time.monotonic() >= self.ends_at - kept:
-                self.ends_at = None
-                self._machine.wind_up()
-                self._carry_out_notes()
+        self._searching.keep_if_due()
 
     def stop(self) -> None:
         """Begin nothing more. A measurement under way gets some time to end: it is nearly paid for."""
@@ -330,6 +283,7 @@ class Tuning:
         self._over = True
         self._closed += map(self._assignments.session, self._open)
         self._results.flush(final=True)
+        self._searching.keep()
         self._lessons.keep()
 
     # -- giving out work
@@ -344,6 +298,12 @@ class Tuning:
 
     def next_work(self) -> CoreWork | None:
         """Return the next piece of work for a core, where there is any."""
+        work = self._next_work()
+        if work is not None:
+            self._searching.began(work)
+        return work
+
+    def _next_work(self) -> CoreWork | None:
         if self._enough_built:
             return None
         if (build := self._checks.next_build()) is not None:
@@ -380,6 +340,7 @@ class Tuning:
             if isinstance(completion.work, OpenWork):
                 self._closed.append(completion.work.session)
             return
+        self._searching.ended(completion)
         if isinstance(completion.work, TrainWork):
             self._model.trained(completion.model if isinstance(completion, ModelTrained) else None)
             self._lessons.keep()
@@ -464,6 +425,10 @@ class Tuning:
             case CloseSearch(task):
                 self._open.discard(task)
                 self._closed.append(self._assignments.session(task))
+
+    def _latencies(self) -> dict[Key, float]:
+        rows = self._patience.ask(lambda: self._store.tasks.of_campaign(self._id))
+        return latencies(self.plan.models, rows)
 
     def _stale(self, row: CampaignTaskRow) -> tuple[Candidate, ...]:
         """Return what of other toolchains is measured before a task is searched."""

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.answers.compare_gate import CampaignGate, slower_tasks
+from orchestrator.cli.answers.compare_gate import conclude
 from orchestrator.cli.kit import options
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.device_column import DeviceColumn
@@ -53,22 +53,16 @@ def compare(
     """
     allowed = allowed_slowdown(fail_if_slower)
     if (server := session.server()) is not None:
-        # What each turn took, by which two models are held against each other, stays in the database.
-        session.refuse_served(fail_if_slower=fail_if_slower)
         with server:
-            document = server.get("compare", "compare", first=first, second=second)
-        gate, slower = None, []
+            document = server.get("compare", "compare", first=first, second=second, allowed=allowed)
     else:
         with session.storage(create=False) as store:
-            comparison = read_comparison(store, first, second)
-        gate = None if allowed is None else CampaignGate.of(comparison.models(), allowed)
-        document = comparison_document(comparison) | {"gate": None if gate is None else gate.document()}
-        slower = slower_tasks(comparison.common)
+            document = comparison_document(read_comparison(store, first, second), allowed)
     session.emit({name: value for name, value in document.items() if name != "schema"})
     session.show(*_blocks(document))
     if not document["tasks_common"]:
         session.write(Text("they have no task in common: nothing compares"))
-    return None if gate is None else gate.conclude(session, slower)
+    return None if document["gate"] is None else conclude(session, document["gate"], document["tasks"])
 
 
 def _blocks(document: _Document) -> Iterable[RenderableType]:

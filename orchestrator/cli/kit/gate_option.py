@@ -1,9 +1,10 @@
-"""``--fail-if-slower``: the option, what is shown of what it found, and its part of a JSON document."""
+"""``--fail-if-slower``: the option, and what is shown of what it found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,17 +12,12 @@ from rich.text import Text
 
 from orchestrator.cli.kit.grid import Grid
 from orchestrator.cli.kit.parsing import parse_part
-from orchestrator.cli.kit.text import instant, ms, when
-
-if TYPE_CHECKING:
-    from orchestrator.builds.gate import Change, Held, Side
+from orchestrator.cli.kit.text import ms, when
 
 __all__ = [
     "FailIfSlower",
     "allowed_slowdown",
-    "between_text",
     "change_text",
-    "held_document",
     "held_origin",
     "held_table",
     "noise_note",
@@ -56,80 +52,48 @@ def change_text(part: float) -> str:
     return f"{part:+.1%}"
 
 
-def between_text(change: Change) -> str:
-    """Write between which two values a change lies."""
-    return f"{change_text(change.least)} to {change_text(change.most)}"
-
-
-def held_table(rows: Iterable[tuple[str, Held]]) -> Table:
-    """Models, each of them held against what it was before."""
+def held_table(rows: Iterable[tuple[str, dict[str, Any]]]) -> Table:
+    """Models, each of them held against what it was before; with the documents of that."""
     rows = list(rows)
-    by_ratio = any(held.by_ratio for _, held in rows)
+    by_ratio = any(held["by"] == "reference_ratio" for _, held in rows)
     times = ("before", "now", *(("of onnxruntime's time", "then now") if by_ratio else ()))
     right = (*times, "change", "between")
     grid = Grid("model", *right, "so it is", right=right, flexible=("model",))
     for name, held in rows:
+        before, now = held["before"], held["now"]
+        ratios = (_ratio(before, held), _ratio(now, held)) if by_ratio else ()
         grid.add(
             name,
-            ms(held.before.tuned_median_s),
-            ms(held.now.tuned_median_s),
-            *((_ratio(held.before, held), _ratio(held.now, held)) if by_ratio else ()),
-            change_text(held.change.middle),
-            between_text(held.change),
-            Text(held.verdict.value, style=_STYLES[held.verdict.value]),
+            ms(before["tuned_s"]),
+            ms(now["tuned_s"]),
+            *ratios,
+            change_text(held["change"]),
+            f"{change_text(held['change_least'])} to {change_text(held['change_most'])}",
+            Text(held["verdict"], style=_STYLES[held["verdict"]]),
         )
     return grid.table()
 
 
-def _ratio(side: Side, held: Held) -> str:
-    reference_s = side.reference_median_s
-    return f"{side.tuned_median_s / reference_s:.2f}x" if held.by_ratio and reference_s else "-"
+def _ratio(side: dict[str, Any], held: dict[str, Any]) -> str:
+    known = held["by"] == "reference_ratio" and side["reference_s"]
+    return f"{side['tuned_s'] / side['reference_s']:.2f}x" if known else "-"
 
 
-def held_origin(held: Held) -> str:
+def held_origin(held: dict[str, Any]) -> str:
     """Say what it was held against."""
-    side = held.before
-    whose = "" if side.campaign_id is None else f" of campaign {side.campaign_id}"
-    file = "" if side.model_id == held.now.model_id else ", of an earlier file of this name"
-    return f"held against the comparison{whose} of {when(side.taken_at)}{file}"
+    side = held["before"]
+    whose = "" if side["campaign_id"] is None else f" of campaign {side['campaign_id']}"
+    file = "" if side["same_file"] else ", of an earlier file of this name"
+    taken = None if side["created_at"] is None else datetime.fromisoformat(side["created_at"])
+    return f"held against the comparison{whose} of {when(taken)}{file}"
 
 
-def noise_note(name: str, held: Held) -> str:
+def noise_note(name: str, held: dict[str, Any]) -> str:
     """Say that a level one may be slower all the same; nothing where that is told."""
-    if not held.too_noisy:
+    if not held["too_noisy"]:
         return ""
     return (
-        f"{name} may be up to {change_text(held.change.most)} slower: {change_text(held.allowed)} can't be "
-        "told from what its turns differ by; let nothing else run meanwhile, or take more turns "
+        f"{name} may be up to {change_text(held['change_most'])} slower: {change_text(held['allowed'])} "
+        "can't be told from what its turns differ by; let nothing else run meanwhile, or take more turns "
         "(bench --rounds)"
     )
-
-
-def held_document(held: Held | None) -> dict[str, Any] | None:
-    """A library held against an earlier one."""
-    if held is None:
-        return None
-    return {
-        "verdict": held.verdict.value,
-        "allowed": held.allowed,
-        "by": "reference_ratio" if held.by_ratio else "tuned_s",
-        "change": held.change.middle,
-        "change_least": held.change.least,
-        "change_most": held.change.most,
-        "too_noisy": held.too_noisy,
-        "before": {
-            **_side(held.before),
-            "same_file": held.before.model_id == held.now.model_id,
-            "campaign_id": held.before.campaign_id,
-            "created_at": instant(held.before.taken_at),
-        },
-        "now": _side(held.now),
-    }
-
-
-def _side(side: Side) -> dict[str, Any]:
-    return {
-        "tuned_s": side.tuned_median_s,
-        "reference_s": side.reference_median_s,
-        "turns": len(side.tuned_s),
-    }

@@ -21,7 +21,6 @@ from orchestrator.cli.kit.gate_option import (
     allowed_slowdown,
     between_text,
     change_text,
-    held_document,
     held_origin,
     held_table,
     noise_note,
@@ -38,6 +37,7 @@ from orchestrator.cli.models.latencies import (
     wrong_documents,
     wrong_text,
 )
+from orchestrator.documents.gate import held_document
 from orchestrator.documents.intervals import sure_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.errors import NotFoundError, UsageError
@@ -139,12 +139,13 @@ def bench(
             against=None if against is None else store.campaigns.get(against).id,
             say=steps,
         )
-    session.emit({"report": bench_document(report), "gate": held_document(report.held)})
+    gate = held_document(report.held)
+    session.emit({"report": bench_document(report), "gate": gate})
     session.show(bench_table(report))
-    if report.held is not None:
-        session.show(held_table([(report.model, report.held)]), Text(f"\n{held_origin(report.held)}"))
-        if report.held.too_noisy:
-            session.say(noise_note(report.model, report.held), style="yellow")
+    if gate is not None:
+        session.show(held_table([(report.model, gate)]), Text(f"\n{held_origin(gate)}"))
+        if gate["too_noisy"]:
+            session.say(noise_note(report.model, gate), style="yellow")
     if not report.outputs_agree:
         session.error(
             f"the tuned {report.model} computes something else than onnxruntime: {report.disagreement}"

@@ -13,7 +13,7 @@ from orchestrator.cli.kit.arguments import boards_of, model_request, require_eng
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.exits import FAILED
-from orchestrator.cli.kit.gate_option import held_document, held_table
+from orchestrator.cli.kit.gate_option import held_table
 from orchestrator.cli.kit.server_option import Place
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.stale import Stale, revalidate_model, uses_stale
@@ -23,6 +23,7 @@ from orchestrator.cli.models.build_served import build_served
 from orchestrator.cli.models.built import say_files, show_built
 from orchestrator.cli.models.coverage import coverage_documents
 from orchestrator.cli.models.latencies import wrong_documents
+from orchestrator.documents.gate import held_document
 from orchestrator.documents.origins import origin_document
 from orchestrator.errors import UsageError
 
@@ -159,8 +160,8 @@ def build(
     document = _document(report)
     session.emit(document)
     show_built(session, document, str(model))
-    if report.held is not None:
-        session.show("", held_table([(report.model, report.held)]))
+    if document["gate"] is not None:
+        session.show("", held_table([(report.model, document["gate"])]))
     if not report.written:
         session.error(
             f"{short_path(str(report.library))} was left as it is: the new library is no faster beyond chance"

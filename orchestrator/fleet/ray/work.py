@@ -163,13 +163,13 @@ def _completed(pending: WorkUnderWay, value: Any) -> Completion:
     """Return the completion of work whose actor returned a value, of the type that its method says."""
     match pending.work:
         case OpenWork() as work:
-            return SearchOpened(work, value)
+            return SearchOpened(work, value, pending.node.host)
         case ProposeWork() as work:
-            return CandidatesProposed(work, value)
+            return CandidatesProposed(work, value, pending.node.host)
         case LearnWork() as work:
-            return ResultsLearned(work, value)
+            return ResultsLearned(work, value, pending.node.host)
         case TrainWork() as work:
-            return ModelTrained(work, value)
+            return ModelTrained(work, value, pending.node.host)
         case BuildWork() as work:
             assert pending.artifact is not None, "a build has two results"
             return CandidateBuilt(work, value, RayArtifact(pending.artifact))

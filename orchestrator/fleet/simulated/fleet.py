@@ -259,16 +259,17 @@ class SimulatedFleet:
             case OpenWork():
                 simulation.sessions.add(work.session)
                 self._excluded[work.session] = work.options.exclude
-                return SearchOpened(work, simulation.samples if work.history else b"")
+                return SearchOpened(work, simulation.samples if work.history else b"", self._machine.name)
             case ProposeWork() | LearnWork() if work.session not in self._excluded:
                 gone = EngineLostError("the node of this search is gone")
                 return WorkFailed(work, gone, lost=True, moved=True)
             case ProposeWork():
-                return CandidatesProposed(work, simulation.propose(work, self._excluded[work.session]))
+                candidates = simulation.propose(work, self._excluded[work.session])
+                return CandidatesProposed(work, candidates, self._machine.name)
             case LearnWork():
-                return ResultsLearned(work, simulation.samples)
+                return ResultsLearned(work, simulation.samples, self._machine.name)
             case TrainWork():
-                return ModelTrained(work, simulation.model)
+                return ModelTrained(work, simulation.model, self._machine.name)
             case BuildWork():
                 return CandidateBuilt(work, simulation.build(work, took_s), _Artifact(work.candidate.hash))
             case MeasureWork():

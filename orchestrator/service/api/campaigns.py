@@ -160,12 +160,13 @@ def compare(
     _who: Reader,
     first: Annotated[str, Query(max_length=200)],
     second: Annotated[str, Query(max_length=200)],
+    allowed: Annotated[
+        float | None,
+        Query(ge=0, lt=1, allow_inf_nan=False, description="As `--fail-if-slower`: 0.03 allows for 3 %."),
+    ] = None,
 ) -> _Document:
     """Say what changed between two campaigns; the document of `tunefleet compare`."""
-    # What `--fail-if-slower` adds is asked for by commands alone.
-    return titled(
-        "compare", {**comparison_document(read_comparison(parts.store, first, second)), "gate": None}
-    )
+    return titled("compare", comparison_document(read_comparison(parts.store, first, second), allowed))
 
 
 def _changed(parts: Parts, row: CampaignRow, kind: str) -> _Document:

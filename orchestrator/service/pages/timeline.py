@@ -1,4 +1,4 @@
-"""Who measured and built for a campaign, and when: lanes of a drawing, and the same in words."""
+"""Who measured, built and searched for a campaign, and when: lanes of a drawing, and the same in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.documents.ratios import percent_text
 from orchestrator.documents.text import device_text
 from orchestrator.service.pages.progress import elapsed_s
 from orchestrator.service.parts import Parts
-from orchestrator.storage import Storage, WorkRow
+from orchestrator.storage import SearchRow, Storage, WorkRow
 
 __all__ = ["Lane", "Timeline", "recent_timeline", "timeline_of"]
 
@@ -30,7 +30,7 @@ class Lane:
     ----------
     name : str
     parts : tuple of float
-        Of each span of time, the part in which it was busy; of builds, how many ran at once.
+        Of each span of time, the part in which it was busy; of builds and searches, how many ran at once.
     most : float or None
         What the height of the lane stands for; None for what is busy or isn't.
     busy : float
@@ -76,8 +76,10 @@ class Timeline:
     devices : tuple of Lane
     builds : Lane or None
         None where nothing was built.
-    neither : float
-        Part of the time in which nothing was measured or built.
+    searches : tuple of Lane
+        One for each host that searched; a search that stands still for a measurement is busy.
+    idle : float
+        Part of the time in which nothing of all this was going on.
     cut : bool
         Only the last trials are in it.
     """
@@ -87,13 +89,14 @@ class Timeline:
     spans: int
     devices: tuple[Lane, ...]
     builds: Lane | None
-    neither: float
+    searches: tuple[Lane, ...]
+    idle: float
     cut: bool
 
     @property
     def lanes(self) -> tuple[Lane, ...]:
         """All of them, from top to bottom."""
-        return (*self.devices, *((self.builds,) if self.builds is not None else ()))
+        return (*self.devices, *((self.builds,) if self.builds is not None else ()), *self.searches)
 
 
 def recent_timeline(parts: Parts, details: Details) -> Timeline | None:
@@ -113,10 +116,13 @@ def timeline_of(store: Storage, details: Details) -> Timeline | None:
     cut = details.snapshot.measured > _MOST_TRIALS
     ends_s = max(elapsed_s(campaign) or 0.0, max(row.ended_s for row in rows))
     begins_s = max(0.0, min(_built(row)[0] for row in rows)) if cut else 0.0
-    return _timeline(rows, begins_s, max(ends_s, begins_s + 1.0), cut)
+    searches = store.answers.searches(campaign.id, last=_MOST_TRIALS)
+    return _timeline(rows, searches, begins_s, max(ends_s, begins_s + 1.0), cut)
 
 
-def _timeline(rows: Sequence[WorkRow], begins_s: float, ends_s: float, cut: bool) -> Timeline:
+def _timeline(
+    rows: Sequence[WorkRow], searches: Sequence[SearchRow], begins_s: float, ends_s: float, cut: bool
+) -> Timeline:
     several_hosts = len({row.host for row in rows if row.device}) > 1
     measured: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
@@ -130,9 +136,19 @@ def _timeline(rows: Sequence[WorkRow], begins_s: float, ends_s: float, cut: bool
         _lane(f"{name} measured", work, window, shared=False) for name, work in sorted(measured.items())
     )
     built = _lane("candidates built", builds, window, shared=True) if builds else None
-    whole = _union([*builds, *(one for work in measured.values() for one in work)])
-    neither = 1.0 - min(1.0, sum(_clipped(one, window) for one in whole) / (ends_s - begins_s))
-    return Timeline(begins_s, ends_s, _SPANS, devices, built, neither, cut)
+    searched: dict[str, list[tuple[float, float]]] = {}
+    for search in searches:
+        ended_s = search.began_s + search.took_s
+        if ended_s > begins_s:
+            searched.setdefault(search.host, []).append((search.began_s, ended_s))
+    hosts = tuple(
+        _lane(f"searches on {host}" if len(searched) > 1 else "searches", work, window, shared=True)
+        for host, work in sorted(searched.items())
+    )
+    everything = [*measured.values(), builds, *searched.values()]
+    whole = _union(one for work in everything for one in work)
+    idle = 1.0 - min(1.0, sum(_clipped(one, window) for one in whole) / (ends_s - begins_s))
+    return Timeline(begins_s, ends_s, _SPANS, devices, built, hosts, idle, cut)
 
 
 def _built(row: WorkRow) -> tuple[float, float]:

@@ -2,7 +2,14 @@
 
 from orchestrator.storage._tables.access import AuditEntry, Submission, Token
 from orchestrator.storage._tables.base import Base
-from orchestrator.storage._tables.campaigns import Beginning, Campaign, CampaignModel, LayoutDecision, Task
+from orchestrator.storage._tables.campaigns import (
+    Beginning,
+    Campaign,
+    CampaignModel,
+    LayoutDecision,
+    Search,
+    Task,
+)
 from orchestrator.storage._tables.catalog import (
     Device,
     DeviceClass,
@@ -33,6 +40,7 @@ __all__ = [
     "Model",
     "ModelProfile",
     "ModelTask",
+    "Search",
     "Submission",
     "Target",
     "Task",

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.storage._tables.base import Base
 from orchestrator.storage._types import db_now
 
-__all__ = ["Beginning", "Campaign", "CampaignModel", "LayoutDecision", "Task"]
+__all__ = ["Beginning", "Campaign", "CampaignModel", "LayoutDecision", "Search", "Task"]
 
 
 class Campaign(Base):
@@ -71,6 +71,19 @@ class Beginning(Base):
     library_s: Mapped[float | None]
     reference_s: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class Search(Base):
+    """When a node searched for a campaign, and for how long: what is in no trial, for its timeline."""
+
+    __tablename__ = "searches"
+    __table_args__ = (Index(None, "campaign_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id", ondelete="CASCADE"))
+    host: Mapped[str]
+    began_at: Mapped[datetime]
+    took_s: Mapped[float]
 
 
 class LayoutDecision(Base):

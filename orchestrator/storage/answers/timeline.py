@@ -1,4 +1,4 @@
-"""Who worked for a campaign, and when: each measurement with its device, and the build before it."""
+"""Who worked for a campaign, and when: each measurement, the build before it, and the searches."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sqlalchemy import Connection, select
 
 from orchestrator.storage._campaign_rows import started_at
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Measurement, Trial
-from orchestrator.storage.rows import WorkRow
+from orchestrator.storage._tables import Measurement, Search, Trial
+from orchestrator.storage.rows import SearchRow, WorkRow
 
 __all__ = ["TimelineAnswer"]
 
 
 class TimelineAnswer(Group):
-    """Who measured and built, and when?"""
+    """Who measured, built and searched, and when?"""
 
     def work(self, campaign_id: int, *, last: int) -> list[WorkRow]:
         """Return what was measured for the trials that a campaign recorded, in the order of these.
@@ -60,3 +60,31 @@ class TimelineAnswer(Group):
             WorkRow(row.device, row.host, (row.measured_at - began).total_seconds(), row.run_s, row.build_s)
             for row in rows
         ]
+
+    def searches(self, campaign_id: int, *, last: int) -> list[SearchRow]:
+        """Return when was searched for a campaign, in the order in which it was stored.
+
+        Parameters
+        ----------
+        last : int
+            The last so many.
+
+        Raises
+        ------
+        NotFoundError
+            No such campaign.
+        """
+        query = (
+            select(Search.host, Search.began_at, Search.took_s)
+            .where(Search.campaign_id == campaign_id)
+            .order_by(Search.id.desc())
+            .limit(last)
+        )
+
+        def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
+            return started_at(connection, campaign_id), connection.execute(query).all()
+
+        began, rows = self._database.read(work)
+        if began is None:
+            return []
+        return [SearchRow(row.host, (row.began_at - began).total_seconds(), row.took_s) for row in rows[::-1]]

@@ -10,6 +10,7 @@ from orchestrator.storage.rows.answers import (
     ImprovementRow,
     ModelShares,
     PointRow,
+    SearchRow,
     TaskComparisonRow,
     TaskOfCampaign,
     TaskShareRow,
@@ -25,6 +26,7 @@ from orchestrator.storage.rows.campaigns import (
     CampaignRow,
     CampaignState,
     NewCampaignModel,
+    NewSearch,
 )
 from orchestrator.storage.rows.catalog import (
     DeviceClassRow,
@@ -92,6 +94,7 @@ __all__ = [
     "NewLayoutDecision",
     "NewMeasurement",
     "NewSamples",
+    "NewSearch",
     "NewTask",
     "NewToken",
     "NewTrial",
@@ -99,6 +102,7 @@ __all__ = [
     "PointRow",
     "ProfileRow",
     "PruneCounts",
+    "SearchRow",
     "Sighting",
     "StoreStatistics",
     "TaskChange",

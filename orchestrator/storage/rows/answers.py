@@ -17,6 +17,7 @@ __all__ = [
     "ImprovementRow",
     "ModelShares",
     "PointRow",
+    "SearchRow",
     "TaskComparisonRow",
     "TaskOfCampaign",
     "TaskShareRow",
@@ -260,6 +261,24 @@ class PointRow:
     at_s: float
     cost_s: float | None
     state: TrialState
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """When a node searched for a campaign.
+
+    Attributes
+    ----------
+    host : str
+    began_s : float
+        Seconds from the campaign's start.
+    took_s : float
+        Seconds, with those in which it stood still for a measurement on its cores.
+    """
+
+    host: str
+    began_s: float
+    took_s: float
 
 
 @dataclass(frozen=True)

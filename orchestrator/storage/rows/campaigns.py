@@ -17,6 +17,7 @@ __all__ = [
     "CampaignRow",
     "CampaignState",
     "NewCampaignModel",
+    "NewSearch",
 ]
 
 
@@ -58,6 +59,23 @@ class NewCampaignModel:
 
     path: str
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewSearch:
+    """A piece of search that has ended.
+
+    Attributes
+    ----------
+    host : str
+        Where it ran.
+    ended_ago_s, took_s : float
+        Seconds.
+    """
+
+    host: str
+    ended_ago_s: float
+    took_s: float
 
 
 @dataclass(frozen=True)

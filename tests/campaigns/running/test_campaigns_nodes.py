@@ -107,7 +107,7 @@ class Run:
         return time.monotonic() - started
 
     def give_up(self) -> None:
-        """End it where a test failed: a thread that asks Ray on would connect to it again, in the next test."""
+        """End it where a test failed: a thread that goes on asking Ray would connect to it again."""
         self._given_up.set()
         self._thread.join(120)
         self.fleet.stop()

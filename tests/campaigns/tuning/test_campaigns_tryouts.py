@@ -330,7 +330,7 @@ def test_after_a_fifth_of_a_limited_time_it_is_decided_by_what_there_is(store: S
     run = Run(store, slow, asked=spec(trials_per_task=None, time_s=600.0))
     began = time.monotonic()
     # The time it has is long over a fifth when the first candidate has been measured.
-    run.tuning.ends_at = began + 5.0
+    run.tuning.ending.ends_at = began + 5.0
     slow.takes = lambda work: time.sleep(0.2) or 0.0  # type: ignore[method-assign, func-returns-value]
     run.go(lambda: time.monotonic() > began + 1.8)
     (row,) = store.layouts.of_campaign(run.id)

@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import patience, results, tuner
+from orchestrator.campaigns.tuning import ending, patience, results, searching
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
 from orchestrator.records.jsonl_read import import_records
@@ -99,8 +99,19 @@ def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Sto
     assert campaign.fleet.sessions == set()
 
 
+def test_when_it_searched_is_stored(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_LEAST_SECONDS", 0.0)
+    campaign = Campaign(store, Simulated(), spec(), 1)
+    campaign.run()
+    counts = campaign.fleet.counts
+    found = store.answers.searches(campaign.id, last=1000)
+    assert len(found) == counts["open"] + counts["propose"] + counts["learn"] + counts["train"]
+    assert {row.host for row in found} == {"here"}
+    assert all(row.took_s >= 0 for row in found)
+
+
 def test_it_ends_where_its_model_is_fast_enough(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuner, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ending, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(results, "GATHER_SECONDS", 0.0)
     # The stand-in's candidates take 1, 1/2, 1/3 s and so on.
     campaign = Campaign(store, Simulated(), spec(), 1, 2, until=0.5)
@@ -108,8 +119,8 @@ def test_it_ends_where_its_model_is_fast_enough(store: Storage, monkeypatch: pyt
     reached = [row.best_s for row in store.tasks.of_campaign(campaign.id)]
     assert sum(best for best in reached if best) <= 0.5
     assert tuning.recorded < 40
-    assert tuning.enough.startswith("--until was reached")
-    assert tuning.enough in campaign.said
+    assert tuning.ending.enough.startswith("--until was reached")
+    assert tuning.ending.enough in campaign.said
     assert campaign.fleet.sessions == set()
 
 
@@ -182,7 +193,7 @@ def test_a_limited_time_leaves_some_for_measuring_the_best_again(store: Storage)
     campaign = Campaign(store, fleet, spec(trials_per_task=100_000), 1)
     fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0,))
     clock = time.monotonic()
-    campaign.tuning.ends_at = clock + 2.0
+    campaign.tuning.ending.ends_at = clock + 2.0
     campaign.run(lambda: time.monotonic() > clock + 20.0)
     assert time.monotonic() < clock + 10.0
     best = store.trials.best(workload(1).hash, CPU.device_class, 5)

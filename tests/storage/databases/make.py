@@ -28,6 +28,7 @@ from orchestrator.storage import (
     NewLayoutDecision,
     NewMeasurement,
     NewSamples,
+    NewSearch,
     NewTask,
     NewToken,
     NewTrial,
@@ -101,6 +102,7 @@ def fill(storage: Storage) -> None:
         model_id, CPU.device_class, "0.27.0-1", "nhwc", "blocked", 0.001, 0.002, "it is faster"
     )
     storage.beginnings.put(nightly, NewBeginning(model_id, CPU.device_class, 0.4, 0.01), owner="somebody")
+    storage.searches.add(nightly, [NewSearch("host-a", 1.0, 2.5)], owner="somebody")
     storage.layouts.decide(nightly, decision, {"blocked": [], "nhwc": []}, owner="somebody")
     storage.campaigns.add_active_time(nightly, 12.5)
     storage.campaigns.transition(nightly, CampaignState.VERIFYING, owner="somebody")
