@@ -17,6 +17,7 @@ from orchestrator.cli.kit.text import ms, when
 __all__ = [
     "FailIfSlower",
     "allowed_slowdown",
+    "change_span",
     "change_text",
     "held_origin",
     "held_table",
@@ -52,6 +53,11 @@ def change_text(part: float) -> str:
     return f"{part:+.1%}"
 
 
+def change_span(held: dict[str, Any]) -> str:
+    """Write between which two values a change lies; of the document of what was held."""
+    return f"{change_text(held['change_least'])} to {change_text(held['change_most'])}"
+
+
 def held_table(rows: Iterable[tuple[str, dict[str, Any]]]) -> Table:
     """Models, each of them held against what it was before; with the documents of that."""
     rows = list(rows)
@@ -68,7 +74,7 @@ def held_table(rows: Iterable[tuple[str, dict[str, Any]]]) -> Table:
             ms(now["tuned_s"]),
             *ratios,
             change_text(held["change"]),
-            f"{change_text(held['change_least'])} to {change_text(held['change_most'])}",
+            change_span(held),
             Text(held["verdict"], style=_STYLES[held["verdict"]]),
         )
     return grid.table()

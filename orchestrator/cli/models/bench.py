@@ -19,7 +19,7 @@ from orchestrator.cli.kit.facts import facts
 from orchestrator.cli.kit.gate_option import (
     FailIfSlower,
     allowed_slowdown,
-    between_text,
+    change_span,
     change_text,
     held_origin,
     held_table,
@@ -95,7 +95,7 @@ def bench(
     longer than an earlier library of it.
     """
     from orchestrator.builds import bench_model
-    from orchestrator.builds.gate import LEAST_TURNS, Verdict
+    from orchestrator.builds.gate import LEAST_TURNS
     from orchestrator.devices.address import tracker_address
 
     takes_stale = uses_stale(stale)
@@ -156,10 +156,10 @@ def bench(
             f"no comparison of {report.model} is stored on {report.device_class} that this one could be held "
             f"against: of {LEAST_TURNS} turns or more, with outputs that agree; this one is stored now"
         )
-    if report.held is not None and report.held.verdict is Verdict.SLOWER:
+    if gate is not None and gate["verdict"] == "slower":
         session.error(
-            f"the tuned {report.model} takes {change_text(report.held.change.middle)} longer than before "
-            f"({between_text(report.held.change)}), and {change_text(report.held.allowed)} is allowed"
+            f"the tuned {report.model} takes {change_text(gate['change'])} longer than before "
+            f"({change_span(gate)}), and {change_text(gate['allowed'])} is allowed"
         )
         return FAILED
     if not report.tasks_tuned:

@@ -20,7 +20,7 @@ from orchestrator.campaigns.tuning import ending, patience, results, searching
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, LeaseLostError, StorageError
 from orchestrator.records.jsonl_read import import_records
-from orchestrator.storage import MeasurementKind, Storage, TaskState
+from orchestrator.storage import CampaignState, MeasurementKind, Storage, TaskState
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
 from workers.messages import Measurement, TrialState
@@ -102,6 +102,7 @@ def test_every_task_gets_exactly_its_trials_and_each_is_recorded_once(store: Sto
 def test_when_it_searched_is_stored(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(searching, "_LEAST_SECONDS", 0.0)
     campaign = Campaign(store, Simulated(), spec(), 1)
+    store.campaigns.transition(campaign.id, CampaignState.EXTRACTING, owner=OWNER)
     campaign.run()
     counts = campaign.fleet.counts
     found = store.answers.searches(campaign.id, last=1000)
