@@ -367,7 +367,7 @@ def test_when_campaigns_searched_before_was_not_noted(url: str, revision: str) -
     restore(revision, url)
     Storage.upgrade(url)
     with Storage.open(url, create=False) as storage:
-        nightly = storage.campaigns.find("nightly").id
+        nightly = storage.campaigns.get("nightly").id
         found = [(row.host, row.took_s) for row in storage.answers.searches(nightly, last=10)]
         assert found == ([("host-a", 2.5)] if revision == "0014" else [])
 
