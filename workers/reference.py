@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from workers.errors import ModelError, TunefleetError
 from workers.messages import (
     Array,
+    Baton,
     ModelRun,
     ModelTiming,
     Origin,
@@ -80,11 +81,14 @@ class Reference:
         repeats: int,
         settle_s: float = 1.0,
         least_s: float = 0.5,
+        baton: Baton | None = None,
     ) -> ModelTiming:
         """Time onnxruntime on a model; see :func:`workers.models.time_reference`."""
         from workers.models import time_reference
 
-        return time_reference(model.onnx, inputs, threads, repeats, settle_s=settle_s, least_s=least_s)
+        return time_reference(
+            model.onnx, inputs, threads, repeats, settle_s=settle_s, least_s=least_s, baton=baton
+        )
 
     def known_kernel_s(self, threads: int) -> float:
         """Time the kernel that tells slow minutes; see :func:`workers.models.known_kernel_s`."""

@@ -374,6 +374,7 @@ def verify(
     details = {
         "times_s": turns.times,
         "turns_s": medians,
+        "ratios": turns.ratios,
         "runs": turns.runs,
         "timing_note": turns.note,
         "known_kernel_s": turns.known_least_s,

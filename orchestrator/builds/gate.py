@@ -64,6 +64,8 @@ class Side:
     ----------
     tuned_s, reference_s : tuple of float
         Median seconds of each turn; the second is empty where onnxruntime was not timed beside it.
+    paired : tuple of float
+        The first as a part of the second, moment by moment, of each turn; empty where that wasn't stored.
     reference : str
         Version of onnxruntime; empty where it isn't known.
     model_id : int or None
@@ -78,6 +80,7 @@ class Side:
     model_id: int | None = None
     campaign_id: int | None = None
     taken_at: datetime | None = None
+    paired: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, details: Mapping[str, Any], model_id: int | None = None) -> Side:
@@ -87,6 +90,7 @@ class Side:
             _medians(details, "reference"),
             str(details.get("versions", {}).get("onnxruntime", "")),
             model_id,
+            paired=tuple(float(one) for one in details.get("ratios", ())),
         )
 
     @classmethod
@@ -98,6 +102,8 @@ class Side:
     @property
     def ratios(self) -> tuple[float, ...]:
         """What each turn took as a part of onnxruntime's time in the same turn."""
+        if self.paired:
+            return self.paired
         if len(self.tuned_s) != len(self.reference_s):
             return ()
         return tuple(ours / theirs for ours, theirs in zip(self.tuned_s, self.reference_s, strict=True))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from orchestrator.builds.duet import duet, paired_ratio
 from orchestrator.builds.others import Others
 from orchestrator.builds.pace import (
     DEAR_SECONDS,
@@ -39,10 +41,12 @@ class Taken:
 
     Attributes
     ----------
+    turn : int
+        In which of the turns, from 0.
     times : sequence of float
         Seconds of single runs.
     known_s : float
-        What the known kernel took right before or right after them, the larger of both; 0 where it wasn't
+        What the known kernel took right before or right after the turn, the larger of both; 0 where it wasn't
         timed.
     others : float
         Cores that other processes took meanwhile, on average.
@@ -50,6 +54,7 @@ class Taken:
         Their times were level.
     """
 
+    turn: int
     name: str
     times: Sequence[float]
     known_s: float
@@ -73,6 +78,8 @@ class Turns:
         How these were taken, where that was not in turns.
     known_least_s : float
         The least that the known kernel took; 0 where it wasn't timed.
+    paired : dict of int to float
+        By the turn, the library's time as a part of onnxruntime's, moment by moment.
     """
 
     all: list[Taken] = field(default_factory=list)
@@ -80,6 +87,7 @@ class Turns:
     untuned_s: list[float] = field(default_factory=list)
     untuned_note: str = ""
     known_least_s: float = 0.0
+    paired: dict[int, float] = field(default_factory=dict)
 
     @property
     def taken(self) -> int:
@@ -90,6 +98,17 @@ class Turns:
     def medians(self) -> dict[str, list[float]]:
         """Of ``tuned`` and ``reference``, the median of each turn."""
         return {name: [statistics.median(one.times) for one in self._of(name)] for name in _NAMES}
+
+    @property
+    def ratios(self) -> list[float]:
+        """Of each turn, what the library takes as a part of onnxruntime's time; none where one is missing."""
+        tuned, reference = ({one.turn: one for one in self._of(name)} for name in _NAMES)
+        if tuned.keys() != reference.keys():
+            return []
+        return [
+            self.paired.get(turn) or statistics.median(one.times) / statistics.median(reference[turn].times)
+            for turn, one in tuned.items()
+        ]
 
     @property
     def runs(self) -> dict[str, int]:
@@ -105,22 +124,23 @@ class Turns:
 
     @property
     def left_out(self) -> int:
-        """How often something was timed that does not count."""
-        return len(self.all) - len(self.counted)
+        """Turns that do not count."""
+        return len(_turns(self.all)) - len(_turns(self.counted))
 
     @property
     def slow(self) -> int:
-        """How often something counts that was timed in a slow minute: there was not enough else."""
-        return sum(self._is_slow(one) for one in self.counted)
+        """Turns that count and were in slow moments: there were not enough others."""
+        return len(_turns(one for one in self.counted if self._is_slow(one)))
 
     @property
     def note(self) -> str:
         """Say what was out of the ordinary, for people; nothing where nothing was."""
         parts = []
         if self.left_out:
-            parts.append(f"{self.left_out} more taken in slow moments, and left out")
+            parts.append(f"{self.left_out} turn{'s' * (self.left_out > 1)} in slow moments left out")
         if self.slow:
-            parts.append(f"{self.slow} of those that count in slow moments, for there were no others")
+            count = f"{self.slow} of the {self.taken} that count"
+            parts.append(f"{count} in slow moments, for there were no others")
         if parts:
             slowest = max(one.known_s for one in self.all) / (self.known_least_s or math.inf)
             others = max(one.others for one in self.all)
@@ -133,33 +153,32 @@ class Turns:
             parts += [f"{words} still moved in {moving}"] if moving else []
         return "; ".join(parts)
 
-    def quick(self, name: str) -> int:
-        """Count how often something was timed in no slow moment, as far as is known by now."""
-        return sum(one.name == name and not self._is_slow(one) for one in self.all)
+    @property
+    def quick(self) -> int:
+        """Turns that were in no slow moment, as far as is known by now."""
+        return len(_turns(self.all) - _turns(one for one in self.all if self._is_slow(one)))
 
     def settle(self, rounds: int) -> None:
-        """Choose what counts: what was timed in no slow moment, of all as often.
+        """Choose the turns that count: those in no slow moment.
 
-        Where that is less than :data:`.pace.LEAST_TURNS` times, what was disturbed least as well, up to the
-        turns that were asked for.
+        Where these are fewer than :data:`.pace.LEAST_TURNS`, those that were disturbed least as well, up to
+        the turns that were asked for.
         """
-        names = list(dict.fromkeys(one.name for one in self.all))
-        wanted = min(self.quick(name) for name in names)
-        if wanted < min(LEAST_TURNS, rounds):
-            wanted = rounds
-        kept = []
-        for name in names:
-            mine = [one for one in self.all if one.name == name]
-            # It is stable: of those that are no slower, the first ones.
-            mine.sort(key=lambda one: (1 + one.others) * one.known_s if self._is_slow(one) else 0.0)
-            kept += mine[: min(wanted, rounds)]
-        self.counted = [one for one in self.all if any(one is each for each in kept)]
+        wanted = rounds if self.quick < min(LEAST_TURNS, rounds) else min(self.quick, rounds)
+        slow = {one.turn: (1 + one.others) * one.known_s for one in self.all if self._is_slow(one)}
+        # It is stable: of those that are no slower, the first ones.
+        kept = sorted(sorted(_turns(self.all)), key=lambda turn: slow.get(turn, 0.0))[:wanted]
+        self.counted = [one for one in self.all if one.turn in kept]
 
     def _is_slow(self, one: Taken) -> bool:
         return one.known_s > SLOW * self.known_least_s or one.others > BUSY
 
     def _of(self, name: str) -> list[Taken]:
         return [one for one in self.counted if one.name == name]
+
+
+def _turns(taken: Iterable[Taken]) -> set[int]:
+    return {one.turn for one in taken}
 
 
 def _some(times: Sequence[float]) -> Sequence[float]:
@@ -185,10 +204,11 @@ def take_turns(
     others: Callable[[], float] | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Turns:
-    """Time a tuned and an untuned library and onnxruntime, one after the other, several times.
+    """Time a tuned library and onnxruntime by turns, and an untuned one after them, several times.
 
+    The first two are timed in moments that alternate (:mod:`.duet`): what the machine is like falls on both.
     Nothing else may use the cores meanwhile. Where something did, and where a known kernel, which is timed
-    between any two of them, took longer than at its best, they were timed in a slow moment, and once more.
+    before and after each turn, took longer than at its best, the turn was a slow one, and another is taken.
 
     Parameters
     ----------
@@ -215,52 +235,52 @@ def take_turns(
         found.known_least_s = min(found.known_least_s or seconds, seconds)
         return seconds
 
-    def timed_tuned() -> ModelRun | ModelTiming | None:
+    def timed(turn: int) -> dict[str, ModelRun | ModelTiming]:
+        """Take one turn of what there is time for."""
         repeats = pace.repeats(tuned_one_s)
-        if not repeats:
-            del sides["tuned"]  # nor will there be time for it later
-            first = not any(one.name == "tuned" for one in found.all)
-            return ModelTiming((tuned_one_s,)) if first else None
         settle_s, least_s = pace.settling(tuned_one_s)
-        return tools.run(
-            tuned,
-            inputs,
-            target,
-            repeats=repeats,
-            endpoint=endpoint,
-            settle_s=settle_s,
-            least_s=least_s,
-        )
-
-    def timed_reference() -> ModelTiming:
+        ours = {"repeats": repeats, "settle_s": settle_s, "least_s": least_s}
+        if endpoint is not None:
+            if repeats:
+                return {"tuned": tools.run(tuned, inputs, target, endpoint=endpoint, **ours)}
+            return {} if found.all else {"tuned": ModelTiming((tuned_one_s,))}
         settle_s, least_s = pace.settling(reference_one_s)
-        repeats = max(1, pace.repeats(reference_one_s))
-        return tools.reference_timing(model, inputs, threads, repeats, settle_s, least_s)
+        beside = max(1, pace.repeats(reference_one_s)), settle_s, least_s
+        if not repeats:  # nor will there be time for it later
+            timing = {"reference": tools.reference_timing(model, inputs, threads, *beside)}
+            return timing if found.all else {"tuned": ModelTiming((tuned_one_s,)), **timing}
+        begin_ours = partial(tools.begin_run, tuned, inputs, target, **ours)
+        begin_theirs = partial(tools.begin_reference_timing, model, inputs, threads, *beside)
+        # What follows may find the machine warmer.
+        if turn % 2:
+            theirs, run = duet(
+                tools, lambda baton: begin_theirs(baton=baton), lambda baton: begin_ours(baton=baton)
+            )
+        else:
+            run, theirs = duet(
+                tools, lambda baton: begin_ours(baton=baton), lambda baton: begin_theirs(baton=baton)
+            )
+        ratio = paired_ratio(run.times, run.warm_up, theirs.times, theirs.warm_up)
+        if ratio is not None:
+            found.paired[turn] = ratio
+        return {"tuned": run, "reference": theirs}
 
-    sides: dict[str, Callable[[], ModelRun | ModelTiming | None]] = {"tuned": timed_tuned}
-    if endpoint is None:
-        sides["reference"] = timed_reference
     known_s = known()
     passes = 0
-    while passes < rounds + min(rounds, pace.again):
-        lacking = [name for name in sides if found.quick(name) < rounds]
-        # One more of each, whatever was slow, takes what the longest turn took.
-        quick = min((found.quick(name) for name in sides), default=0)
-        if not lacking or not pace.turn_fits(min(passes, max(1, quick)), longest_s, rounds):
+    while passes < rounds + min(rounds, pace.again) and found.quick < rounds:
+        # One more, where some were slow, takes what the longest turn took.
+        if not pace.turn_fits(min(passes, max(1, found.quick)), longest_s, rounds):
             break
         began = pace.now()
         again = f", {passes - rounds + 1} more for slow moments" if passes >= rounds else ""
         say(f"timing {model.name}, turn {min(passes + 1, rounds)} of {rounds}{again}")
-        # What follows may find the machine warmer.
-        for name in lacking if passes % 2 == 0 else reversed(lacking):
-            others()
-            timing = sides[name]()
-            beside = others()
-            after_s = known()
-            if timing is not None:
-                slower_s = max(known_s, after_s)
-                found.all.append(Taken(name, timing.times, slower_s, beside, timing.warm_up.settled))
-            known_s = after_s
+        others()
+        timings = timed(passes)
+        beside, after_s = others(), known()
+        for name, timing in timings.items():
+            slower_s = max(known_s, after_s)
+            found.all.append(Taken(passes, name, timing.times, slower_s, beside, timing.warm_up.settled))
+        known_s = after_s
         if isinstance(untuned, CompiledModel) and passes < rounds:
             before.take(untuned)
             known_s = known()

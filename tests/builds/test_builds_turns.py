@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from orchestrator.builds import turns
 from orchestrator.builds.others import Others, cpu_seconds
 from orchestrator.builds.pace import AGAIN, LEAST_TURNS, REPEATS, SIDE_SECONDS, THOROUGH_AGAIN, TURNS, Pace
 from orchestrator.builds.turns import Turns, take_turns
@@ -19,6 +20,7 @@ from orchestrator.builds.untuned import UntunedTimes, earlier_untuned
 from orchestrator.errors import EngineTimeoutError
 from orchestrator.storage import VerificationRow
 from orchestrator.toolbox import Toolbox
+from tests.kit.finished import TimedAtOnce
 from workers.messages import (
     CompiledModel,
     Endpoint,
@@ -34,7 +36,7 @@ MODEL = PreparedModel("0" * 64, "model", b"", (INPUT,), (INPUT,))
 TUNED, UNTUNED = CompiledModel(b"tuned", None, (), ()), CompiledModel(b"untuned", None, (), ())
 
 
-class Machine:
+class Machine(TimedAtOnce):
     """A toolbox whose libraries take the seconds they are said to, on a clock of its own."""
 
     def __init__(
@@ -160,11 +162,10 @@ def test_what_was_timed_in_a_slow_moment_is_timed_again_and_left_out() -> None:
     found = machine.turns(side_s=1.0)
     assert found.taken == TURNS
     assert found.medians == {"tuned": [0.01] * TURNS, "reference": [0.01] * TURNS}
-    assert found.left_out >= 2
-    assert found.slow == 0
+    assert (found.left_out, found.slow) == (2, 0)
     assert found.note == (
-        f"{found.left_out} more taken in slow moments, and left out (a known kernel took up to 1.50 "
-        "times its least, other processes up to 0.0 cores)"
+        "2 turns in slow moments left out (a known kernel took up to 1.50 times its least, other processes "
+        "up to 0.0 cores)"
     )
 
 
@@ -172,9 +173,10 @@ def test_where_it_is_slow_for_good_what_was_least_disturbed_counts_and_it_is_sai
     machine = Machine(0.01, 0.02, slow=[(1.0, 1e9)])
     found = machine.turns(side_s=1.0)
     # Before it began, the known kernel was timed, and nothing else.
-    assert (found.taken, found.slow) == (TURNS, 2 * TURNS)
-    assert found.left_out == 2 * TURNS
-    assert "10 more taken in slow moments, and left out; 10 of those that count in slow moments" in found.note
+    assert (found.taken, found.slow, found.left_out) == (TURNS, TURNS, TURNS)
+    assert found.note.startswith(
+        "5 turns in slow moments left out; 5 of the 5 that count in slow moments, for there were no others"
+    )
 
 
 def test_at_a_campaigns_end_a_single_turn_is_taken_again() -> None:
@@ -182,19 +184,29 @@ def test_at_a_campaigns_end_a_single_turn_is_taken_again() -> None:
     assert (len(found.all), found.taken) == (2 * (TURNS + AGAIN), TURNS)
 
 
-def test_what_was_quick_often_enough_is_not_timed_again_for_the_other() -> None:
-    # It is over when onnxruntime's first turn is, and the known kernel after it.
-    machine = Machine(0.01, 0.02, slow=[(6.5, 6.7)])
+def test_a_turn_counts_for_both_or_for_neither() -> None:
+    # Only onnxruntime was timed in it, and the known kernel after it.
+    machine = Machine(0.01, 0.02, slow=[(3.3, 6.4)])
     found = machine.turns(side_s=1.0)
     assert (found.taken, found.left_out) == (TURNS, 1)
-    assert len(machine.asked) == TURNS
+    assert len(machine.asked) == TURNS + 1
+    assert found.ratios == [1.0] * TURNS
+
+
+def test_the_ratio_of_a_turn_is_that_of_its_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(0.01, 0.02, reference_s=0.02)
+    assert machine.turns().ratios == [0.5] * TURNS
+    monkeypatch.setattr(turns, "paired_ratio", lambda *_: 0.4)
+    assert machine.turns().ratios == [0.4] * TURNS
+    # Where there was no time for more than a run of the library, nothing is beside onnxruntime's turns.
+    assert Machine(40.0, 0.5).turns(ends_at=10.0, limit_at=85.0).ratios == []
 
 
 def test_what_was_timed_while_others_took_a_core_is_timed_again() -> None:
-    machine = Machine(0.01, 0.02, slow=[(3.2, 3.35)])
+    machine = Machine(0.01, 0.02, slow=[(6.3, 6.4)])
     machine.busy = 0.9
     found = machine.turns(side_s=1.0)
-    assert (found.taken, found.left_out, found.slow) == (TURNS, 2, 0)
+    assert (found.taken, found.left_out, found.slow) == (TURNS, 1, 0)
     assert "other processes up to 0.9 cores" in found.note
 
 
@@ -220,7 +232,7 @@ def test_turns_are_not_taken_again_when_the_time_is_over() -> None:
     found = machine.turns(ends_at=20.0, limit_at=60.0)
     assert machine.at <= 60.0
     assert LEAST_TURNS <= found.taken <= TURNS
-    assert found.slow == 2 * found.taken
+    assert found.slow == found.taken
 
 
 def test_times_that_still_moved_are_said_to() -> None:

@@ -16,10 +16,12 @@ from orchestrator.fleet.options import FleetOptions
 from orchestrator.storage import CampaignState, Storage, TaskState
 from orchestrator.toolbox import Toolbox
 from tests.kit import cli_builders as build
+from tests.kit.finished import finished
 from workers.engines.metaschedule.traits import TRAITS
 from workers.messages import (
     Array,
     Artifact,
+    Baton,
     Call,
     Candidate,
     CompiledModel,
@@ -170,8 +172,23 @@ class CannedToolbox(Toolbox):
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         return ModelRun((np.zeros((1, 4)),), ((0.01 if compiled.tuned else 0.04),) * max(1, repeats))
+
+    def begin_run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        target: str,
+        repeats: int = 0,
+        number: int = 1,
+        endpoint: Endpoint | None = None,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
+        baton: Baton | None = None,
+    ) -> Future[ModelRun]:
+        return finished(self.run, compiled, inputs, target, repeats, number, endpoint, settle_s, least_s)
 
     def reference_outputs(
         self, model: PreparedModel, seed: int, threads: int
@@ -195,8 +212,24 @@ class CannedToolbox(Toolbox):
         repeats: int,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelTiming:
         return ModelTiming((0.0075,) * repeats)
+
+    def begin_reference_timing(
+        self,
+        model: PreparedModel,
+        inputs: Mapping[str, Array],
+        threads: int,
+        repeats: int,
+        settle_s: float = 0.0,
+        least_s: float = 0.0,
+        baton: Baton | None = None,
+    ) -> Future[ModelTiming]:
+        return finished(self.reference_timing, model, inputs, threads, repeats, settle_s, least_s)
+
+    def seconds_left(self, limit_s: float | None) -> float:
+        return limit_s or 0.0
 
     def profile(
         self,

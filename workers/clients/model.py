@@ -8,7 +8,7 @@ from workers.clients import limits
 from workers.clients.client import Client, ask, start
 from workers.clients.turns import cores_in_use
 from workers.enginekit.roles import Model
-from workers.messages import Array, CompiledModel, Endpoint
+from workers.messages import Array, Baton, CompiledModel, Endpoint
 
 __all__ = ["ModelClient"]
 
@@ -22,6 +22,7 @@ def _cores_it_is_timed_on(
     endpoint: Endpoint | None = None,
     settle_s: float = 0.0,
     least_s: float = 0.0,
+    baton: Baton | None = None,
 ) -> Sequence[str]:
     """What is timed here is not to be timed while another process measures on these cores."""
     return cores_in_use(0) if repeats and endpoint is None else ()
@@ -34,3 +35,5 @@ class ModelClient(Client):
     #: Several may be under way.
     compile = start(Model.compile, limits.COMPILE)
     run = ask(Model.run, limits.RUN, _cores_it_is_timed_on)
+    #: In turns with something else; who asks for both has the cores.
+    begin_run = start(Model.run, limits.RUN)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from workers.clients import limits
-from workers.clients.client import Client, ask
+from workers.clients.client import Client, ask, start
 from workers.clients.turns import cores_in_use
-from workers.messages import Array, PreparedModel
+from workers.messages import Array, Baton, PreparedModel
 from workers.reference import Reference
 
 __all__ = ["ReferenceClient"]
@@ -20,6 +20,7 @@ def _all_cores(
     repeats: int,
     settle_s: float = 1.0,
     least_s: float = 0.5,
+    baton: Baton | None = None,
 ) -> Sequence[str]:
     return cores_in_use(0)
 
@@ -31,6 +32,8 @@ class ReferenceClient(Client):
     random_inputs = ask(Reference.random_inputs, limits.ASK)
     reference_run = ask(Reference.reference_run, limits.RUN)
     reference_timing = ask(Reference.reference_timing, limits.RUN, _all_cores)
+    #: In turns with something else; who asks for both has the cores.
+    begin_reference_timing = start(Reference.reference_timing, limits.RUN)
     reference_profile = ask(Reference.reference_profile, limits.RUN, _all_cores)
     known_kernel_s = ask(Reference.known_kernel_s, limits.ASK, lambda threads: cores_in_use(0))
     run_rest = ask(Reference.run_rest, limits.RUN)

@@ -101,10 +101,10 @@ def settled_times(
         times = tuple(one for window in kept for one in window.times)
         warm = windows[:counted]
         runs, seconds = sum(one.runs for one in warm), sum(one.seconds for one in warm)
-        if not settle_s or _level(times):
-            return times, WarmUp(runs, seconds, settled=True)
-        if first_s + seconds + window.seconds > settle_s:
-            return times, WarmUp(runs, seconds, settled=False)
+        level = not settle_s or _level(times)
+        if level or first_s + seconds + window.seconds > settle_s:
+            sizes = tuple(len(one.times) for one in kept)
+            return times, WarmUp(runs, seconds, level, counted, sizes)
 
 
 @dataclass(frozen=True)

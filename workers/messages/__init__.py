@@ -9,7 +9,7 @@ from workers.messages.models import Extraction, Origin, PreparedModel, Rest, Tas
 from workers.messages.precision import Metric, Precision, PrecisionFound, PrecisionRequest
 from workers.messages.profiles import Call, Kernel, Profile
 from workers.messages.searches import Scalar, SearchOptions
-from workers.messages.timing import EvaluatorConfig, Timing
+from workers.messages.timing import Baton, EvaluatorConfig, Timing
 from workers.messages.traits import Setting, Traits, When
 from workers.messages.trials import (
     Artifact,
@@ -24,6 +24,7 @@ from workers.messages.trials import (
 __all__ = [
     "Array",
     "Artifact",
+    "Baton",
     "BuildResult",
     "Call",
     "Candidate",

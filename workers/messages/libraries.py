@@ -78,11 +78,17 @@ class WarmUp:
         What they took.
     settled : bool
         Their times had become level; False where they still moved when the time for it was over.
+    windows : int
+        Windows that were run through before the first that counts.
+    sizes : tuple of int
+        Of how many times each window is that counts, one after the other.
     """
 
     runs: int = 0
     seconds: float = 0.0
     settled: bool = True
+    windows: int = 0
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EvaluatorConfig", "Timing"]
+__all__ = ["Baton", "EvaluatorConfig", "Timing"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +43,20 @@ class Timing:
 
     times: tuple[float, ...]
     stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Baton:
+    """By what two processes take turns at the cores: two named pipes, one for what either is told.
+
+    Attributes
+    ----------
+    mine, other : str
+        Paths of the pipe that is read here, and of the one that the other reads.
+    first : bool
+        This one begins.
+    """
+
+    mine: str
+    other: str
+    first: bool

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from workers.enginekit.alternating import Alternating
 from workers.enginekit.settling import settled_times
 from workers.errors import ModelError
-from workers.messages import ModelTiming
+from workers.messages import Baton, ModelTiming
 from workers.models import _mapped
 from workers.models._unsaturated import MARKS, unsaturated
 
@@ -211,6 +212,7 @@ def time_reference(
     *,
     settle_s: float = 1.0,
     least_s: float = 0.5,
+    baton: Baton | None = None,
 ) -> ModelTiming:
     """Time a model with onnxruntime, fully optimized.
 
@@ -224,6 +226,8 @@ def time_reference(
     settle_s, least_s : float, optional
         Seconds of warming up at most, and of inferences that are timed at least, so that a short model is not
         judged by a moment; see :func:`workers.enginekit.settling.settled_times`.
+    baton : Baton, optional
+        Another process is timed in turns with it; see :mod:`workers.enginekit.alternating`.
 
     Returns
     -------
@@ -235,8 +239,14 @@ def time_reference(
     ModelError
         onnxruntime can't load the model or run it on these inputs.
     """
-    session = open_session(onnx, threads)
+    with Alternating(baton) as turns:
+        session = open_session(onnx, threads)
+        run = turns.timed(_timer(session, inputs))
+        times, warm_up = settled_times(run, 0.0, repeats=repeats, settle_s=settle_s, least_s=least_s)
+    return ModelTiming(times, warm_up)
 
+
+def _timer(session: Any, inputs: Mapping[str, npt.NDArray[Any]]) -> Callable[[int, int], list[float]]:
     def timed(count: int, number: int) -> list[float]:
         times = []
         for _ in range(count):
@@ -246,5 +256,4 @@ def time_reference(
             times.append((time.perf_counter() - began) / number)
         return times
 
-    times, warm_up = settled_times(timed, 0.0, repeats=repeats, settle_s=settle_s, least_s=least_s)
-    return ModelTiming(times, warm_up)
+    return timed

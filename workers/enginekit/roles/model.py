@@ -7,6 +7,7 @@ from typing import Protocol
 
 from workers.messages import (
     Array,
+    Baton,
     CompiledModel,
     Endpoint,
     Extraction,
@@ -54,6 +55,7 @@ class Model(Protocol):
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         """Run a compiled model: once for its outputs, `repeats` times `number` runs for its times.
 
@@ -64,4 +66,6 @@ class Model(Protocol):
         settle_s, least_s : float
             Seconds of warming up at most, and of runs that are timed at least; see
             :func:`workers.enginekit.settling.settled_times`.
+        baton : Baton or None
+            Another process is timed in turns with it; see :mod:`workers.enginekit.alternating`.
         """

@@ -28,6 +28,7 @@ from workers.engines.autotvm.traits import NAME
 from workers.errors import ModelError, TunefleetError
 from workers.messages import (
     Array,
+    Baton,
     CompiledModel,
     Endpoint,
     Extraction,
@@ -249,9 +250,19 @@ class AutoTVMModel:
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
         parsed = parse_target(target)
         return run_model(
-            compiled.library, compiled.params, inputs, parsed, repeats, number, endpoint, settle_s, least_s
+            compiled.library,
+            compiled.params,
+            inputs,
+            parsed,
+            repeats,
+            number,
+            endpoint,
+            settle_s,
+            least_s,
+            baton,
         )

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from tvm.contrib import graph_executor
 
+from workers.enginekit.alternating import SPIN_COUNT, Alternating
 from workers.enginekit.rpc import requested
 from workers.enginekit.settling import settled_times
 from workers.engines.autotvm.classic import tvm
 from workers.engines.autotvm.targets import cores_of
-from workers.messages import Array, Endpoint, ModelRun
+from workers.messages import Array, Baton, Endpoint, ModelRun
 from workers.process.host import stage
 
 __all__ = ["loaded", "run_model"]
@@ -77,8 +78,27 @@ def run_model(
     endpoint: Endpoint | None = None,
     settle_s: float = 0.0,
     least_s: float = 0.0,
+    baton: Baton | None = None,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
+    if baton is not None:
+        os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = SPIN_COUNT
+    with Alternating(baton) as turns:
+        return _run(library, params, inputs, target, repeats, number, endpoint, settle_s, least_s, turns)
+
+
+def _run(
+    library: bytes,
+    params: bytes | None,
+    inputs: Mapping[str, Array],
+    target: tvm.target.Target,
+    repeats: int,
+    number: int,
+    endpoint: Endpoint | None,
+    settle_s: float,
+    least_s: float,
+    turns: Alternating,
+) -> ModelRun:
     executor, device = loaded(library, params, inputs, target, endpoint)
     stage("running the model")
     began = time.perf_counter()
@@ -93,6 +113,6 @@ def run_model(
         return tuple(float(seconds) for seconds in evaluator().results)
 
     times, warm_up = settled_times(
-        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+        turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
     )
     return ModelRun(outputs, times, first_s, warm_up)

@@ -44,6 +44,7 @@ from workers.engines.metaschedule.workload import canonical_module, plain_hash, 
 from workers.errors import ModelError, TunefleetError
 from workers.messages import (
     Array,
+    Baton,
     CompiledModel,
     Endpoint,
     Extraction,
@@ -406,6 +407,9 @@ class MetaScheduleModel:
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         """Run a compiled model here, or on a device behind a tracker."""
-        return run_model(compiled, inputs, parse_target(target), repeats, number, endpoint, settle_s, least_s)
+        return run_model(
+            compiled, inputs, parse_target(target), repeats, number, endpoint, settle_s, least_s, baton
+        )

@@ -14,11 +14,12 @@ import tvm
 from tvm import relax
 from tvm.target import Target
 
+from workers.enginekit.alternating import SPIN_COUNT, Alternating
 from workers.enginekit.archives import opened
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.rpc import requested
 from workers.enginekit.settling import settled_times
-from workers.messages import Array, CompiledModel, Endpoint, ModelRun
+from workers.messages import Array, Baton, CompiledModel, Endpoint, ModelRun
 from workers.process.host import stage
 
 __all__ = ["loaded", "run_model"]
@@ -66,8 +67,26 @@ def run_model(
     endpoint: Endpoint | None = None,
     settle_s: float = 0.0,
     least_s: float = 0.0,
+    baton: Baton | None = None,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
+    if baton is not None:
+        os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = SPIN_COUNT
+    with Alternating(baton) as turns:
+        return _run(compiled, inputs, target, repeats, number, endpoint, settle_s, least_s, turns)
+
+
+def _run(
+    compiled: CompiledModel,
+    inputs: Mapping[str, Array],
+    target: Target,
+    repeats: int,
+    number: int,
+    endpoint: Endpoint | None,
+    settle_s: float,
+    least_s: float,
+    turns: Alternating,
+) -> ModelRun:
     machine, device, arguments = loaded(compiled, inputs, target, endpoint)
     stage("running the model")
     called: tuple[Any, ...] = ("main", *arguments)
@@ -90,7 +109,7 @@ def run_model(
         return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
 
     times, warm_up = settled_times(
-        timed, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+        turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
     )
     return ModelRun(outputs, times, first_s, warm_up)
 

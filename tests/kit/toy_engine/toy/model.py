@@ -14,11 +14,13 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from workers.enginekit.alternating import Alternating
 from workers.enginekit.settling import settled_times
 from workers.enginekit.weights import fill
 from workers.errors import EngineError, ModelError
 from workers.messages import (
     Array,
+    Baton,
     CompiledModel,
     Endpoint,
     Extraction,
@@ -102,9 +104,23 @@ class ToyModel:
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         """Run a library on this machine."""
-        del target
+        with Alternating(baton) as turns:
+            return self._run(compiled, inputs, repeats, number, endpoint, settle_s, least_s, turns)
+
+    def _run(
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Array],
+        repeats: int,
+        number: int,
+        endpoint: Endpoint | None,
+        settle_s: float,
+        least_s: float,
+        turns: Alternating,
+    ) -> ModelRun:
         if endpoint is not None:
             raise EngineError("the toy engine runs models on its own machine alone")
         stage("loading the library")
@@ -139,7 +155,7 @@ class ToyModel:
             return times
 
         times, warm_up = settled_times(
-            timed, 0.0, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+            turns.timed(timed), 0.0, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
         )
         return ModelRun((outputs,), times, 0.0, warm_up)
 

@@ -1,0 +1,119 @@
+"""Two processes on this machine's cores, timed in turns of some hundredths of a second.
+
+How their turns are taken is said in :mod:`workers.enginekit.alternating`; here is who hands them the baton,
+and what their times have to do with each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import TypeVar
+
+from orchestrator.toolbox import Toolbox
+from workers.clients.turns import WAIT_SECONDS, cores_in_use, turn
+from workers.messages import Baton, ModelRun, ModelTiming, WarmUp
+
+__all__ = ["LEAST_PAIRS", "Begin", "duet", "paired_ratio"]
+
+#: With fewer moments that both were timed in, their medians say more.
+LEAST_PAIRS = 3
+_ENDED = b"e"
+
+First = TypeVar("First", ModelRun, ModelTiming)
+Second = TypeVar("Second", ModelRun, ModelTiming)
+#: Begins to time something that takes turns by a baton.
+Begin = Callable[[Baton], "Future[First]"]
+
+
+def duet(
+    tools: Toolbox,
+    begin_first: Callable[[Baton], Future[First]],
+    begin_second: Callable[[Baton], Future[Second]],
+) -> tuple[First, Second]:
+    """Time two things in turns, and return what came of both.
+
+    Parameters
+    ----------
+    begin_first, begin_second : callable
+        Begin to time one, in a process of its own; the first has the first turn. Both have all cores.
+
+    Raises
+    ------
+    EngineError
+        What either raised; the other has ended by then.
+    """
+    with turn(cores_in_use(0), tools.seconds_left(WAIT_SECONDS)), _pipes() as (here, there):
+        first = begin_first(Baton(*here, first=True))
+        # One that fails tells nobody: whoever waits for it would do so until its own limit.
+        first.add_done_callback(lambda _: _tell(there[0]))
+        try:
+            second = begin_second(Baton(*there, first=False))
+        except BaseException:
+            _tell(here[0])
+            wait([first])
+            raise
+        second.add_done_callback(lambda _: _tell(here[0]))
+        wait([first, second])
+        return first.result(), second.result()
+
+
+def paired_ratio(
+    ours: Sequence[float], warm: WarmUp, theirs: Sequence[float], beside: WarmUp
+) -> float | None:
+    """Return what one takes as a part of what the other does: the median of those moments that both have.
+
+    Parameters
+    ----------
+    ours, theirs : sequence of float
+        Times (seconds), window by window.
+    warm, beside : WarmUp
+        Which windows these are.
+
+    Returns
+    -------
+    float or None
+        None where they have fewer than :data:`LEAST_PAIRS` in common.
+    """
+    mine, others = _medians(ours, warm), _medians(theirs, beside)
+    ratios = [mine[number] / others[number] for number in mine.keys() & others.keys() if others[number]]
+    return statistics.median(ratios) if len(ratios) >= LEAST_PAIRS else None
+
+
+def _medians(times: Sequence[float], warm: WarmUp) -> dict[int, float]:
+    """Return the median of each window by its number; none where it isn't known which these are."""
+    if sum(warm.sizes) != len(times):
+        return {}
+    ends = list(itertools.accumulate(warm.sizes))
+    return {
+        warm.windows + number: statistics.median(times[end - size : end])
+        for number, (size, end) in enumerate(zip(warm.sizes, ends, strict=True))
+    }
+
+
+@contextlib.contextmanager
+def _pipes() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """Make two named pipes, and hold them: what is told before the other listens is to be there still."""
+    with contextlib.ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="tunefleet-")))
+        paths = [str(folder / name) for name in ("first", "second")]
+        for path in paths:
+            os.mkfifo(path)
+            held.callback(os.close, os.open(path, os.O_RDWR))
+        yield (paths[0], paths[1]), (paths[1], paths[0])
+
+
+def _tell(pipe: str) -> None:
+    """Say that the other has ended; where nobody can be told any more, nobody waits."""
+    with contextlib.suppress(OSError):
+        file = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            os.write(file, _ENDED)
+        finally:
+            os.close(file)

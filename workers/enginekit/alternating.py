@@ -1,0 +1,91 @@
+"""Two processes that are timed in turns, a moment each, so that whatever the machine is like falls on both.
+
+What a machine shares with others changes within tenths of a second. Two libraries that are timed for a
+second each, one after the other, are timed on two machines; timed for some hundredths of a second each, turn
+by turn, they are timed on one (as in L. Bulej et al., Duet Benchmarking, ICPE 2020, where both run at once).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from workers.messages import Baton
+
+__all__ = ["SPIN_COUNT", "Alternating"]
+
+#: How often a thread of TVM's pool looks for work before it sleeps (``TVM_THREAD_POOL_SPIN_COUNT``). TVM's
+#: own 300,000 take a tenth of a second, which is the other's turn by then; this takes some milliseconds, and
+#: is far more than what lies between two kernels.
+SPIN_COUNT = "5000"
+# So long the other's threads may still look for work.
+_PAUSE_SECONDS = 0.005
+_GO, _ENDED = b"g", b"e"
+
+_Run = Callable[[int, int], Sequence[float]]
+
+
+class Alternating:
+    """This process's turns; entered, it has the first of them.
+
+    Parameters
+    ----------
+    baton : Baton or None
+        None where there is no other: then all turns are its own.
+    """
+
+    def __init__(self, baton: Baton | None) -> None:
+        self._baton = baton
+        self._alone = self._held = baton is None
+        self._mine = self._other = -1
+
+    def __enter__(self) -> Alternating:
+        if self._baton is not None:
+            # Opened for both, a pipe waits for nobody, and what is in it is kept while it is open.
+            self._mine = os.open(self._baton.mine, os.O_RDWR)
+            self._other = os.open(self._baton.other, os.O_RDWR)
+            self._held = self._baton.first
+            self.take()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._baton is not None:
+            os.write(self._other, _ENDED)
+            os.close(self._mine)
+            os.close(self._other)
+
+    def take(self) -> None:
+        """Wait for a turn. The other ends within the limit of its call, and whoever asked says so then."""
+        if self._held:
+            return
+        self._alone = os.read(self._mine, 1) == _ENDED
+        self._held = True
+        time.sleep(_PAUSE_SECONDS)
+
+    def pass_on(self) -> None:
+        """Let the other have its turn, where there is one."""
+        if not self._alone:
+            self._held = False
+            os.write(self._other, _GO)
+
+    def timed(self, run: _Run) -> _Run:
+        """Have whatever is timed be timed in turns; see :func:`.settling.settled_times` for `run`."""
+        if self._baton is None:
+            return run
+
+        def in_turn(count: int, number: int) -> Sequence[float]:
+            self.take()
+            if count > 1 and not self._alone:
+                run(1, number)  # the caches are the other's
+            times = run(count, number)
+            self.pass_on()
+            return times
+
+        return in_turn
