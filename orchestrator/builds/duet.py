@@ -20,7 +20,7 @@ from orchestrator.toolbox import Toolbox
 from workers.clients.turns import WAIT_SECONDS, cores_in_use, turn
 from workers.messages import Baton, ModelRun, ModelTiming, WarmUp
 
-__all__ = ["LEAST_PAIRS", "Begin", "duet", "paired_ratio"]
+__all__ = ["LEAST_PAIRS", "duet", "paired_ratio"]
 
 #: With fewer moments that both were timed in, their medians say more.
 LEAST_PAIRS = 3
@@ -28,21 +28,20 @@ _ENDED = b"e"
 
 First = TypeVar("First", ModelRun, ModelTiming)
 Second = TypeVar("Second", ModelRun, ModelTiming)
-#: Begins to time something that takes turns by a baton.
-Begin = Callable[[Baton], "Future[First]"]
 
 
 def duet(
     tools: Toolbox,
-    begin_first: Callable[[Baton], Future[First]],
-    begin_second: Callable[[Baton], Future[Second]],
+    begin_first: Callable[..., Future[First]],
+    begin_second: Callable[..., Future[Second]],
 ) -> tuple[First, Second]:
     """Time two things in turns, and return what came of both.
 
     Parameters
     ----------
     begin_first, begin_second : callable
-        Begin to time one, in a process of its own; the first has the first turn. Both have all cores.
+        Begin to time one, in a process of its own, with what it is to take turns by (`baton`); the first has
+        the first turn. Both have all cores.
 
     Raises
     ------
@@ -50,11 +49,11 @@ def duet(
         What either raised; the other has ended by then.
     """
     with turn(cores_in_use(0), tools.seconds_left(WAIT_SECONDS)), _pipes() as (here, there):
-        first = begin_first(Baton(*here, first=True))
+        first = begin_first(baton=Baton(*here, first=True))
         # One that fails tells nobody: whoever waits for it would do so until its own limit.
         first.add_done_callback(lambda _: _tell(there[0]))
         try:
-            second = begin_second(Baton(*there, first=False))
+            second = begin_second(baton=Baton(*there, first=False))
         except BaseException:
             _tell(here[0])
             wait([first])

@@ -6,8 +6,10 @@ import math
 import pathlib
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 from orchestrator.builds.arrays import bytes_of, listed
+from orchestrator.builds.duet import duet, paired_ratio
 from orchestrator.builds.gate import Change, Held, Side
 from orchestrator.builds.intervals import interval_of
 from orchestrator.builds.label import read_label
@@ -79,7 +81,7 @@ def held_in_turns(
 ) -> Held:
     """Time two libraries of a model in turns, and say whether the second is the faster one.
 
-    The two of a turn are run one right after the other, so it is their ratio that counts, turn by turn.
+    The two of a turn are run in moments that alternate, so it is their ratio that counts, turn by turn.
     """
     inputs = tools.random_inputs(model.inputs, 1)
     pair = (earlier, new)
@@ -87,20 +89,30 @@ def held_in_turns(
     repeats = [
         min(_MOST_REPEATS, max(_LEAST_REPEATS, math.ceil(_TURN_SECONDS / max(each, 1e-9)))) for each in one_s
     ]
+    begins = [
+        partial(
+            tools.begin_run,
+            one,
+            inputs,
+            device.target,
+            repeats=count,
+            settle_s=2 * _TURN_SECONDS,
+            least_s=_TURN_SECONDS,
+        )
+        for one, count in zip(pair, repeats, strict=True)
+    ]
     turns: tuple[list[float], list[float]] = ([], [])
+    ratios: list[float] = []
     for turn in range(_TURNS):
         say(f"timing the new library and the one that is there, turn {turn + 1} of {_TURNS}")
         # Who comes first changes from turn to turn: what follows may find the machine warmer.
-        for which in (0, 1) if turn % 2 == 0 else (1, 0):
-            run = tools.run(
-                pair[which],
-                inputs,
-                device.target,
-                repeats=repeats[which],
-                settle_s=2 * _TURN_SECONDS,
-                least_s=_TURN_SECONDS,
-            )
+        order = (0, 1) if turn % 2 == 0 else (1, 0)
+        runs = dict(zip(order, duet(tools, begins[order[0]], begins[order[1]]), strict=True))
+        for which, run in runs.items():
             turns[which].append(statistics.median(run.times))
-    ratios = interval_of([after / before for before, after in zip(*turns, strict=True)])
-    change = Change(ratios.low - 1, ratios.middle - 1, ratios.high - 1)
+        before, after = runs[0], runs[1]
+        paired = paired_ratio(after.times, after.warm_up, before.times, before.warm_up)
+        ratios.append(paired or turns[1][-1] / turns[0][-1])
+    sure = interval_of(ratios)
+    change = Change(sure.low - 1, sure.middle - 1, sure.high - 1)
     return Held(Side(tuple(turns[0]), (), ""), Side(tuple(turns[1]), (), ""), change, 0.0, by_ratio=False)

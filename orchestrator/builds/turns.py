@@ -253,13 +253,9 @@ def take_turns(
         begin_theirs = partial(tools.begin_reference_timing, model, inputs, threads, *beside)
         # What follows may find the machine warmer.
         if turn % 2:
-            theirs, run = duet(
-                tools, lambda baton: begin_theirs(baton=baton), lambda baton: begin_ours(baton=baton)
-            )
+            theirs, run = duet(tools, begin_theirs, begin_ours)
         else:
-            run, theirs = duet(
-                tools, lambda baton: begin_ours(baton=baton), lambda baton: begin_theirs(baton=baton)
-            )
+            run, theirs = duet(tools, begin_ours, begin_theirs)
         ratio = paired_ratio(run.times, run.warm_up, theirs.times, theirs.warm_up)
         if ratio is not None:
             found.paired[turn] = ratio

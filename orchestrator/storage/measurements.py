@@ -10,12 +10,13 @@ from sqlalchemy import Connection, bindparam, select, true, update
 from orchestrator.storage._campaign_rows import require_named_lease
 from orchestrator.storage._database import chunks
 from orchestrator.storage._group import Group
+from orchestrator.storage._ids import device_class_id, storable
 from orchestrator.storage._measurement_rows import insert_measurements, measurements_of
 from orchestrator.storage._standing import judge_anew
-from orchestrator.storage._tables import Measurement, Trial
+from orchestrator.storage._tables import DeviceCheck, Measurement, Trial
 from orchestrator.storage._toolchain_rows import canonical, put_toolchains, with_release
 from orchestrator.storage._trial_rows import measurement_values, of_pair
-from orchestrator.storage.rows import MeasurementKey, MeasurementRow, NewMeasurement
+from orchestrator.storage.rows import MeasurementKey, MeasurementRow, NewDeviceCheck, NewMeasurement
 
 __all__ = ["Measurements"]
 
@@ -116,6 +117,60 @@ class Measurements(Group):
             return marked
 
         return self._database.write(work) if keys else 0
+
+    def mark_unchecked(
+        self,
+        check: NewDeviceCheck,
+        drift: float,
+        *,
+        campaign_id: int | None = None,
+        owner: str | None = None,
+    ) -> int:
+        """Mark what was measured on a device after its latest stored check; return how many are marked now.
+
+        Where none is stored, nothing is: nobody knows what the device was like.
+
+        Parameters
+        ----------
+        check : NewDeviceCheck
+            One that is about to be stored, of the device that had drifted by `drift`.
+        campaign_id, owner : int, str or None
+            As for :meth:`add`.
+        """
+
+        def work(connection: Connection) -> int:
+            require_named_lease(connection, campaign_id, owner)
+            place = device_class_id(connection, check.device_class)
+            device, host = storable(check.device), storable(check.host)
+            latest = (
+                select(DeviceCheck.checked_at)
+                .where(
+                    DeviceCheck.device == device,
+                    DeviceCheck.host == host,
+                    DeviceCheck.device_class_id == place,
+                )
+                .order_by(DeviceCheck.id.desc())
+                .limit(1)
+                .scalar_subquery()
+            )
+            found = (
+                select(Measurement.id, Measurement.trial_id)
+                .join(Trial, Trial.id == Measurement.trial_id)
+                .where(
+                    Measurement.measured_at > latest,
+                    Measurement.device == device,
+                    Measurement.host == host,
+                    Measurement.drift.is_(None),
+                    Trial.device_class_id == place,
+                )
+            )
+            rows = connection.execute(found).all()
+            for part in chunks([row.id for row in rows]):
+                connection.execute(update(Measurement).where(Measurement.id.in_(part)).values(drift=drift))
+            judge_anew(connection, {row.trial_id for row in rows})
+            return len(rows)
+
+        return self._database.write(work)
 
     def drifts(self, trial_ids: Collection[int]) -> dict[int, float]:
         """Return by how much the devices had drifted on which trials were measured, of those that had.

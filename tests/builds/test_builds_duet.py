@@ -48,7 +48,7 @@ class Side:
 def timed(*sides: Side) -> tuple[Any, Any]:
     with ThreadPoolExecutor(2) as pool:
 
-        def begin(side: Side) -> Callable[[Baton], Future[ModelTiming]]:
+        def begin(side: Side) -> Callable[..., Future[ModelTiming]]:
             return lambda baton: pool.submit(side.time, baton)
 
         first, second = sides
@@ -77,7 +77,7 @@ def test_one_that_dies_without_a_word_is_waited_for_no_more() -> None:
     died: Future[ModelTiming] = Future()
     died.set_exception(EngineError("it was killed"))
     with ThreadPoolExecutor(1) as pool, pytest.raises(EngineError, match="it was killed"):
-        duet(TOOLS, lambda _: died, lambda baton: pool.submit(Side("b", 2, said).time, baton))
+        duet(TOOLS, lambda baton: died, lambda baton: pool.submit(Side("b", 2, said).time, baton))
     assert said == ["b", "b"]
 
 

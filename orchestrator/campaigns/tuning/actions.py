@@ -112,7 +112,7 @@ class RecordRemeasurement:
 
 @dataclass(frozen=True)
 class RecordRecheck:
-    """Store what came of measuring a stored trial once more, after its device had drifted."""
+    """Store what came of measuring a stored trial once more: its device had drifted, or it computes wrong."""
 
     task: int
     candidate: Candidate

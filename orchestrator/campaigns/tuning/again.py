@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.campaigns.tuning.actions import RecordRecheck, RecordRemeasurement, RecordRevalidation
@@ -21,7 +21,8 @@ class Again:
     Parameters
     ----------
     judge : callable
-        Says by how much its device had drifted when a measurement was made.
+        Says by how much its device had drifted when a measurement was made, by what is to be stored and the
+        measurement's token.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Again:
         subjects: Mapping[int, Subject],
         patience: Patience,
         changed: Callable[[], None],
-        judge: Callable[[MeasurementKey], float | None],
+        judge: Callable[[MeasurementKey, str], float | None],
     ) -> None:
         self._store, self._id, self._owner = store, campaign_id, owner
         self._subjects, self._patience, self._changed = subjects, patience, changed
@@ -78,7 +79,12 @@ class Again:
         self._add(
             [
                 self._new(
-                    action.task, action.candidate.hash, action.measurement, kind, action.token, action.build_s
+                    action.task,
+                    action.candidate.hash,
+                    action.measurement,
+                    kind,
+                    [action.token],
+                    action.build_s,
                 )
             ]
         )
@@ -106,7 +112,7 @@ class Again:
                         # What its turns took together, as of the last of them.
                         replace(turns[-1].measurement, times=tuple(times[candidate]), message=""),
                         MeasurementKind.AGAIN,
-                        turns[-1].token,
+                        [turn.token for turn in turns],
                     )
                     for candidate, turns in taken.items()
                 ]
@@ -121,11 +127,14 @@ class Again:
         candidate: str,
         measurement: Measurement,
         kind: MeasurementKind,
-        token: str,
+        tokens: Sequence[str],
         build_s: float = 0.0,
     ) -> NewMeasurement:
-        pair, versions = self._subjects[task].pair, self.measured_with(task)
-        drift = self._judge(MeasurementKey(*pair, candidate, token))
+        pair, versions, token = self._subjects[task].pair, self.measured_with(task), tokens[-1]
+        key = MeasurementKey(*pair, candidate, token)
+        # Of several turns, one on a device that had drifted is enough.
+        judged = [self._judge(key, each) for each in tokens]
+        drift = max((one for one in judged if one is not None), key=abs, default=None)
         return NewMeasurement(*pair, candidate, measurement, kind, token, versions, build_s, drift)
 
     def _add(self, measurements: list[NewMeasurement]) -> None:

@@ -224,12 +224,17 @@ class Checks:
             watch = self._watch(device)
             self._intervals[token] = watch, watch.measured(self._clock())
 
-    def judge(self, key: MeasurementKey) -> float | None:
+    def judge(self, key: MeasurementKey, token: str = "") -> float | None:
         """Say by how much its device had drifted when a measurement was made that is about to be stored.
 
         None for what was not measured, or where that isn't known. A later check may mark it then.
+
+        Parameters
+        ----------
+        token : str, optional
+            Of the measurement, where it is stored together with others under the token of one of them.
         """
-        found = self._intervals.pop(key.token, None)
+        found = self._intervals.pop(token or key.token, None)
         return None if found is None else found[0].judge(found[1], key)
 
     # -- taking results
@@ -261,10 +266,8 @@ class Checks:
         return True
 
     def _unchecked(self, kernel: _Kernel, why: str) -> None:
-        reason = (why.strip().splitlines() or ["no reason was given"])[0]
-        self._tell(
-            f"{kernel.device.device_class} is not checked for drift: no known kernel can be built ({reason})"
-        )
+        name = kernel.device.device_class
+        self._tell(f"{name} is not checked for drift: no known kernel can be built ({_line(why)})")
 
     def _checked(self, kernel: _Kernel, device: Device, checked: CheckedDevice) -> None:
         measured, watch = checked.measurement, self._watch(device)
@@ -292,15 +295,24 @@ class Checks:
             return
         tried, watch.tried = dict(watch.tried), []
         check = replace(check, times=tried.get(verdict.time_s, ()))
-        self._mark(watch, verdict)
+        self._mark(check, watch, verdict)
         self._store_check(check, watch, verdict)
         if watch.drift is None and verdict.drift is not None and self._marks_left[watch.device_class]:
             count = self._steps.measure_again(watch.device_class)
             self.again += count
             self._marks_left[watch.device_class] = count > 0
 
-    def _mark(self, watch: Watch, verdict: Verdict) -> None:
+    def _mark(self, check: NewDeviceCheck, watch: Watch, verdict: Verdict) -> None:
         """Mark what was measured since the check before, or longer ago, where that was not as it seemed."""
+        if not watch.begun and verdict.off is not None:
+            # Of a run that was killed, nobody looked at what it measured last.
+            off = verdict.off
+            watch.marked += self._patience.ask(
+                lambda: self._store.measurements.mark_unchecked(
+                    check, off, campaign_id=self._id, owner=self._owner
+                )
+            )
+        watch.begun = watch.begun or verdict.state is not CheckState.FAILED
         for drift, keys in watch.checked(verdict):
             if keys:
                 # What waits to be stored would be passed over.
@@ -315,8 +327,9 @@ class Checks:
             self._most[watch.name] = max(self._most.get(watch.name, 0.0), verdict.off, key=abs)
 
     def _store_check(self, check: NewDeviceCheck, watch: Watch, verdict: Verdict) -> None:
+        failed = verdict.state is CheckState.FAILED
         message = check.message
-        if verdict.state is not CheckState.FAILED:
+        if not failed:
             message = told(watch.name, verdict, causes(watch.condition, check.condition))
         if watch.drift is None and verdict.drift is not None:
             watch.condition = check.condition
@@ -337,8 +350,12 @@ class Checks:
         )
         if verdict.state is CheckState.LEVEL:
             self._tell(message)
-        elif message:
+        elif failed and not watch.failing:
+            # Of checks that fail one after the other, the first is told.
+            self._say(f"{watch.name} could not be checked for drift: {_line(message)}")
+        elif message and not failed:
             self._say(message)
+        watch.failing = failed
 
     # -- helpers
 
@@ -352,6 +369,10 @@ class Checks:
     def _artifact(self, device: Device) -> ArtifactHandle | None:
         kernel = self._kernels.get(device.device_class)
         return None if kernel is None else kernel.artifact
+
+
+def _line(why: str) -> str:
+    return (why.strip().splitlines() or ["no reason was given"])[0]
 
 
 def told(name: str, verdict: Verdict, why: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from orchestrator.campaigns.tuning.actions import FindContenders, RecordRemeasurement
+from orchestrator.campaigns.tuning.actions import FindContenders, RecordRecheck, RecordRemeasurement
 from orchestrator.campaigns.tuning.ledger import Ledger
 from orchestrator.campaigns.tuning.tasks import Attempt, Phase, TaskProgress
-from workers.messages import Candidate, Measurement
+from workers.messages import Candidate, Measurement, TrialState
 
 __all__ = ["MAX_PASSES", "REMEASURED_PART", "REMEASURED_SHARE", "Remeasurement"]
 
@@ -64,8 +64,12 @@ class Remeasurement:
             self._ledger.give_out(task, candidate, remeasured=True)
 
     def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement, token: str) -> None:
-        """Take a contender's result; one that fails this time is left as it was."""
-        if measurement.times:
+        """Take a contender's result; one that fails this time is left as it was, unless it computes wrong."""
+        if measurement.state is TrialState.WRONG_OUTPUT:
+            # Whatever it took before: it was timed in a campaign that didn't compare.
+            wrong = RecordRecheck(attempt.task, attempt.candidate, measurement, attempt.build_s, token)
+            self._ledger.outbox.append(wrong)
+        elif measurement.times:
             taken = RecordRemeasurement(attempt.task, attempt.candidate, measurement, token)
             self._ledger.outbox.append(taken)
         self.go_on(task)

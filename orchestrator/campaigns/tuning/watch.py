@@ -28,6 +28,10 @@ class Watch:
         Something was measured since it was checked, or that was tried.
     measured_at : float
         When something was measured last.
+    begun : bool
+        It has been checked in this run.
+    failing : bool
+        Its last check failed.
     marked : int
         Measurements that were marked since its last check.
     condition : Condition or None
@@ -42,6 +46,8 @@ class Watch:
     busy: bool = False
     dirty: bool = False
     measured_at: float = -math.inf
+    begun: bool = False
+    failing: bool = False
     marked: int = 0
     condition: Condition | None = None
     tried: list[tuple[float | None, tuple[float, ...]]] = field(default_factory=list)

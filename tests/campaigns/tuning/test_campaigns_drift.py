@@ -22,7 +22,16 @@ from orchestrator.errors import EngineError, EngineLostError
 from orchestrator.fleet.port import DevicesWanted, Work
 from orchestrator.fleet.simulated import Happening, SimulatedFleet
 from orchestrator.fleet.work import BuildWork, CheckWork, MeasureWork
-from orchestrator.storage import CheckState, DeviceCheckRow, MeasurementKind, Storage, TaskState, TrialRow
+from orchestrator.storage import (
+    CheckState,
+    DeviceCheckRow,
+    MeasurementKey,
+    MeasurementKind,
+    NewTrial,
+    Storage,
+    TaskState,
+    TrialRow,
+)
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
 from workers.messages import BuildResult, Candidate, Condition, Measurement, TrialState
@@ -344,6 +353,53 @@ def test_another_kernel_or_toolchain_has_a_level_of_its_own(store: Storage) -> N
     other = Campaign(store, machine, 2, trials=10).run()
     assert other.states == ["first", "steady"]
     assert other.marked() == set()
+
+
+def measured_at_last(store: Storage, device: str, host: str = "here") -> str:
+    """Store what a run measured that was killed before its next check."""
+    candidate = Candidate(f"late on {device} of {host}", "[]")
+    measured = Measurement(TrialState.OK, (0.5,), device=device, host=host)
+    late = NewTrial(workload(1).hash, CPU.device_class, candidate, measured, versions={"tvm": "0.27"})
+    assert store.trials.record([late]) == 1
+    return candidate.hash
+
+
+@pytest.mark.parametrize("began", [0.0, 100.0])
+def test_what_a_killed_run_measured_last_is_marked_where_its_device_is_off_then(
+    store: Storage, began: float
+) -> None:
+    device = Campaign(store, Machine(), 1, trials=10).run().checks[0].device
+    late = measured_at_last(store, device)
+    elsewhere = [measured_at_last(store, device, "there"), measured_at_last(store, "another")]
+    campaign = Campaign(store, Machine(slow(began)), 2, trials=30).run()
+    assert "drifted" in campaign.states
+    found = {row.candidate: row.drift for row in store.trials.best(workload(1).hash, CPU.device_class, 20)}
+    # What it was like at the beginning of the next run tells; what comes later in that doesn't.
+    assert (found[late] is None) == (began > 0)
+    assert [found[one] for one in elsewhere] == [None, None]
+
+
+def test_of_turns_that_are_stored_as_one_a_single_one_on_a_drifted_device_marks_it(store: Storage) -> None:
+    campaign = Campaign(store, Machine(), 1, trials=2)
+    checks = campaign.tuning._checks
+    (device,) = campaign.machine.fleet.all_devices
+    watch = checks._watch(device)
+    watch._off[watch._interval] = 0.5
+    checks.measured(device, "first")
+    watch._interval += 1
+    checks.measured(device, "second")
+    pair = (workload(1).hash, CPU.device_class)
+    again = campaign.tuning._again._new(
+        next(iter(campaign.tuning._subjects)),
+        "candidate",
+        Measurement(TrialState.OK, (1.0,)),
+        MeasurementKind.AGAIN,
+        ["first", "second"],
+    )
+    assert (again.drift, again.token) == (0.5, "second")
+    # What the next check says of the second is said of what is stored.
+    assert watch._since == [MeasurementKey(*pair, "candidate", "second")]
+    assert checks._intervals == {}
 
 
 def test_one_device_of_two_drifts_alone(store: Storage) -> None:

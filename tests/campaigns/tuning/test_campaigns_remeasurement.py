@@ -14,6 +14,7 @@ from orchestrator.campaigns.tuning.actions import (
     Note,
     OpenSearch,
     Propose,
+    RecordRecheck,
     RecordRemeasurement,
 )
 from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
@@ -172,6 +173,20 @@ def test_a_contender_that_fails_this_time_is_left_as_it_was_and_the_remeasuremen
         driven.take()
     assert not driven.of(RecordRemeasurement)
     assert driven.machine.done
+
+
+def test_a_contender_that_computes_wrong_is_stored_as_that() -> None:
+    driven = remeasured()
+    driven.machine.handle(Contenders(1, (candidate(3), candidate(5))))
+    build = driven.machine.next_compute()
+    assert isinstance(build, Build)
+    driven.machine.handle(Built(build.token, 0.3))
+    assert driven.machine.next_measure("cpu") is not None
+    wrong = Measurement(TrialState.WRONG_OUTPUT, message="it computes something else")
+    driven.machine.handle(Measured(build.token, wrong))
+    driven.run()
+    assert driven.of(RecordRecheck) == [RecordRecheck(1, candidate(3), wrong, 0.3, build.token)]
+    assert len(driven.of(RecordRemeasurement)) == 3
 
 
 def test_a_worker_that_is_lost_over_a_contender_has_it_measured_by_another() -> None:
