@@ -11,15 +11,18 @@ import ctypes
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
+import subprocess
 
-__all__ = ["RUNTIME", "compiler", "has_runtime", "nvcc", "use_compiler"]
+__all__ = ["RUNTIME", "compiler", "compiler_version", "has_runtime", "nvcc", "use_compiler"]
 
 #: What TVM's CUDA runtime is linked with.
 RUNTIME = "libcudart.so.13"
 _TOOLKIT = pathlib.Path("/usr/local/cuda")
 # TVM's own variable for which of the two it compiles with; TVM itself takes nvrtc where it isn't set.
 _MODE = "TVM_CUDA_COMPILE_MODE"
+_ANSWER_SECONDS = 20.0
 
 
 def nvcc() -> str | None:
@@ -39,6 +42,27 @@ def compiler() -> str:
     there = {"nvcc": nvcc() is not None, "nvrtc": headers and _has_nvrtc()}
     wanted = os.environ.get(_MODE, "").lower()
     return next((name for name in (wanted, *there) if there.get(name)), "")
+
+
+def compiler_version() -> str:
+    """Say what CUDA kernels are compiled with, and its version: another one makes other code of a kernel.
+
+    Empty where there is none, or it doesn't say.
+    """
+    chosen, path = compiler(), nvcc()
+    if chosen == "nvrtc":
+        from cuda.bindings import nvrtc
+
+        error, major, minor = nvrtc.nvrtcVersion()
+        return f"nvrtc {major}.{minor}" if not int(error) else ""
+    if chosen == "nvcc" and path is not None:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            said = subprocess.run(
+                [path, "--version"], capture_output=True, text=True, check=True, timeout=_ANSWER_SECONDS
+            )
+            found = re.search(r"V(\d+(?:\.\d+)+)", said.stdout)
+            return f"nvcc {found[1]}" if found else ""
+    return ""
 
 
 def use_compiler() -> str:

@@ -81,7 +81,8 @@ class DeviceInfo:
         Kind of the samples that its searches learn from: those of one kind can be trained on together,
         whatever device they are of. Empty where the engine keeps none.
     versions : dict of str to str
-        Of what measures on it; ``driver`` among them on a GPU, where it can be told.
+        Of what measures on it; on a GPU ``driver`` among them, and the ``compiler`` of its kernels, where
+        they can be told.
     """
 
     target: str
@@ -95,6 +96,6 @@ class DeviceInfo:
     samples: str = ""
 
     def with_driver(self, versions: Mapping[str, str]) -> dict[str, str]:
-        """Add its driver, where it has one, to the versions of what measures on it."""
-        driver = self.versions.get("driver", "")
-        return {**versions, "driver": driver} if driver else dict(versions)
+        """Add its driver and its kernels' compiler, where it has them, to the versions of what measures."""
+        own = {name: self.versions[name] for name in ("driver", "compiler") if self.versions.get(name)}
+        return {**versions, **own}

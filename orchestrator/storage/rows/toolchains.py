@@ -19,14 +19,22 @@ _NO_PART = ("engine", "tunefleet", "imported")
 _FIRST = {"kernels": "1"}
 _KEY_DIGITS = 12
 # In the order in which people are told; then come others.
-_NAMES = {"tvm": "TVM", "llvm": "LLVM", "kernels": "kernels", "driver": "driver", PACK: "signed by"}
+_NAMES = {
+    "tvm": "TVM",
+    "llvm": "LLVM",
+    "kernels": "kernels",
+    "driver": "driver",
+    "compiler": "compiler",
+    PACK: "signed by",
+}
 
 
 def toolchain_key(versions: Mapping[str, str]) -> str:
     """Return what two toolchains have in common whose times compare, for the same device class.
 
     Those of one TVM, one LLVM, one way in which the engine makes code of a schedule (``kernels``), and on a
-    GPU one driver. The release of this project is no part of it; that others signed it (:data:`PACK`) is.
+    GPU one driver and one compiler of CUDA. The release of this project is no part of it; that others signed
+    it (:data:`PACK`) is.
     """
     said = {name: text for name, text in versions.items() if name not in _NO_PART and text}
     canonical = json.dumps({**_FIRST, **said}, sort_keys=True)

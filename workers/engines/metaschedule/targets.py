@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 from tvm.target import Target, codegen
 
+from workers.enginekit.cuda import compiler_version
 from workers.enginekit.machine import apart, architecture, cpu_model, own_triple, slug, usable_cores
 from workers.enginekit.nvidia import driver_version
 from workers.enginekit.rpc import answers
@@ -129,9 +130,11 @@ def resolve_target(spec: str) -> DeviceInfo:
 
 
 def _driver(kind: str, unfit: str) -> dict[str, str]:
-    """Return the version of the driver that runs code for a GPU here; nothing where that can't be told."""
-    version = driver_version() if kind == "cuda" and not unfit else ""
-    return {"driver": version} if version else {}
+    """Return what makes and runs code for a GPU here, with versions; nothing of what can't be told."""
+    if kind != "cuda" or unfit:
+        return {}
+    told = {"driver": driver_version(), "compiler": compiler_version()}
+    return {name: version for name, version in told.items() if version}
 
 
 def same_device(one: Target, other: Target) -> bool:
