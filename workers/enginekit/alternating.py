@@ -22,6 +22,8 @@ __all__ = ["SPIN_COUNT", "Alternating"]
 SPIN_COUNT = "5000"
 # So long the other's threads may still look for work.
 _PAUSE_SECONDS = 0.005
+# Runs of a moment, at least, after one that isn't counted; what takes long needs neither.
+_LEAST_RUNS, _LONG_SECONDS = 3, 0.3
 _GO, _ENDED = b"g", b"e"
 
 _Run = Callable[[int, int], Sequence[float]]
@@ -40,6 +42,7 @@ class Alternating:
         self._baton = baton
         self._alone = self._held = baton is None
         self._mine = self._other = -1
+        self._one_s = 0.0
 
     def __enter__(self) -> Alternating:
         if self._baton is not None:
@@ -82,8 +85,10 @@ class Alternating:
 
         def in_turn(count: int, number: int) -> Sequence[float]:
             self.take()
-            if count > 1 and not self._alone:
-                run(1, number)  # the caches are the other's
+            if not self._alone and self._one_s < _LONG_SECONDS:
+                # The caches are the other's, and threads sleep.
+                (self._one_s,) = run(1, number)
+                count = max(count, _LEAST_RUNS)
             times = run(count, number)
             self.pass_on()
             return times
