@@ -64,6 +64,11 @@ class Tokens(Group):
         query = _tokens().order_by(Token.id)
         return [_token_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
+    def any(self) -> bool:
+        """Whether a token was ever made, be it worth something or not."""
+        query = select(Token.id).limit(1)
+        return self._database.read(lambda c: c.execute(query).first()) is not None
+
     def any_live(self) -> bool:
         """Whether there is a token that is worth something."""
         query = select(Token.id).where(_live()).limit(1)

@@ -106,8 +106,8 @@ def serve(
 ) -> None:
     """Serve pages and an API on the store, until Ctrl-C.
 
-    On a loopback, and without tokens, whoever is on this machine may do everything. Elsewhere it doesn't
-    start without a token: see `tunefleet tokens`.
+    On a loopback, until the first token is made, whoever is on this machine may do everything. Elsewhere, and
+    behind a proxy, it doesn't start without a token: see `tunefleet tokens`.
     """
     require("service", "fastapi", "uvicorn", "jinja2", "prometheus_client")
     if coordinator:
