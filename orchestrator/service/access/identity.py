@@ -23,6 +23,7 @@ __all__ = [
     "Submitter",
     "identify",
     "refuse_other_sites",
+    "still_let_in",
     "token_named",
 ]
 
@@ -120,6 +121,13 @@ def _open_to(parts: Parts, address: str) -> bool:
     first token was made. That the last one is gone opens nothing."""
     here = parts.settings.loopback and not parts.settings.proxies and is_loopback(address)
     return here and not parts.store.tokens.any()
+
+
+def still_let_in(parts: Parts, identity: Identity) -> bool:
+    """Whether somebody who was let in would be once more."""
+    if identity.token is None:
+        return _open_to(parts, identity.address)
+    return parts.store.tokens.get(identity.token.id).live
 
 
 def token_named(parts: Parts, text: str, address: str) -> TokenRow:
