@@ -13,8 +13,8 @@ from orchestrator.errors import UsageError
 from orchestrator.service.access.attempts import Attempts
 from orchestrator.service.run import serve
 from orchestrator.service.settings import ServiceSettings, is_loopback
-from orchestrator.storage import NewToken, Storage, TokenScope
-from tests.kit.cli_builders import begin, measure, put_campaign
+from orchestrator.storage import CampaignState, NewToken, Storage, TokenScope
+from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
 from tests.kit.listening import listening
 from tests.kit.service_client import API, bearer, client_of, error_of, token
 from tests.kit.tiny_models import tiny
@@ -201,6 +201,43 @@ def test_the_seconds_of_a_day_are_counted(away: TestClient, store: Storage) -> N
     assert "1 s of measurements a day" in error_of(
         away.post(f"{API}/campaigns", json=wanted, headers=mine), 429
     )
+
+
+def test_what_has_failed_is_resumed_within_the_quotas_of_its_own_token(
+    away: TestClient, store: Storage
+) -> None:
+    mine = bearer(token(store, TokenScope.SUBMIT, "ada", campaigns_at_once=1))
+    admin = bearer(token(store, TokenScope.ADMIN, "root"))
+    sha256 = away.post(f"{API}/models", content=tiny().SerializeToString(), headers=mine).json()["sha256"]
+    wanted = {"models": [{"sha256": sha256}], "trials": 8}
+    first = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    store.campaigns.transition(first, CampaignState.FAILED, message="no TVM")
+    second = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    resume = f"{API}/campaigns/{{}}/resume"
+    for headers in (mine, admin):
+        said = error_of(away.post(resume.format(first), headers=headers), 429)
+        assert f"'ada' may have 1 campaigns at once, and has {second}" in said
+    assert store.campaigns.get(first).state is CampaignState.FAILED
+    # One that is paused is counted already.
+    assert away.post(f"{API}/campaigns/{second}/pause", headers=mine).status_code == 200
+    assert away.post(resume.format(second), headers=mine).json()["campaign"]["state"] == "queued"
+    assert away.post(f"{API}/campaigns/{second}/cancel", headers=mine).status_code == 200
+    assert away.post(resume.format(first), headers=mine).json()["campaign"]["state"] == "queued"
+
+
+def test_who_used_up_the_seconds_of_a_day_resumes_nothing(away: TestClient, store: Storage) -> None:
+    mine = bearer(token(store, TokenScope.SUBMIT, device_seconds_a_day=1.0))
+    sha256 = away.post(f"{API}/models", content=tiny().SerializeToString(), headers=mine).json()["sha256"]
+    wanted = {"models": [{"sha256": sha256}], "trials": 8}
+    number = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    begin(store, number)
+    # Each of them took 0.4 s.
+    measure(store, number, of=0, trials=range(3))
+    for state, owner in ((CampaignState.PAUSED, OWNER), (CampaignState.FAILED, None)):
+        store.campaigns.transition(number, state, owner=owner)
+        answer = away.post(f"{API}/campaigns/{number}/resume", headers=mine)
+        assert "1 s of measurements a day" in error_of(answer, 429), state
+        assert store.campaigns.get(number).state is state
 
 
 def test_a_page_of_another_site_can_have_nothing_done(client: TestClient, store: Storage) -> None:
