@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -273,6 +275,20 @@ def test_a_login_keeps_the_token_where_no_script_reads_it(away: TestClient, stor
 
 def test_a_login_leads_to_no_other_site(away: TestClient, store: Storage) -> None:
     text = token(store)
-    for path in ("//evil.example", "https://evil.example", "/\\evil.example", "evil"):
+    for path in (
+        *("//evil.example", "///evil.example", "////evil.example", "https://evil.example", "evil"),
+        *("/\\evil.example", "\\\\evil.example", "/\t/evil.example", "\n//evil.example", "//[", ""),
+    ):
         done = away.post("/login", data={"token": text, "next": path})
-        assert done.headers["location"] == "/", path
+        assert (done.status_code, done.headers["location"]) == (303, "/"), path
+        assert 'name="next" value="/"' in away.get("/login", params={"next": path}).text, path
+
+
+def test_a_login_leads_to_what_was_asked_for(away: TestClient, store: Storage) -> None:
+    text = token(store)
+    refused = away.get("/compare?first=a%26b&second=2")
+    assert refused.status_code == 401
+    shown = re.search(r'name="next" value="([^"]*)"', refused.text)
+    assert shown is not None
+    done = away.post("/login", data={"token": text, "next": html.unescape(shown[1])})
+    assert done.headers["location"] == "/compare?first=a%26b&second=2"
