@@ -12,7 +12,7 @@ from orchestrator.cli.campaigns import list_, watch_served
 from orchestrator.cli.models import best as of_model
 from orchestrator.cli.program import app
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
-from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, tuned
+from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, rename, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.served_cli import URL, ServedCli
 from tests.kit.tiny_models import tiny
@@ -80,6 +80,38 @@ def test_more_than_a_service_tells_at_once_is_cut_off_and_said(
         assert said in answer.err, words
     for words in (["list", "--limit", "1"], [*of_a_workload, "3"]):
         assert "a service tells" not in served(*words).err, words
+
+
+def test_an_old_name_that_no_path_can_have_still_names_a_campaign(
+    store: Storage, here: Cli, served: ServedCli, tmp_path: Path
+) -> None:
+    name = "nets/nightly 7"
+    rename(store, tuned(store), name)
+    tuned(store, budget=48)
+    for words in (
+        *(["show", name], ["watch", name], ["trials", name, "--limit", "3"], ["compare", name, "2"]),
+        ["failures", "--campaign", name],
+    ):
+        expected, found = here(*words), served(*words)
+        assert (found.code, found.out) == (expected.code, expected.out), words
+    assert served("report", name, "-o", str(tmp_path / "report.html")).code == 0
+    rename(store, put_campaign(store), "nets/waits")
+    for words in (["pause"], ["resume"], ["priority", "4"], ["cancel"]):
+        assert served(words[0], "nets/waits", *words[1:]).code == 0, words
+    row = store.campaigns.get(3)
+    assert (row.priority, row.state) == (4, CampaignState.CANCELLED)
+    missing = served("show", "nets/none")
+    assert (missing.code, missing.err) == (3, here("show", "nets/none").err)
+
+
+def test_a_new_name_has_no_slash_in_it(store: Storage, here: Cli, served: ServedCli, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(tiny().SerializeToString())
+    for ask in (here, served):
+        answer = ask("submit", str(file), "--trials", "5", "--name", "nets/nightly")
+        assert answer.code == 2
+        assert "'/' divides parts; choose another --name" in answer.err
+    assert store.campaigns.newest() == []
 
 
 def test_a_gate_is_the_same_through_a_service(store: Storage, here: Cli, served: ServedCli) -> None:

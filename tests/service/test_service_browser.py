@@ -80,7 +80,7 @@ def full(store: Storage) -> Storage:
     """Two campaigns that are done, one under way, a device that failed."""
     tuned(store)
     tuned(store, budget=48)
-    begin(store, put_campaign(store, name="<b>under way</b>", time_s=600.0), tasks=5, budget=64)
+    begin(store, put_campaign(store, name="<b>under way", time_s=600.0), tasks=5, budget=64)
     measure(store, 3, of=3, trials=range(20))
     store.devices.see([Sighting("cpu:0", "host-a", CPU, "quarantined", "lost\nthree times", 12.0)])
     return store

@@ -17,7 +17,7 @@ import orchestrator.service
 from orchestrator.service.headers import CONTENT_POLICY
 from orchestrator.service.pages.render import json_for_html
 from orchestrator.storage import NewCampaignModel, Sighting, Storage, TokenScope
-from tests.kit.cli_builders import CPU, Cli, begin, profiled, put_campaign, tuned
+from tests.kit.cli_builders import CPU, Cli, begin, profiled, put_campaign, rename, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import token
 
@@ -74,7 +74,8 @@ def full(store: Storage) -> Storage:
     tuned(store)
     tuned(store, budget=48)
     store.profiles.add(1, CPU.device_class, profiled(HOSTILE))
-    begin(store, put_campaign(store, name=HOSTILE, time_s=600.0))
+    begin(store, put_campaign(store, time_s=600.0))
+    rename(store, 3, HOSTILE)
     store.campaigns.create(
         engine="metaschedule",
         spec={"targets": [HOSTILE]},

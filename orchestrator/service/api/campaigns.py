@@ -52,10 +52,13 @@ def list_campaigns(
     parts: _Parts,
     _who: Reader,
     state: Annotated[list[CampaignState] | None, Query()] = None,
+    name: Annotated[
+        str | None, Query(max_length=200, description="Only the one of this name, which a path can't have.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
 ) -> _Document:
     """List campaigns, the newest first; the document of `tunefleet list`."""
-    found = recent_campaigns(parts, tuple(state or ()), limit)
+    found = recent_campaigns(parts, tuple(state or ()), limit, name)
     return titled("list", {"campaigns": [listed_document(one) for one in found]})
 
 
