@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from orchestrator.errors import LeaseLostError, NotFoundError, StorageError, TunefleetError, UsageError
 
-__all__ = ["RefusedError", "status_of"]
+__all__ = ["RefusedError", "refused_by_the_disk", "status_of"]
 
 
 class RefusedError(TunefleetError):
@@ -28,6 +29,21 @@ class RefusedError(TunefleetError):
         super().__init__(text)
         self.status = status
         self.headers = dict(headers or {})
+
+
+@contextmanager
+def refused_by_the_disk() -> Iterator[None]:
+    """Refuse what can't be written: the disk is full, most of the time.
+
+    Raises
+    ------
+    RefusedError
+    """
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise RefusedError(507, f"the server has no room for this: {why}; tell who runs it") from None
 
 
 def status_of(error: TunefleetError) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -93,6 +94,31 @@ def test_weights_in_another_file_are_asked_for(client: TestClient, files: Path, 
 def test_what_is_too_large_is_refused_and_not_kept(small: TestClient, files: Path) -> None:
     assert "larger than 1,000 bytes" in error_of(small.post(f"{API}/models", content=b"x" * 1001), 413)
     assert kept(files) == []
+
+
+@pytest.fixture
+def little_room() -> Iterator[int]:
+    """Files of this process end at so many bytes, as they would on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = 8 * 2**20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    yield most
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_the_disk_has_no_room_for_is_refused_and_not_kept(
+    client: TestClient, files: Path, little_room: int
+) -> None:
+    for path in ("models", "records"):
+        said = error_of(client.post(f"{API}/{path}", content=b" " * (little_room + 1)), 507)
+        assert said == "the server has no room for this: File too large; tell who runs it"
+    assert kept(files) == []
+
+
+def test_a_folder_that_can_t_be_made_is_said(store: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with client_of(store, tmp_path / "file" / "models") as made:
+        assert "Not a directory" in error_of(made.post(f"{API}/models", content=MODEL), 507)
 
 
 def test_what_is_read_whole_is_small_and_what_is_uploaded_need_not_be(

@@ -16,7 +16,7 @@ from typing import Any
 from anyio import to_thread
 
 from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.service.refusals import RefusedError
+from orchestrator.service.refusals import RefusedError, refused_by_the_disk
 from orchestrator.service.uploads.examine import examine
 
 __all__ = ["SUFFIX", "Upload", "Uploads", "file_name"]
@@ -129,29 +129,16 @@ class Uploads:
         ModelError
             It is no ONNX file.
         RefusedError
-            It is too large, or not what it should be.
+            It is too large, or not what it should be, or the disk is full.
         """
         called = file_name(name)
-        self._folder.mkdir(parents=True, exist_ok=True)
         new = self._folder / f"{_NEW}{uuid.uuid4().hex}"
-        digest = hashlib.sha256()
-        size = 0
         try:
-            with new.open("xb") as file:
-                async for chunk in content:
-                    size += len(chunk)
-                    if size > most_bytes:
-                        raise RefusedError(
-                            413,
-                            f"this file is larger than {most_bytes:,} bytes, the most that may be uploaded",
-                        )
-                    digest.update(chunk)
-                    await to_thread.run_sync(file.write, chunk)
-                file.flush()
-                await to_thread.run_sync(os.fsync, file.fileno())
+            with refused_by_the_disk():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                size, sha256 = await _receive(content, new, most_bytes)
             if not size:
                 raise UsageError("nothing was uploaded: send the ONNX file as the body")
-            sha256 = digest.hexdigest()
             if wanted not in (None, sha256):
                 raise RefusedError(
                     400, f"what arrived is another file ({size:,} bytes) than was announced: send it again"
@@ -159,10 +146,12 @@ class Uploads:
             inputs = await to_thread.run_sync(examine, new)
             location = known = await to_thread.run_sync(self._kept, sha256)
             if location is None:
-                location = await to_thread.run_sync(self._keep, new, sha256, called)
+                with refused_by_the_disk():
+                    location = await to_thread.run_sync(self._keep, new, sha256, called)
             return Upload(sha256, location, size, inputs, known is not None)
         finally:
-            new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
 
     def _kept(self, sha256: str) -> str | None:
         """Return where a content is kept; None where it isn't."""
@@ -174,6 +163,24 @@ class Uploads:
         home.mkdir(exist_ok=True)
         os.replace(new, home / called)
         return str(home / called)
+
+
+async def _receive(content: AsyncIterator[bytes], new: Path, most_bytes: int) -> tuple[int, str]:
+    """Write what comes into a new file; return its size and its SHA-256."""
+    digest = hashlib.sha256()
+    size = 0
+    with new.open("xb") as file:
+        async for chunk in content:
+            size += len(chunk)
+            if size > most_bytes:
+                raise RefusedError(
+                    413, f"this file is larger than {most_bytes:,} bytes, the most that may be uploaded"
+                )
+            digest.update(chunk)
+            await to_thread.run_sync(file.write, chunk)
+        file.flush()
+        await to_thread.run_sync(os.fsync, file.fileno())
+    return size, digest.hexdigest()
 
 
 def file_name(name: str) -> str:
