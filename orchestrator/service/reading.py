@@ -67,7 +67,8 @@ def campaign_changed(parts: Parts, campaign_id: int, name: str) -> None:
     for key in (str(campaign_id), name):
         parts.recent.forget(("snapshot", key))
         parts.recent.forget(("details", key))
-    parts.recent.forget(("campaigns", (), 50))
+    parts.recent.forget_all("campaigns")
+    parts.recent.forget_all("campaigns page")
 
 
 def recent_failures(parts: Parts, campaign_id: int) -> list[DeviceClassFailures]:

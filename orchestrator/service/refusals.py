@@ -5,9 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from orchestrator.errors import LeaseLostError, NotFoundError, StorageError, TunefleetError, UsageError
+from orchestrator.errors import (
+    EngineError,
+    LeaseLostError,
+    NotFoundError,
+    StorageError,
+    TunefleetError,
+    UsageError,
+)
 
 __all__ = ["RefusedError", "refused_by_the_disk", "status_of"]
+
+
+# The first one that an error is counts.
+_STATUS: dict[type[TunefleetError], int] = {
+    NotFoundError: 404,
+    UsageError: 400,
+    LeaseLostError: 409,
+    StorageError: 503,
+    # Most of the time it isn't installed where the service runs.
+    EngineError: 409,
+}
 
 
 class RefusedError(TunefleetError):
@@ -50,7 +68,4 @@ def status_of(error: TunefleetError) -> int:
     """Return HTTP's status for an error."""
     if isinstance(error, RefusedError):
         return error.status
-    for kind, status in ((NotFoundError, 404), (UsageError, 400), (LeaseLostError, 409), (StorageError, 503)):
-        if isinstance(error, kind):
-            return status
-    return 500
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
