@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import onnx
 import pytest
 from anyio.from_thread import start_blocking_portal
+from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
@@ -19,6 +21,7 @@ from orchestrator.campaigns.running.fetched import fetched
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import ModelError, UsageError
 from orchestrator.models.elsewhere import local_file
+from orchestrator.service.uploads.examine import _inputs
 from orchestrator.service.uploads.folder import Uploads, file_name
 from orchestrator.storage import Storage
 from tests.kit.documented import assert_documented
@@ -89,6 +92,48 @@ def test_weights_in_another_file_are_asked_for(client: TestClient, files: Path, 
         tensor.ClearField("raw_data")
     assert "in another file" in error_of(client.post(f"{API}/models", content=model.SerializeToString()), 400)
     assert kept(files) == []
+
+
+def _outside(called: str) -> onnx.TensorProto:
+    """A weight that is in another file."""
+    tensor = numpy_helper.from_array(np.zeros((4,), "float32"), called)
+    set_external_data(tensor, location="weights.bin")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    return tensor
+
+
+def _constant() -> onnx.NodeProto:
+    return helper.make_node("Constant", [], ["k"], value=_outside("k"))
+
+
+def _branch() -> onnx.NodeProto:
+    graph = helper.make_graph([helper.make_node("Identity", ["k"], ["out"])], "then", [], [], [_outside("k")])
+    inside = helper.make_node("If", ["cond"], ["out"], then_branch=graph, else_branch=graph)
+    return helper.make_node("If", ["cond"], ["out"], then_branch=helper.make_graph([inside], "outer", [], []))
+
+
+def _sparse() -> onnx.NodeProto:
+    indices = numpy_helper.from_array(np.arange(4), "i")
+    sparse = helper.make_sparse_tensor(_outside("k"), indices, [8])
+    return helper.make_node("Constant", [], ["k"], sparse_value=sparse)
+
+
+@pytest.mark.parametrize("make", [_constant, _branch, _sparse])
+@pytest.mark.parametrize("within", ["graph", "function"])
+def test_weights_in_another_file_are_found_wherever_they_are(
+    tmp_path: Path, make: Callable[[], onnx.NodeProto], within: str
+) -> None:
+    model = tiny()
+    if within == "graph":
+        model.graph.node.append(make())
+    else:
+        opsets = [helper.make_opsetid("", 17)]
+        model.functions.append(helper.make_function("own", "f", [], ["k"], [make()], opsets))
+    file = tmp_path / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"of its weights are in another file \('k' first\)"):
+        _inputs(str(file))
 
 
 def test_what_is_too_large_is_refused_and_not_kept(small: TestClient, files: Path) -> None:
