@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import onnx
 import pytest
+from anyio import create_task_group, fail_after, sleep, to_thread
 from anyio.from_thread import start_blocking_portal
 from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
@@ -21,6 +24,7 @@ from orchestrator.campaigns.running.fetched import fetched
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import ModelError, UsageError
 from orchestrator.models.elsewhere import local_file
+from orchestrator.service.uploads import folder
 from orchestrator.service.uploads.examine import _inputs
 from orchestrator.service.uploads.folder import Uploads, file_name
 from orchestrator.storage import Storage
@@ -176,6 +180,42 @@ def test_what_is_read_whole_is_small_and_what_is_uploaded_need_not_be(
         error_of(away.post(f"{API}/campaigns", content=large), 413)
         error_of(away.post(f"{API}/models", content=large), 401)
     assert kept(files) == []
+
+
+def test_two_files_are_looked_into_at_once_and_the_others_keep_no_thread(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(files)
+    looked, most = threading.Semaphore(0), 0
+    at_it: list[Path] = []
+
+    def look(path: Path) -> list[dict[str, Any]]:
+        nonlocal most
+        at_it.append(path)
+        most = max(most, len(at_it))
+        assert looked.acquire(timeout=30.0)
+        at_it.remove(path)
+        return []
+
+    async def come(number: int) -> AsyncIterator[bytes]:
+        yield b"%d" % number
+
+    async def many() -> None:
+        threads = to_thread.current_default_thread_limiter()
+        async with create_task_group() as group:
+            for number in range(int(threads.total_tokens) + 5):
+                group.start_soon(uploads.take, "net.onnx", come(number), 100)
+            with fail_after(30.0):
+                while uploads.examining.statistics().tasks_waiting < threads.total_tokens + 3:
+                    await sleep(0.01)
+                assert threads.borrowed_tokens == 0
+                await to_thread.run_sync(looked.release, 1000)
+
+    monkeypatch.setattr(folder, "examine", look)
+    with start_blocking_portal() as portal:
+        portal.call(many)
+    assert most == 2
+    assert len(kept(files)) == 45
 
 
 def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:

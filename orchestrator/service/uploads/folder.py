@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.service.refusals import RefusedError, refused_by_the_disk
@@ -28,6 +28,8 @@ SUFFIX = ".onnx"
 _LEFT_SECONDS = 86400.0
 # Of letters that take four bytes each, as many as a file system takes.
 _NAME_LENGTH = 60
+# Each may take as much memory as six times its file, and a core.
+_EXAMINED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: Of what looks into a file: who waits for that keeps no thread from others.
+        self.examining = CapacityLimiter(_EXAMINED_AT_ONCE)
 
     @property
     def folder(self) -> Path:
@@ -143,7 +147,7 @@ class Uploads:
                 raise RefusedError(
                     400, f"what arrived is another file ({size:,} bytes) than was announced: send it again"
                 )
-            inputs = await to_thread.run_sync(examine, new)
+            inputs = await to_thread.run_sync(examine, new, limiter=self.examining)
             location = known = await to_thread.run_sync(self._kept, sha256)
             if location is None:
                 with refused_by_the_disk():
