@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, begin, measure, profiled
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import API, client_of, error_of
 from tests.kit.tiny_models import tiny
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_queries_answer_with_the_documents_of_the_commands(
@@ -202,6 +205,28 @@ def test_metrics_say_how_the_store_stands(client: TestClient, store: Storage) ->
         "tunefleet_leases 0.0",
     ):
         assert line in text.splitlines()
+
+
+def test_metrics_are_those_of_their_table_and_all_that_the_dashboard_asks_for(
+    client: TestClient, store: Storage
+) -> None:
+    answered = set(re.findall(r"(?m)^# TYPE (\S+) gauge$", client.get("/metrics").text))
+    table = re.findall(r"(?m)^\| `(tunefleet_\w+)(?:{([\w,]+)})?` \|", (ROOT / "docs/service.md").read_text())
+    assert answered == {name for name, _ in table}
+    assert len(answered) == 8
+    labels = {name: set(filter(None, found.split(","))) for name, found in table}
+    dashboard = json.loads((ROOT / "deploy/grafana/tunefleet.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = [name for expression in asked for name in re.findall(r"tunefleet_\w+", expression)]
+    assert len(names) >= len(asked)
+    assert set(names) <= answered
+    for name, selected in re.findall(r"(tunefleet_\w+){([^}]*)}", " ".join(asked)):
+        assert set(re.findall(r"(\w+)[=!]", selected)) <= labels[name], name
+    # What the table has of labels is what there is.
+    tuned(store)
+    store.devices.see([Sighting("cpu", "host-a", CPU)])
+    for name, found in re.findall(r"(?m)^(tunefleet_\w+){(.*)} ", client.get("/metrics").text):
+        assert set(re.findall(r"(\w+)=\"", found)) == labels[name], name
 
 
 def test_a_device_that_drifts_is_told_on_its_pages_by_the_api_and_in_metrics(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import resource
+import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 import numpy as np
@@ -29,6 +32,7 @@ from orchestrator.service.uploads.examine import _inputs
 from orchestrator.service.uploads.folder import Uploads, file_name
 from orchestrator.storage import Storage
 from tests.kit.documented import assert_documented
+from tests.kit.listening import listening
 from tests.kit.model_builders import dense_model
 from tests.kit.service_client import API, client_of, error_of
 from tests.kit.tiny_models import tiny
@@ -226,6 +230,27 @@ def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:
     with start_blocking_portal() as portal, pytest.raises(ClientDisconnect):
         portal.call(Uploads(files).take, "net.onnx", cut_off(), 10_000)
     assert list(files.iterdir()) == []
+
+
+def test_an_upload_whose_sender_is_gone_leaves_nothing(store: Storage, files: Path) -> None:
+    def until(there: Callable[[], bool], what: str) -> None:
+        late = time.monotonic() + 30.0
+        while not there():
+            assert time.monotonic() < late, what
+            time.sleep(0.01)
+
+    with listening(store, files) as address:
+        where = urlsplit(address)
+        assert where.hostname is not None
+        with socket.create_connection((where.hostname, where.port or 80)) as sender:
+            head = (
+                f"POST {API}/models HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: {len(MODEL)}\r\n\r\n"
+            )
+            sender.sendall(head.encode() + MODEL[:-1])
+            until(lambda: len(kept(files)) == 1, "nothing arrived")
+        until(lambda: kept(files) == [], "what arrived is there still")
+    assert list(files.iterdir()) == []
+    assert store.audit.newest() == []
 
 
 @pytest.mark.parametrize(
