@@ -196,6 +196,19 @@ def test_no_node_of_the_cluster_starts_without_the_token(tmp_path: Path) -> None
     assert all(command.startswith(". ~/.tunefleet-environment;") for command in starts)
 
 
+def test_the_head_starts_a_coordinator_and_the_service_with_options_that_they_have() -> None:
+    submitted = [
+        line for line in cluster_file(cloud=False)["head_start_ray_commands"] if "ray job submit" in line
+    ]
+    lines = [re.search(r"-- bash -c 'until tunefleet (.+); do sleep \d+; done'$", line) for line in submitted]
+    commands = [found[1].split() for found in lines if found is not None]
+    assert [words[0] for words in commands] == ["coordinator", "serve"]
+    for name, *words in commands:
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout
+        for option in (word for word in words if word.startswith("-")):
+            assert re.search(rf"(?<!\S){option}\b", shown), f"{name} {option}"
+
+
 def test_the_constraints_name_versions_and_no_place() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]

@@ -24,7 +24,7 @@ class ServerAddress:
     url : str
         Of its pages; no slash at its end.
     token : str or None
-        None where it asks for none: on a loopback without tokens.
+        None where it asks for none: on a loopback, before there are tokens.
     ca : Path or None
         PEM file of what its certificate is signed with; None for what this system trusts.
     """

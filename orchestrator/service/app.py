@@ -83,7 +83,9 @@ def make_app(parts: Parts) -> FastAPI:
         lifespan=life,
     )
     app.state.parts = parts
-    refused: dict[int | str, dict[str, Any]] = dict.fromkeys((400, 401, 403, 404, 409, 422, 429, 503), _ERROR)
+    refused: dict[int | str, dict[str, Any]] = dict.fromkeys(
+        (400, 401, 403, 404, 409, 422, 429, 503, 507), _ERROR
+    )
     api = APIRouter(prefix=API, responses=refused, dependencies=[Depends(_refuse_no_text)])
     for module in (api_campaigns, api_models, api_answers, api_builds, api_records):
         api.include_router(module.router)

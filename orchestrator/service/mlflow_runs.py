@@ -90,20 +90,21 @@ class CampaignRuns(Onlooker):
         self._client = client
         self._experiment: str | None = None
         self._runs: dict[int, _Run] = {}
-        self._settled: set[int] | None = None
+        # Each with when it ended: one that was resumed ends once more.
+        self._settled: set[tuple[int, datetime | None]] | None = None
         self._failing = False
 
     def look(self) -> None:
         """Log what is new since the last look."""
         rows = self._store.campaigns.newest(limit=_NEWEST)
         if self._settled is None:
-            self._settled = {row.id for row in rows if row.state in ENDED_STATES}
+            self._settled = {(row.id, row.finished_at) for row in rows if row.state in ENDED_STATES}
         for row in reversed(rows):
-            if row.id in self._settled or row.started_at is None:
+            if (row.id, row.finished_at) in self._settled or row.started_at is None:
                 continue
             self._log(read_details(self._store, row.id))
             if row.state in ENDED_STATES:
-                self._settled.add(row.id)
+                self._settled.add((row.id, row.finished_at))
                 self._runs.pop(row.id, None)
 
     def try_to_look(self) -> None:
@@ -158,7 +159,12 @@ class CampaignRuns(Onlooker):
         tags = {_STORE: self._store.url, _CAMPAIGN: str(campaign.id)}
         asked = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
         found = self._client.search_runs([self._experiment_id()], asked, max_results=1)
-        return _Run(found[0].info.run_id) if found else None
+        if not found:
+            return None
+        info = found[0].info
+        if campaign.state not in ENDED_STATES and info.status != "RUNNING":
+            self._client.update_run(info.run_id, status="RUNNING")  # it had failed, and was resumed
+        return _Run(info.run_id)
 
     def _begin(self, details: Details) -> _Run:
         from mlflow.entities import Param

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from orchestrator.documents.devices import device_state
 from orchestrator.documents.snapshot import read_snapshot
 from orchestrator.documents.text import latency, plural
-from orchestrator.errors import StorageError, TunefleetError, UsageError
+from orchestrator.errors import StorageError, UsageError
 from orchestrator.service.onlookers import Onlooker
 from orchestrator.storage import ENDED_STATES, CampaignState, Storage
 
@@ -61,24 +61,28 @@ class Notices(Onlooker):
         self._send = send
         self._states: dict[int, CampaignState] | None = None
         self._devices: dict[tuple[str, str], str] = {}
+        self._failing = False
 
     def look(self) -> None:
         """Compare the store with what it was at the last look, and send what is new."""
         states = {row.id: row.state for row in self._store.campaigns.newest(limit=_NEWEST)}
         rows = self._store.devices.all()
         devices = {(row.key, row.host): device_state(row) for row in rows}
-        before, self._states = self._states, states
-        devices_before, self._devices = self._devices, devices
-        if before is None:
+        if self._states is None:
+            self._states, self._devices = states, devices
             return
         for number, state in sorted(states.items()):
             # One that was submitted since then, and has ended already, was never seen under way.
-            if state in ENDED_STATES and before.get(number, CampaignState.QUEUED) is not state:
+            if state in ENDED_STATES and self._states.get(number, CampaignState.QUEUED) is not state:
                 self._send(*self._about_campaign(number))
+            # What couldn't be sent is news at the next look still.
+            self._states[number] = state
         for row in rows:
             key = (row.key, row.host)
-            if devices.get(key) == "quarantined" and devices_before.get(key) != "quarantined":
+            if devices[key] == "quarantined" and self._devices.get(key) != "quarantined":
                 self._send(f"tunefleet: device {row.key} on {row.host} is quarantined", row.message)
+            self._devices[key] = devices[key]
+        self._states, self._devices = states, devices
 
     def _about_campaign(self, number: int) -> tuple[str, str]:
         snapshot = read_snapshot(self._store, number)
@@ -96,10 +100,14 @@ class Notices(Onlooker):
         )
 
     def try_to_look(self) -> None:
-        """Look once; what goes wrong is logged."""
+        """Look once; the first of several failures is logged."""
         try:
             self.look()
+            self._failing = False
         except StorageError:
             pass  # who asks for a page is told; what was missed meanwhile is sent when it is back
-        except TunefleetError as error:
-            logging.getLogger(__name__).warning("a notice could not be written: %s", error)
+        except Exception as error:
+            # Whatever Apprise and what carries it may raise: the service goes on, and this tries again.
+            if not self._failing:
+                logging.getLogger(__name__).warning("a notice could not be sent: %s", error)
+            self._failing = True

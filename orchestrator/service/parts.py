@@ -34,7 +34,7 @@ class Parts:
     recent : Recent
         What was read of the store within the last second or so: many look at the same.
     submitting : threading.Lock
-        Held from counting a token's campaigns to storing one more.
+        Held from counting a token's campaigns to storing or resuming one more.
     heavy : threading.Semaphore
         Held by what takes seconds of a core, see :func:`one_of_few`.
     ending : threading.Event

@@ -40,14 +40,16 @@ __all__ = [
 _SLOW_SECONDS = 15.0
 
 
-def recent_campaigns(parts: Parts, states: tuple[CampaignState, ...] = (), limit: int = 50) -> list[Snapshot]:
-    """Return the newest campaigns with their progress."""
+def recent_campaigns(
+    parts: Parts, states: tuple[CampaignState, ...] = (), limit: int = 50, name: str | None = None
+) -> list[Snapshot]:
+    """Return the newest campaigns, or the one of a name, with their progress."""
 
     def read() -> list[Snapshot]:
-        rows = parts.store.campaigns.newest(states=states or None, limit=limit or None)
+        rows = parts.store.campaigns.newest(states=states or None, name=name, limit=limit or None)
         return [snapshot_of(parts.store, row) for row in rows]
 
-    return parts.recent.get(("campaigns", states, limit), read)
+    return parts.recent.get(("campaigns", states, limit, name), read)
 
 
 def recent_snapshot(parts: Parts, campaign: str) -> Snapshot:
@@ -65,7 +67,8 @@ def campaign_changed(parts: Parts, campaign_id: int, name: str) -> None:
     for key in (str(campaign_id), name):
         parts.recent.forget(("snapshot", key))
         parts.recent.forget(("details", key))
-    parts.recent.forget(("campaigns", (), 50))
+    parts.recent.forget_all("campaigns")
+    parts.recent.forget_all("campaigns page")
 
 
 def recent_failures(parts: Parts, campaign_id: int) -> list[DeviceClassFailures]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from orchestrator.errors import UsageError
 from orchestrator.service.app import make_app
@@ -18,7 +19,7 @@ from orchestrator.service.parts import Parts, make_parts
 from orchestrator.service.settings import ServiceSettings
 from orchestrator.storage import Storage
 
-__all__ = ["files_folder", "make_parts", "serve"]
+__all__ = ["files_folder", "make_parts", "serve", "server_config"]
 
 _GRACE_SECONDS = 3
 
@@ -42,13 +43,16 @@ def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None
     Raises
     ------
     UsageError
-        It would be open to others: without tokens it starts on a loopback alone. Or the address is taken, or
-        the certificate can't be read.
+        Others are to come in, and there is no token: without one it starts on a loopback alone, and behind no
+        proxy. Or the address is taken, or the certificate can't be read.
     """
-    if not settings.loopback and not store.tokens.any_live():
+    if (settings.proxies or not settings.loopback) and not store.tokens.any_live():
+        who, instead = f"{settings.host} is reached from other machines", ", or serve on --host 127.0.0.1"
+        if settings.loopback:
+            who, instead = "others come in through a proxy", ""
         raise UsageError(
-            f"{settings.host} is reached from other machines, and there is no token: whoever comes could do "
-            "everything; `tunefleet tokens create NAME --scope admin` makes one, or serve on --host 127.0.0.1"
+            f"{who}, and there is no token: whoever comes could do everything; `tunefleet tokens create NAME "
+            f"--scope admin` makes one{instead}"
         )
     if (settings.certificate is None) != (settings.key is None):
         raise UsageError("--tls-cert and --tls-key belong together: give both, or none")
@@ -64,8 +68,16 @@ def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None
     scheme = "http" if settings.certificate is None else "https"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     parts = make_parts(store, settings)
-    config = uvicorn.Config(
-        make_app(parts),
+    server = _Server(server_config(make_app(parts), settings), parts)
+    with listening, _ended_by_signals():
+        ready(f"{scheme}://{host}:{port}")
+        server.run(sockets=[listening])
+
+
+def server_config(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    """Return how an application is served."""
+    return uvicorn.Config(
+        app,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -76,9 +88,6 @@ def serve(store: Storage, settings: ServiceSettings, ready: Callable[[str], None
         # Pages that are open keep their streams open.
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    with listening, _ended_by_signals():
-        ready(f"{scheme}://{host}:{port}")
-        _Server(config, parts).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):

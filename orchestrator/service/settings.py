@@ -46,7 +46,7 @@ class ServiceSettings:
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine's own processes can come in."""
+        """Whether only this machine's own processes can come in; a proxy may be one of them."""
         return is_loopback(self.host)
 
 

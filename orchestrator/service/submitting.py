@@ -11,7 +11,12 @@ from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import UsageError
 from orchestrator.models.request import ModelRequest
 from orchestrator.service.access.identity import Identity
-from orchestrator.service.access.quotas import require_own, require_priority, require_quota
+from orchestrator.service.access.quotas import (
+    require_own,
+    require_priority,
+    require_quota,
+    require_quota_to_resume,
+)
 from orchestrator.service.parts import Parts
 from orchestrator.storage import CampaignRequest, CampaignRow
 from workers import environments
@@ -137,13 +142,16 @@ def ask_for(parts: Parts, identity: Identity, campaign: str, wanted: CampaignReq
     ------
     NotFoundError
     RefusedError
-        It is another's.
+        It is another's, or its token has used up what it has.
     UsageError
         It has ended.
     """
     row = parts.store.campaigns.get(campaign)
     require_own(parts, identity, row)
-    row = parts.store.campaigns.request(row.id, wanted)
+    with parts.submitting:
+        if wanted is CampaignRequest.RESUME:
+            require_quota_to_resume(parts, row)
+        row = parts.store.campaigns.request(row.id, wanted)
     parts.store.audit.note(identity.entry(wanted.value, f"campaign {row.id}"))
     return row
 

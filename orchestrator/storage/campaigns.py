@@ -83,12 +83,17 @@ class Campaigns(Group):
         Raises
         ------
         UsageError
-            The name is taken, or would be read as an id.
+            The name is taken, or would be read as an id or as several parts of an address.
         """
         if name is not None:
             name = storable(name).strip()
             if not name or name.isdecimal() or named_by_us(name):
                 raise UsageError(f"a campaign can't be named {name!r}: that stands for a campaign's number")
+            if "/" in name:
+                raise UsageError(
+                    f"a campaign can't be named {name!r}: in its address in a service, "
+                    "'/' divides parts; choose another --name"
+                )
         values = {
             "name": name,
             "engine": engine,
@@ -132,12 +137,18 @@ class Campaigns(Group):
         return self._database.read(lambda c: find_campaign(c, which))
 
     def newest(
-        self, *, states: Sequence[CampaignState] | None = None, limit: int | None = None
+        self,
+        *,
+        states: Sequence[CampaignState] | None = None,
+        name: str | None = None,
+        limit: int | None = None,
     ) -> list[CampaignRow]:
-        """Return campaigns, the newest first."""
+        """Return campaigns, the newest first; at most one where a name is given that they were given."""
         query = campaigns_held().order_by(Campaign.id.desc()).limit(limit)
         if states is not None:
             query = query.where(Campaign.state.in_([s.value for s in states]))
+        if name is not None:
+            query = query.where(Campaign.name == name)
         return [campaign_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
 
     def models(self, campaign_id: int) -> list[CampaignModelRow]:

@@ -59,10 +59,20 @@ class Tokens(Group):
         row = self._database.read(lambda c: c.execute(query).one_or_none())
         return None if row is None else _token_row(row)
 
+    def get(self, token_id: int) -> TokenRow:
+        """Return a token by its number, also one that is worth nothing."""
+        query = _tokens().where(Token.id == token_id)
+        return _token_row(self._database.read(lambda c: c.execute(query).one()))
+
     def all(self) -> list[TokenRow]:
         """Return every token that was ever made, the first one first."""
         query = _tokens().order_by(Token.id)
         return [_token_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
+
+    def any(self) -> bool:
+        """Whether a token was ever made, be it worth something or not."""
+        query = select(Token.id).limit(1)
+        return self._database.read(lambda c: c.execute(query).first()) is not None
 
     def any_live(self) -> bool:
         """Whether there is a token that is worth something."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -134,6 +136,13 @@ def put_campaign(store: Storage, *, name: str | None = None, **spec: Any) -> int
         name=name,
         seed=1,
     )
+
+
+def rename(store: Storage, campaign_id: int, name: str) -> None:
+    """Give a campaign a name as older releases took them: of any characters."""
+    assert store.path is not None
+    with contextlib.closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE campaigns SET name = ? WHERE id = ?", (name, campaign_id))
 
 
 def begin(store: Storage, campaign_id: int, *, tasks: int = 3, budget: int = BUDGET) -> None:

@@ -14,7 +14,7 @@ from orchestrator.remote.address import ServerAddress
 from orchestrator.remote.connection import Connection
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import Answer, Cli
-from tests.kit.service_client import client_of
+from tests.kit.service_client import LOOPBACK, client_of
 
 __all__ = ["URL", "ServedCli"]
 
@@ -50,6 +50,7 @@ def connector(store: Storage, files: Path) -> Callable[[ServerAddress], Connecti
     app = client_of(store, files).app
 
     def connect(address: ServerAddress) -> Connection:
-        return Connection(address, TestClient(app, base_url=address.url, follow_redirects=False))
+        http = TestClient(app, base_url=address.url, follow_redirects=False, client=LOOPBACK)
+        return Connection(address, http)
 
     return connect

@@ -13,9 +13,11 @@ from orchestrator.service.parts import make_parts
 from orchestrator.service.settings import ServiceSettings
 from orchestrator.storage import NewToken, Storage, TokenScope
 
-__all__ = ["API", "bearer", "client_of", "error_of", "token"]
+__all__ = ["API", "LOOPBACK", "bearer", "client_of", "error_of", "token"]
 
 API = "/api/v1"
+#: Address and port of a client on the service's own machine.
+LOOPBACK = ("127.0.0.1", 50000)
 
 
 def client_of(store: Storage, files: Path, *, host: str = "127.0.0.1", **settings: Any) -> TestClient:
@@ -23,7 +25,9 @@ def client_of(store: Storage, files: Path, *, host: str = "127.0.0.1", **setting
     parts = make_parts(store, ServiceSettings(db=store.url, files=files, host=host, **settings))
     # Nothing is good for a second here: a test looks at once.
     parts.recent._seconds = 0.0
-    client = TestClient(make_app(parts), base_url="http://127.0.0.1:8085", follow_redirects=False)
+    client = TestClient(
+        make_app(parts), base_url="http://127.0.0.1:8085", follow_redirects=False, client=LOOPBACK
+    )
     client.headers["sec-fetch-site"] = "same-origin"
     return client
 

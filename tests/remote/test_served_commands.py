@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.campaigns import watch_served
+from orchestrator.cli.answers import best as stored
+from orchestrator.cli.campaigns import list_, watch_served
+from orchestrator.cli.models import best as of_model
 from orchestrator.cli.program import app
 from orchestrator.storage import CampaignRequest, CampaignState, Storage
-from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, tuned
+from tests.kit.cli_builders import Answer, Cli, begin, measure, put_campaign, put_known_model, rename, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.served_cli import URL, ServedCli
 from tests.kit.tiny_models import tiny
@@ -47,6 +49,69 @@ def test_questions_are_answered_as_on_the_database(store: Storage, here: Cli, se
         expected, found = here(*words, "--json"), served(*words, "--json")
         assert without_place(found) == without_place(expected), words
         assert_documented(found.document, example=_ALIKE.get(words[0], ""))
+
+
+def test_more_than_a_service_tells_at_once_is_cut_off_and_said(
+    store: Storage, served: ServedCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    put_campaign(store)
+    many = ("0", "1000", "5000")
+    for words in (["list"], ["best"]):
+        answers = [served(*words, "--limit", limit) for limit in many]
+        assert [(answer.code, answer.err) for answer in answers] == [(0, "")] * 3
+        assert answers[0].out == answers[1].out == answers[2].out
+    assert served("slowest", "1", "--top", "20000").code == 0
+    of_a_workload = ["best", "--workload", "0001", "--no-trace", "--top"]
+    assert served(*of_a_workload, "101").code == 0
+    monkeypatch.setattr(list_, "_SERVED_AT_ONCE", 1)
+    monkeypatch.setattr(stored, "_SERVED_AT_ONCE", 2)
+    monkeypatch.setattr(of_model, "_SERVED_TOP", 3)
+    for words, said in (
+        (["list", "--limit", "0"], "a service tells of the newest 1; there may be more"),
+        (["list", "--limit", "2"], "a service tells of the newest 1; there may be more"),
+        (["best", "--limit", "0"], "there are more; a service tells of 2"),
+        (["best", "--limit", "3"], "there are more; a service tells of 2"),
+        (["best", "--limit", "1"], "there are more; --limit 0 lists all of them"),
+        ([*of_a_workload, "4"], "a service tells of the 3 fastest of each task; there may be more"),
+    ):
+        answer = served(*words)
+        assert answer.code == 0, words
+        assert said in answer.err, words
+    for words in (["list", "--limit", "1"], [*of_a_workload, "3"]):
+        assert "a service tells" not in served(*words).err, words
+
+
+def test_an_old_name_that_no_path_can_have_still_names_a_campaign(
+    store: Storage, here: Cli, served: ServedCli, tmp_path: Path
+) -> None:
+    name = "nets/nightly 7"
+    rename(store, tuned(store), name)
+    tuned(store, budget=48)
+    for words in (
+        *(["show", name], ["watch", name], ["trials", name, "--limit", "3"], ["compare", name, "2"]),
+        ["failures", "--campaign", name],
+    ):
+        expected, found = here(*words), served(*words)
+        assert (found.code, found.out) == (expected.code, expected.out), words
+    assert served("report", name, "-o", str(tmp_path / "report.html")).code == 0
+    rename(store, put_campaign(store), "nets/waits")
+    for words in (["pause"], ["resume"], ["priority", "4"], ["cancel"]):
+        assert served(words[0], "nets/waits", *words[1:]).code == 0, words
+    row = store.campaigns.get(3)
+    assert (row.priority, row.state) == (4, CampaignState.CANCELLED)
+    missing = served("show", "nets/none")
+    assert (missing.code, missing.err) == (3, here("show", "nets/none").err)
+
+
+def test_a_new_name_has_no_slash_in_it(store: Storage, here: Cli, served: ServedCli, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    file.write_bytes(tiny().SerializeToString())
+    for ask in (here, served):
+        answer = ask("submit", str(file), "--trials", "5", "--name", "nets/nightly")
+        assert answer.code == 2
+        assert "'/' divides parts; choose another --name" in answer.err
+    assert store.campaigns.newest() == []
 
 
 def test_a_gate_is_the_same_through_a_service(store: Storage, here: Cli, served: ServedCli) -> None:

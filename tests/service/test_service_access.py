@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,8 +15,9 @@ from orchestrator.errors import UsageError
 from orchestrator.service.access.attempts import Attempts
 from orchestrator.service.run import serve
 from orchestrator.service.settings import ServiceSettings, is_loopback
-from orchestrator.storage import NewToken, Storage, TokenScope
-from tests.kit.cli_builders import begin, measure, put_campaign
+from orchestrator.storage import CampaignState, NewToken, Storage, TokenScope
+from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
+from tests.kit.listening import listening
 from tests.kit.service_client import API, bearer, client_of, error_of, token
 from tests.kit.tiny_models import tiny
 
@@ -25,14 +29,18 @@ def away(store: Storage, files: Path) -> Iterator[TestClient]:
         yield made
 
 
-def test_off_loopback_nothing_starts_without_a_token(store: Storage, files: Path) -> None:
-    said: list[str] = []
+def test_off_loopback_and_behind_a_proxy_nothing_starts_without_a_token(store: Storage, files: Path) -> None:
+    def ready(address: str) -> None:
+        raise AssertionError(f"it serves on {address}")
+
+    away = ServiceSettings(None, files, host="0.0.0.0", port=0)
+    behind_proxy = ServiceSettings(None, files, port=0, proxies="127.0.0.1")
     with pytest.raises(UsageError, match=r"there is no token.*tunefleet tokens create"):
-        serve(store, ServiceSettings(None, files, host="0.0.0.0", port=0), said.append)
+        serve(store, away, ready)
     store.tokens.create(NewToken("old", "0" * 64, TokenScope.ADMIN, expires_s=-1.0))
-    with pytest.raises(UsageError, match="there is no token"):
-        serve(store, ServiceSettings(None, files, host="0.0.0.0", port=0), said.append)
-    assert said == []
+    for settings in (away, behind_proxy):
+        with pytest.raises(UsageError, match="and there is no token"):
+            serve(store, settings, ready)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +64,56 @@ def test_the_first_token_closes_a_loopback_too(client: TestClient, store: Storag
     text = token(store)
     error_of(client.get(f"{API}/campaigns"), 401)
     assert client.get(f"{API}/campaigns", headers=bearer(text)).status_code == 200
+
+
+def test_that_the_last_token_is_gone_opens_nothing(client: TestClient, store: Storage) -> None:
+    token(store, name="late", expires_s=-1.0)
+    token(store, name="ada")
+    store.tokens.revoke("ada")
+    said = error_of(client.get(f"{API}/campaigns"), 401)
+    assert "`tunefleet tokens create NAME --scope admin`" in said
+    page = client.get("/")
+    assert page.status_code == 401
+    assert "tunefleet tokens create NAME" in page.text
+    text = token(store, name="grace")
+    assert client.get(f"{API}/campaigns", headers=bearer(text)).status_code == 200
+
+
+@pytest.mark.parametrize("settings", [{}, {"proxies": "127.0.0.1"}, {"proxies": "10.0.0.7"}])
+@pytest.mark.parametrize("address", ["127.0.0.1", "203.0.113.9", ""])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8085", "tuning.example"])
+def test_only_who_is_here_and_behind_no_proxy_needs_no_token(
+    store: Storage, files: Path, settings: dict[str, str], address: str, host: str
+) -> None:
+    app = client_of(store, files, **settings).app
+    made = TestClient(app, base_url="http://127.0.0.1:8085", client=(address, 1))
+    expected = 401
+    if not settings and address == "127.0.0.1":
+        expected = 403 if host == "tuning.example" else 200
+    assert made.get(f"{API}/campaigns", headers={"Host": host}).status_code == expected
+
+
+def test_a_proxys_word_counts_where_it_was_named_and_opens_nothing(store: Storage, files: Path) -> None:
+    campaign_id = put_campaign(store)
+    said = {"Host": "localhost", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
+    with listening(store, files, proxies="127.0.0.1") as address:
+        for headers in (said, {"Host": "localhost"}, {**said, "X-Forwarded-For": "203.0.113.9"}):
+            assert httpx2.get(f"{address}{API}/campaigns", headers=headers).status_code == 401
+        text = token(store)
+        came = {**said, "X-Forwarded-For": "203.0.113.9"}
+        pause = f"{address}{API}/campaigns/{campaign_id}/pause"
+        assert httpx2.post(pause, headers={**came, **bearer(text)}).status_code == 200
+        login = httpx2.post(f"{address}/login", data={"token": text}, headers=came)
+        assert "Secure" in login.headers["set-cookie"].split("; ")
+    with listening(store, files) as address:
+        resume = f"{address}{API}/campaigns/{campaign_id}/resume"
+        assert httpx2.post(resume, headers={**came, **bearer(text)}).status_code == 200
+        login = httpx2.post(f"{address}/login", data={"token": text}, headers=came)
+        assert "Secure" not in login.headers["set-cookie"].split("; ")
+    assert [(row.action, row.address) for row in store.audit.newest()] == [
+        ("resume", "127.0.0.1"),
+        ("pause", "203.0.113.9"),
+    ]
 
 
 def test_wrong_foreign_revoked_and_expired_tokens_are_refused_alike(
@@ -147,6 +205,43 @@ def test_the_seconds_of_a_day_are_counted(away: TestClient, store: Storage) -> N
     )
 
 
+def test_what_has_failed_is_resumed_within_the_quotas_of_its_own_token(
+    away: TestClient, store: Storage
+) -> None:
+    mine = bearer(token(store, TokenScope.SUBMIT, "ada", campaigns_at_once=1))
+    admin = bearer(token(store, TokenScope.ADMIN, "root"))
+    sha256 = away.post(f"{API}/models", content=tiny().SerializeToString(), headers=mine).json()["sha256"]
+    wanted = {"models": [{"sha256": sha256}], "trials": 8}
+    first = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    store.campaigns.transition(first, CampaignState.FAILED, message="no TVM")
+    second = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    resume = f"{API}/campaigns/{{}}/resume"
+    for headers in (mine, admin):
+        said = error_of(away.post(resume.format(first), headers=headers), 429)
+        assert f"'ada' may have 1 campaigns at once, and has {second}" in said
+    assert store.campaigns.get(first).state is CampaignState.FAILED
+    # One that is paused is counted already.
+    assert away.post(f"{API}/campaigns/{second}/pause", headers=mine).status_code == 200
+    assert away.post(resume.format(second), headers=mine).json()["campaign"]["state"] == "queued"
+    assert away.post(f"{API}/campaigns/{second}/cancel", headers=mine).status_code == 200
+    assert away.post(resume.format(first), headers=mine).json()["campaign"]["state"] == "queued"
+
+
+def test_who_used_up_the_seconds_of_a_day_resumes_nothing(away: TestClient, store: Storage) -> None:
+    mine = bearer(token(store, TokenScope.SUBMIT, device_seconds_a_day=1.0))
+    sha256 = away.post(f"{API}/models", content=tiny().SerializeToString(), headers=mine).json()["sha256"]
+    wanted = {"models": [{"sha256": sha256}], "trials": 8}
+    number = away.post(f"{API}/campaigns", json=wanted, headers=mine).json()["campaign"]["id"]
+    begin(store, number)
+    # Each of them took 0.4 s.
+    measure(store, number, of=0, trials=range(3))
+    for state, owner in ((CampaignState.PAUSED, OWNER), (CampaignState.FAILED, None)):
+        store.campaigns.transition(number, state, owner=owner)
+        answer = away.post(f"{API}/campaigns/{number}/resume", headers=mine)
+        assert "1 s of measurements a day" in error_of(answer, 429), state
+        assert store.campaigns.get(number).state is state
+
+
 def test_a_page_of_another_site_can_have_nothing_done(client: TestClient, store: Storage) -> None:
     put_campaign(store)
     for headers in (
@@ -180,6 +275,20 @@ def test_a_login_keeps_the_token_where_no_script_reads_it(away: TestClient, stor
 
 def test_a_login_leads_to_no_other_site(away: TestClient, store: Storage) -> None:
     text = token(store)
-    for path in ("//evil.example", "https://evil.example", "/\\evil.example", "evil"):
+    for path in (
+        *("//evil.example", "///evil.example", "////evil.example", "https://evil.example", "evil"),
+        *("/\\evil.example", "\\\\evil.example", "/\t/evil.example", "\n//evil.example", "//[", ""),
+    ):
         done = away.post("/login", data={"token": text, "next": path})
-        assert done.headers["location"] == "/", path
+        assert (done.status_code, done.headers["location"]) == (303, "/"), path
+        assert 'name="next" value="/"' in away.get("/login", params={"next": path}).text, path
+
+
+def test_a_login_leads_to_what_was_asked_for(away: TestClient, store: Storage) -> None:
+    text = token(store)
+    refused = away.get("/compare?first=a%26b&second=2")
+    assert refused.status_code == 401
+    shown = re.search(r'name="next" value="([^"]*)"', refused.text)
+    assert shown is not None
+    done = away.post("/login", data={"token": text, "next": html.unescape(shown[1])})
+    assert done.headers["location"] == "/compare?first=a%26b&second=2"

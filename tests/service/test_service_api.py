@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from markupsafe import escape
 from starlette.testclient import TestClient
 
+from orchestrator.errors import EngineError
+from orchestrator.service import schedules
 from orchestrator.storage import CampaignState, CheckState, NewDeviceCheck, Sighting, Storage
+from orchestrator.toolbox import Toolbox
 from tests.kit.cli_builders import CPU, TOOLCHAIN, Cli, begin, measure, profiled, put_campaign, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.service_client import API, client_of, error_of
+from tests.kit.tiny_models import tiny
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_queries_answer_with_the_documents_of_the_commands(
@@ -84,6 +93,41 @@ def test_a_campaign_is_paused_resumed_cancelled_and_ranked(client: TestClient, s
     ]
     assert_documented(client.get(f"{API}/audit").json())
     assert "nothing to pause" in error_of(client.post(f"{API}/campaigns/{campaign_id}/pause"), 400)
+
+
+def test_a_campaign_is_listed_as_soon_as_it_is_submitted_or_has_changed(
+    client: TestClient, store: Storage
+) -> None:
+    client.app.state.parts.recent._seconds = 60.0  # type: ignore[attr-defined]
+    sha256 = client.post(f"{API}/models", content=tiny().SerializeToString()).json()["sha256"]
+    listed = (*(f"{API}/campaigns{query}" for query in ("", "?limit=1000", "?name=n-31")), "/?state=queued")
+    for path in listed:
+        assert "n-31" not in client.get(path).text
+    wanted = {"models": [{"sha256": sha256}], "trials": 8, "name": "n-31"}
+    assert client.post(f"{API}/campaigns", json=wanted).status_code == 201
+    for path in listed:
+        assert "n-31" in client.get(path).text, path
+    client.post(f"{API}/campaigns/n-31/pause")
+    assert "n-31" not in client.get("/?state=queued").text
+    assert "n-31" in client.get(f"{API}/campaigns?state=paused").text
+
+
+def test_an_engine_that_is_not_there_is_said_and_no_fault_of_the_service(
+    client: TestClient, store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    said = "the metaschedule engine can't start: No module named 'tvm'"
+
+    def start(_: str) -> Toolbox:
+        raise EngineError(said)
+
+    monkeypatch.setattr(schedules, "Toolbox", start)
+    assert error_of(client.get(f"{API}/workloads/0001/best?schedules=true"), 409) == said
+    assert error_of(client.get(f"{API}/models/1/best?schedules=true"), 409) == said
+    page = client.get("/trials/1/schedule")
+    assert page.status_code == 409
+    assert str(escape(said)) in page.text
+    assert client.get(f"{API}/workloads/0001/best").status_code == 200
 
 
 def test_events_of_a_campaign_end_with_it(client: TestClient, store: Storage) -> None:
@@ -161,6 +205,28 @@ def test_metrics_say_how_the_store_stands(client: TestClient, store: Storage) ->
         "tunefleet_leases 0.0",
     ):
         assert line in text.splitlines()
+
+
+def test_metrics_are_those_of_their_table_and_all_that_the_dashboard_asks_for(
+    client: TestClient, store: Storage
+) -> None:
+    answered = set(re.findall(r"(?m)^# TYPE (\S+) gauge$", client.get("/metrics").text))
+    table = re.findall(r"(?m)^\| `(tunefleet_\w+)(?:{([\w,]+)})?` \|", (ROOT / "docs/service.md").read_text())
+    assert answered == {name for name, _ in table}
+    assert len(answered) == 8
+    labels = {name: set(filter(None, found.split(","))) for name, found in table}
+    dashboard = json.loads((ROOT / "deploy/grafana/tunefleet.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    names = [name for expression in asked for name in re.findall(r"tunefleet_\w+", expression)]
+    assert len(names) >= len(asked)
+    assert set(names) <= answered
+    for name, selected in re.findall(r"(tunefleet_\w+){([^}]*)}", " ".join(asked)):
+        assert set(re.findall(r"(\w+)[=!]", selected)) <= labels[name], name
+    # What the table has of labels is what there is.
+    tuned(store)
+    store.devices.see([Sighting("cpu", "host-a", CPU)])
+    for name, found in re.findall(r"(?m)^(tunefleet_\w+){(.*)} ", client.get("/metrics").text):
+        assert set(re.findall(r"(\w+)=\"", found)) == labels[name], name
 
 
 def test_a_device_that_drifts_is_told_on_its_pages_by_the_api_and_in_metrics(

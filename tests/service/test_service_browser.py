@@ -8,13 +8,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.service.pages import charts
+from orchestrator.service.report import report_of
 from orchestrator.storage import CampaignState, Sighting, Storage, TokenScope
-from tests.kit.cli_builders import CPU, begin, measure, put_campaign, tuned
+from tests.kit.cli_builders import CPU, OWNER, begin, measure, put_campaign, task_name, trial, tuned
 from tests.kit.service_client import token
 from tests.kit.service_server import serving
 from tests.kit.tiny_models import save
@@ -80,7 +83,7 @@ def full(store: Storage) -> Storage:
     """Two campaigns that are done, one under way, a device that failed."""
     tuned(store)
     tuned(store, budget=48)
-    begin(store, put_campaign(store, name="<b>under way</b>", time_s=600.0), tasks=5, budget=64)
+    begin(store, put_campaign(store, name="<b>under way", time_s=600.0), tasks=5, budget=64)
     measure(store, 3, of=3, trials=range(20))
     store.devices.see([Sighting("cpu:0", "host-a", CPU, "quarantined", "lost\nthree times", 12.0)])
     return store
@@ -230,6 +233,28 @@ def test_a_report_is_read_without_a_service(
     page.locator("[data-says=trials]").get_by_text("28 trials with a time, 4 failed").wait_for()
     picture(page, "report")
     assert asked == [file.as_uri()]
+
+
+def test_of_many_trials_the_last_are_drawn_and_the_best_is_that_of_all(
+    new_page: Callable[..., Page], full: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = trial(40, 3, of=3)
+    slow = replace(slow, measurement=replace(slow.measurement, times=(1.0,)))
+    full.trials.record([slow], campaign_id=3, owner=OWNER)
+    monkeypatch.setattr(charts, "_MOST_POINTS", 3)
+    file = tmp_path / "report.html"
+    file.write_text(report_of(full, 3))
+    page = new_page()
+    page.goto(file.as_uri())
+    page.select_option("[data-task]", label=task_name(3))
+    said = page.locator("[data-says=trials]")
+    said.get_by_text("Of 21 trials the last 3 are drawn.").wait_for()
+    said.get_by_text("3 trials with a time: the best takes 420 µs a call").wait_for()
+    monkeypatch.setattr(charts, "_MOST_POINTS", 1)
+    file.write_text(report_of(full, 3))
+    page.goto(file.as_uri())
+    page.select_option("[data-task]", label=task_name(3))
+    said.get_by_text("1 trials with a time: the best takes 420 µs a call").wait_for()
 
 
 def test_nothing_that_the_openapi_document_allows_is_a_fault(full: Storage, tmp_path: Path) -> None:

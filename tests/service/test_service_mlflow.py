@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.service.mlflow_runs import CampaignRuns, mlflow_client
-from orchestrator.storage import CampaignState, Storage
+from orchestrator.storage import CampaignRequest, CampaignState, Storage
 from tests.kit.cli_builders import OWNER, begin, measure, put_campaign, tuned, verify
 
 pytestmark = pytest.mark.slow
@@ -62,6 +62,34 @@ def test_a_campaign_is_a_run_from_its_start_to_its_end(store: Storage, uri: str)
     assert len(set(points)) == len(points) >= len(estimates)
     kept = Path(client.download_artifacts(run.info.run_id, "campaign.json"))
     assert json.loads(kept.read_text())["campaign"]["id"] == campaign
+
+
+def test_a_campaign_that_is_resumed_is_the_same_run_which_goes_on(store: Storage, uri: str) -> None:
+    client = mlflow_client(uri)
+    runs = CampaignRuns(store, client)
+    runs.look()
+    campaign = put_campaign(store)
+
+    def status() -> str:
+        runs.look()
+        experiment = client.get_experiment_by_name("tunefleet")
+        assert experiment is not None
+        (run,) = client.search_runs([experiment.experiment_id])
+        return str(run.info.status)
+
+    for anew in (False, True):
+        begin(store, campaign)
+        store.campaigns.transition(campaign, CampaignState.FAILED, message="no TVM", owner=OWNER)
+        assert status() == "FAILED"
+        if anew:
+            # To the next service it had ended before.
+            runs = CampaignRuns(store, client)
+            assert status() == "FAILED"
+        store.campaigns.request(campaign, CampaignRequest.RESUME)
+        assert status() == "RUNNING"
+    begin(store, campaign)
+    store.campaigns.transition(campaign, CampaignState.DONE, message="done", owner=OWNER)
+    assert status() == "FINISHED"
 
 
 def test_an_address_that_is_none_is_refused(uri: str) -> None:

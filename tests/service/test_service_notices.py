@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import UsageError
+from orchestrator.errors import StorageError, UsageError
 from orchestrator.service.notices import Notices, sender
 from orchestrator.storage import CampaignState, Sighting, Storage
 from tests.kit.cli_builders import CPU, put_campaign, tuned
@@ -44,6 +44,34 @@ def test_a_device_that_is_quarantined_is_told_once(store: Storage) -> None:
         store.devices.see([Sighting("pi4", "host-a", CPU, "quarantined", "lost three times")])
         notices.look()
     assert told == [("tunefleet: device pi4 on host-a is quarantined", "lost three times")]
+
+
+@pytest.mark.parametrize("error", [StorageError("locked"), RuntimeError("no route")])
+def test_what_could_not_be_sent_is_sent_at_the_next_look_and_nothing_twice(
+    store: Storage, error: Exception
+) -> None:
+    told: list[str] = []
+    failing = [False, True, True, False]
+
+    def send(title: str, _: str) -> None:
+        if failing and failing.pop(0):
+            raise error
+        told.append(title)
+
+    notices = Notices(store, send)
+    store.device_classes.put("metaschedule", CPU)
+    store.devices.see([Sighting("pi4", "host-a", CPU, "busy")])
+    notices.try_to_look()
+    for name in ("one", "two"):
+        store.campaigns.transition(put_campaign(store, name=name), CampaignState.FAILED)
+    store.devices.see([Sighting("pi4", "host-a", CPU, "quarantined", "lost three times")])
+    for _ in range(5):
+        notices.try_to_look()
+    assert told == [
+        "tunefleet: campaign 1 (one) is failed",
+        "tunefleet: campaign 2 (two) is failed",
+        "tunefleet: device pi4 on host-a is quarantined",
+    ]
 
 
 @pytest.mark.service

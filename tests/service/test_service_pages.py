@@ -15,11 +15,12 @@ from starlette.testclient import TestClient
 
 import orchestrator.service
 from orchestrator.service.headers import CONTENT_POLICY
+from orchestrator.service.pages import charts
 from orchestrator.service.pages.render import json_for_html
 from orchestrator.storage import NewCampaignModel, Sighting, Storage, TokenScope
-from tests.kit.cli_builders import CPU, Cli, begin, profiled, put_campaign, tuned
+from tests.kit.cli_builders import CPU, Cli, begin, profiled, put_campaign, rename, tuned
 from tests.kit.documented import assert_documented
-from tests.kit.service_client import token
+from tests.kit.service_client import bearer, token
 
 STATIC = Path(orchestrator.service.__file__).parent / "static"
 PAGES = (
@@ -69,12 +70,13 @@ def outline(text: str) -> Outline:
 
 
 @pytest.fixture
-def full(store: Storage) -> Storage:
+def full(store: Storage, client: TestClient) -> Storage:
     """Two campaigns that are done, one under way whose name is an attack, and a device that failed."""
     tuned(store)
     tuned(store, budget=48)
     store.profiles.add(1, CPU.device_class, profiled(HOSTILE))
-    begin(store, put_campaign(store, name=HOSTILE, time_s=600.0))
+    begin(store, put_campaign(store, time_s=600.0))
+    rename(store, 3, HOSTILE)
     store.campaigns.create(
         engine="metaschedule",
         spec={"targets": [HOSTILE]},
@@ -83,6 +85,7 @@ def full(store: Storage) -> Storage:
     store.devices.see([Sighting(HOSTILE, HOSTILE, CPU, "quarantined", f"{HOSTILE}\nline two", 12.0)])
     token(store, TokenScope.READ, HOSTILE)
     store.tokens.revoke(HOSTILE)
+    client.headers.update(bearer(token(store)))
     return store
 
 
@@ -121,6 +124,16 @@ def test_a_campaigns_page_answers_at_a_glance(client: TestClient) -> None:
     other = client.get(f"/campaigns/1/charts?task={chart['tasks'][1]['id']}").json()
     assert other["task"]["name"] == chart["tasks"][1]["name"]
     assert client.get("/campaigns/1/charts?task=999").status_code == 404
+
+
+@pytest.mark.usefixtures("full")
+def test_of_many_trials_the_last_are_drawn_and_all_are_counted(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "_MOST_POINTS", 3)
+    task = client.get("/campaigns/1/charts").json()["task"]
+    assert len(task["points"]) == 3
+    assert task["trials"] == 32
 
 
 @pytest.mark.usefixtures("full")

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+import resource
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
+import numpy as np
 import onnx
 import pytest
+from anyio import create_task_group, fail_after, sleep, to_thread
 from anyio.from_thread import start_blocking_portal
+from onnx import helper, numpy_helper
 from onnx.external_data_helper import set_external_data
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
@@ -18,9 +27,12 @@ from orchestrator.campaigns.running.fetched import fetched
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import ModelError, UsageError
 from orchestrator.models.elsewhere import local_file
+from orchestrator.service.uploads import folder
+from orchestrator.service.uploads.examine import _inputs
 from orchestrator.service.uploads.folder import Uploads, file_name
 from orchestrator.storage import Storage
 from tests.kit.documented import assert_documented
+from tests.kit.listening import listening
 from tests.kit.model_builders import dense_model
 from tests.kit.service_client import API, client_of, error_of
 from tests.kit.tiny_models import tiny
@@ -90,9 +102,76 @@ def test_weights_in_another_file_are_asked_for(client: TestClient, files: Path, 
     assert kept(files) == []
 
 
+def _outside(called: str) -> onnx.TensorProto:
+    """A weight that is in another file."""
+    tensor = numpy_helper.from_array(np.zeros((4,), "float32"), called)
+    set_external_data(tensor, location="weights.bin")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    return tensor
+
+
+def _constant() -> onnx.NodeProto:
+    return helper.make_node("Constant", [], ["k"], value=_outside("k"))
+
+
+def _branch() -> onnx.NodeProto:
+    graph = helper.make_graph([helper.make_node("Identity", ["k"], ["out"])], "then", [], [], [_outside("k")])
+    inside = helper.make_node("If", ["cond"], ["out"], then_branch=graph, else_branch=graph)
+    return helper.make_node("If", ["cond"], ["out"], then_branch=helper.make_graph([inside], "outer", [], []))
+
+
+def _sparse() -> onnx.NodeProto:
+    indices = numpy_helper.from_array(np.arange(4), "i")
+    sparse = helper.make_sparse_tensor(_outside("k"), indices, [8])
+    return helper.make_node("Constant", [], ["k"], sparse_value=sparse)
+
+
+@pytest.mark.parametrize("make", [_constant, _branch, _sparse])
+@pytest.mark.parametrize("within", ["graph", "function"])
+def test_weights_in_another_file_are_found_wherever_they_are(
+    tmp_path: Path, make: Callable[[], onnx.NodeProto], within: str
+) -> None:
+    model = tiny()
+    if within == "graph":
+        model.graph.node.append(make())
+    else:
+        opsets = [helper.make_opsetid("", 17)]
+        model.functions.append(helper.make_function("own", "f", [], ["k"], [make()], opsets))
+    file = tmp_path / "net.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"of its weights are in another file \('k' first\)"):
+        _inputs(str(file))
+
+
 def test_what_is_too_large_is_refused_and_not_kept(small: TestClient, files: Path) -> None:
     assert "larger than 1,000 bytes" in error_of(small.post(f"{API}/models", content=b"x" * 1001), 413)
     assert kept(files) == []
+
+
+@pytest.fixture
+def little_room() -> Iterator[int]:
+    """Files of this process end at so many bytes, as they would on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = 8 * 2**20
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    yield most
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_the_disk_has_no_room_for_is_refused_and_not_kept(
+    client: TestClient, files: Path, little_room: int
+) -> None:
+    for path in ("models", "records"):
+        said = error_of(client.post(f"{API}/{path}", content=b" " * (little_room + 1)), 507)
+        assert said == "the server has no room for this: File too large; tell who runs it"
+    assert kept(files) == []
+
+
+def test_a_folder_that_can_t_be_made_is_said(store: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with client_of(store, tmp_path / "file" / "models") as made:
+        assert "Not a directory" in error_of(made.post(f"{API}/models", content=MODEL), 507)
 
 
 def test_what_is_read_whole_is_small_and_what_is_uploaded_need_not_be(
@@ -107,6 +186,42 @@ def test_what_is_read_whole_is_small_and_what_is_uploaded_need_not_be(
     assert kept(files) == []
 
 
+def test_two_files_are_looked_into_at_once_and_the_others_keep_no_thread(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(files)
+    looked, most = threading.Semaphore(0), 0
+    at_it: list[Path] = []
+
+    def look(path: Path) -> list[dict[str, Any]]:
+        nonlocal most
+        at_it.append(path)
+        most = max(most, len(at_it))
+        assert looked.acquire(timeout=30.0)
+        at_it.remove(path)
+        return []
+
+    async def come(number: int) -> AsyncIterator[bytes]:
+        yield b"%d" % number
+
+    async def many() -> None:
+        threads = to_thread.current_default_thread_limiter()
+        async with create_task_group() as group:
+            for number in range(int(threads.total_tokens) + 5):
+                group.start_soon(uploads.take, "net.onnx", come(number), 100)
+            with fail_after(30.0):
+                while uploads.examining.statistics().tasks_waiting < threads.total_tokens + 3:
+                    await sleep(0.01)
+                assert threads.borrowed_tokens == 0
+                await to_thread.run_sync(looked.release, 1000)
+
+    monkeypatch.setattr(folder, "examine", look)
+    with start_blocking_portal() as portal:
+        portal.call(many)
+    assert most == 2
+    assert len(kept(files)) == 45
+
+
 def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:
     async def cut_off() -> AsyncIterator[bytes]:
         yield MODEL[:100]
@@ -115,6 +230,27 @@ def test_an_upload_that_is_cut_off_leaves_nothing(files: Path) -> None:
     with start_blocking_portal() as portal, pytest.raises(ClientDisconnect):
         portal.call(Uploads(files).take, "net.onnx", cut_off(), 10_000)
     assert list(files.iterdir()) == []
+
+
+def test_an_upload_whose_sender_is_gone_leaves_nothing(store: Storage, files: Path) -> None:
+    def until(there: Callable[[], bool], what: str) -> None:
+        late = time.monotonic() + 30.0
+        while not there():
+            assert time.monotonic() < late, what
+            time.sleep(0.01)
+
+    with listening(store, files) as address:
+        where = urlsplit(address)
+        assert where.hostname is not None
+        with socket.create_connection((where.hostname, where.port or 80)) as sender:
+            head = (
+                f"POST {API}/models HTTP/1.1\r\nHost: {where.netloc}\r\nContent-Length: {len(MODEL)}\r\n\r\n"
+            )
+            sender.sendall(head.encode() + MODEL[:-1])
+            until(lambda: len(kept(files)) == 1, "nothing arrived")
+        until(lambda: kept(files) == [], "what arrived is there still")
+    assert list(files.iterdir()) == []
+    assert store.audit.newest() == []
 
 
 @pytest.mark.parametrize(

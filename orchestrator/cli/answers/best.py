@@ -56,7 +56,9 @@ def stored_best(
         )
     say_stale(session, sum(row.stale for row in rows), len(rows))
     if more:
-        all_of_them = "--limit 0 lists all of them" if limit else f"a service tells of {_SERVED_AT_ONCE:,}"
+        all_of_them = "--limit 0 lists all of them"
+        if session.address is not None and len(rows) == _SERVED_AT_ONCE:
+            all_of_them = f"a service tells of {_SERVED_AT_ONCE:,}"
         session.say(f"there are more; {all_of_them}", style="dim")
 
 
@@ -105,9 +107,8 @@ def _served(
     server = session.server()
     assert server is not None
     with server:
-        document = server.get(
-            "best-stored", "best", device=device, engine=engine, sort=order, limit=limit or _SERVED_AT_ONCE
-        )
+        most = min(limit or _SERVED_AT_ONCE, _SERVED_AT_ONCE)
+        document = server.get("best-stored", "best", device=device, engine=engine, sort=order, limit=most)
     return best_of(document), bool(document["more"])
 
 

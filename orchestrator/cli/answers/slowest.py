@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["slowest"]
 
+# More tasks than a model has.
+_SERVED_AT_ONCE = 10_000
+
 
 @command(
     "slowest",
@@ -55,7 +58,8 @@ def slowest(
         session.refuse_served(engine=engine)
         with server:
             model_id = served_model(session, server, model, input_shape, conversion).id
-            document = server.get("slowest", "models", model_id, "slowest", device=device, top=top or 10_000)
+            most = min(top or _SERVED_AT_ONCE, _SERVED_AT_ONCE)
+            document = server.get("slowest", "models", model_id, "slowest", device=device, top=most)
         name, device_class, shares = document["model"], document["device_class"], shares_of(document)
         tune = tune_command(session, model, input_shape, conversion)
     else:

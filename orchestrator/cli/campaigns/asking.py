@@ -18,10 +18,12 @@ def ask_for(session: Session, campaign: str, wanted: CampaignRequest) -> None:
         The campaign has ended.
     """
     if (server := session.server()) is not None:
+        from orchestrator.remote.campaigns import campaign_part
         from orchestrator.remote.rows.campaigns import campaign_of
 
         with server:
-            row = campaign_of(server.post(wanted.value, "campaigns", campaign, wanted.value)["campaign"])
+            part = campaign_part(server, campaign)
+            row = campaign_of(server.post(wanted.value, "campaigns", part, wanted.value)["campaign"])
     else:
         with session.storage(create=False) as store:
             row = store.campaigns.request(store.campaigns.get(campaign).id, wanted)

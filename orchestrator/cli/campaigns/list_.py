@@ -23,6 +23,8 @@ from orchestrator.storage import CampaignState
 
 __all__ = ["list_campaigns"]
 
+_SERVED_AT_ONCE = 1000
+
 
 @command(
     "list",
@@ -60,11 +62,14 @@ def list_campaigns(
 def _campaigns(session: Session, states: list[str] | None, limit: int) -> list[dict[str, Any]]:
     """Return the documents of campaigns, of the service or of the database."""
     if (server := session.server()) is not None:
+        most = min(limit or _SERVED_AT_ONCE, _SERVED_AT_ONCE)
         with server:
-            found: list[dict[str, Any]] = server.get("list", "campaigns", state=states, limit=limit)[
+            found: list[dict[str, Any]] = server.get("list", "campaigns", state=states, limit=most)[
                 "campaigns"
             ]
-            return found
+        if len(found) == most != limit:
+            session.say(f"a service tells of the newest {most:,}; there may be more", style="dim")
+        return found
     try:
         store = session.storage(create=False)
     except NotFoundError:

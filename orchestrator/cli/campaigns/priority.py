@@ -36,10 +36,12 @@ def priority(
     first, and those of one priority evenly.
     """
     if (server := session.server()) is not None:
+        from orchestrator.remote.campaigns import campaign_part
         from orchestrator.remote.rows.campaigns import campaign_of
 
         with server:
-            answer = server.put("priority", "campaigns", campaign, "priority", body={"priority": value})
+            part = campaign_part(server, campaign)
+            answer = server.put("priority", "campaigns", part, "priority", body={"priority": value})
             row = campaign_of(answer["campaign"])
     else:
         with session.storage(create=False) as store:

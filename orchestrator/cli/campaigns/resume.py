@@ -50,11 +50,13 @@ def resume(
     Through a service it is always left to a coordinator.
     """
     if (server := session.server()) is not None:
+        from orchestrator.remote.campaigns import campaign_part
         from orchestrator.remote.rows.campaigns import campaign_of
 
         where.refuse_served(session)
         with server:
-            row = campaign_of(server.post("resume", "campaigns", campaign, "resume")["campaign"])
+            part = campaign_part(server, campaign)
+            row = campaign_of(server.post("resume", "campaigns", part, "resume")["campaign"])
         _say_left(session, row)
         return 0
     with session.storage(create=False) as store:

@@ -96,9 +96,10 @@ def served_details(server: Connection, campaign: int | str) -> Details:
     ------
     NotFoundError
     """
+    from orchestrator.remote.campaigns import campaign_part
     from orchestrator.remote.rows.campaigns import details_of
 
-    return details_of(server.get("show", "campaigns", campaign))
+    return details_of(server.get("show", "campaigns", campaign_part(server, campaign)))
 
 
 def campaign_details(

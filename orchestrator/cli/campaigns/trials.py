@@ -69,10 +69,11 @@ def trials(
 def _show_served(
     session: Session, server: Connection, campaign: str, state: TrialState | None, limit: int
 ) -> None:
+    from orchestrator.remote.campaigns import campaign_part
     from orchestrator.remote.rows.trials import trial_of
 
     # Its number: a name may be another's, by the time of the last page.
-    campaign_id = server.get("show", "campaigns", campaign)["campaign"]["id"]
+    campaign_id = server.get("show", "campaigns", campaign_part(server, campaign))["campaign"]["id"]
     found = _served_pages(server, campaign_id, state, limit)
     if session.as_json:
         session.emit({"campaign_id": campaign_id, "trials": list(found)})

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["best"]
 
+_SERVED_TOP = 100
+
 
 @command(
     "best",
@@ -208,7 +210,8 @@ def _served_best(
         place = served_place(session, server, model, workload, shapes, conversion)
         if not no_trace:
             steps("having the schedules written")
-        answer = server.get("best", *place, "best", device=device, top=top, schedules=not no_trace)
+        most = min(top, _SERVED_TOP)
+        answer = server.get("best", *place, "best", device=device, top=most, schedules=not no_trace)
     tasks = [task for task in answer["tasks"] if workload is not None or wants(task["name"])]
     if not any(task["best"] for task in tasks):
         raise NotFoundError(
@@ -216,5 +219,7 @@ def _served_best(
         )
     session.emit({"tasks": tasks})
     show_best(session, tasks)
+    if most < top and any(len(task["best"]) == most for task in tasks):
+        session.say(f"a service tells of the {most} fastest of each task; there may be more", style="dim")
     found = [trial for task in tasks for trial in task["best"]]
     say_stale(session, sum(trial["stale"] for trial in found), len(found))

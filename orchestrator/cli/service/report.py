@@ -36,9 +36,12 @@ def report(
     """
     session.leave_stdout_to(output)
     if (server := session.server()) is not None:
+        from orchestrator.remote.campaigns import campaign_part
+
         path = writable(output)
         with server:
-            campaign_id = server.get("show", "campaigns", campaign)["campaign"]["id"]
+            part = campaign_part(server, campaign)
+            campaign_id = server.get("show", "campaigns", part)["campaign"]["id"]
             with writing(path) as file:
                 size = server.download("campaigns", campaign_id, "report", into=file).size_bytes
         _say_written(session, campaign_id, path, size)

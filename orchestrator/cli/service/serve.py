@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -106,8 +107,8 @@ def serve(
 ) -> None:
     """Serve pages and an API on the store, until Ctrl-C.
 
-    On a loopback, and without tokens, whoever is on this machine may do everything. Elsewhere it doesn't
-    start without a token: see `tunefleet tokens`.
+    On a loopback, until the first token is made, whoever is on this machine may do everything. Elsewhere, and
+    behind a proxy, it doesn't start without a token: see `tunefleet tokens`.
     """
     require("service", "fastapi", "uvicorn", "jinja2", "prometheus_client")
     if coordinator:
@@ -128,11 +129,14 @@ def serve(
             uploads=uploads,
             upload_bytes=upload_limit * 2**20,
         )
-
-        def ready(address: str) -> None:
-            session.say(f"serving on {address}; Ctrl-C ends it")
-
         with contextlib.ExitStack() as beside:
+
+            def ready(address: str) -> None:
+                # Not before: a service that can't be started leaves no coordinator for a moment.
+                if coordinator:
+                    beside.enter_context(_coordinator(session))
+                session.say(f"serving on {address}; Ctrl-C ends it")
+
             if notify:
                 from orchestrator.service.notices import Notices, sender
 
@@ -141,8 +145,6 @@ def serve(
                 from orchestrator.service.mlflow_runs import CampaignRuns, mlflow_client
 
                 beside.enter_context(CampaignRuns(store, mlflow_client(mlflow)))
-            if coordinator:
-                beside.enter_context(_coordinator(session))
             run(store, settings, ready)
 
 
@@ -155,9 +157,21 @@ def _coordinator(session: Session) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-c", _COMMAND, "coordinator"], env=environment, start_new_session=True
     )
+    over = threading.Event()
+
+    def watch() -> None:
+        code = process.wait()
+        if not over.is_set():
+            session.error(
+                f"the coordinator beside this service has ended, with exit code {code}: nobody runs what is "
+                "submitted until `tunefleet coordinator` is started, or this service anew"
+            )
+
+    threading.Thread(target=watch, name="tunefleet-coordinator", daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         process.send_signal(signal.SIGINT)
         try:
             process.wait(_END_SECONDS)

@@ -13,10 +13,10 @@ from orchestrator.cli.kit.parsing import parse_duration
 from orchestrator.cli.kit.session import Session
 from orchestrator.cli.kit.text import age, amount, instant, when
 from orchestrator.errors import UsageError
-from orchestrator.storage import NewToken, TokenScope
+from orchestrator.storage import NewAuditEntry, NewToken, TokenScope
 
 if TYPE_CHECKING:
-    from orchestrator.storage import TokenRow
+    from orchestrator.storage import Storage, TokenRow
 
 __all__ = ["create", "list_tokens", "revoke"]
 
@@ -91,6 +91,7 @@ def create(
     )
     with session.storage() as store:
         row = store.tokens.create(asked)
+        _note(store, "create token", row)
     session.emit({"token": token, **_document(row)})
     session.write(Text(token))
     session.say(f"this is all that is ever seen of the token {row.name!r}, which may {_MAY[row.scope]}")
@@ -127,6 +128,7 @@ def revoke(session: Session, name: _Name) -> None:
     """Make a token worth nothing, from now on. Campaigns that came with it go on."""
     with session.storage(create=False) as store:
         row = store.tokens.revoke(name)
+        _note(store, "revoke token", row)
     session.emit(_document(row))
     session.show(f"the token {row.name!r} is worth nothing any more")
 
@@ -136,6 +138,11 @@ _MAY = {
     TokenScope.SUBMIT: "look, upload and submit, and steer what it submitted",
     TokenScope.ADMIN: "do everything",
 }
+
+
+def _note(store: Storage, action: str, row: TokenRow) -> None:
+    """Have what was done to a token in the audit, beside what is done with it."""
+    store.audit.note(NewAuditEntry(action, row.name, who="(command)", detail={"scope": row.scope.value}))
 
 
 def _seconds(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Who asks: by a token in a header or a cookie, or, on a loopback without tokens, whoever is here."""
+"""Who asks: by a token in a header or a cookie, or, on a loopback before the first, whoever is here."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ __all__ = [
     "Submitter",
     "identify",
     "refuse_other_sites",
+    "still_let_in",
     "token_named",
 ]
 
@@ -38,7 +39,7 @@ class Identity:
     Attributes
     ----------
     token : TokenRow or None
-        None where none is needed: on a loopback, in a store without tokens.
+        None where none is needed: on a loopback, before the first was made.
     address : str
         Where from.
     """
@@ -101,16 +102,32 @@ def identify(request: Request) -> Identity:
     cookie = request.cookies.get(COOKIE)
     if cookie:
         return Identity(token_named(parts, cookie, address), address)
-    if parts.settings.loopback and not parts.store.tokens.any_live():
+    if _open_to(parts, address):
         # A name that leads here, but isn't this machine's own, is a page that wants to be of our origin.
         if not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname or ""):
             raise RefusedError(403, "without tokens, this service answers to the names of this machine alone")
         return Identity(None, address)
-    raise RefusedError(
-        401,
-        "this needs a token: log in, or send 'Authorization: Bearer TOKEN'",
-        {"WWW-Authenticate": "Bearer"},
-    )
+    text = "this needs a token: log in, or send 'Authorization: Bearer TOKEN'"
+    if not parts.store.tokens.any_live():
+        text = (
+            "this needs a token, and none is worth anything: `tunefleet tokens create NAME --scope admin`, "
+            "where the database is, makes a new one"
+        )
+    raise RefusedError(401, text, {"WWW-Authenticate": "Bearer"})
+
+
+def _open_to(parts: Parts, address: str) -> bool:
+    """Whether somebody needs no token: on this machine, with no proxy that others come through, before the
+    first token was made. That the last one is gone opens nothing."""
+    here = parts.settings.loopback and not parts.settings.proxies and is_loopback(address)
+    return here and not parts.store.tokens.any()
+
+
+def still_let_in(parts: Parts, identity: Identity) -> bool:
+    """Whether somebody who was let in would be once more."""
+    if identity.token is None:
+        return _open_to(parts, identity.address)
+    return parts.store.tokens.get(identity.token.id).live
 
 
 def token_named(parts: Parts, text: str, address: str) -> TokenRow:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from orchestrator.service.access.identity import Identity
 from orchestrator.service.parts import Parts
 from orchestrator.service.refusals import RefusedError
-from orchestrator.storage import CampaignRow, TokenScope
+from orchestrator.storage import CampaignRow, CampaignState, TokenRow, TokenScope
 
-__all__ = ["highest_priority", "owns", "require_own", "require_priority", "require_quota", "upload_limit"]
+__all__ = [
+    "highest_priority",
+    "owns",
+    "require_own",
+    "require_priority",
+    "require_quota",
+    "require_quota_to_resume",
+    "upload_limit",
+]
 
 # Who submits may set work before that of others who do, but never before an administrator's.
 _HIGHEST = {TokenScope.READ: 0, TokenScope.SUBMIT: 10, TokenScope.ADMIN: 1000}
@@ -40,10 +48,28 @@ def require_quota(parts: Parts, identity: Identity) -> None:
     ------
     RefusedError
     """
-    token = identity.token
-    if token is None:
+    if identity.token is not None:
+        _require_quota(parts, identity.token, another=True)
+
+
+def require_quota_to_resume(parts: Parts, campaign: CampaignRow) -> None:
+    """Refuse to go on with a campaign whose own token has used up what it has, whoever asks for it.
+
+    Raises
+    ------
+    RefusedError
+    """
+    if campaign.state not in (CampaignState.FAILED, CampaignState.PAUSED):
         return
-    if token.campaigns_at_once is not None:
+    token_id = parts.store.submissions.token_of(campaign.id)
+    if token_id is not None:
+        # One that is paused is counted as it is.
+        another = campaign.state is CampaignState.FAILED
+        _require_quota(parts, parts.store.tokens.get(token_id), another=another)
+
+
+def _require_quota(parts: Parts, token: TokenRow, *, another: bool) -> None:
+    if another and token.campaigns_at_once is not None:
         there = parts.store.submissions.open(token.id)
         if len(there) >= token.campaigns_at_once:
             numbers = ", ".join(map(str, there))

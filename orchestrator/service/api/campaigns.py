@@ -52,10 +52,13 @@ def list_campaigns(
     parts: _Parts,
     _who: Reader,
     state: Annotated[list[CampaignState] | None, Query()] = None,
+    name: Annotated[
+        str | None, Query(max_length=200, description="Only the one of this name, which a path can't have.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
 ) -> _Document:
     """List campaigns, the newest first; the document of `tunefleet list`."""
-    found = recent_campaigns(parts, tuple(state or ()), limit)
+    found = recent_campaigns(parts, tuple(state or ()), limit, name)
     return titled("list", {"campaigns": [listed_document(one) for one in found]})
 
 
@@ -102,7 +105,7 @@ def failures(parts: _Parts, _who: Reader, campaign: _Campaign) -> _Document:
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-def watch(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
+def watch(parts: _Parts, who: Reader, campaign: _Campaign) -> StreamingResponse:
     """Follow a campaign until it rests: an event `progress` with its facts for each change, and an `end`."""
     # What is not there is answered before the stream begins.
     number = str(read_snapshot(parts.store, campaign).campaign.id)
@@ -112,7 +115,7 @@ def watch(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse
         text = json.dumps(titled("watch-progress", listed_document(snapshot)), allow_nan=False)
         return Look((Event("progress", text),), snapshot.campaign.state in RESTING_STATES)
 
-    return stream(look, parts.ending)
+    return stream(parts, who, look)
 
 
 @router.get(

@@ -21,6 +21,7 @@ from orchestrator.service.access.quotas import upload_limit
 from orchestrator.service.api.best import Schedules, Top, best_document
 from orchestrator.service.parts import Parts, parts_of
 from orchestrator.service.reading import latest_profile, model_device
+from orchestrator.service.uploads.folder import Upload
 
 __all__ = ["router"]
 
@@ -61,10 +62,18 @@ async def upload(
 
 
 @router.get("/uploads/{sha256}")
-def uploaded(parts: _Parts, _who: Submitter, sha256: Annotated[str, Path(pattern=_SHA256)]) -> _Document:
+async def uploaded(
+    parts: _Parts, _who: Submitter, sha256: Annotated[str, Path(pattern=_SHA256)]
+) -> _Document:
     """Say what was uploaded under a SHA-256; who has that file need not send it."""
-    # Looking into it again would take a second of a core; the file never changes.
-    found = parts.recent.get(("upload", sha256), lambda: parts.uploads.find(sha256), seconds=3600.0)
+    # What isn't there need not wait to be looked into.
+    await to_thread.run_sync(parts.uploads.location_of, sha256)
+
+    def find() -> Upload:
+        # Looking into it again would take a second of a core; the file never changes.
+        return parts.recent.get(("upload", sha256), lambda: parts.uploads.find(sha256), seconds=3600.0)
+
+    found = await to_thread.run_sync(find, limiter=parts.uploads.examining)
     return titled(
         "upload", upload_document(found.sha256, found.name, found.size_bytes, found.inputs, known=True)
     )

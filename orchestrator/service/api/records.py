@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path as FilePath
@@ -22,7 +23,7 @@ from orchestrator.service.access.identity import Admin, Reader
 from orchestrator.service.access.quotas import upload_limit
 from orchestrator.service.parts import Parts, one_of_few, parts_of
 from orchestrator.service.reading import device_class
-from orchestrator.service.refusals import RefusedError
+from orchestrator.service.refusals import RefusedError, refused_by_the_disk
 
 __all__ = ["router"]
 
@@ -53,7 +54,8 @@ def export(
     """Return what is stored as packed JSON Lines, as `tunefleet records export` does."""
     name = None if device is None else device_class(parts, device, engine).name
     workloads = None if workload is None else [parts.store.workloads.resolve(workload).hash]
-    folder = tempfile.TemporaryDirectory(prefix="tunefleet-export-")
+    with refused_by_the_disk():
+        folder = tempfile.TemporaryDirectory(prefix="tunefleet-export-")
     path = FilePath(folder.name, "records.jsonl.gz")
     try:
         with one_of_few(parts):
@@ -82,18 +84,11 @@ async def import_(
 ) -> dict[str, Any]:
     """Store records, all of them or none, as `tunefleet records import` does."""
     most = upload_limit(parts, who)
-    with tempfile.TemporaryDirectory(prefix="tunefleet-import-") as folder:
-        path = FilePath(folder, "records.jsonl")
-        with path.open("wb") as file:
-            size, begin = 0, b""
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > most:
-                    raise RefusedError(
-                        413, f"this file is larger than {most:,} bytes, the most that is taken"
-                    )
-                begin = (begin + chunk[:2])[:2]
-                await to_thread.run_sync(file.write, chunk)
+    with contextlib.ExitStack() as stack:
+        with refused_by_the_disk():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tunefleet-import-"))
+            path = FilePath(folder, "records.jsonl")
+            begin = await _receive(request, path, most)
         if begin == _GZIP:
             path = path.rename(path.with_suffix(".jsonl.gz"))
         if not is_records(path):
@@ -109,3 +104,16 @@ async def import_(
         entry = who.entry("import", "records", trials=document["trials_imported"])
         await to_thread.run_sync(parts.store.audit.note, entry)
     return titled("records-import-jsonl", {**document, "database": parts.store.url})
+
+
+async def _receive(request: Request, path: FilePath, most: int) -> bytes:
+    """Write a body to a file; return what it begins with."""
+    size, begin = 0, b""
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise RefusedError(413, f"this file is larger than {most:,} bytes, the most that is taken")
+            begin = (begin + chunk[:2])[:2]
+            await to_thread.run_sync(file.write, chunk)
+    return begin

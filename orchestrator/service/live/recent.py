@@ -58,3 +58,9 @@ class Recent:
         """Have the next one read anew: something was changed."""
         with self._lock:
             self._entries.pop(key, None)
+
+    def forget_all(self, first: str) -> None:
+        """Have all read anew whose key is a tuple that begins so."""
+        with self._lock:
+            for key in [key for key in self._entries if isinstance(key, tuple) and key[0] == first]:
+                del self._entries[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -11,11 +11,16 @@ from anyio import to_thread
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
+from orchestrator.service.access.identity import Identity, still_let_in
+from orchestrator.service.parts import Parts
+
 __all__ = ["Event", "Look", "stream"]
 
 _LOOK_SECONDS = 1.0
 #: So often something is sent, so that neither end takes the other for dead.
 _ALIVE_SECONDS = 15.0
+#: So often it is asked whether the reader's token is worth something still.
+_LET_IN_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -42,29 +47,34 @@ class Look:
     last: bool = False
 
 
-def stream(look: Callable[[], Look], ending: threading.Event) -> StreamingResponse:
-    """Answer with events, from now until nothing will change any more or the reader is gone.
+def stream(parts: Parts, who: Identity, look: Callable[[], Look]) -> StreamingResponse:
+    """Answer with events, from now until nothing will change any more, or the reader or the service is gone.
 
     Parameters
     ----------
+    who : Identity
+        The reader. When their token was revoked or has expired, the stream ends within seconds.
     look : callable
         Reads the store; in a thread, once a second. What it raises ends the stream with an event ``error``.
-    ending : threading.Event
-        Is set when the service ends.
     """
     return StreamingResponse(
-        _events(look, ending),
+        _events(parts, who, look),
         media_type="text/event-stream",
         # A proxy that gathers what it gets would hold everything back.
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _events(look: Callable[[], Look], ending: threading.Event) -> AsyncIterator[bytes]:
+async def _events(parts: Parts, who: Identity, look: Callable[[], Look]) -> AsyncIterator[bytes]:
     before: dict[str, str] = {}
     quiet_s = 0.0
-    while not ending.is_set():
+    let_in_at = time.monotonic()
+    while not parts.ending.is_set():
         try:
+            if time.monotonic() - let_in_at >= _LET_IN_SECONDS:
+                if not await to_thread.run_sync(still_let_in, parts, who):
+                    return
+                let_in_at = time.monotonic()
             seen = await to_thread.run_sync(look)
         except Exception:
             # The browser asks again by itself, and what it is then answered says what is wrong.

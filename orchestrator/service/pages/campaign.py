@@ -44,7 +44,7 @@ def campaign(request: Request, parts: _Parts, who: Reader, campaign: _Campaign) 
 
 
 @router.get("/campaigns/{campaign}/live")
-def live(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
+def live(parts: _Parts, who: Reader, campaign: _Campaign) -> StreamingResponse:
     """Keep a campaign's page up to date."""
     number = str(recent_details(parts, campaign).snapshot.campaign.id)
 
@@ -66,7 +66,7 @@ def live(parts: _Parts, _who: Reader, campaign: _Campaign) -> StreamingResponse:
         news = Event("charts", f"{snapshot.measured} {snapshot.timed} {snapshot.campaign.state.value}")
         return Look((*events, news), snapshot.campaign.state in _ENDED)
 
-    return stream(look, parts.ending)
+    return stream(parts, who, look)
 
 
 @router.get("/campaigns/{campaign}/charts")

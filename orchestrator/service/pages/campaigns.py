@@ -40,7 +40,7 @@ def campaigns(
 
 
 @router.get("/live")
-def live(parts: _Parts, _who: Reader, state: _State = _ANY) -> StreamingResponse:
+def live(parts: _Parts, who: Reader, state: _State = _ANY) -> StreamingResponse:
     """Keep the list up to date."""
     chosen = _chosen(state)
 
@@ -50,7 +50,7 @@ def live(parts: _Parts, _who: Reader, state: _State = _ANY) -> StreamingResponse
         )
         return Look((Event("campaigns", text),))
 
-    return stream(look, parts.ending)
+    return stream(parts, who, look)
 
 
 def _values(parts: Parts, state: CampaignState | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orchestrator.storage import CampaignTaskRow, Storage
 
 __all__ = ["chart_data"]
 
-# As many as are told apart on a screen, and drawn at once on a phone.
+# As many as are told apart on a screen, and drawn at once on a phone; the last ones.
 _MOST_POINTS = 5000
 
 
@@ -52,6 +52,7 @@ def _task(store: Storage, campaign_id: int, row: CampaignTaskRow) -> dict[str, A
         "name": row.name,
         "flops": row.flops,
         "best_s": row.best_s,
+        "trials": row.measured,
         "points": [[round(point.at_s, 3), point.cost_s] for point in points],
         "failed": sum(point.cost_s is None for point in points),
     }

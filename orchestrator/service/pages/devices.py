@@ -27,14 +27,14 @@ def devices(request: Request, parts: _Parts, who: Reader) -> HTMLResponse:
 
 
 @router.get("/devices/live")
-def live(parts: _Parts, _who: Reader) -> StreamingResponse:
+def live(parts: _Parts, who: Reader) -> StreamingResponse:
     """Keep them up to date."""
 
     def look() -> Look:
         text = parts.recent.get("devices page", lambda: render("_devices.html", _values(parts)))
         return Look((Event("devices", text),))
 
-    return stream(look, parts.ending)
+    return stream(parts, who, look)
 
 
 def _values(parts: Parts) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
@@ -72,5 +72,6 @@ def logout(request: Request) -> Response:
 
 def _local(path: str) -> str:
     """Return a path of this service; none that leads to another one."""
-    parts = urlsplit(path)
-    return path if path.startswith("/") and not (parts.scheme or parts.netloc or "\\" in path) else "/"
+    # Browsers take a backslash for a slash, leave tabs and ends of lines out, and read a host after "//".
+    local = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
+    return path if local else "/"

@@ -31,15 +31,12 @@ class Progress:
     ----------
     per_hour : float or None
         Trials an hour of late; None where nothing is measured.
-    elapsed_s : float or None
-        Since it was started; None where it was not.
     left_s : float or None
         What it may still take; None where that can't be told.
     """
 
     snapshot: Snapshot
     per_hour: float | None
-    elapsed_s: float | None
     left_s: float | None
 
     @property
@@ -68,8 +65,8 @@ class Progress:
         snapshot = self.snapshot
         if self.campaign.state is CampaignState.DONE:
             return 1.0
-        if snapshot.time_s and self.elapsed_s is not None and snapshot.total is None:
-            return min(1.0, self.elapsed_s / snapshot.time_s)
+        if snapshot.time_s and self.campaign.started_at is not None and snapshot.total is None:
+            return min(1.0, self.campaign.active_s / snapshot.time_s)
         return snapshot.done / snapshot.total if snapshot.tasks and snapshot.total else None
 
 
@@ -80,8 +77,7 @@ def progress_of(parts: Parts, snapshot: Snapshot) -> Progress:
     per_hour = (
         parts.recent.get(("pace", row.id), lambda: parts.store.answers.per_hour(row.id)) if begun else None
     )
-    since_s = elapsed_s(row)
-    return Progress(snapshot, per_hour, since_s, _left_s(snapshot, per_hour, since_s) if begun else None)
+    return Progress(snapshot, per_hour, _left_s(snapshot, per_hour) if begun else None)
 
 
 def elapsed_s(row: CampaignRow) -> float | None:
@@ -91,11 +87,11 @@ def elapsed_s(row: CampaignRow) -> float | None:
     return max(0.0, ((row.finished_at or datetime.now(timezone.utc)) - row.started_at).total_seconds())
 
 
-def _left_s(snapshot: Snapshot, per_hour: float | None, elapsed_s: float | None) -> float | None:
+def _left_s(snapshot: Snapshot, per_hour: float | None) -> float | None:
     ends = []
-    if snapshot.time_s is not None and elapsed_s is not None:
-        # What was spent before a restart counts too; until then, the clock since the start.
-        ends.append(max(0.0, snapshot.time_s - max(snapshot.campaign.active_s, elapsed_s)))
+    if snapshot.time_s is not None:
+        # By the campaign's own clock, which stands still while nobody runs it.
+        ends.append(max(0.0, snapshot.time_s - snapshot.campaign.active_s))
     if per_hour and snapshot.total is not None and snapshot.tasks:
         ends.append(max(0, snapshot.total - snapshot.done) / per_hour * 3600)
     return min(ends, default=None)

@@ -69,6 +69,7 @@ def error_page(
     request: Request, status: int, text: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
     """Answer with a page that says what was wrong; where a token is needed, with the form to log in."""
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     values = {
         "path": request.url.path,
         "who": None,
@@ -76,7 +77,7 @@ def error_page(
         "title": HTTPStatus(status).phrase,
         "text": text,
         "login": status == HTTPStatus.UNAUTHORIZED,
-        "next_path": request.url.path if request.method == "GET" else "/",
+        "next_path": asked if request.method == "GET" else "/",
         "wrong": "",
     }
     return HTMLResponse(render("error.html", values), status, dict(headers or {}))

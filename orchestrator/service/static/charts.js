@@ -86,15 +86,18 @@
 
   function trials(element, task, elapsed) {
     const points = task ? task.points.filter((point) => point[1] !== null) : [];
+    const cut = task && task.trials > task.points.length;
     if (!points.length) {
       draw(element, {}, [[]]);
-      say("trials", task ? (task.failed ? `All ${task.failed} trials of this task failed.` : "Nothing was measured for this task here.") : "No tasks yet.");
+      say("trials", task ? (task.failed ? `${cut ? "The last" : "All"} ${task.failed} trials of this task failed.` : "Nothing was measured for this task here.") : "No tasks yet.");
       return;
     }
     const gflops = task.flops > 0;
     const value = (seconds) => (gflops ? task.flops / seconds / 1e9 : seconds);
     const text = gflops ? (one) => `${one.toFixed(one < 10 ? 1 : 0)}` : latency;
-    let best = Infinity;
+    // The best of those before may be better than all that are drawn: then the line is there from the beginning.
+    const fastest = Math.min(cut && task.best_s ? task.best_s : Infinity, ...points.map((point) => point[1]));
+    let best = points.some((point) => point[1] === fastest) ? Infinity : fastest;
     const line = points.map((point) => value((best = Math.min(best, point[1]))));
     draw(element, {
       scales: { x: { time: false, range: (_, low, high) => [0, Math.max(elapsed || 0, high) * 1.02 || 1] }, y: { range: (_, low, high) => [0, high * 1.05] } },
@@ -105,7 +108,7 @@
         { label: "best", stroke: color("curve"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), points: { show: false }, value: (_, one) => (one === null ? "-" : text(one)) },
       ],
     }, [points.map((point) => point[0]), points.map((point) => value(point[1])), line]);
-    say("trials", `${points.length} trials with a time${task.failed ? `, ${task.failed} failed` : ""}: the best takes ${latency(best)} a call${gflops ? `, ${text(value(best))} GFLOP/s` : ""}.`);
+    say("trials", `${points.length} trials with a time${task.failed ? `, ${task.failed} failed` : ""}: the best takes ${latency(fastest)} a call${gflops ? `, ${text(value(fastest))} GFLOP/s` : ""}.` + (cut ? ` Of ${task.trials} trials the last ${task.points.length} are drawn.` : ""));
   }
 
   function compared(element, rows) {

@@ -14,6 +14,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,12 @@ def _inputs(path: str) -> list[dict[str, Any]]:
     if not model.ir_version or not (graph.node or graph.output):
         raise ModelError("this is no ONNX file: there is no graph in it")
     given = {tensor.name for tensor in graph.initializer}
-    outside = [tensor.name for tensor in graph.initializer if tensor.data_location == tensor.EXTERNAL]
+    outside = [
+        name
+        for part in (graph, *model.functions)
+        for name, tensor in _tensors(part)
+        if tensor.data_location == tensor.EXTERNAL
+    ]
     if outside:
         raise ModelError(
             f"{len(outside)} of its weights are in another file ({outside[0][:80]!r} first); save the model "
@@ -100,6 +106,28 @@ def _inputs(path: str) -> list[dict[str, Any]]:
         for one in graph.input
         if one.name not in given
     ]
+
+
+def _tensors(part: Any) -> Iterator[tuple[str, Any]]:
+    """Return the tensors of a graph or a function and what they are called, those inside its nodes too."""
+    for tensor in getattr(part, "initializer", ()):
+        yield tensor.name, tensor
+    for sparse in getattr(part, "sparse_initializer", ()):
+        yield from _of_sparse(sparse.values.name, sparse)
+    for node in part.node:
+        called = next(iter(node.output), node.name)
+        for one in node.attribute:
+            for tensor in (one.t, *one.tensors):
+                yield tensor.name or called, tensor
+            for sparse in (one.sparse_tensor, *one.sparse_tensors):
+                yield from _of_sparse(called, sparse)
+            for graph in (one.g, *one.graphs):
+                yield from _tensors(graph)
+
+
+def _of_sparse(called: str, sparse: Any) -> Iterator[tuple[str, Any]]:
+    yield called, sparse.values
+    yield called, sparse.indices
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.service.refusals import RefusedError
+from orchestrator.service.refusals import RefusedError, refused_by_the_disk
 from orchestrator.service.uploads.examine import examine
 
 __all__ = ["SUFFIX", "Upload", "Uploads", "file_name"]
@@ -28,6 +28,8 @@ SUFFIX = ".onnx"
 _LEFT_SECONDS = 86400.0
 # Of letters that take four bytes each, as many as a file system takes.
 _NAME_LENGTH = 60
+# Each may take as much memory as six times its file, and a core.
+_EXAMINED_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Uploads:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        #: Of what looks into a file: who waits for that keeps no thread from others.
+        self.examining = CapacityLimiter(_EXAMINED_AT_ONCE)
 
     @property
     def folder(self) -> Path:
@@ -129,40 +133,29 @@ class Uploads:
         ModelError
             It is no ONNX file.
         RefusedError
-            It is too large, or not what it should be.
+            It is too large, or not what it should be, or the disk is full.
         """
         called = file_name(name)
-        self._folder.mkdir(parents=True, exist_ok=True)
         new = self._folder / f"{_NEW}{uuid.uuid4().hex}"
-        digest = hashlib.sha256()
-        size = 0
         try:
-            with new.open("xb") as file:
-                async for chunk in content:
-                    size += len(chunk)
-                    if size > most_bytes:
-                        raise RefusedError(
-                            413,
-                            f"this file is larger than {most_bytes:,} bytes, the most that may be uploaded",
-                        )
-                    digest.update(chunk)
-                    await to_thread.run_sync(file.write, chunk)
-                file.flush()
-                await to_thread.run_sync(os.fsync, file.fileno())
+            with refused_by_the_disk():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                size, sha256 = await _receive(content, new, most_bytes)
             if not size:
                 raise UsageError("nothing was uploaded: send the ONNX file as the body")
-            sha256 = digest.hexdigest()
             if wanted not in (None, sha256):
                 raise RefusedError(
                     400, f"what arrived is another file ({size:,} bytes) than was announced: send it again"
                 )
-            inputs = await to_thread.run_sync(examine, new)
+            inputs = await to_thread.run_sync(examine, new, limiter=self.examining)
             location = known = await to_thread.run_sync(self._kept, sha256)
             if location is None:
-                location = await to_thread.run_sync(self._keep, new, sha256, called)
+                with refused_by_the_disk():
+                    location = await to_thread.run_sync(self._keep, new, sha256, called)
             return Upload(sha256, location, size, inputs, known is not None)
         finally:
-            new.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
 
     def _kept(self, sha256: str) -> str | None:
         """Return where a content is kept; None where it isn't."""
@@ -174,6 +167,24 @@ class Uploads:
         home.mkdir(exist_ok=True)
         os.replace(new, home / called)
         return str(home / called)
+
+
+async def _receive(content: AsyncIterator[bytes], new: Path, most_bytes: int) -> tuple[int, str]:
+    """Write what comes into a new file; return its size and its SHA-256."""
+    digest = hashlib.sha256()
+    size = 0
+    with new.open("xb") as file:
+        async for chunk in content:
+            size += len(chunk)
+            if size > most_bytes:
+                raise RefusedError(
+                    413, f"this file is larger than {most_bytes:,} bytes, the most that may be uploaded"
+                )
+            digest.update(chunk)
+            await to_thread.run_sync(file.write, chunk)
+        file.flush()
+        await to_thread.run_sync(os.fsync, file.fileno())
+    return size, digest.hexdigest()
 
 
 def file_name(name: str) -> str:

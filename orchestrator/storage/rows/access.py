@@ -70,12 +70,12 @@ class TokenRow:
 
 @dataclass(frozen=True)
 class NewAuditEntry:
-    """Something that was changed through the service.
+    """Something that was changed through the service, or who may change something.
 
     Attributes
     ----------
     token_id, who : int or None, str
-        The token that asked, and its name; None and what stands for it where none was needed.
+        The token that asked, and its name; None and what stands for it where there was none.
     address : str
         Where from.
     action, subject : str

@@ -27,6 +27,18 @@ def test_a_token_is_shown_once_and_stored_as_its_digest(cli: Cli, store: Storage
     assert "revoked" in cli("tokens", "list").out
 
 
+def test_who_was_given_a_token_and_lost_it_is_in_the_audit(cli: Cli, store: Storage) -> None:
+    text = cli("tokens", "create", "ada", "--scope", "submit").out.strip()
+    assert cli("tokens", "create", "ada").code == 2
+    assert cli("tokens", "revoke", "bob").code == 3
+    assert cli("tokens", "revoke", "ada").code == 0
+    rows = store.audit.newest()
+    assert [(row.action, row.subject, row.who, row.token_id, row.detail) for row in rows] == [
+        (f"{action} token", "ada", "(command)", None, {"scope": "submit"}) for action in ("revoke", "create")
+    ]
+    assert text not in str(rows)
+
+
 def test_tokens_commands_write_what_is_documented(cli: Cli, store: Storage) -> None:
     for words in (["create", "ada"], ["list"], ["revoke", "ada"]):
         answer = cli("tokens", *words, "--json")

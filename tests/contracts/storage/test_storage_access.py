@@ -19,21 +19,23 @@ def test_a_token_is_found_by_its_digest_with_its_quotas(storage: Storage) -> Non
     assert (row.campaigns_at_once, row.upload_bytes) == (2, 2**40)
     assert row.expires_at is not None
     assert abs(row.expires_at - datetime.now(timezone.utc) - timedelta(hours=1)) < timedelta(minutes=1)
-    assert storage.tokens.find("ab" * 32) == row
+    assert storage.tokens.find("ab" * 32) == storage.tokens.get(row.id) == row
     assert storage.tokens.find("cd" * 32) is None
     assert storage.tokens.all() == [row]
 
 
 def test_a_token_that_was_revoked_or_has_expired_is_worth_nothing(storage: Storage) -> None:
     assert not storage.tokens.any_live()
+    assert not storage.tokens.any()
     storage.tokens.create(NewToken("late", "01" * 32, TokenScope.READ, -1.0))
     assert not storage.tokens.any_live()
     storage.tokens.create(NewToken("ada", "02" * 32, TokenScope.READ))
     assert storage.tokens.any_live()
     first = storage.tokens.revoke("ada")
     assert not first.live
-    assert storage.tokens.revoke("ada") == first
+    assert storage.tokens.revoke("ada") == storage.tokens.get(first.id) == first
     assert not storage.tokens.any_live()
+    assert storage.tokens.any()
     with pytest.raises(NotFoundError):
         storage.tokens.revoke("nobody")
     with pytest.raises(UsageError, match="already"):

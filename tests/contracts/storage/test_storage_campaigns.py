@@ -29,13 +29,15 @@ def test_a_campaign_is_found_by_id_and_by_name(storage: Storage) -> None:
     assert storage.campaigns.get(f"campaign-{second}").name == f"campaign-{second}"
     assert [row.id for row in storage.campaigns.newest()] == [second, first]
     assert storage.campaigns.newest(states=[S.DONE]) == []
+    assert storage.campaigns.newest(name="nightly") == [row]
+    assert storage.campaigns.newest(name="night") == storage.campaigns.newest(name=str(first)) == []
     for missing in (99, "99", "campaign-99", "nobody", "²", str(10**30)):
         with pytest.raises(NotFoundError):
             storage.campaigns.get(missing)
 
 
-@pytest.mark.parametrize("name", ["nightly", "12", "campaign-12", " "])
-def test_a_name_that_is_taken_or_reads_as_a_number_is_refused(storage: Storage, name: str) -> None:
+@pytest.mark.parametrize("name", ["nightly", "12", "campaign-12", " ", "a/b", "/"])
+def test_a_name_that_is_taken_or_reads_as_a_number_or_a_path_is_refused(storage: Storage, name: str) -> None:
     campaign(storage, name="nightly")
     with pytest.raises(UsageError):
         campaign(storage, name=name)
