@@ -78,7 +78,8 @@ def revalidate(
 ) -> Revalidated:
     """Measure the few fastest stale records of each workload with the toolchain that is here.
 
-    And those that were measured with it while their device had drifted, where they are the best or may be.
+    Also what signed packs claim to be faster than all that was measured with it, and those that were measured
+    with it while their device had drifted, where they are the best or may be.
 
     The device class is measured with it from then on. What was stored stays, whatever comes of it; where it
     is broken off, the next time goes on with the rest.
@@ -88,7 +89,8 @@ def revalidate(
     workloads : sequence of str, optional
         Their hashes; left out, all that have records on the device.
     most : int, optional
-        Records of each workload, at most; those that were measured with this toolchain already count.
+        Records of each workload, at most; those that were measured with this toolchain already count, but
+        not where packs claim to have faster ones.
     target, key, tracker
         On which device; see :func:`.stations.find_station`.
 
@@ -118,7 +120,7 @@ def revalidate(
         ]
         before = {
             h: rows[0].candidate
-            for h in dict.fromkeys(h for h, _, kind in wanted if kind is MeasurementKind.RECHECKED)
+            for h in dict.fromkeys(h for h, _, _ in wanted)
             if (rows := store.trials.best(h, device.device_class))
         }
         if wanted:
@@ -130,15 +132,14 @@ def revalidate(
     finally:
         builder.stop()
         measurer.stop()
-    fastest = {h: first.hash for h, first, _ in reversed(wanted)} | before
-    best = {h: store.trials.best(h, device.device_class) for h in fastest}
+    best = {h: store.trials.best(h, device.device_class) for h in before}
     return Revalidated(
         device_class=device.device_class,
         versions=versions,
-        workloads=len(fastest),
+        workloads=len(before),
         measured=run.measured,
         failed=run.failed,
-        changed=sum(bool(b) and not b[0].stale and b[0].candidate != fastest[h] for h, b in best.items()),
+        changed=sum(bool(b) and not b[0].stale and b[0].candidate != before[h] for h, b in best.items()),
         left=sum(not b or b[0].stale for b in best.values()),
         rechecked=run.rechecked,
     )

@@ -12,9 +12,17 @@ from sqlalchemy import Connection, select, update
 
 from orchestrator.storage._ids import device_class_ids, put_row, storable
 from orchestrator.storage._tables import DeviceClass, Toolchain
-from orchestrator.storage.rows import toolchain_key
+from orchestrator.storage.rows import PACK, toolchain_key
 
-__all__ = ["canonical", "first_toolchain", "put_toolchains", "told", "toolchain_values", "with_release"]
+__all__ = [
+    "canonical",
+    "first_toolchain",
+    "keys_of_packs",
+    "put_toolchains",
+    "told",
+    "toolchain_values",
+    "with_release",
+]
 
 
 @functools.cache
@@ -60,6 +68,12 @@ def put_toolchains(connection: Connection, texts: Iterable[str]) -> dict[str, in
         if text not in found:
             found[text] = put_row(connection, Toolchain, ("versions",), toolchain_values(text))
     return found
+
+
+def keys_of_packs(connection: Connection) -> list[str]:
+    """Return the keys of toolchains of which others say that they measured with them (:data:`.PACK`)."""
+    rows = connection.execute(select(Toolchain.key, Toolchain.versions)).all()
+    return sorted({row.key for row in rows if PACK in json.loads(row.versions)})
 
 
 def first_toolchain(connection: Connection, measured: Mapping[str, str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.records.revalidate import Revalidated, revalidate
-from orchestrator.storage import MeasurementKind, NewTrial, Storage, toolchain_key
+from orchestrator.storage import PACK, MeasurementKind, NewTrial, Storage, toolchain_key
 from orchestrator.toolbox import Toolbox
 from workers.messages import Candidate, DeviceInfo, Measurement, TrialState, Workload
 
@@ -102,6 +102,19 @@ def test_what_was_measured_on_a_device_that_drifted_is_measured_again(store: Sto
     assert (outcome.workloads, outcome.measured, outcome.rechecked) == (1, 1, 1)
     (row,) = (r for r in store.trials.of_workload(FIRST.hash, CPU.device_class) if r.candidate == "0")
     assert (row.kind, row.cost_s, row.drift) == (MeasurementKind.RECHECKED, 2.0, None)
+    assert revalidated(store).measured == 0
+
+
+def test_what_a_pack_claims_to_be_faster_is_measured_before_it_is_the_best(store: Storage) -> None:
+    (row, *_) = next(iter(store.trials.pages()))
+    claimed = replace(row.measurements[0], times=(0.1,), versions={"quick": "1", PACK: "SHA256:lab"})
+    for name in ("z" * 9, ""):
+        lines = replace(row, candidate=f"_{name}", trace="trace", measurements=(claimed,))
+        store.trials.record_copies([lines])
+    assert best(store, FIRST)[0] == ("a", False)
+    outcome = revalidated(store)
+    assert (outcome.workloads, outcome.measured, outcome.changed, outcome.left) == (1, 2, 0, 0)
+    assert [row.cost_s for row in store.trials.best(FIRST.hash, CPU.device_class, 2)] == [2.0, 2.0]
     assert revalidated(store).measured == 0
 
 

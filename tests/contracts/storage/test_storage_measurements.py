@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
@@ -10,10 +11,12 @@ from sqlalchemy import text
 
 from orchestrator.errors import LeaseLostError, NotFoundError
 from orchestrator.storage import (
+    PACK,
     MeasurementKind,
     MeasurementRow,
     NewMeasurement,
     Storage,
+    TrialRow,
     toolchain_key,
     toolchain_text,
 )
@@ -38,6 +41,16 @@ def later(
     state = TrialState.OK if seconds else TrialState.BUILD_ERROR
     measured = Measurement(state, seconds, message, "cpu:1", "host-b", 0.7)
     return NewMeasurement(*PAIR, f"candidate-{n}", measured, kind, token, versions, 0.3)
+
+
+def of_pack(storage: Storage, n: int, *seconds: float, state: TrialState = TrialState.OK) -> TrialRow:
+    """Make the copy of a trial as others measured it and signed it: some time ago, as far as they say."""
+    page = next(iter(storage.trials.pages(page=1)))
+    (mine,) = page[0].measurements
+    theirs = replace(
+        mine, state=state, times=seconds, token=f"pack-{n}", versions={**mine.versions, PACK: "SHA256:lab"}
+    )
+    return replace(page[0], candidate=f"candidate-{n}", trace=f'[["trace", {n}]]', measurements=(theirs,))
 
 
 def measured(storage: Storage, place: int = 0) -> list[MeasurementRow]:
@@ -217,6 +230,23 @@ def test_at_most_so_many_of_a_task_are_revalidated_and_another_may_win(storage: 
     ]
     assert costs(storage)["candidate-1"] == (None, False)
     assert [one.cost_s for one in measured(storage, 1)] == [1.1, None]
+
+
+def test_what_a_pack_claims_to_be_faster_is_measured_however_much_was_measured_here(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(n, 1.0 + n / 10) for n in range(3)])
+    claims = {4: 0.9, 5: 0.5, 6: 1.05, 7: 0.7}
+    storage.trials.record_copies([of_pack(storage, n, seconds) for n, seconds in claims.items()])
+    # The fastest first, and none that even its signer calls slower than the best here.
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 2)] == ["candidate-5", "candidate-7"]
+    wanted = ["candidate-5", "candidate-7", "candidate-4"]
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 5)] == wanted
+    assert storage.seeds.to_revalidate(*PAIR, 0) == []
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 3)] == wanted
+    # One of them holds its promise, in part.
+    storage.measurements.add([later(n, 0.8 if n == 7 else 3.0, versions=OLD) for n in (5, 7, 4)])
+    assert storage.seeds.to_revalidate(*PAIR, 3) == []
+    assert storage.trials.best(*PAIR)[0].candidate == "candidate-7"
 
 
 def test_who_goes_back_to_a_toolchain_finds_what_was_measured_with_it(storage: Storage) -> None:
