@@ -54,9 +54,10 @@ class Imported:
     trials, failed : int
         Trials it holds, and how many of them failed.
     stored_before : int
-        Those whose candidate was stored already: nothing was changed.
-    imported : int
-        New ones. With `dry_run` nothing was stored, and it says what would have been.
+        Those whose candidate was stored already.
+    imported, added : int
+        New ones, and measurements that those got which were stored already. With `dry_run` nothing was
+        stored, and it says what would have been.
     device_classes : tuple of str
         What they were measured on.
     bad : tuple of BadLine
@@ -72,6 +73,7 @@ class Imported:
     failed: int
     stored_before: int
     imported: int
+    added: int
     bad: tuple[BadLine, ...]
     dry_run: bool
     signed_by: SignedBy | None = None

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from orchestrator.storage._ids import device_class_ids, put_row, storable
 from orchestrator.storage._tables import DeviceClass, Toolchain
@@ -17,6 +17,7 @@ from orchestrator.storage.rows import PACK, toolchain_key
 __all__ = [
     "canonical",
     "first_toolchain",
+    "is_of_pack",
     "keys_of_packs",
     "put_toolchains",
     "told",
@@ -70,10 +71,15 @@ def put_toolchains(connection: Connection, texts: Iterable[str]) -> dict[str, in
     return found
 
 
+def is_of_pack() -> ColumnElement[bool]:
+    """Match toolchains of which others say that they measured with them (:data:`.PACK`)."""
+    # In the canonical text only a name is followed by this: within a text its quotes have backslashes.
+    return Toolchain.versions.contains(f'"{PACK}": ', autoescape=True)
+
+
 def keys_of_packs(connection: Connection) -> list[str]:
-    """Return the keys of toolchains of which others say that they measured with them (:data:`.PACK`)."""
-    rows = connection.execute(select(Toolchain.key, Toolchain.versions)).all()
-    return sorted({row.key for row in rows if PACK in json.loads(row.versions)})
+    """Return the keys of the toolchains that :func:`is_of_pack` matches."""
+    return list(connection.scalars(select(Toolchain.key).where(is_of_pack()).distinct()).all())
 
 
 def first_toolchain(connection: Connection, measured: Mapping[str, str]) -> dict[str, int]:

@@ -20,7 +20,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
     require_named_lease,
 )
-from orchestrator.storage._copies import check_copy, insert_copies
+from orchestrator.storage._copies import check_copy, insert_copies, lacking
 from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
@@ -51,6 +51,7 @@ from orchestrator.storage._trial_rows import (
     trials_joined,
 )
 from orchestrator.storage.rows import (
+    Copied,
     MeasurementKind,
     ModelTaskRow,
     NewTrial,
@@ -156,8 +157,8 @@ class Trials(Group):
 
         return self._database.write(work)
 
-    def record_copies(self, trials: Sequence[TrialRow]) -> int:
-        """Store trials of another store as they were recorded there, and return how many were new.
+    def record_copies(self, trials: Sequence[TrialRow]) -> Copied:
+        """Store trials of another store as they were recorded there, and return how much was new.
 
         Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
         that is stored for its workload and device class gets the measurements that it doesn't have.
@@ -173,7 +174,11 @@ class Trials(Group):
         for trial in trials:
             check_copy(trial)
         copy = functools.partial(insert_copies, trials=trials)
-        return self._database.write(copy)[0] if trials else 0
+        return self._database.write(copy) if trials else Copied()
+
+    def lacking(self, trials: Sequence[TrialRow]) -> int:
+        """Return how many measurements :meth:`record_copies` would add to trials that are stored."""
+        return self._database.read(functools.partial(lacking, trials=trials))
 
     def counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""

@@ -309,9 +309,13 @@ def test_stores_that_measured_the_same_trial_have_all_of_it_after_a_merge_in_eit
     fill(other, *range(20))
     store.measurements.add([again(0, 0, 0.5, "a", {"tvm": "0.27"})])
     other.measurements.add([again(0, 0, 0.7, "b", {"tvm": "0.27"})])
+    told = merge_store(store, other, dry_run=True)
     took = merge_store(store, other)
-    assert (took.imported, took.stored_before) == (0, 20)
-    assert merge_store(other, store).imported == 0
+    assert (took.imported, took.stored_before, took.added) == (0, 20, 1)
+    assert replace(told, dry_run=False) == took
+    back = merge_store(other, store)
+    assert (back.imported, back.added) == (0, 1)
+    assert merge_store(other, store).added == 0
     for one in (store, other):
         (trial,) = (row for row in content(one) if row.candidate == "candidate-0")
         assert [m.token for m in trial.measurements if m.kind is REVALIDATED] != []

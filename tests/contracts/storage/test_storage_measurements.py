@@ -46,7 +46,7 @@ def later(
 def of_pack(storage: Storage, n: int, *seconds: float, state: TrialState = TrialState.OK) -> TrialRow:
     """Make the copy of a trial as others measured it and signed it: some time ago, as far as they say."""
     page = next(iter(storage.trials.pages(page=1)))
-    (mine,) = page[0].measurements
+    mine = page[0].measurements[0]
     theirs = replace(
         mine, state=state, times=seconds, token=f"pack-{n}", versions={**mine.versions, PACK: "SHA256:lab"}
     )
@@ -307,6 +307,28 @@ def test_what_computes_something_else_is_out_whatever_it_is_measured_with(storag
     storage.measurements.add([later(1, 0.5)])
     assert costs(storage)["candidate-1"] == (None, True)
     assert [row.candidate for row in storage.trials.best(*PAIR, 3)] == ["candidate-2"]
+
+
+def test_what_others_call_wrong_does_not_outrank_what_was_measured_here(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(1, 1.0)])
+    wrong = of_pack(storage, 1, state=TrialState.WRONG_OUTPUT)
+    copied = storage.trials.record_copies([wrong])
+    assert (copied.trials, copied.measurements) == (0, 1)
+    assert costs(storage) == {"candidate-1": (1.0, False)}
+    # With another toolchain neither is of it, and what was measured here still counts.
+    storage.toolchains.adopt(CPU.device_class, NEW)
+    storage.measurements.add([later(1, kind=AGAIN, versions={"tvm": "0.26"}, token="older")])
+    assert costs(storage) == {"candidate-1": (1.0, True)}
+    # Who has nothing but theirs takes their word for it, until something is known here.
+    theirs = [of_pack(storage, 2, 0.5), replace(of_pack(storage, 2), measurements=wrong.measurements)]
+    storage.trials.record_copies(theirs)
+    assert costs(storage)["candidate-2"] == (None, True)
+    storage.measurements.add([later(2, 2.0)])
+    assert costs(storage)["candidate-2"] == (2.0, False)
+    # What was compared here is out, whatever they say.
+    assert storage.trials.mark_wrong(*PAIR, "candidate-2", "it is wrong") is not None
+    assert costs(storage)["candidate-2"][0] is None
 
 
 def test_what_is_pruned_goes_with_its_measurements(storage: Storage) -> None:
