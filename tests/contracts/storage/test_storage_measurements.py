@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from importlib import metadata
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from orchestrator.errors import LeaseLostError, NotFoundError
 from orchestrator.storage import (
@@ -20,6 +22,7 @@ from orchestrator.storage import (
     toolchain_key,
     toolchain_text,
 )
+from orchestrator.storage._tables import Measurement as MeasurementTable
 from tests.kit.storage_builders import CPU, GPU, campaign, failed, ok, stock, task, workload
 from workers.messages import Measurement, TrialState
 
@@ -51,6 +54,11 @@ def of_pack(storage: Storage, n: int, *seconds: float, state: TrialState = Trial
         mine, state=state, times=seconds, token=f"pack-{n}", versions={**mine.versions, PACK: "SHA256:lab"}
     )
     return replace(page[0], candidate=f"candidate-{n}", trace=f'[["trace", {n}]]', measurements=(theirs,))
+
+
+def mark_wrong(storage: Storage, n: int) -> None:
+    where: dict[str, Any] = {"versions": OLD, "device": "cpu:0", "host": "host-a"}
+    assert storage.trials.mark_wrong(*PAIR, f"candidate-{n}", "it is wrong", **where) is not None
 
 
 def measured(storage: Storage, place: int = 0) -> list[MeasurementRow]:
@@ -119,6 +127,26 @@ def test_all_measurements_of_a_trial_are_kept_and_the_latest_counts(storage: Sto
     with pytest.raises(LeaseLostError):
         storage.measurements.add([later(1, 0.5, token="x")], **lease)  # type: ignore[arg-type]
     assert len(measured(storage)) == 3
+
+
+def test_what_is_measured_after_the_clock_was_set_back_is_later_all_the_same(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(1, 1.0)])
+    (first,) = measured(storage)
+    # As if the clock had been an hour ahead by then.
+    ahead = first.measured_at + timedelta(hours=1)
+    table: Any = MeasurementTable.__table__
+    storage.database.write(lambda c: c.execute(update(table).values(measured_at=ahead)))
+    storage.measurements.add([later(1, 1.3, kind=AGAIN, versions=OLD)])
+    storage.measurements.add([later(1, 1.2, kind=AGAIN, versions=OLD, token="last")])
+    assert costs(storage) == {"candidate-1": (1.2, False)}
+    assert [one.measured_at for one in measured(storage)] == [ahead] * 3
+    # Once the clock has got there, it is what the clock says.
+    behind = first.measured_at - timedelta(hours=1)
+    storage.database.write(lambda c: c.execute(update(table).values(measured_at=behind)))
+    storage.measurements.add([later(1, 1.1, kind=AGAIN, versions=OLD, token="now")])
+    assert measured(storage)[-1].measured_at >= first.measured_at
+    assert costs(storage) == {"candidate-1": (1.1, False)}
 
 
 def test_neither_a_short_look_nor_a_failure_takes_the_place_of_what_was_timed_in_full(
@@ -301,7 +329,7 @@ def test_toolchains_are_kept_with_all_that_was_said_of_them(storage: Storage) ->
 def test_what_computes_something_else_is_out_whatever_it_is_measured_with(storage: Storage) -> None:
     stock(storage)
     storage.trials.record([ok(1, 1.0), ok(2, 2.0)])
-    assert storage.trials.mark_wrong(*PAIR, "candidate-1", "it is wrong") is not None
+    mark_wrong(storage, 1)
     storage.toolchains.adopt(CPU.device_class, NEW)
     assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 3)] == ["candidate-2"]
     storage.measurements.add([later(1, 0.5)])
@@ -327,7 +355,7 @@ def test_what_others_call_wrong_does_not_outrank_what_was_measured_here(storage:
     storage.measurements.add([later(2, 2.0)])
     assert costs(storage)["candidate-2"] == (2.0, False)
     # What was compared here is out, whatever they say.
-    assert storage.trials.mark_wrong(*PAIR, "candidate-2", "it is wrong") is not None
+    mark_wrong(storage, 2)
     assert costs(storage)["candidate-2"][0] is None
 
 
