@@ -36,13 +36,21 @@ class SignedBy:
     name : str
         What the signer calls itself: as trustworthy as the key.
     trusted : bool
-        The signature was checked, and the key is one of those that are trusted. Otherwise anybody may have
-        written the file and its key.
+        The key is one of those that are trusted. Otherwise it may be anybody's.
+    verified : bool
+        The signature was checked, and is of this key. Otherwise anybody may have written the file and named
+        this key in it: what checks signatures is not installed.
     """
 
     key: str
     name: str
     trusted: bool
+    verified: bool
+
+    @property
+    def pack(self) -> str:
+        """Whose it is, as the toolchains of its measurements have it."""
+        return self.key if self.verified else f"{self.key} (not verified)"
 
 
 @dataclass(frozen=True)

@@ -303,6 +303,18 @@ def test_marks_travel_with_what_they_are_on(store: Storage, other: Storage, tmp_
     )
 
 
+def test_the_format_is_documented_with_all_that_a_measurement_has(store: Storage, tmp_path: Path) -> None:
+    store.measurements.add([replace(again(0, 0, 0.5, "a", {"tvm": "0.27"}), drift=0.5)])
+    path = export_records(store, tmp_path / "all.jsonl").path
+    text = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
+    told = text[text.index("Each of the `measurements` has") : text.index("A line with another field")]
+    measured = [m for line in lines(path) for m in line.get("trial", {}).get("measurements", ())]
+    fields = {name for one in measured for name in one}
+    assert "drift" in fields
+    kinds = {kind.value for kind in MeasurementKind}
+    assert {name for name in fields | kinds if f"`{name}`" not in told} == set()
+
+
 def test_stores_that_measured_the_same_trial_have_all_of_it_after_a_merge_in_either_order(
     store: Storage, other: Storage
 ) -> None:
