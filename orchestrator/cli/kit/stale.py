@@ -74,7 +74,7 @@ def revalidate_model(
     outcome = revalidated_model(
         store, tools, request, target=target, layout=layout, key=board, tracker=tracker, say=say
     )
-    if outcome.measured:
+    if outcome.measured or outcome.timed_out or outcome.unchecked:
         for line in outcome_lines(outcome):
             session.say(line)
 
@@ -107,11 +107,19 @@ def revalidated_model(
 
 def outcome_lines(outcome: Revalidated) -> list[str]:
     """Say what came of measuring records with another toolchain."""
-    from orchestrator.storage import toolchain_text
+    from orchestrator.storage import drift_words, toolchain_text
 
     where = f"on {device_text(outcome.device_class)} with {toolchain_text(outcome.versions)}"
+    waiting = []
+    if outcome.drift is not None:
+        off = f"the device is {drift_words(outcome.drift)} than it was"
+        waiting.append(f"{off}: what was measured is marked" if outcome.measured else off)
+    if outcome.unchecked:
+        waiting.append(f"{plural(outcome.unchecked, 'record')} with such marks of before wait until it isn't")
+    if outcome.timed_out:
+        waiting.append(f"{plural(outcome.timed_out, 'record')} took too long, twice, and stay as they were")
     if not outcome.measured:
-        return [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
+        return waiting or [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
     lines = [
         f"measured {plural(outcome.measured, 'record')} of {plural(outcome.workloads, 'workload')} {where}",
         f"another record than before is the best of {plural(outcome.changed, 'workload')}",
@@ -124,7 +132,7 @@ def outcome_lines(outcome: Revalidated) -> list[str]:
         lines.append(f"{plural(outcome.failed, 'record')} can't be built or run with it")
     if outcome.left:
         lines.append(f"the best of {plural(outcome.left, 'workload')} is stale all the same: tune them")
-    return lines
+    return lines + waiting
 
 
 def say_stale(session: Session, stale: int, of: int, *words: str) -> None:
