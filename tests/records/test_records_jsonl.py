@@ -15,6 +15,7 @@ from orchestrator.errors import NotFoundError, StorageError, UsageError
 from orchestrator.records.jsonl_read import import_records, is_records
 from orchestrator.records.jsonl_write import export_records
 from orchestrator.records.merge import merge_store
+from orchestrator.records.unstored import save_unstored, unstored_path
 from orchestrator.storage import (
     MeasurementKind,
     NewMeasurement,
@@ -301,6 +302,22 @@ def test_marks_travel_with_what_they_are_on(store: Storage, other: Storage, tmp_
     assert (
         sum("drift" in m for line in lines(path) for m in line.get("trial", {}).get("measurements", ())) == 2
     )
+
+
+def test_what_no_store_took_comes_back_with_its_marks(other: Storage, tmp_path: Path) -> None:
+    marked = [replace(trial(1, 0, CPU, 1.0), drift=0.3), trial(2, 0, CPU, 2.0)]
+    save_unstored(tmp_path / "unstored.jsonl", marked, [workload(0)], [CPU])
+    import_records(other, tmp_path / "unstored.jsonl")
+    assert {row.candidate: row.drift for row in content(other)} == {"candidate-1": 0.3, "candidate-2": None}
+
+
+def test_files_of_one_second_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    paths = []
+    for _ in range(20):
+        paths.append(unstored_path(7))
+        paths[-1].touch(exist_ok=False)
+    assert len(set(paths)) == 20
 
 
 def test_the_format_is_documented_with_all_that_a_measurement_has(store: Storage, tmp_path: Path) -> None:
