@@ -47,6 +47,8 @@ class KnownKernel:
         By which part of its time it took more at the last check; None where that was about as long as before.
     most : float or None
         The largest such part of all checks.
+    unchecked : str
+        Why it can't be built or timed; empty where it can.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class KnownKernel:
         self._artifact: Artifact | None = None
         self._name = ""
         self._reference_s: float | None = None
-        self._told = False
+        self.unchecked = ""
         self.drift: float | None = None
         self.most: float | None = None
 
@@ -152,10 +154,9 @@ class KnownKernel:
         )
 
     def _unchecked(self, why: str) -> None:
-        if not self._told:
-            self._told = True
-            reason = (why.strip().splitlines() or ["no reason was given"])[0]
-            self._say(f"{self._station.key} is not checked for drift: {reason}")
+        if not self.unchecked:
+            self.unchecked = (why.strip().splitlines() or ["no reason was given"])[0]
+            self._say(f"{self._station.key} is not checked for drift: {self.unchecked}")
 
 
 def kernel_name(workload: Workload, candidate: Candidate) -> str:

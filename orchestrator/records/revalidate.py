@@ -64,8 +64,10 @@ class Revalidated:
     drift : float or None
         By which part of its time the known kernel took most more than before, below 0 for less; None where it
         took about as long. What was measured meanwhile is marked with it.
-    unchecked : int
+    waiting : int
         Records that had been measured while their device had drifted, and were left for when it is back.
+    unchecked : str
+        Why the known kernel can't be built or timed, so that nobody knows of a drift; empty where it can.
     """
 
     device_class: str
@@ -78,7 +80,8 @@ class Revalidated:
     rechecked: int = 0
     timed_out: int = 0
     drift: float | None = None
-    unchecked: int = 0
+    waiting: int = 0
+    unchecked: str = ""
 
 
 def revalidate(
@@ -166,7 +169,8 @@ def revalidate(
         rechecked=run.rechecked,
         timed_out=run.timed_out,
         drift=known.most,
-        unchecked=run.unchecked,
+        waiting=run.waiting,
+        unchecked=known.unchecked,
     )
 
 
@@ -198,7 +202,7 @@ class _Run:
     ) -> None:
         self._store, self._device, self._station, self._versions = store, device, station, versions
         self._builder, self._measurer, self._known = builder, measurer, known
-        self.measured = self.failed = self.rechecked = self.timed_out = self.unchecked = 0
+        self.measured = self.failed = self.rechecked = self.timed_out = self.waiting = 0
         self.workloads: set[str] = set()
 
     def take(self, batch: Sequence[_Wanted]) -> None:
@@ -237,7 +241,7 @@ class _Run:
         if drift is None:
             return batch
         kept = [one for one in batch if one[2] is not MeasurementKind.RECHECKED]
-        self.unchecked += len(batch) - len(kept)
+        self.waiting += len(batch) - len(kept)
         return kept
 
     def _store_all(self, taken: Sequence[NewMeasurement], drift: float | None) -> None:
@@ -247,7 +251,7 @@ class _Run:
             for one in taken
             if drift is None or one.kind is not MeasurementKind.RECHECKED
         ]
-        self.unchecked += len(taken) - len(kept)
+        self.waiting += len(taken) - len(kept)
         self._store.measurements.add(kept)
         self.measured += len(kept)
         self.rechecked += sum(one.kind is MeasurementKind.RECHECKED for one in kept)

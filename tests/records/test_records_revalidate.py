@@ -134,7 +134,7 @@ def test_a_device_that_is_slow_takes_no_mark_away_and_marks_what_is_measured(
     outcome = revalidated(store)
     assert outcome.drift == pytest.approx(0.3)
     # One more of each workload, and not the one that was marked before.
-    assert (outcome.measured, outcome.rechecked, outcome.unchecked) == (2, 0, 1)
+    assert (outcome.measured, outcome.rechecked, outcome.waiting) == (2, 0, 1)
     found = {row.candidate: row.drift for row in store.trials.of_workload(FIRST.hash, CPU.device_class)}
     assert (found["a"], found["0"]) == (None, 0.5)
     assert found["bb"] == pytest.approx(0.3)
@@ -144,13 +144,28 @@ def test_a_device_that_is_slow_takes_no_mark_away_and_marks_what_is_measured(
     # When it is back, all that is marked is measured.
     monkeypatch.delenv("QUICK_SLOW")
     back = revalidated(store)
-    assert (back.drift, back.unchecked) == (None, 0)
+    assert (back.drift, back.waiting) == (None, 0)
     assert (back.measured, back.rechecked) == (3, 3)
     assert {row.drift for row in store.trials.best(FIRST.hash, CPU.device_class, 2)} == {None}
 
 
 def test_what_a_campaign_holds_a_device_against_is_what_this_does() -> None:
     assert known_kernel.EVALUATOR == checks.EVALUATOR
+    kernel = FIRST, Candidate("known" * 9, "trace")
+    assert known_kernel.kernel_name(*kernel) == checks._Kernel(CPU, *kernel).name
+
+
+def test_a_known_kernel_that_can_not_be_built_is_said_and_stops_nothing(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUICK_VERSION", "2")
+    known = Workload("known", "quick", "known", 1.0, b""), Candidate("only version 1", "trace")
+    monkeypatch.setattr(Toolbox, "known_kernel", lambda *_: known)
+    outcome = revalidated(store, FIRST.hash)
+    assert (outcome.measured, outcome.drift) == (3, None)
+    assert "knows no such instruction" in outcome.unchecked
+    assert any("not checked for drift" in line for line in outcome_lines(outcome))
+    assert store.device_checks.latest() == []
 
 
 def test_what_takes_too_long_is_tried_once_more_and_stays_as_it_was(

@@ -74,7 +74,7 @@ def revalidate_model(
     outcome = revalidated_model(
         store, tools, request, target=target, layout=layout, key=board, tracker=tracker, say=say
     )
-    if outcome.measured or outcome.timed_out or outcome.unchecked:
+    if outcome.measured or outcome.timed_out or outcome.waiting:
         for line in outcome_lines(outcome):
             session.say(line)
 
@@ -110,16 +110,20 @@ def outcome_lines(outcome: Revalidated) -> list[str]:
     from orchestrator.storage import drift_words, toolchain_text
 
     where = f"on {device_text(outcome.device_class)} with {toolchain_text(outcome.versions)}"
-    waiting = []
+    remarks = []
     if outcome.drift is not None:
         off = f"the device is {drift_words(outcome.drift)} than it was"
-        waiting.append(f"{off}: what was measured is marked" if outcome.measured else off)
+        remarks.append(f"{off}: what was measured is marked" if outcome.measured else off)
     if outcome.unchecked:
-        waiting.append(f"{plural(outcome.unchecked, 'record')} with such marks of before wait until it isn't")
+        remarks.append(f"the device is not checked for drift: {outcome.unchecked}")
+    if outcome.waiting:
+        remarks.append(
+            f"{plural(outcome.waiting, 'record')} that a drift of before marked wait until it is back"
+        )
     if outcome.timed_out:
-        waiting.append(f"{plural(outcome.timed_out, 'record')} took too long, twice, and stay as they were")
+        remarks.append(f"{plural(outcome.timed_out, 'record')} took too long, twice, and stay as they were")
     if not outcome.measured:
-        return waiting or [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
+        return remarks or [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
     lines = [
         f"measured {plural(outcome.measured, 'record')} of {plural(outcome.workloads, 'workload')} {where}",
         f"another record than before is the best of {plural(outcome.changed, 'workload')}",
@@ -132,7 +136,7 @@ def outcome_lines(outcome: Revalidated) -> list[str]:
         lines.append(f"{plural(outcome.failed, 'record')} can't be built or run with it")
     if outcome.left:
         lines.append(f"the best of {plural(outcome.left, 'workload')} is stale all the same: tune them")
-    return lines + waiting
+    return lines + remarks
 
 
 def say_stale(session: Session, stale: int, of: int, *words: str) -> None:

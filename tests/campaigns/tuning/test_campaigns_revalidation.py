@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
-from orchestrator.campaigns.tuning import patience
+from orchestrator.campaigns.tuning import again, patience
 from orchestrator.campaigns.tuning.actions import Build, Measure, OpenSearch, RecordRevalidation
 from orchestrator.campaigns.tuning.events import Built, Measured
 from orchestrator.campaigns.tuning.machine import Machine
@@ -216,6 +216,24 @@ def test_what_no_store_takes_is_kept_in_a_file_and_can_be_imported(
     rows = store.trials.of_workload(workload(1).hash, CPU.device_class)
     measured = [one for row in rows for one in store.measurements.of_trial(row.id) if one.kind is kind]
     assert [one.versions["tvm"] for one in measured] == ["0.27"] * report.added
+
+
+def test_all_files_are_named_that_something_was_put_into(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> int:
+        raise StorageError("the first file")
+
+    def end(_: Tuning) -> None:
+        raise StorageError("the second file")
+
+    monkeypatch.setattr(patience, "STORE_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(patience, "STORE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(again, "set_aside", lambda *_: "it is kept")
+    monkeypatch.setattr(Measurements, "add", away)
+    monkeypatch.setattr(Tuning, "end", end)
+    with pytest.raises(StorageError, match="the first file\nit is kept\nthe second file"):
+        campaign(store, Simulated(), 1)
 
 
 def test_who_wants_none_of_it_has_all_trials_searched(store: Storage) -> None:
