@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -95,7 +96,7 @@ def name_wrong_records(
                 f"the record of {task.name} that {model.prepared.name} borrows from {task.borrowed_from} "
                 f"computes something else here: {reason}; leave --allow-device {task.borrowed_from} out"
             )
-        named.append(_stored(store, model, workload_hash, record, task, reason))
+        named.append(_stored(store, tools, model, workload_hash, record, task, reason, endpoint))
     return tuple(named)
 
 
@@ -179,17 +180,22 @@ def _layers(pairs: Sequence[_Pair]) -> list[list[_Pair]]:
 
 def _stored(
     store: Storage,
+    tools: Toolbox,
     model: ExtractedModel,
     workload_hash: str,
     record: Record,
     task: TaskCoverage | None,
     reason: str,
+    endpoint: Endpoint | None,
 ) -> WrongRecord:
     trial = store.trials.mark_wrong(
         workload_hash,
         model.device.device_class,
         record.candidate.hash,
         f"it computes something else than its task: with it alone {model.prepared.name} is wrong, {reason}",
+        versions=tools.toolchain_of(model.device),
+        device=model.device.device_class if endpoint is None else endpoint.key,
+        host=socket.gethostname() if endpoint is None else endpoint.key,
     )
     if trial is None or trial.cost_s is None:
         raise EngineError(

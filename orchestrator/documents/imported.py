@@ -23,5 +23,6 @@ def imported_document(report: Imported) -> dict[str, Any]:
         "trials_failed": report.failed,
         "trials_stored_before": report.stored_before,
         "trials_imported": report.imported,
+        "measurements_added": report.added,
         "signed_by": None if report.signed_by is None else asdict(report.signed_by),
     }

@@ -74,7 +74,8 @@ def import_records(
         Check the lines and store nothing.
     trust : sequence of PublicKey, optional
         Take nothing but what one of these has signed; what is taken is then a copy that nobody else can
-        change meanwhile. Without, a file that is signed is only held against its own sum.
+        change meanwhile. Without, a file that is signed is held against its own sum and the key that it
+        names, where signatures can be checked.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def import_records(
         bad = tuple(checked.bad)
         if bad and not skip_bad:
             raise UsageError(refusal(file.name, bad, checked.lines))
-        reader = _Reader(store, file, content, pack="" if signed_by is None else signed_by.key)
+        reader = _Reader(store, file, content, pack="" if signed_by is None else signed_by.pack)
         found = take_trials(store, file.name, reader.trials(), reader, bad, dry_run, say)
     return replace(found, signed_by=signed_by)
 
@@ -108,7 +109,7 @@ class _Reader:
     path, content : pathlib.Path
         The file as it was named, and where it is read.
     pack : str
-        Whose key signed it; empty where none did.
+        Whose key signed it (:attr:`.SignedBy.pack`); empty where none did.
     """
 
     store: Storage

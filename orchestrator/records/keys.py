@@ -25,6 +25,7 @@ __all__ = [
     "PASSPHRASE_VARIABLE",
     "PrivateKey",
     "PublicKey",
+    "can_check",
     "fingerprint",
     "make_keys",
     "read_private",
@@ -55,14 +56,14 @@ class PublicKey:
         return fingerprint(self.raw)
 
     def signed(self, digest: bytes, signature: bytes) -> bool:
-        """Say whether a signature of a digest is this key's."""
+        """Say whether a signature of a digest is this key's; of what is no key none is."""
         _require_cryptography()
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, _CONTEXT + digest)
-        except InvalidSignature:
+        except (InvalidSignature, ValueError):
             return False
         return True
 
@@ -186,14 +187,21 @@ def make_keys(path: str | os.PathLike[str]) -> tuple[pathlib.Path, pathlib.Path,
     return private, public, PrivateKey(key).public
 
 
-def _require_cryptography() -> None:
+def can_check() -> bool:
+    """Say whether signatures can be checked here: `cryptography` is installed."""
     try:
         import cryptography  # noqa: F401 - only asked for
     except ImportError:
+        return False
+    return True
+
+
+def _require_cryptography() -> None:
+    if not can_check():
         raise UsageError(
             "signatures take the package cryptography, and it is not installed: "
             "pip install 'tunefleet[signing]'"
-        ) from None
+        )
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[bytes, int]:

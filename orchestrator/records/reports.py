@@ -36,13 +36,21 @@ class SignedBy:
     name : str
         What the signer calls itself: as trustworthy as the key.
     trusted : bool
-        The signature was checked, and the key is one of those that are trusted. Otherwise anybody may have
-        written the file and its key.
+        The key is one of those that are trusted. Otherwise it may be anybody's.
+    verified : bool
+        The signature was checked, and is of this key. Otherwise anybody may have written the file and named
+        this key in it: what checks signatures is not installed.
     """
 
     key: str
     name: str
     trusted: bool
+    verified: bool
+
+    @property
+    def pack(self) -> str:
+        """Whose it is, as the toolchains of its measurements have it."""
+        return self.key if self.verified else f"{self.key} (not verified)"
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,10 @@ class Imported:
     trials, failed : int
         Trials it holds, and how many of them failed.
     stored_before : int
-        Those whose candidate was stored already: nothing was changed.
-    imported : int
-        New ones. With `dry_run` nothing was stored, and it says what would have been.
+        Those whose candidate was stored already.
+    imported, added : int
+        New ones, and measurements that those got which were stored already. With `dry_run` nothing was
+        stored, and it says what would have been.
     device_classes : tuple of str
         What they were measured on.
     bad : tuple of BadLine
@@ -72,6 +81,7 @@ class Imported:
     failed: int
     stored_before: int
     imported: int
+    added: int
     bad: tuple[BadLine, ...]
     dry_run: bool
     signed_by: SignedBy | None = None

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from orchestrator.errors import UsageError
 from orchestrator.records.jsonl_lines import Entry, Header, put_line
-from orchestrator.records.keys import PrivateKey, PublicKey, fingerprint
+from orchestrator.records.keys import PrivateKey, PublicKey, can_check, fingerprint
 from orchestrator.records.reports import SignedBy
 
 __all__ = ["Sealing", "private_copy", "require_seal"]
@@ -78,8 +78,8 @@ def require_seal(
 ) -> SignedBy | None:
     """Refuse a file that isn't what was signed, or that nobody who is trusted signed.
 
-    Without `trust`, a signed file is only held against its own sum, which tells of damage; an unsigned one is
-    returned as None.
+    Without `trust`, a signed file has to be signed by the key that it names, as far as that can be checked
+    here, and to have its own sum, which tells of damage; of an unsigned one None is returned.
 
     Parameters
     ----------
@@ -125,11 +125,12 @@ def require_seal(
         )
     if signature[0] != digest.digest():
         raise _refused(name, f"was changed or damaged after {key}{called} signed it")
-    if trusted is not None and not trusted.signed(digest.digest(), signature[1]):
+    verified = trusted is not None or can_check()
+    if verified and not PublicKey(raw).signed(digest.digest(), signature[1]):
         raise _refused(
             name, f"has a signature that is not of {key}{called}: it was changed, or somebody else signed it"
         )
-    return SignedBy(key, header.signer.name, trusted is not None)
+    return SignedBy(key, header.signer.name, trusted is not None, verified)
 
 
 def _signature(line: bytes) -> tuple[bytes, bytes] | None:

@@ -45,7 +45,7 @@ def take_trials(
     StorageError
         A device class is stored as another device.
     """
-    count = failed = imported = 0
+    count = failed = imported = added = 0
     classes: set[str] = set()
     workloads: set[str] = set()
     # Candidates of this file or store that were counted as new in a dry run.
@@ -59,12 +59,15 @@ def take_trials(
         classes |= names
         if dry_run:
             imported += _would_import(store, batch, fresh)
+            added += store.trials.lacking(batch)
         else:
             for row in sorted((source.device_class(n) for n in names), key=lambda row: row.name):
                 info = DeviceInfo(row.target, row.name, row.model, row.cores, row.kind)
                 store.device_classes.put(row.engine, info)
             store.workloads.put(source.workloads(new))
-            imported += store.trials.record_copies(batch)
+            copied = store.trials.record_copies(batch)
+            imported += copied.trials
+            added += copied.measurements
         say(f"{'checked' if dry_run else 'took'} {count:,} trials")
     return Imported(
         source=name,
@@ -74,6 +77,7 @@ def take_trials(
         failed=failed,
         stored_before=count - imported,
         imported=imported,
+        added=added,
         bad=bad,
         dry_run=dry_run,
     )

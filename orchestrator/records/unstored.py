@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -26,7 +27,11 @@ def unstored_path(campaign_id: int) -> pathlib.Path:
     """Return where the trials of a campaign are kept that no store took: in the user's data folder."""
     folder = default_path().parent
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"unstored-{campaign_id}-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}.jsonl"
+    name = f"unstored-{campaign_id}-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
+    # One run may have several within a second.
+    others = (folder / f"{name}-{number}.jsonl" for number in itertools.count(2))
+    several = itertools.chain([folder / f"{name}.jsonl"], others)
+    return next(path for path in several if not path.exists())
 
 
 def save_unstored(
@@ -85,6 +90,7 @@ def save_unstored(
                         "run_s": measured.run_s,
                         "token": trial.token,
                         "measured_at": now,
+                        **({} if trial.drift is None else {"drift": trial.drift}),
                     }
                 ],
                 "recorded_at": now,

@@ -12,12 +12,13 @@ from orchestrator.storage._database import chunks
 from orchestrator.storage._ids import add_rows, device_class_ids, storable, workload_ids
 from orchestrator.storage._measurement_rows import insert_measurements
 from orchestrator.storage._standing import cost_of, counting
-from orchestrator.storage._tables import Trial
+from orchestrator.storage._tables import Measurement, Trial
 from orchestrator.storage._toolchain_rows import canonical, first_toolchain, put_toolchains
-from orchestrator.storage.rows import PACK, MeasurementRow, TrialRow
+from orchestrator.storage._trial_rows import of_pair
+from orchestrator.storage.rows import Copied, MeasurementRow, TrialRow
 from workers.messages import TrialState
 
-__all__ = ["check_copy", "insert_copies"]
+__all__ = ["check_copy", "insert_copies", "lacking"]
 
 _UNIQUE = ("workload_id", "device_class_id", "candidate")
 
@@ -42,8 +43,30 @@ def check_copy(trial: TrialRow) -> None:
             )
 
 
-def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[int, int]:
-    """Insert what isn't there of trials and their measurements; return how many of either were new."""
+def lacking(connection: Connection, trials: Sequence[TrialRow]) -> int:
+    """Count the measurements of these trials that are lacking where the trial is stored."""
+    there: dict[tuple[str, str, str], set[tuple[str, str]]] = {}
+    for pair in dict.fromkeys((trial.workload_hash, trial.device_class) for trial in trials):
+        candidates = [t.candidate for t in trials if (t.workload_hash, t.device_class) == pair]
+        for part in chunks(candidates):
+            query = (
+                select(Trial.candidate, Measurement.kind, Measurement.token)
+                .join(Measurement, Measurement.trial_id == Trial.id)
+                .where(of_pair(*pair), Trial.candidate.in_(part))
+            )
+            for row in connection.execute(query):
+                there.setdefault((*pair, row.candidate), set()).add((row.kind, row.token))
+    found = {
+        ((trial.workload_hash, trial.device_class, trial.candidate), (one.kind.value, one.token))
+        for trial in trials
+        for one in trial.measurements
+    }
+    return sum(key in there and one not in there[key] for key, one in found)
+
+
+def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> Copied:
+    """Insert what isn't there of trials and their measurements; return how much was new."""
+    added = lacking(connection, trials)
     workloads = workload_ids(connection, (trial.workload_hash for trial in trials))
     classes = device_class_ids(connection, {trial.device_class for trial in trials})
     first_toolchain(connection, _latest(trials))
@@ -76,14 +99,15 @@ def insert_copies(connection: Connection, trials: Sequence[TrialRow]) -> tuple[i
         for trial in trials
         for one in trial.measurements
     ]
-    return new, insert_measurements(connection, values)
+    insert_measurements(connection, values)
+    return Copied(new, added)
 
 
 def _latest(trials: Sequence[TrialRow]) -> dict[str, str]:
     """Return for each device class what the latest of these was measured with here, not by who signed it."""
     latest: dict[str, MeasurementRow] = {}
     for trial in trials:
-        for one in (one for one in trial.measurements if PACK not in one.versions):
+        for one in (one for one in trial.measurements if not one.of_pack):
             known = latest.setdefault(trial.device_class, one)
             if one.measured_at > known.measured_at:
                 latest[trial.device_class] = one

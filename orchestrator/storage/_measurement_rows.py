@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -13,13 +13,11 @@ from orchestrator.storage._database import chunks
 from orchestrator.storage._ids import add_rows
 from orchestrator.storage._standing import judge_anew
 from orchestrator.storage._tables import Measurement, Toolchain
+from orchestrator.storage._types import db_now
 from orchestrator.storage.rows import MeasurementKind, MeasurementRow
 from workers.messages import TrialState
 
 __all__ = ["insert_measurements", "measurements_of"]
-
-# Where nobody says when, it is now.
-_LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def measurements_of(connection: Connection, trial_ids: Iterable[int]) -> dict[int, list[MeasurementRow]]:
@@ -59,23 +57,30 @@ def _measurement_row(row: Any) -> MeasurementRow:
 def insert_measurements(connection: Connection, values: Sequence[dict[str, Any]]) -> int:
     """Insert the measurements that aren't there, and have their trials judged by what there is then.
 
+    Where nobody says when one was made, it is now, or when the trial's latest was if the clock was set back
+    since: what is stored later is later.
+
     Returns how many were new.
     """
     table: Any = Measurement.__table__
     there: set[tuple[int, str, str]] = set()
+    latest: dict[int, datetime] = {}
     for part in chunks(dict.fromkeys(one["trial_id"] for one in values)):
-        query = select(table.c.trial_id, table.c.kind, table.c.token).where(table.c.trial_id.in_(part))
-        there |= {(row.trial_id, row.kind, row.token) for row in connection.execute(query)}
+        query = select(table.c.trial_id, table.c.kind, table.c.token, table.c.measured_at)
+        for row in connection.execute(query.where(table.c.trial_id.in_(part))):
+            there.add((row.trial_id, row.kind, row.token))
+            latest[row.trial_id] = max(row.measured_at, latest.get(row.trial_id, row.measured_at))
     missing = []
+    now: datetime = connection.execute(select(db_now())).scalar_one()
     for one in values:
         key = one["trial_id"], one["kind"], one["token"]
         if key not in there:
             there.add(key)
-            missing.append(one)
+            missing.append({"measured_at": max(now, latest.get(one["trial_id"], now)), **one})
     if not missing:
         return 0
     # A trial's earliest comes first: of several that were taken in one moment the last one counts.
-    missing.sort(key=lambda one: (one["trial_id"], one.get("measured_at", _LAST)))
+    missing.sort(key=lambda one: (one["trial_id"], one["measured_at"]))
     new = add_rows(connection, Measurement, ("trial_id", "kind", "token"), missing)
     judge_anew(connection, {one["trial_id"] for one in missing})
     return new

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, liter
 
 from orchestrator.storage._database import chunks
 from orchestrator.storage._tables import DeviceClass, Measurement, Toolchain, Trial
+from orchestrator.storage._toolchain_rows import is_of_pack
 from orchestrator.storage.rows import MeasurementKind
 from workers.messages import TrialState
 
@@ -83,20 +84,23 @@ def _key(current: ColumnElement[Any] | str | None) -> Any:
 def counting(measurements: Sequence[Any], current: str) -> int:
     """Return which of a trial's measurements counts, by its place.
 
-    That it computes something else than its workload counts whatever else is known. Otherwise those of the
-    current toolchain come before all others, good ones before failures, what was timed in full before short
-    looks, what was timed on a device that had not drifted before the rest, and of several the latest.
+    That it computes something else than its workload counts whatever else is known; where others say so in a
+    signed pack, only as long as nothing else than packs is. Otherwise those of the current toolchain come
+    before all others, good ones before failures, what was timed in full before short looks, what was timed on
+    a device that had not drifted before the rest, and of several the latest.
 
     Parameters
     ----------
     measurements : sequence
-        With ``toolchain`` (a key), ``state``, ``kind``, ``drift`` and ``measured_at``, in the order they were
-        stored.
+        With ``toolchain`` (a key), ``of_pack``, ``state``, ``kind``, ``drift`` and ``measured_at``, in the
+        order they were stored.
     """
+    only_packs = all(one.of_pack for one in measurements)
     return max(
         range(len(measurements)),
         key=lambda place: (
-            measurements[place].state == TrialState.WRONG_OUTPUT.value,
+            measurements[place].state == TrialState.WRONG_OUTPUT.value
+            and (only_packs or not measurements[place].of_pack),
             measurements[place].toolchain == current,
             measurements[place].state == TrialState.OK.value,
             measurements[place].kind != MeasurementKind.SHORT.value,
@@ -121,6 +125,7 @@ def judge_anew(connection: Connection, trial_ids: Collection[int]) -> None:
                 Measurement.counts,
                 Measurement.drift,
                 Toolchain.key.label("toolchain"),
+                is_of_pack().label("of_pack"),
                 DeviceClass.toolchain.label("current"),
             )
             .join(Trial, Trial.id == Measurement.trial_id)

@@ -8,13 +8,22 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from orchestrator.storage._ids import device_class_ids, put_row, storable
 from orchestrator.storage._tables import DeviceClass, Toolchain
-from orchestrator.storage.rows import toolchain_key
+from orchestrator.storage.rows import PACK, toolchain_key
 
-__all__ = ["canonical", "first_toolchain", "put_toolchains", "told", "toolchain_values", "with_release"]
+__all__ = [
+    "canonical",
+    "first_toolchain",
+    "is_of_pack",
+    "keys_of_packs",
+    "put_toolchains",
+    "told",
+    "toolchain_values",
+    "with_release",
+]
 
 
 @functools.cache
@@ -60,6 +69,17 @@ def put_toolchains(connection: Connection, texts: Iterable[str]) -> dict[str, in
         if text not in found:
             found[text] = put_row(connection, Toolchain, ("versions",), toolchain_values(text))
     return found
+
+
+def is_of_pack() -> ColumnElement[bool]:
+    """Match toolchains of which others say that they measured with them (:data:`.PACK`)."""
+    # In the canonical text only a name is followed by this: within a text its quotes have backslashes.
+    return Toolchain.versions.contains(f'"{PACK}": ', autoescape=True)
+
+
+def keys_of_packs(connection: Connection) -> list[str]:
+    """Return the keys of the toolchains that :func:`is_of_pack` matches."""
+    return list(connection.scalars(select(Toolchain.key).where(is_of_pack()).distinct()).all())
 
 
 def first_toolchain(connection: Connection, measured: Mapping[str, str]) -> dict[str, int]:

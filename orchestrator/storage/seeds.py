@@ -23,6 +23,7 @@ from orchestrator.storage._tables import (
     Trial,
     Workload,
 )
+from orchestrator.storage._toolchain_rows import keys_of_packs
 from orchestrator.storage._trial_rows import (
     of_pair,
     toolchain_of,
@@ -77,7 +78,9 @@ class Seeds(Group):
     ) -> list[Candidate]:
         """Return the fastest stale trials, to be measured before all else with the current toolchain.
 
-        So many that with those that were measured with it already, good or not, there are ``most``.
+        So many that with those that were measured with it already, good or not, there are ``most``. Of what
+        came in signed packs also those that claim to be faster than the best that was measured here, up to
+        ``most`` in all.
 
         Parameters
         ----------
@@ -87,15 +90,25 @@ class Seeds(Group):
         current = toolchain_of(device_class) if toolchain is None else toolchain
         here, old = of_pair(workload_hash, device_class), is_stale(current)
         there = select(func.count()).select_from(Trial).where(here, ~old)
+        best = select(func.min(Trial.cost_s)).where(here, ~old)
         fastest = (
-            select(Trial.candidate, Trial.trace)
+            select(Trial.id, Trial.candidate, Trial.trace)
             .where(here, old, Trial.cost_s.is_not(None))
             .order_by(Trial.cost_s, Trial.id)
         )
 
         def work(connection: Connection) -> Sequence[Any]:
-            missing = most - int(connection.execute(there).scalar_one())
-            return connection.execute(fastest.limit(missing)).all() if missing > 0 else ()
+            missing = max(0, most - int(connection.execute(there).scalar_one()))
+            found = connection.execute(fastest.limit(missing)).all() if missing else ()
+            packs = keys_of_packs(connection) if missing < most else []
+            if not packs:
+                return found
+            claimed = fastest.where(Trial.toolchain.in_(packs))
+            if (best_s := connection.execute(best).scalar_one()) is not None:
+                claimed = claimed.where(Trial.cost_s < best_s)
+            ids = {row.id for row in found}
+            more = [row for row in connection.execute(claimed.limit(most)) if row.id not in ids]
+            return [*found, *more[: most - len(found)]]
 
         return [Candidate(row.candidate, row.trace.decode()) for row in self._database.read(work)]
 

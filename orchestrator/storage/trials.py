@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.storage._campaign_rows import (
     require_named_lease,
 )
-from orchestrator.storage._copies import check_copy, insert_copies
+from orchestrator.storage._copies import check_copy, insert_copies, lacking
 from orchestrator.storage._database import Database, chunks
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import (
@@ -41,6 +41,7 @@ from orchestrator.storage._tables import (
     Trial,
     Workload,
 )
+from orchestrator.storage._toolchain_rows import canonical, put_toolchains, with_release
 from orchestrator.storage._trial_rows import (
     insert_trials,
     of_pair,
@@ -51,6 +52,7 @@ from orchestrator.storage._trial_rows import (
     trials_joined,
 )
 from orchestrator.storage.rows import (
+    Copied,
     MeasurementKind,
     ModelTaskRow,
     NewTrial,
@@ -113,12 +115,27 @@ class Trials(Group):
         return new
 
     def mark_wrong(
-        self, workload_hash: str, device_class: str, candidate: str, message: str
+        self,
+        workload_hash: str,
+        device_class: str,
+        candidate: str,
+        message: str,
+        *,
+        versions: Mapping[str, str],
+        device: str,
+        host: str,
     ) -> TrialRow | None:
         """Say of a successful trial that what it measured computes something else than its workload.
 
         It stays, as a failure: its candidate isn't proposed again, and nothing is built of it, whatever it is
         measured with. The comparison is a measurement of it, and the times of those before are kept.
+
+        Parameters
+        ----------
+        versions : mapping of str to str
+            With what it was built to be compared.
+        device, host : str
+            Where that ran.
 
         Returns
         -------
@@ -128,36 +145,33 @@ class Trials(Group):
         wanted = and_(
             of_pair(workload_hash, device_class), Trial.candidate == candidate, Trial.cost_s.is_not(None)
         )
+        text = canonical(with_release(versions))
 
         def work(connection: Connection) -> TrialRow | None:
             row = connection.execute(trials_joined(trace=False).where(wanted)).one_or_none()
             if row is None:
                 return None
-            counted = select(Measurement.toolchain_id, Measurement.token).where(
-                Measurement.trial_id == row.trial_id, Measurement.counts
-            )
-            judged = connection.execute(counted).one()
             values: dict[str, Any] = {
                 "trial_id": row.trial_id,
-                "toolchain_id": judged.toolchain_id,
+                "toolchain_id": put_toolchains(connection, [text])[text],
                 "kind": MeasurementKind.COMPARED.value,
                 "counts": False,
                 "state": TrialState.WRONG_OUTPUT.value,
                 "times": [],
                 "message": storable(f"{message}; it had been timed at {row.cost_s:.4g} s"),
-                "device": row.device,
-                "host": row.host,
+                "device": storable(device),
+                "host": storable(host),
                 "build_s": 0.0,
                 "run_s": 0.0,
-                "token": judged.token,
+                "token": row.token,
             }
             insert_measurements(connection, [values])
             return trial_row(row, trace=False)
 
         return self._database.write(work)
 
-    def record_copies(self, trials: Sequence[TrialRow]) -> int:
-        """Store trials of another store as they were recorded there, and return how many were new.
+    def record_copies(self, trials: Sequence[TrialRow]) -> Copied:
+        """Store trials of another store as they were recorded there, and return how much was new.
 
         Their numbers, and the campaigns they belonged to, are that store's own and stay there. A candidate
         that is stored for its workload and device class gets the measurements that it doesn't have.
@@ -173,7 +187,11 @@ class Trials(Group):
         for trial in trials:
             check_copy(trial)
         copy = functools.partial(insert_copies, trials=trials)
-        return self._database.write(copy)[0] if trials else 0
+        return self._database.write(copy) if trials else Copied()
+
+    def lacking(self, trials: Sequence[TrialRow]) -> int:
+        """Return how many measurements :meth:`record_copies` would add to trials that are stored."""
+        return self._database.read(functools.partial(lacking, trials=trials))
 
     def counts(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Count the stored trials of (workload hash, device class) pairs; 0 for what isn't known."""

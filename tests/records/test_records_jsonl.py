@@ -15,6 +15,7 @@ from orchestrator.errors import NotFoundError, StorageError, UsageError
 from orchestrator.records.jsonl_read import import_records, is_records
 from orchestrator.records.jsonl_write import export_records
 from orchestrator.records.merge import merge_store
+from orchestrator.records.unstored import save_unstored, unstored_path
 from orchestrator.storage import (
     MeasurementKind,
     NewMeasurement,
@@ -303,15 +304,47 @@ def test_marks_travel_with_what_they_are_on(store: Storage, other: Storage, tmp_
     )
 
 
+def test_what_no_store_took_comes_back_with_its_marks(other: Storage, tmp_path: Path) -> None:
+    marked = [replace(trial(1, 0, CPU, 1.0), drift=0.3), trial(2, 0, CPU, 2.0)]
+    save_unstored(tmp_path / "unstored.jsonl", marked, [workload(0)], [CPU])
+    import_records(other, tmp_path / "unstored.jsonl")
+    assert {row.candidate: row.drift for row in content(other)} == {"candidate-1": 0.3, "candidate-2": None}
+
+
+def test_files_of_one_second_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    paths = []
+    for _ in range(20):
+        paths.append(unstored_path(7))
+        paths[-1].touch(exist_ok=False)
+    assert len(set(paths)) == 20
+
+
+def test_the_format_is_documented_with_all_that_a_measurement_has(store: Storage, tmp_path: Path) -> None:
+    store.measurements.add([replace(again(0, 0, 0.5, "a", {"tvm": "0.27"}), drift=0.5)])
+    path = export_records(store, tmp_path / "all.jsonl").path
+    text = (Path(__file__).parents[2] / "docs" / "records.md").read_text()
+    told = text[text.index("Each of the `measurements` has") : text.index("A line with another field")]
+    measured = [m for line in lines(path) for m in line.get("trial", {}).get("measurements", ())]
+    fields = {name for one in measured for name in one}
+    assert "drift" in fields
+    kinds = {kind.value for kind in MeasurementKind}
+    assert {name for name in fields | kinds if f"`{name}`" not in told} == set()
+
+
 def test_stores_that_measured_the_same_trial_have_all_of_it_after_a_merge_in_either_order(
     store: Storage, other: Storage
 ) -> None:
     fill(other, *range(20))
     store.measurements.add([again(0, 0, 0.5, "a", {"tvm": "0.27"})])
     other.measurements.add([again(0, 0, 0.7, "b", {"tvm": "0.27"})])
+    told = merge_store(store, other, dry_run=True)
     took = merge_store(store, other)
-    assert (took.imported, took.stored_before) == (0, 20)
-    assert merge_store(other, store).imported == 0
+    assert (took.imported, took.stored_before, took.added) == (0, 20, 1)
+    assert replace(told, dry_run=False) == took
+    back = merge_store(other, store)
+    assert (back.imported, back.added) == (0, 1)
+    assert merge_store(other, store).added == 0
     for one in (store, other):
         (trial,) = (row for row in content(one) if row.candidate == "candidate-0")
         assert [m.token for m in trial.measurements if m.kind is REVALIDATED] != []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -116,7 +117,40 @@ def test_without_trust_a_signed_file_is_taken_like_any_other(
     report = import_records(other, signed(store, tmp_path / "all.jsonl"))
     assert report.imported == trials(store)
     assert report.signed_by is not None
-    assert not report.signed_by.trusted
+    assert (report.signed_by.trusted, report.signed_by.verified) == (False, True)
+
+
+def named_signer(path: Path, raw: bytes) -> Path:
+    """Write into a signed file that another key signed it, with the sum that it has then."""
+    *lines, last = path.read_bytes().splitlines(keepends=True)
+    header, signature = json.loads(lines[0]), json.loads(last)
+    header["signer"]["key"] = base64.b64encode(raw).decode()
+    lines[0] = json.dumps(header).encode() + b"\n"
+    signature["signature"]["sha512"] = hashlib.sha512(b"".join(lines)).hexdigest()
+    path.write_bytes(b"".join(lines) + json.dumps(signature).encode() + b"\n")
+    return path
+
+
+def test_without_trust_too_nobody_is_named_who_did_not_sign(
+    store: Storage,
+    other: Storage,
+    key: PublicKey,
+    stranger: PublicKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = signed(store, tmp_path / "all.jsonl", "stranger.key")
+    for raw in (b"no key", key.raw):
+        with pytest.raises(UsageError, match="has a signature that is not of SHA256:"):
+            import_records(other, named_signer(path, raw))
+    assert trials(other) == 0
+    # Where it can't be found out, that is kept with the name.
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    report = import_records(other, path)
+    assert report.signed_by is not None
+    assert (report.signed_by.key, report.signed_by.verified) == (key.name, False)
+    assert {one.versions[PACK] for one in other.toolchains.all()} == {f"{key.name} (not verified)"}
+    assert all(row.stale for row in other.answers.best())
 
 
 def later_time(data: bytes) -> bytes:

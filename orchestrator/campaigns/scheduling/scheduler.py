@@ -15,6 +15,7 @@ from typing import TypeVar
 from orchestrator.campaigns.scheduling.job import TuningJob
 from orchestrator.campaigns.scheduling.shares import Shares
 from orchestrator.campaigns.scheduling.sightings import DeviceReports
+from orchestrator.errors import StorageError
 from orchestrator.fleet.port import Completion, Device, Fleet, Work
 from orchestrator.storage import Storage
 
@@ -268,7 +269,9 @@ class Scheduler:
         try:
             job.end()
         except Exception as later:
-            error = later
+            # Each of two that are about the store may say where something is that it didn't take.
+            both = error is not None and type(error) is type(later) is StorageError
+            error = StorageError(f"{error}\n{later}") if both else later
         self._close_searches(job)
         self._reports.tell(final=not self._members)
         member.ended(error)

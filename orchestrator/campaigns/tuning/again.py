@@ -6,13 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator.campaigns.tuning.actions import RecordRecheck, RecordRemeasurement, RecordRevalidation
+from orchestrator.campaigns.tuning.aside import set_aside
 from orchestrator.campaigns.tuning.contenders import MOST, comparable, contenders
 from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.subjects import Subject
-from orchestrator.storage import MeasurementKey, MeasurementKind, NewMeasurement, Storage, toolchain_text
+from orchestrator.errors import LeaseLostError, StorageError
+from orchestrator.storage import (
+    MeasurementKey,
+    MeasurementKind,
+    NewMeasurement,
+    NewTrial,
+    Storage,
+    toolchain_text,
+)
 from workers.messages import Candidate, Measurement
 
 __all__ = ["Again"]
+
+# A trial's candidate, and what it took this time.
+_Taken = tuple[Candidate, NewMeasurement]
 
 
 class Again:
@@ -80,7 +92,7 @@ class Again:
             [
                 self._new(
                     action.task,
-                    action.candidate.hash,
+                    action.candidate,
                     action.measurement,
                     kind,
                     [action.token],
@@ -97,8 +109,16 @@ class Again:
     def settle(self, task: int) -> tuple[Candidate, ...]:
         """Store what was kept of a task, if it can be compared; return the rivals that its best has now."""
         pair, ask, trials = self._subjects[task].pair, self._patience.ask, self._store.trials
-        best = ask(lambda: trials.best(*pair, MOST, stale=False))
         taken = self._kept.pop(task, {})
+        try:
+            best = ask(lambda: trials.best(*pair, MOST, stale=False))
+        except StorageError as error:
+            if not taken or isinstance(error, LeaseLostError):
+                raise
+            raise StorageError(
+                f"{error}\nwhat {len(taken)} of the fastest candidates took in turns is lost; "
+                f"tunefleet resume {self._id} times them again"
+            ) from None
         times = {
             candidate: [seconds for turn in turns for seconds in turn.measurement.times]
             for candidate, turns in taken.items()
@@ -108,7 +128,7 @@ class Again:
                 [
                     self._new(
                         task,
-                        candidate,
+                        turns[-1].candidate,
                         # What its turns took together, as of the last of them.
                         replace(turns[-1].measurement, times=tuple(times[candidate]), message=""),
                         MeasurementKind.AGAIN,
@@ -124,21 +144,53 @@ class Again:
     def _new(
         self,
         task: int,
-        candidate: str,
+        candidate: Candidate,
         measurement: Measurement,
         kind: MeasurementKind,
         tokens: Sequence[str],
         build_s: float = 0.0,
-    ) -> NewMeasurement:
+    ) -> _Taken:
         pair, versions, token = self._subjects[task].pair, self.measured_with(task), tokens[-1]
-        key = MeasurementKey(*pair, candidate, token)
+        key = MeasurementKey(*pair, candidate.hash, token)
         # Of several turns, one on a device that had drifted is enough.
         judged = [self._judge(key, each) for each in tokens]
         drift = max((one for one in judged if one is not None), key=abs, default=None)
-        return NewMeasurement(*pair, candidate, measurement, kind, token, versions, build_s, drift)
+        new = NewMeasurement(*pair, candidate.hash, measurement, kind, token, versions, build_s, drift)
+        return candidate, new
 
-    def _add(self, measurements: list[NewMeasurement]) -> None:
-        self._patience.ask(
-            lambda: self._store.measurements.add(measurements, campaign_id=self._id, owner=self._owner)
-        )
+    def _add(self, taken: list[_Taken]) -> None:
+        """Store measurements. Where the store fails for too long, they are put into a file.
+
+        Raises
+        ------
+        StorageError
+            It did; where they are now.
+        """
+        measurements = [one for _, one in taken]
+        try:
+            self._patience.ask(
+                lambda: self._store.measurements.add(measurements, campaign_id=self._id, owner=self._owner)
+            )
+        except LeaseLostError:
+            raise
+        except StorageError as error:
+            told = f"{len(taken)} later measurements of trials could not be stored"
+            aside = set_aside(self._id, self._subjects.values(), list(map(_as_trial, taken)), told)
+            raise StorageError(f"{error}\n{aside}") from None
         self._changed()
+
+
+def _as_trial(taken: _Taken) -> NewTrial:
+    """Return a later measurement as a file of records has it: under its trial, and with the trace."""
+    candidate, one = taken
+    return NewTrial(
+        workload_hash=one.workload_hash,
+        device_class=one.device_class,
+        candidate=candidate,
+        measurement=one.measurement,
+        build_s=one.build_s,
+        token=one.token,
+        versions=one.versions,
+        kind=one.kind,
+        drift=one.drift,
+    )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Collection
 
 from orchestrator.campaigns.tuning import patience
+from orchestrator.campaigns.tuning.aside import set_aside
 from orchestrator.campaigns.tuning.subjects import Subject
-from orchestrator.errors import LeaseLostError, StorageError, UsageError
-from orchestrator.records.unstored import save_unstored, unstored_path
+from orchestrator.errors import LeaseLostError, StorageError
 from orchestrator.storage import NewTrial, Storage
 
 __all__ = ["GATHER_SECONDS", "Results"]
@@ -100,19 +99,6 @@ class Results:
         """Write what no store takes to a file of its own, and say where it is and what to do."""
         count = len(self._unsaved)
         told = f"{count} measured trials could not be stored for {patience.STORE_PATIENCE_SECONDS:.0f} s"
-        workloads = {s.workload.hash: s.workload for s in self._subjects}
-        devices = {s.device.device_class: s.device for s in self._subjects}
         # Whatever becomes of them now, they are not tried again on the way out.
         unsaved, self._unsaved = self._unsaved, []
-        try:
-            path = unstored_path(self._id)
-            save_unstored(path, unsaved, list(workloads.values()), devices.values())
-        except (OSError, UsageError) as error:
-            return (
-                f"{told} and are lost, for they could not be written to a file either ({error}); all before "
-                f"them are safe. Mend the database, then: tunefleet resume {self._id}"
-            )
-        return (
-            f"{told}; they are in {path}. Mend the database, then: "
-            f"tunefleet records import {shlex.quote(str(path))} && tunefleet resume {self._id}"
-        )
+        return set_aside(self._id, self._subjects, unsaved, told)

@@ -74,7 +74,7 @@ def revalidate_model(
     outcome = revalidated_model(
         store, tools, request, target=target, layout=layout, key=board, tracker=tracker, say=say
     )
-    if outcome.measured:
+    if outcome.measured or outcome.timed_out or outcome.waiting:
         for line in outcome_lines(outcome):
             session.say(line)
 
@@ -107,11 +107,23 @@ def revalidated_model(
 
 def outcome_lines(outcome: Revalidated) -> list[str]:
     """Say what came of measuring records with another toolchain."""
-    from orchestrator.storage import toolchain_text
+    from orchestrator.storage import drift_words, toolchain_text
 
     where = f"on {device_text(outcome.device_class)} with {toolchain_text(outcome.versions)}"
+    remarks = []
+    if outcome.drift is not None:
+        off = f"the device is {drift_words(outcome.drift)} than it was"
+        remarks.append(f"{off}: what was measured is marked" if outcome.measured else off)
+    if outcome.unchecked:
+        remarks.append(f"the device is not checked for drift: {outcome.unchecked}")
+    if outcome.waiting:
+        remarks.append(
+            f"{plural(outcome.waiting, 'record')} that a drift of before marked wait until it is back"
+        )
+    if outcome.timed_out:
+        remarks.append(f"{plural(outcome.timed_out, 'record')} took too long, twice, and stay as they were")
     if not outcome.measured:
-        return [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
+        return remarks or [f"nothing to measure {where}: no record of another toolchain is among the fastest"]
     lines = [
         f"measured {plural(outcome.measured, 'record')} of {plural(outcome.workloads, 'workload')} {where}",
         f"another record than before is the best of {plural(outcome.changed, 'workload')}",
@@ -124,7 +136,7 @@ def outcome_lines(outcome: Revalidated) -> list[str]:
         lines.append(f"{plural(outcome.failed, 'record')} can't be built or run with it")
     if outcome.left:
         lines.append(f"the best of {plural(outcome.left, 'workload')} is stale all the same: tune them")
-    return lines
+    return lines + remarks
 
 
 def say_stale(session: Session, stale: int, of: int, *words: str) -> None:

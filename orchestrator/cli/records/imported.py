@@ -26,6 +26,10 @@ def say_imported(session: Session, report: Imported) -> None:
         by = report.signed_by
         called = f", which calls itself {printable(by.name)}" if by.name else ""
         checked = "" if by.trusted else "; whose key that is was not checked (--trust)"
+        if not by.verified:
+            checked = "; that it did was not checked, which takes pip install 'tunefleet[signing]'"
         session.write(Text(f"signed by {by.key}{called}{checked}"))
     if report.stored_before:
-        session.write(Text(f"{report.stored_before:,} of them stored before: nothing changed"))
+        verb = "they would get" if report.dry_run else "they got"
+        got = f"{verb} {plural(report.added, 'new measurement')}" if report.added else "nothing changed"
+        session.write(Text(f"{report.stored_before:,} of them stored before: {got}"))

@@ -26,7 +26,8 @@ def imported_of(document: dict[str, Any], source: str) -> Imported:
         failed=document["trials_failed"],
         stored_before=document["trials_stored_before"],
         imported=document["trials_imported"],
+        added=document["measurements_added"],
         bad=tuple(BadLine(one["line"], one["reason"]) for one in document["lines_bad"]),
         dry_run=document["dry_run"],
-        signed_by=None if by is None else SignedBy(by["key"], by["name"], by["trusted"]),
+        signed_by=None if by is None else SignedBy(by["key"], by["name"], by["trusted"], by["verified"]),
     )

@@ -45,7 +45,7 @@ from orchestrator.storage.rows.checks import (
     drift_words,
 )
 from orchestrator.storage.rows.cost_models import Experience, NewSamples
-from orchestrator.storage.rows.counts import ClassStatistics, PruneCounts, StoreStatistics
+from orchestrator.storage.rows.counts import ClassStatistics, Copied, PruneCounts, StoreStatistics
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
 from orchestrator.storage.rows.profiles import ProfileRow
@@ -70,6 +70,7 @@ __all__ = [
     "CampaignTaskRow",
     "CheckState",
     "ClassStatistics",
+    "Copied",
     "CurveRow",
     "DeviceCheckRow",
     "DeviceClassFailures",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["ClassStatistics", "PruneCounts", "StoreStatistics"]
+__all__ = ["ClassStatistics", "Copied", "PruneCounts", "StoreStatistics"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,22 @@ class StoreStatistics:
     campaigns: int
     verifications: int
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was new of trials of another store.
+
+    Attributes
+    ----------
+    trials : int
+        Trials of which nothing was stored.
+    measurements : int
+        Measurements of trials that were stored.
+    """
+
+    trials: int = 0
+    measurements: int = 0
 
 
 @dataclass(frozen=True)

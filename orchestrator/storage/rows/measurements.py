@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.storage.rows.toolchains import toolchain_key
+from orchestrator.storage.rows.toolchains import PACK, toolchain_key
 from workers.messages import Measurement, TrialState
 
 __all__ = ["MeasurementKind", "MeasurementRow", "NewMeasurement"]
@@ -99,3 +99,8 @@ class MeasurementRow:
     def toolchain(self) -> str:
         """Key of its toolchain."""
         return toolchain_key(self.versions)
+
+    @property
+    def of_pack(self) -> bool:
+        """Others say that they made it: it came in a file that they signed."""
+        return PACK in self.versions

@@ -389,9 +389,9 @@ def test_of_turns_that_are_stored_as_one_a_single_one_on_a_drifted_device_marks_
     watch._interval += 1
     checks.measured(device, "second")
     pair = (workload(1).hash, CPU.device_class)
-    again = campaign.tuning._again._new(
+    _, again = campaign.tuning._again._new(
         next(iter(campaign.tuning._subjects)),
-        "candidate",
+        Candidate("candidate", "[]"),
         Measurement(TrialState.OK, (1.0,)),
         MeasurementKind.AGAIN,
         ["first", "second"],

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning import again, patience
 from orchestrator.campaigns.tuning.actions import Build, Measure, OpenSearch, RecordRevalidation
 from orchestrator.campaigns.tuning.events import Built, Measured
 from orchestrator.campaigns.tuning.machine import Machine
 from orchestrator.campaigns.tuning.tuner import Tuning
-from orchestrator.storage import MeasurementKind, NewTrial, Storage, TaskState
+from orchestrator.errors import StorageError
+from orchestrator.records.jsonl_read import import_records
+from orchestrator.storage import MeasurementKind, NewMeasurement, NewTrial, Storage, TaskState
+from orchestrator.storage.measurements import Measurements
 from tests.kit.machine_driver import Driver, candidate, good, lost, task
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
@@ -181,6 +186,54 @@ def test_the_rest_of_the_budget_is_searched_from_what_was_good_before(store: Sto
         row.stale for n in (1, 2) for row in store.trials.of_workload(workload(n).hash, CPU.device_class)
     )
     assert states == {True: 6, False: 20}
+
+
+@pytest.mark.parametrize("kind", [MeasurementKind.REVALIDATED, MeasurementKind.AGAIN])
+def test_what_no_store_takes_is_kept_in_a_file_and_can_be_imported(
+    store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: MeasurementKind
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(patience, "STORE_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(patience, "STORE_PAUSE_SECONDS", 0.0)
+    fleet, add = Simulated(), Measurements.add
+    # All are level, so that they are timed in turns at the end.
+    fleet.measurement = lambda number: Measurement(TrialState.OK, (1.0,))
+
+    def away(self: Measurements, measurements: Sequence[NewMeasurement], **lease: Any) -> int:
+        if measurements[0].kind is kind:
+            raise StorageError("the database went away")
+        return add(self, measurements, **lease)
+
+    monkeypatch.setattr(Measurements, "add", away)
+    with pytest.raises(StorageError, match=r"later measurements .* && tunefleet resume \d+") as told:
+        campaign(store, fleet, 1, trials_per_task=40)
+    monkeypatch.undo()
+    (kept,) = (tmp_path / "tunefleet").glob("unstored-*.jsonl")
+    assert str(kept) in str(told.value)
+    report = import_records(store, kept)
+    assert (report.imported, report.stored_before) == (0, report.trials)
+    assert report.added == report.trials > 0
+    rows = store.trials.of_workload(workload(1).hash, CPU.device_class)
+    measured = [one for row in rows for one in store.measurements.of_trial(row.id) if one.kind is kind]
+    assert [one.versions["tvm"] for one in measured] == ["0.27"] * report.added
+
+
+def test_all_files_are_named_that_something_was_put_into(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> int:
+        raise StorageError("the first file")
+
+    def end(_: Tuning) -> None:
+        raise StorageError("the second file")
+
+    monkeypatch.setattr(patience, "STORE_PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(patience, "STORE_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(again, "set_aside", lambda *_: "it is kept")
+    monkeypatch.setattr(Measurements, "add", away)
+    monkeypatch.setattr(Tuning, "end", end)
+    with pytest.raises(StorageError, match="the first file\nit is kept\nthe second file"):
+        campaign(store, Simulated(), 1)
 
 
 def test_who_wants_none_of_it_has_all_trials_searched(store: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,12 @@ def only(store: Storage) -> int:
     tuned(store)
     best, *others = store.trials.best(FAULT, CPU.device_class, 100)
     for other in others:
-        store.trials.mark_wrong(FAULT, CPU.device_class, other.candidate, "so that one is left")
+        store.trials.mark_wrong(
+            *(FAULT, CPU.device_class, other.candidate, "so that one is left"),
+            versions=other.versions,
+            device="cpu:0",
+            host="host-a",
+        )
     return best.id
 
 
@@ -81,6 +87,10 @@ def test_a_comparison_names_the_record_and_is_one_without_it(
     trial = store.trials.get(only)
     assert trial.state is TrialState.WRONG_OUTPUT
     assert "squeezenet is wrong, output 'y' is off by 1; it had been timed at" in trial.message
+    # It was compared here, whoever had timed it.
+    timed, compared = store.measurements.of_trial(only)
+    assert (timed.host, compared.host) == ("host-a", socket.gethostname())
+    assert compared.device == CPU.device_class
     shown = cli("show", "1")
     assert f"record {only} of fused_conv2d_add_relu1" in shown.out
     assert cli("show", "1", "--json").document["verifications"][0]["wrong_records"] == [wrong]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage import Storage
+from orchestrator.storage import MeasurementKind, NewMeasurement, Storage
 from tests.kit.cli_builders import CPU, Cli, tuned, workload
+from workers.messages import Measurement, TrialState
 
 
 @pytest.fixture
@@ -39,8 +40,18 @@ def test_records_go_from_one_store_to_another_and_back_without_a_trace_of_it(
     again = other("records", "import", "all.jsonl.gz")
     assert "imported 0 new trials" in again.out
     assert "96 of them stored before: nothing changed" in again.out
+    with Storage.open(str(tmp_path / "other.db")) as there:
+        trial = there.trials.best(workload(0).hash, CPU.device_class)[0]
+        measured = Measurement(TrialState.OK, (0.5,))
+        pair = workload(0).hash, CPU.device_class
+        there.measurements.add(
+            [NewMeasurement(*pair, trial.candidate, measured, MeasurementKind.AGAIN, "again", trial.versions)]
+        )
+    told = cli("records", "merge", "other.db", "--dry-run")
+    assert "96 of them stored before: they would get 1 new measurement" in told.out
     merged = cli("records", "merge", "other.db")
     assert "imported 0 new trials of 96" in merged.out
+    assert "96 of them stored before: they got 1 new measurement" in merged.out
 
 
 @pytest.mark.usefixtures("filled")

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 from importlib import metadata
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from orchestrator.errors import LeaseLostError, NotFoundError
 from orchestrator.storage import (
+    PACK,
     MeasurementKind,
     MeasurementRow,
     NewMeasurement,
     Storage,
+    TrialRow,
     toolchain_key,
     toolchain_text,
 )
+from orchestrator.storage._tables import Measurement as MeasurementTable
 from tests.kit.storage_builders import CPU, GPU, campaign, failed, ok, stock, task, workload
 from workers.messages import Measurement, TrialState
 
@@ -38,6 +44,21 @@ def later(
     state = TrialState.OK if seconds else TrialState.BUILD_ERROR
     measured = Measurement(state, seconds, message, "cpu:1", "host-b", 0.7)
     return NewMeasurement(*PAIR, f"candidate-{n}", measured, kind, token, versions, 0.3)
+
+
+def of_pack(storage: Storage, n: int, *seconds: float, state: TrialState = TrialState.OK) -> TrialRow:
+    """Make the copy of a trial as others measured it and signed it: some time ago, as far as they say."""
+    page = next(iter(storage.trials.pages(page=1)))
+    mine = page[0].measurements[0]
+    theirs = replace(
+        mine, state=state, times=seconds, token=f"pack-{n}", versions={**mine.versions, PACK: "SHA256:lab"}
+    )
+    return replace(page[0], candidate=f"candidate-{n}", trace=f'[["trace", {n}]]', measurements=(theirs,))
+
+
+def mark_wrong(storage: Storage, n: int) -> None:
+    where: dict[str, Any] = {"versions": OLD, "device": "cpu:0", "host": "host-a"}
+    assert storage.trials.mark_wrong(*PAIR, f"candidate-{n}", "it is wrong", **where) is not None
 
 
 def measured(storage: Storage, place: int = 0) -> list[MeasurementRow]:
@@ -106,6 +127,26 @@ def test_all_measurements_of_a_trial_are_kept_and_the_latest_counts(storage: Sto
     with pytest.raises(LeaseLostError):
         storage.measurements.add([later(1, 0.5, token="x")], **lease)  # type: ignore[arg-type]
     assert len(measured(storage)) == 3
+
+
+def test_what_is_measured_after_the_clock_was_set_back_is_later_all_the_same(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(1, 1.0)])
+    (first,) = measured(storage)
+    # As if the clock had been an hour ahead by then.
+    ahead = first.measured_at + timedelta(hours=1)
+    table: Any = MeasurementTable.__table__
+    storage.database.write(lambda c: c.execute(update(table).values(measured_at=ahead)))
+    storage.measurements.add([later(1, 1.3, kind=AGAIN, versions=OLD)])
+    storage.measurements.add([later(1, 1.2, kind=AGAIN, versions=OLD, token="last")])
+    assert costs(storage) == {"candidate-1": (1.2, False)}
+    assert [one.measured_at for one in measured(storage)] == [ahead] * 3
+    # Once the clock has got there, it is what the clock says.
+    behind = first.measured_at - timedelta(hours=1)
+    storage.database.write(lambda c: c.execute(update(table).values(measured_at=behind)))
+    storage.measurements.add([later(1, 1.1, kind=AGAIN, versions=OLD, token="now")])
+    assert measured(storage)[-1].measured_at >= first.measured_at
+    assert costs(storage) == {"candidate-1": (1.1, False)}
 
 
 def test_neither_a_short_look_nor_a_failure_takes_the_place_of_what_was_timed_in_full(
@@ -219,6 +260,23 @@ def test_at_most_so_many_of_a_task_are_revalidated_and_another_may_win(storage: 
     assert [one.cost_s for one in measured(storage, 1)] == [1.1, None]
 
 
+def test_what_a_pack_claims_to_be_faster_is_measured_however_much_was_measured_here(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(n, 1.0 + n / 10) for n in range(3)])
+    claims = {4: 0.9, 5: 0.5, 6: 1.05, 7: 0.7}
+    storage.trials.record_copies([of_pack(storage, n, seconds) for n, seconds in claims.items()])
+    # The fastest first, and none that even its signer calls slower than the best here.
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 2)] == ["candidate-5", "candidate-7"]
+    wanted = ["candidate-5", "candidate-7", "candidate-4"]
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 5)] == wanted
+    assert storage.seeds.to_revalidate(*PAIR, 0) == []
+    assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 3)] == wanted
+    # One of them holds its promise, in part.
+    storage.measurements.add([later(n, 0.8 if n == 7 else 3.0, versions=OLD) for n in (5, 7, 4)])
+    assert storage.seeds.to_revalidate(*PAIR, 3) == []
+    assert storage.trials.best(*PAIR)[0].candidate == "candidate-7"
+
+
 def test_who_goes_back_to_a_toolchain_finds_what_was_measured_with_it(storage: Storage) -> None:
     stock(storage)
     storage.trials.record([ok(1, 1.0), ok(2, 1.1)])
@@ -271,12 +329,34 @@ def test_toolchains_are_kept_with_all_that_was_said_of_them(storage: Storage) ->
 def test_what_computes_something_else_is_out_whatever_it_is_measured_with(storage: Storage) -> None:
     stock(storage)
     storage.trials.record([ok(1, 1.0), ok(2, 2.0)])
-    assert storage.trials.mark_wrong(*PAIR, "candidate-1", "it is wrong") is not None
+    mark_wrong(storage, 1)
     storage.toolchains.adopt(CPU.device_class, NEW)
     assert [one.hash for one in storage.seeds.to_revalidate(*PAIR, 3)] == ["candidate-2"]
     storage.measurements.add([later(1, 0.5)])
     assert costs(storage)["candidate-1"] == (None, True)
     assert [row.candidate for row in storage.trials.best(*PAIR, 3)] == ["candidate-2"]
+
+
+def test_what_others_call_wrong_does_not_outrank_what_was_measured_here(storage: Storage) -> None:
+    stock(storage)
+    storage.trials.record([ok(1, 1.0)])
+    wrong = of_pack(storage, 1, state=TrialState.WRONG_OUTPUT)
+    copied = storage.trials.record_copies([wrong])
+    assert (copied.trials, copied.measurements) == (0, 1)
+    assert costs(storage) == {"candidate-1": (1.0, False)}
+    # With another toolchain neither is of it, and what was measured here still counts.
+    storage.toolchains.adopt(CPU.device_class, NEW)
+    storage.measurements.add([later(1, kind=AGAIN, versions={"tvm": "0.26"}, token="older")])
+    assert costs(storage) == {"candidate-1": (1.0, True)}
+    # Who has nothing but theirs takes their word for it, until something is known here.
+    theirs = [of_pack(storage, 2, 0.5), replace(of_pack(storage, 2), measurements=wrong.measurements)]
+    storage.trials.record_copies(theirs)
+    assert costs(storage)["candidate-2"] == (None, True)
+    storage.measurements.add([later(2, 2.0)])
+    assert costs(storage)["candidate-2"] == (2.0, False)
+    # What was compared here is out, whatever they say.
+    mark_wrong(storage, 2)
+    assert costs(storage)["candidate-2"][0] is None
 
 
 def test_what_is_pruned_goes_with_its_measurements(storage: Storage) -> None:

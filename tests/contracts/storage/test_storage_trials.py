@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from importlib import metadata
 from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 
@@ -69,20 +70,27 @@ def test_a_trial_that_computes_something_else_is_a_failure_from_then_on(storage:
     stock(storage)
     pair = (workload().hash, CPU.device_class)
     storage.trials.record([ok(1, 1.0), ok(2, 2.0), failed(3), ok(1, 0.5, on=GPU)])
-    before = storage.trials.mark_wrong(*pair, "candidate-1", "it is wrong")
+    where: dict[str, Any] = {"versions": {"tvm": "0.28"}, "device": "cpu:1", "host": "host-b"}
+    before = storage.trials.mark_wrong(*pair, "candidate-1", "it is wrong", **where)
     assert before is not None
     assert (before.state, before.cost_s) == (TrialState.OK, 1.0)
     found = storage.trials.get(before.id)
     assert (found.state, found.cost_s, found.times) == (TrialState.WRONG_OUTPUT, None, ())
     assert found.message == "it is wrong; it had been timed at 1 s"
-    kinds = [(one.kind.value, one.cost_s, one.counts) for one in storage.measurements.of_trial(before.id)]
+    both = storage.measurements.of_trial(before.id)
+    kinds = [(one.kind.value, one.cost_s, one.counts) for one in both]
     assert kinds == [("full", 1.0, False), ("compared", None, True)]
+    # With what it was compared and where, which need not be how it had been timed.
+    assert [(one.versions["tvm"], one.device, one.host) for one in both] == [
+        ("0.27", "cpu:0", "host-a"),
+        ("0.28", "cpu:1", "host-b"),
+    ]
     assert [trial.candidate for trial in storage.trials.best(*pair, 5)] == ["candidate-2"]
     assert storage.trials.known_candidates(*pair) == {"candidate-1", "candidate-2", "candidate-3"}
     assert storage.trials.best(workload().hash, GPU.device_class)[0].cost_s == 0.5
     # Once is enough, and what failed or isn't there can't be.
     for candidate in ("candidate-1", "candidate-3", "candidate-9"):
-        assert storage.trials.mark_wrong(*pair, candidate, "again") is None
+        assert storage.trials.mark_wrong(*pair, candidate, "again", **where) is None
     assert storage.trials.get(before.id) == found
 
 

@@ -2,7 +2,9 @@
 
 Its compiler is of the version that the environment variable ``QUICK_VERSION`` names, 1 if left out. With the
 first, candidates of short names are the fastest, with later ones those of long names; and what is named
-``only version 1`` can't be built by any other.
+``only version 1`` can't be built by any other. ``QUICK_SLOW`` is how many times as long everything takes, 1
+if left out. ``QUICK_SLOW_ONCE`` is a folder for notes of what was tried: what is called ``slow to build`` or
+``slow to run`` takes too long the first time, and ``always slow`` every time.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from workers.enginekit.contract import Engine
@@ -29,11 +32,12 @@ from workers.messages import (
     Traits,
     Workload,
 )
-from workers.process.host import ready
+from workers.process.host import ready, stage
 
 #: Seconds that a measurement takes.
 MEASURE_SECONDS = 0.05
 VERSION = os.environ.get("QUICK_VERSION", "1")
+SLOW = float(os.environ.get("QUICK_SLOW", "1"))
 
 
 class TaskSearch:
@@ -128,6 +132,7 @@ class Roles(NoComparison):
             os.kill(os.getppid(), signal.SIGKILL)
         if candidate.hash == "only version 1" and VERSION != "1":
             raise ValueError(f"version {VERSION} knows no such instruction")
+        _linger("slow to build", candidate.hash)
         return Artifact(candidate.hash.encode(), ".so", "")
 
     def describe(self, workload: Workload, candidate: Candidate | None = None) -> str:
@@ -142,7 +147,8 @@ class Roles(NoComparison):
     ) -> Timing:
         time.sleep(MEASURE_SECONDS)
         seconds = 1.0 + len(artifact.data)
-        return Timing((seconds if VERSION == "1" else 1.0 / seconds,))
+        _linger("slow to run", artifact.data.decode())
+        return Timing((SLOW * (seconds if VERSION == "1" else 1.0 / seconds),))
 
     def serve_tracker(self, host: str, port: int | None = None) -> None:
         ready((host, 1))
@@ -157,6 +163,19 @@ class Roles(NoComparison):
 
     def count_devices(self, kind: str) -> int:
         return 1
+
+
+def _linger(at: str, name: str) -> None:
+    """Take too long, the first time."""
+    folder = os.environ.get("QUICK_SLOW_ONCE")
+    if folder is None or name not in (at, "always slow"):
+        return
+    try:
+        Path(folder, name).touch(exist_ok=name == "always slow")
+    except FileExistsError:
+        return
+    stage("taking its time")
+    time.sleep(600)
 
 
 ENGINE = Quick()
