@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.campaigns.tuning import checks
 from orchestrator.cli.kit.stale import outcome_lines
-from orchestrator.devices import known_kernel
 from orchestrator.records import revalidate as revalidate_module
 from orchestrator.records.revalidate import Revalidated, revalidate
 from orchestrator.storage import PACK, CheckState, MeasurementKind, NewTrial, Storage, toolchain_key
@@ -147,12 +145,6 @@ def test_a_device_that_is_slow_takes_no_mark_away_and_marks_what_is_measured(
     assert (back.drift, back.waiting) == (None, 0)
     assert (back.measured, back.rechecked) == (3, 3)
     assert {row.drift for row in store.trials.best(FIRST.hash, CPU.device_class, 2)} == {None}
-
-
-def test_what_a_campaign_holds_a_device_against_is_what_this_does() -> None:
-    assert known_kernel.EVALUATOR == checks.EVALUATOR
-    kernel = FIRST, Candidate("known" * 9, "trace")
-    assert known_kernel.kernel_name(*kernel) == checks._Kernel(CPU, *kernel).name
 
 
 def test_a_known_kernel_that_can_not_be_built_is_said_and_stops_nothing(

@@ -10,10 +10,11 @@ from functools import partial
 from typing import Protocol
 
 from orchestrator.campaigns.tuning.causes import causes
-from orchestrator.campaigns.tuning.drift import PATIENCE, Level, Verdict
 from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS
 from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.watch import Watch
+from orchestrator.devices.drift import PATIENCE, Level, Verdict
+from orchestrator.devices.known_kernel import EVALUATOR, kernel_name
 from orchestrator.fleet.completions import CandidateBuilt, Completion, DeviceChecked, WorkFailed
 from orchestrator.fleet.port import Device, Work
 from orchestrator.fleet.work import ArtifactHandle, BuildWork, CheckWork
@@ -22,16 +23,13 @@ from workers.messages import (
     Candidate,
     CheckedDevice,
     DeviceInfo,
-    EvaluatorConfig,
     Measurement,
     TrialState,
     Workload,
 )
 
-__all__ = ["EVALUATOR", "Checks", "Steps"]
+__all__ = ["Checks", "Steps"]
 
-#: How the known kernel is timed: in a fifth of a second, so often that one disturbance is none of its median.
-EVALUATOR = EvaluatorConfig(number=1, repeat=15, min_repeat_ms=8, timeout_s=10.0)
 #: Seconds after the last measurement in which a device may be checked for the last time: one that is gone
 #: can't be. And for so long one that has drifted is waited for, where a campaign has time: a tenth of
 #: what it took so far, at most.
@@ -62,7 +60,7 @@ class _Kernel:
     @property
     def name(self) -> str:
         """What its times are filed under."""
-        return f"{self.workload.hash[:32]}:{self.candidate.hash[:32]}"
+        return kernel_name(self.workload, self.candidate)
 
     @property
     def to_build(self) -> bool:

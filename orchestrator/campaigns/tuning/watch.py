@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from orchestrator.campaigns.tuning.drift import Level, Verdict
+from orchestrator.devices.drift import Level, Verdict
 from orchestrator.storage.rows import CheckState, MeasurementKey
 from workers.messages import Condition
 

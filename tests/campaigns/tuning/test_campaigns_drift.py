@@ -15,8 +15,8 @@ from orchestrator.campaigns.scheduling.alone import tune_alone
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning import checks
 from orchestrator.campaigns.tuning.causes import causes
-from orchestrator.campaigns.tuning.drift import DRIFT, EVERY_SECONDS, PATIENCE, SOON_SECONDS, Level
 from orchestrator.campaigns.tuning.tuner import Tuning
+from orchestrator.devices.drift import DRIFT, EVERY_SECONDS, PATIENCE, SOON_SECONDS, Level
 from orchestrator.documents.drift import drift_text, read_drift
 from orchestrator.errors import EngineError, EngineLostError
 from orchestrator.fleet.port import DevicesWanted, Work

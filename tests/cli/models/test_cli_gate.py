@@ -14,7 +14,7 @@ from orchestrator.storage import Storage
 from tests.kit.cli_builders import CPU, Cli, tuned
 from tests.kit.documented import assert_documented
 from tests.kit.stand_ins import CannedToolbox
-from workers.messages import Array, CompiledModel, Endpoint, ModelRun
+from workers.messages import Array, Baton, CompiledModel, Endpoint, ModelRun
 
 
 class Speeds(CannedToolbox):
@@ -32,6 +32,7 @@ class Speeds(CannedToolbox):
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         one_s = self.now_s if compiled.tuned else 0.012
         return ModelRun((np.zeros((1, 4)),), (one_s,) * max(1, repeats))

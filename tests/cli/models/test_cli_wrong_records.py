@@ -14,7 +14,7 @@ from orchestrator.storage import Storage
 from tests.kit.cli_builders import CPU, Cli, tuned, workload
 from tests.kit.documented import assert_documented
 from tests.kit.stand_ins import CannedToolbox
-from workers.messages import Array, CompiledModel, Endpoint, ModelRun, PreparedModel, TrialState
+from workers.messages import Array, Baton, CompiledModel, Endpoint, ModelRun, PreparedModel, TrialState
 from workers.models import OutputDifference
 
 FAULT = workload(1).hash
@@ -35,6 +35,7 @@ class Faulty(CannedToolbox):
         endpoint: Endpoint | None = None,
         settle_s: float = 0.0,
         least_s: float = 0.0,
+        baton: Baton | None = None,
     ) -> ModelRun:
         if self.late and not compiled.tuned:
             raise EngineTimeoutError("killed")
