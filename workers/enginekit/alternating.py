@@ -7,6 +7,7 @@ by turn, they are timed on one (as in L. Bulej et al., Duet Benchmarking, ICPE 2
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Alternating:
         self._alone = self._held = baton is None
         self._mine = self._other = -1
         self._one_s = 0.0
+        self._apart = False
 
     def __enter__(self) -> Alternating:
         if self._baton is not None:
@@ -85,6 +87,9 @@ class Alternating:
 
         def in_turn(count: int, number: int) -> Sequence[float]:
             self.take()
+            if not self._apart:
+                self._apart = True
+                _keep_apart()
             if not self._alone and self._one_s < _LONG_SECONDS:
                 # The caches are the other's, and threads sleep.
                 (self._one_s,) = run(1, number)
@@ -94,3 +99,17 @@ class Alternating:
             return times
 
         return in_turn
+
+
+def _keep_apart() -> None:
+    """Keep this thread off the cores that other threads of its process are bound to.
+
+    TVM binds its workers and leaves the thread that calls it free. Where that wakes up on a worker's core, as
+    it may in every turn, both stay there for as long as the turn is, and take twice as long.
+    """
+    with contextlib.suppress(OSError):
+        mine = os.sched_getaffinity(0)
+        others = [os.sched_getaffinity(int(name)) for name in os.listdir("/proc/self/task")]
+        free = mine - {core for cores in others if len(cores) == 1 for core in cores}
+        if free and free != mine:
+            os.sched_setaffinity(0, free)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -51,9 +52,7 @@ def compiler_version() -> str:
     """
     chosen, path = compiler(), nvcc()
     if chosen == "nvrtc":
-        from cuda.bindings import nvrtc
-
-        error, major, minor = nvrtc.nvrtcVersion()
+        error, major, minor = importlib.import_module("cuda.bindings.nvrtc").nvrtcVersion()
         return f"nvrtc {major}.{minor}" if not int(error) else ""
     if chosen == "nvcc" and path is not None:
         with contextlib.suppress(OSError, subprocess.SubprocessError):
