@@ -12,7 +12,8 @@ one then::
     python -m benchmarks.latency --trials 0 --db empty.db full/*.onnx
 
 ``--openvino`` times the library, onnxruntime and OpenVINO once more, in turns, each in a process of its own;
-OpenVINO in float32, and as it comes (``pip install '.[openvino]'``).
+OpenVINO in float32, and as it comes (``pip install '.[openvino]'``). ``--beside`` does that alone, with what
+the store has.
 """
 
 from __future__ import annotations
@@ -102,14 +103,21 @@ def main() -> None:
     parser.add_argument("--db", default="bench.db")
     parser.add_argument("--output", type=pathlib.Path, help="write the raw figures there, as JSON")
     parser.add_argument("--openvino", action="store_true", help="beside OpenVINO as well")
+    parser.add_argument("--beside", action="store_true", help="beside OpenVINO alone, without tuning")
     options = parser.parse_args()
     limit = {"time_s": options.time} if options.time else {"trials": options.trials}
     rows: list[dict[str, Any]] = []
     with Storage.open(options.db) as store:
+        if options.beside:
+            rows = [
+                {"model": _called(name), "in_turns_s": beside_openvino(store, name)}
+                for name in options.models
+            ]
+            print("\n".join(_in_turns_lines(rows)))
+            return
         for name in options.models:
-            path = pathlib.Path(name)
             row = tuned(store, name, limit) if options.time or options.trials else untried(store, name)
-            row["model"] = path.parent.name if path.stem == "model" else path.stem
+            row["model"] = _called(name)
             row["kind"] = ZOO[name].kind if name in ZOO else "-"
             if options.openvino:
                 row["in_turns_s"] = beside_openvino(store, name)
@@ -129,6 +137,11 @@ def main() -> None:
     print(f"| geometric mean | | | | | | {mean:.2f} | |")
     if options.openvino:
         print("\n" + "\n".join(_in_turns_lines(rows)))
+
+
+def _called(name: str) -> str:
+    path = pathlib.Path(name)
+    return path.parent.name if path.stem == "model" else path.stem
 
 
 def _in_turns_lines(rows: list[dict[str, Any]]) -> Iterator[str]:
