@@ -1,4 +1,4 @@
-"""Two processes on this machine's cores, timed in turns of some hundredths of a second.
+"""Two processes on this machine's cores, timed in turns of some tenths of a second.
 
 How their turns are taken is said in :mod:`workers.enginekit.alternating`; here is who hands them the baton,
 and what their times have to do with each other.
@@ -7,11 +7,10 @@ and what their times have to do with each other.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import TypeVar
@@ -63,37 +62,20 @@ def duet(
         return first.result(), second.result()
 
 
-def paired_ratio(
-    ours: Sequence[float], warm: WarmUp, theirs: Sequence[float], beside: WarmUp
-) -> float | None:
-    """Return what one takes as a part of what the other does: the median of those moments that both have.
+def paired_ratio(ours: WarmUp, theirs: WarmUp) -> float | None:
+    """Return what one takes as a part of what the other does: the median of the moments that both had.
 
-    Parameters
-    ----------
-    ours, theirs : sequence of float
-        Times (seconds), window by window.
-    warm, beside : WarmUp
-        Which windows these are.
+    A moment that one takes to warm up, or in which its times move, is one of the machine's as well, and falls
+    on both; only the first of all is left out.
 
     Returns
     -------
     float or None
         None where they have fewer than :data:`LEAST_PAIRS` in common.
     """
-    mine, others = _medians(ours, warm), _medians(theirs, beside)
-    ratios = [mine[number] / others[number] for number in mine.keys() & others.keys() if others[number]]
+    pairs = list(zip(ours.windows, theirs.windows, strict=False))[1:]
+    ratios = [mine / other for mine, other in pairs if other]
     return statistics.median(ratios) if len(ratios) >= LEAST_PAIRS else None
-
-
-def _medians(times: Sequence[float], warm: WarmUp) -> dict[int, float]:
-    """Return the median of each window by its number; none where it isn't known which these are."""
-    if sum(warm.sizes) != len(times):
-        return {}
-    ends = list(itertools.accumulate(warm.sizes))
-    return {
-        warm.windows + number: statistics.median(times[end - size : end])
-        for number, (size, end) in enumerate(zip(warm.sizes, ends, strict=True))
-    }
 
 
 @contextlib.contextmanager

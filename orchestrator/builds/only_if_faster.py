@@ -111,7 +111,7 @@ def held_in_turns(
         for which, run in runs.items():
             turns[which].append(statistics.median(run.times))
         before, after = runs[0], runs[1]
-        paired = paired_ratio(after.times, after.warm_up, before.times, before.warm_up)
+        paired = paired_ratio(after.warm_up, before.warm_up)
         ratios.append(paired or turns[1][-1] / turns[0][-1])
     sure = interval_of(ratios)
     change = Change(sure.low - 1, sure.middle - 1, sure.high - 1)

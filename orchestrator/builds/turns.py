@@ -256,7 +256,7 @@ def take_turns(
             theirs, run = duet(tools, begin_theirs, begin_ours)
         else:
             run, theirs = duet(tools, begin_ours, begin_theirs)
-        ratio = paired_ratio(run.times, run.warm_up, theirs.times, theirs.warm_up)
+        ratio = paired_ratio(run.warm_up, theirs.warm_up)
         if ratio is not None:
             found.paired[turn] = ratio
         return {"tuned": run, "reference": theirs}

@@ -1,13 +1,14 @@
 """Two processes that are timed in turns, a moment each, so that whatever the machine is like falls on both.
 
 What a machine shares with others changes within tenths of a second. Two libraries that are timed for a
-second each, one after the other, are timed on two machines; timed for some hundredths of a second each, turn
+second each, one after the other, are timed on two machines; timed for some tenths of a second each, turn
 by turn, they are timed on one (as in L. Bulej et al., Duet Benchmarking, ICPE 2020, where both run at once).
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,10 +22,13 @@ __all__ = ["SPIN_COUNT", "Alternating"]
 #: own 300,000 take a tenth of a second, which is the other's turn by then; this takes some milliseconds, and
 #: is far more than what lies between two kernels.
 SPIN_COUNT = "5000"
-# So long the other's threads may still look for work.
-_PAUSE_SECONDS = 0.005
-# Runs of a moment, at least, after one that isn't counted; what takes long needs neither.
-_LEAST_RUNS, _LONG_SECONDS = 3, 0.3
+# So long the other's threads may still look for work: onnxruntime's do for 43 ms after a run.
+_PAUSE_SECONDS = 0.06
+# A moment is so long, and of so many runs at least, after one that isn't counted; what takes long needs
+# neither.
+_MOMENT_SECONDS, _LEAST_RUNS, _LONG_SECONDS = 0.15, 3, 0.3
+# Nothing takes less.
+_TICK_SECONDS = 1e-7
 _GO, _ENDED = b"g", b"e"
 
 _Run = Callable[[int, int], Sequence[float]]
@@ -93,7 +97,8 @@ class Alternating:
             if not self._alone and self._one_s < _LONG_SECONDS:
                 # The caches are the other's, and threads sleep.
                 (self._one_s,) = run(1, number)
-                count = max(count, _LEAST_RUNS)
+                of_a_moment = math.ceil(_MOMENT_SECONDS / max(self._one_s * number, _TICK_SECONDS))
+                count = max(count, _LEAST_RUNS, of_a_moment)
             times = run(count, number)
             self.pass_on()
             return times

@@ -103,8 +103,8 @@ def settled_times(
         runs, seconds = sum(one.runs for one in warm), sum(one.seconds for one in warm)
         level = not settle_s or _level(times)
         if level or first_s + seconds + window.seconds > settle_s:
-            sizes = tuple(len(one.times) for one in kept)
-            return times, WarmUp(runs, seconds, level, counted, sizes)
+            medians = tuple(statistics.median(one.times) for one in windows)
+            return times, WarmUp(runs, seconds, level, medians)
 
 
 @dataclass(frozen=True)

@@ -78,17 +78,14 @@ class WarmUp:
         What they took.
     settled : bool
         Their times had become level; False where they still moved when the time for it was over.
-    windows : int
-        Windows that were run through before the first that counts.
-    sizes : tuple of int
-        Of how many times each window is that counts, one after the other.
+    windows : tuple of float
+        The median of what each window of runs took (seconds), the first of all to the last that was timed.
     """
 
     runs: int = 0
     seconds: float = 0.0
     settled: bool = True
-    windows: int = 0
-    sizes: tuple[int, ...] = ()
+    windows: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

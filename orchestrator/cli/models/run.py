@@ -199,7 +199,11 @@ def _document(report: RunReport) -> dict[str, Any]:
         ],
         "median_s": report.median_s,
         "times_s": list(report.times_s),
-        "warm_up": asdict(report.warm_up),
+        "warm_up": {
+            "runs": report.warm_up.runs,
+            "seconds": report.warm_up.seconds,
+            "settled": report.warm_up.settled,
+        },
         "rest": None
         if label.rest is None
         else {

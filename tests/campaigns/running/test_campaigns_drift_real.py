@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import orchestrator as tf
-from orchestrator.campaigns.tuning import drift
+from orchestrator.devices import drift
 from orchestrator.storage import CampaignState, CheckState, MeasurementKind, Storage
 from tests.kit.followed import url_of
 from tests.kit.tiny_models import save

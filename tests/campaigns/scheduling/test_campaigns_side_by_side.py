@@ -197,6 +197,7 @@ def fleet() -> Iterator[RayFleet]:
         made.stop()
 
 
+@pytest.mark.slow
 def test_two_of_one_priority_and_one_of_a_higher_share_a_real_fleet(store: Storage, fleet: RayFleet) -> None:
     shop = Shop(store, fleet)
     first, second = shop.add(1, 2, trials=12), shop.add(3, 4, trials=12)

@@ -91,7 +91,7 @@ def test_without_being_asked_nothing_is_warmed_up_and_as_many_are_timed_as_asked
     process = Process(lambda run, _: 1.0 if run == 0 else 1e-5)
     times, warm_up = process.timed(repeats=3, settle_s=0.0, least_s=0.0)
     assert times == (1e-5,) * 3
-    assert warm_up == WarmUp(0, 0.0, settled=True, sizes=(3,))
+    assert warm_up == WarmUp(0, 0.0, settled=True, windows=(1e-5,))
 
 
 def test_as_many_as_were_asked_for_are_timed_once_it_has_settled() -> None:
