@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.toolbox import Toolbox
 from workers.clients.turns import WAIT_SECONDS, cores_in_use, turn
@@ -58,7 +58,8 @@ def duet(
             wait([first])
             raise
         second.add_done_callback(lambda _: _tell(here[0]))
-        wait([first, second])
+        both: tuple[Future[Any], ...] = (first, second)
+        wait(both)
         return first.result(), second.result()
 
 

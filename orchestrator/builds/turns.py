@@ -239,17 +239,24 @@ def take_turns(
         """Take one turn of what there is time for."""
         repeats = pace.repeats(tuned_one_s)
         settle_s, least_s = pace.settling(tuned_one_s)
-        ours = {"repeats": repeats, "settle_s": settle_s, "least_s": least_s}
+        if endpoint is not None and repeats:
+            run = tools.run(
+                tuned, inputs, target, repeats, endpoint=endpoint, settle_s=settle_s, least_s=least_s
+            )
+            return {"tuned": run}
+        # Where there is no time for it now, there will be none later.
+        once: dict[str, ModelRun | ModelTiming] = {}
+        if not repeats and not found.all:
+            once["tuned"] = ModelTiming((tuned_one_s,))
         if endpoint is not None:
-            if repeats:
-                return {"tuned": tools.run(tuned, inputs, target, endpoint=endpoint, **ours)}
-            return {} if found.all else {"tuned": ModelTiming((tuned_one_s,))}
+            return once
+        begin_ours = partial(
+            tools.begin_run, tuned, inputs, target, repeats, settle_s=settle_s, least_s=least_s
+        )
         settle_s, least_s = pace.settling(reference_one_s)
         beside = max(1, pace.repeats(reference_one_s)), settle_s, least_s
-        if not repeats:  # nor will there be time for it later
-            timing = {"reference": tools.reference_timing(model, inputs, threads, *beside)}
-            return timing if found.all else {"tuned": ModelTiming((tuned_one_s,)), **timing}
-        begin_ours = partial(tools.begin_run, tuned, inputs, target, **ours)
+        if not repeats:
+            return {**once, "reference": tools.reference_timing(model, inputs, threads, *beside)}
         begin_theirs = partial(tools.begin_reference_timing, model, inputs, threads, *beside)
         # What follows may find the machine warmer.
         if turn % 2:

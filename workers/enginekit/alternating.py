@@ -26,7 +26,7 @@ SPIN_COUNT = "5000"
 _PAUSE_SECONDS = 0.06
 # A moment is so long, and of so many runs at least, after one that isn't counted; what takes long needs
 # neither.
-_MOMENT_SECONDS, _LEAST_RUNS, _LONG_SECONDS = 0.15, 3, 0.3
+_MOMENT_SECONDS, _LEAST_RUNS, _LONG_SECONDS = 0.08, 3, 0.3
 # Nothing takes less.
 _TICK_SECONDS = 1e-7
 _GO, _ENDED = b"g", b"e"
