@@ -17,13 +17,13 @@ from typing import Any, TypeVar
 
 from orchestrator.toolbox import Toolbox
 from workers.clients.turns import WAIT_SECONDS, cores_in_use, turn
+from workers.enginekit.alternating import ENDED
 from workers.messages import Baton, ModelRun, ModelTiming, WarmUp
 
 __all__ = ["LEAST_PAIRS", "duet", "paired_ratio"]
 
 #: With fewer moments that both were timed in, their medians say more.
 LEAST_PAIRS = 3
-_ENDED = b"e"
 
 First = TypeVar("First", ModelRun, ModelTiming)
 Second = TypeVar("Second", ModelRun, ModelTiming)
@@ -96,6 +96,6 @@ def _tell(pipe: str) -> None:
     with contextlib.suppress(OSError):
         file = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         try:
-            os.write(file, _ENDED)
+            os.write(file, ENDED)
         finally:
             os.close(file)

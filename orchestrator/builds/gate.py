@@ -44,6 +44,11 @@ class Change:
     middle: float
     most: float
 
+    @classmethod
+    def of_ratio(cls, found: Interval) -> Change:
+        """Read a ratio of the later time to the earlier one."""
+        return cls(found.low - 1, found.middle - 1, found.high - 1)
+
     def verdict(self, allowed: float = 0.0) -> Verdict:
         """Say what that is, where a part `allowed` of the earlier time doesn't count as slower."""
         if self.least > allowed:
@@ -129,7 +134,7 @@ class Side:
         found = self.sure_ratio
         if found is None or len(self.ratios) < LEAST_TURNS:
             return None
-        return Change(found.low - 1, found.middle - 1, found.high - 1).verdict()
+        return Change.of_ratio(found).verdict()
 
     @property
     def tuned_median_s(self) -> float:

@@ -113,6 +113,5 @@ def held_in_turns(
         before, after = runs[0], runs[1]
         paired = paired_ratio(after.warm_up, before.warm_up)
         ratios.append(paired or turns[1][-1] / turns[0][-1])
-    sure = interval_of(ratios)
-    change = Change(sure.low - 1, sure.middle - 1, sure.high - 1)
+    change = Change.of_ratio(interval_of(ratios))
     return Held(Side(tuple(turns[0]), (), ""), Side(tuple(turns[1]), (), ""), change, 0.0, by_ratio=False)

@@ -23,7 +23,7 @@ from workers.messages import (
     Workload,
 )
 
-__all__ = ["EVALUATOR", "KnownKernel", "kernel_name"]
+__all__ = ["EVALUATOR", "KnownKernel", "first_line", "kernel_name"]
 
 #: How it is timed: in a fifth of a second, so often that one disturbance is none of its median. Times of
 #: another evaluator would not compare.
@@ -156,10 +156,15 @@ class KnownKernel:
 
     def _unchecked(self, why: str) -> None:
         if not self.unchecked:
-            self.unchecked = (why.strip().splitlines() or ["no reason was given"])[0]
+            self.unchecked = first_line(why)
             self._say(f"{self._station.key} is not checked for drift: {self.unchecked}")
 
 
 def kernel_name(workload: Workload, candidate: Candidate) -> str:
     """Return what times of a known kernel are filed under."""
     return f"{workload.hash[:32]}:{candidate.hash[:32]}"
+
+
+def first_line(why: str) -> str:
+    """Return what a reason begins with."""
+    return (why.strip().splitlines() or ["no reason was given"])[0]

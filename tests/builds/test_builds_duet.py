@@ -19,6 +19,12 @@ from workers.messages import Baton, ModelTiming, WarmUp
 TOOLS = cast("Toolbox", TimedAtOnce())
 
 
+@pytest.fixture(autouse=True)
+def _environment_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what a process of its own would take with it."""
+    monkeypatch.setenv("TVM_THREAD_POOL_SPIN_COUNT", "")
+
+
 class Side:
     """What is timed so often: each time it says so, and whether it was alone."""
 

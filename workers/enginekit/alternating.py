@@ -16,12 +16,12 @@ from types import TracebackType
 
 from workers.messages import Baton
 
-__all__ = ["SPIN_COUNT", "Alternating"]
+__all__ = ["ENDED", "Alternating"]
 
-#: How often a thread of TVM's pool looks for work before it sleeps (``TVM_THREAD_POOL_SPIN_COUNT``). TVM's
-#: own 300,000 take a tenth of a second, which is the other's turn by then; this takes some milliseconds, and
-#: is far more than what lies between two kernels.
-SPIN_COUNT = "5000"
+# How often a thread of TVM's pool looks for work before it sleeps (``TVM_THREAD_POOL_SPIN_COUNT``). TVM's
+# own 300,000 take a tenth of a second, which is the other's turn by then; this takes some milliseconds, and
+# is far more than what lies between two kernels.
+_SPIN_COUNT = "5000"
 # So long the other's threads may still look for work: onnxruntime's do for 43 ms after a run.
 _PAUSE_SECONDS = 0.06
 # A moment is so long, and of so many runs at least, after one that isn't counted; what takes long needs
@@ -29,7 +29,9 @@ _PAUSE_SECONDS = 0.06
 _MOMENT_SECONDS, _LEAST_RUNS, _LONG_SECONDS = 0.08, 3, 0.3
 # Nothing takes less.
 _TICK_SECONDS = 1e-7
-_GO, _ENDED = b"g", b"e"
+#: What a process is told when it has all turns from then on: the other has ended.
+ENDED = b"e"
+_GO = b"g"
 
 _Run = Callable[[int, int], Sequence[float]]
 
@@ -48,10 +50,11 @@ class Alternating:
         self._alone = self._held = baton is None
         self._mine = self._other = -1
         self._one_s = 0.0
-        self._apart = False
 
     def __enter__(self) -> Alternating:
         if self._baton is not None:
+            # TVM reads it when its first kernel runs.
+            os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = _SPIN_COUNT
             # Opened for both, a pipe waits for nobody, and what is in it is kept while it is open.
             self._mine = os.open(self._baton.mine, os.O_RDWR)
             self._other = os.open(self._baton.other, os.O_RDWR)
@@ -66,7 +69,7 @@ class Alternating:
         traceback: TracebackType | None,
     ) -> None:
         if self._baton is not None:
-            os.write(self._other, _ENDED)
+            os.write(self._other, ENDED)
             os.close(self._mine)
             os.close(self._other)
 
@@ -74,7 +77,7 @@ class Alternating:
         """Wait for a turn. The other ends within the limit of its call, and whoever asked says so then."""
         if self._held:
             return
-        self._alone = os.read(self._mine, 1) == _ENDED
+        self._alone = os.read(self._mine, 1) == ENDED
         self._held = True
         time.sleep(_PAUSE_SECONDS)
 
@@ -85,15 +88,16 @@ class Alternating:
             os.write(self._other, _GO)
 
     def timed(self, run: _Run) -> _Run:
-        """Have whatever is timed be timed in turns; see :func:`.settling.settled_times` for `run`."""
+        """Have whatever is timed be timed in turns; see :func:`.settling.settled_times` for `run`.
+
+        The threads that it runs on are there by then.
+        """
         if self._baton is None:
             return run
+        _keep_apart()
 
         def in_turn(count: int, number: int) -> Sequence[float]:
             self.take()
-            if not self._apart:
-                self._apart = True
-                _keep_apart()
             if not self._alone and self._one_s < _LONG_SECONDS:
                 # The caches are the other's, and threads sleep.
                 (self._one_s,) = run(1, number)

@@ -14,7 +14,7 @@ from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS
 from orchestrator.campaigns.tuning.patience import Patience
 from orchestrator.campaigns.tuning.watch import Watch
 from orchestrator.devices.drift import PATIENCE, Level, Verdict
-from orchestrator.devices.known_kernel import EVALUATOR, kernel_name
+from orchestrator.devices.known_kernel import EVALUATOR, first_line, kernel_name
 from orchestrator.fleet.completions import CandidateBuilt, Completion, DeviceChecked, WorkFailed
 from orchestrator.fleet.port import Device, Work
 from orchestrator.fleet.work import ArtifactHandle, BuildWork, CheckWork
@@ -265,7 +265,7 @@ class Checks:
 
     def _unchecked(self, kernel: _Kernel, why: str) -> None:
         name = kernel.device.device_class
-        self._tell(f"{name} is not checked for drift: no known kernel can be built ({_line(why)})")
+        self._tell(f"{name} is not checked for drift: no known kernel can be built ({first_line(why)})")
 
     def _checked(self, kernel: _Kernel, device: Device, checked: CheckedDevice) -> None:
         measured, watch = checked.measurement, self._watch(device)
@@ -350,7 +350,7 @@ class Checks:
             self._tell(message)
         elif failed and not watch.failing:
             # Of checks that fail one after the other, the first is told.
-            self._say(f"{watch.name} could not be checked for drift: {_line(message)}")
+            self._say(f"{watch.name} could not be checked for drift: {first_line(message)}")
         elif message and not failed:
             self._say(message)
         watch.failing = failed
@@ -367,10 +367,6 @@ class Checks:
     def _artifact(self, device: Device) -> ArtifactHandle | None:
         kernel = self._kernels.get(device.device_class)
         return None if kernel is None else kernel.artifact
-
-
-def _line(why: str) -> str:
-    return (why.strip().splitlines() or ["no reason was given"])[0]
 
 
 def told(name: str, verdict: Verdict, why: str) -> str:

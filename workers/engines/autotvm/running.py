@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tvm.contrib import graph_executor
 
-from workers.enginekit.alternating import SPIN_COUNT, Alternating
+from workers.enginekit.alternating import Alternating
 from workers.enginekit.rpc import requested
 from workers.enginekit.settling import settled_times
 from workers.engines.autotvm.classic import tvm
@@ -81,38 +81,21 @@ def run_model(
     baton: Baton | None = None,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
-    if baton is not None:
-        os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = SPIN_COUNT
     with Alternating(baton) as turns:
-        return _run(library, params, inputs, target, repeats, number, endpoint, settle_s, least_s, turns)
+        executor, device = loaded(library, params, inputs, target, endpoint)
+        stage("running the model")
+        began = time.perf_counter()
+        executor.run()
+        first_s = time.perf_counter() - began
+        outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
+        if not repeats:
+            return ModelRun(outputs, (), first_s)
 
+        def timed(count: int, number: int) -> tuple[float, ...]:
+            evaluator = executor.module.time_evaluator("run", device, number=number, repeat=count)
+            return tuple(float(seconds) for seconds in evaluator().results)
 
-def _run(
-    library: bytes,
-    params: bytes | None,
-    inputs: Mapping[str, Array],
-    target: tvm.target.Target,
-    repeats: int,
-    number: int,
-    endpoint: Endpoint | None,
-    settle_s: float,
-    least_s: float,
-    turns: Alternating,
-) -> ModelRun:
-    executor, device = loaded(library, params, inputs, target, endpoint)
-    stage("running the model")
-    began = time.perf_counter()
-    executor.run()
-    first_s = time.perf_counter() - began
-    outputs = tuple(executor.get_output(i).numpy() for i in range(executor.get_num_outputs()))
-    if not repeats:
-        return ModelRun(outputs, (), first_s)
-
-    def timed(count: int, number: int) -> tuple[float, ...]:
-        evaluator = executor.module.time_evaluator("run", device, number=number, repeat=count)
-        return tuple(float(seconds) for seconds in evaluator().results)
-
-    times, warm_up = settled_times(
-        turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
-    )
-    return ModelRun(outputs, times, first_s, warm_up)
+        times, warm_up = settled_times(
+            turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+        )
+        return ModelRun(outputs, times, first_s, warm_up)

@@ -14,7 +14,7 @@ import tvm
 from tvm import relax
 from tvm.target import Target
 
-from workers.enginekit.alternating import SPIN_COUNT, Alternating
+from workers.enginekit.alternating import Alternating
 from workers.enginekit.archives import opened
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.rpc import requested
@@ -70,48 +70,32 @@ def run_model(
     baton: Baton | None = None,
 ) -> ModelRun:
     """Run a compiled model; see :meth:`workers.enginekit.roles.Model.run`."""
-    if baton is not None:
-        os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = SPIN_COUNT
     with Alternating(baton) as turns:
-        return _run(compiled, inputs, target, repeats, number, endpoint, settle_s, least_s, turns)
+        machine, device, arguments = loaded(compiled, inputs, target, endpoint)
+        stage("running the model")
+        called: tuple[Any, ...] = ("main", *arguments)
+        began = time.perf_counter()
+        if endpoint is None:
+            result = machine["main"](*arguments)
+        else:
+            # A function of another process can't return a tuple of tensors; it is asked for them one by one.
+            machine.set_input("main", *arguments)
+            machine.invoke_stateful("main")
+            result = machine.get_outputs("main")
+            called = ("invoke_stateful", "main")
+        first_s = time.perf_counter() - began
+        outputs = tuple(tensor.numpy() for tensor in _flat(result))
+        if not repeats:
+            return ModelRun(outputs, (), first_s)
 
+        def timed(count: int, number: int) -> tuple[float, ...]:
+            evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
+            return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
 
-def _run(
-    compiled: CompiledModel,
-    inputs: Mapping[str, Array],
-    target: Target,
-    repeats: int,
-    number: int,
-    endpoint: Endpoint | None,
-    settle_s: float,
-    least_s: float,
-    turns: Alternating,
-) -> ModelRun:
-    machine, device, arguments = loaded(compiled, inputs, target, endpoint)
-    stage("running the model")
-    called: tuple[Any, ...] = ("main", *arguments)
-    began = time.perf_counter()
-    if endpoint is None:
-        result = machine["main"](*arguments)
-    else:
-        # A function of another process can't return a tuple of tensors; it is asked for them one by one.
-        machine.set_input("main", *arguments)
-        machine.invoke_stateful("main")
-        result = machine.get_outputs("main")
-        called = ("invoke_stateful", "main")
-    first_s = time.perf_counter() - began
-    outputs = tuple(tensor.numpy() for tensor in _flat(result))
-    if not repeats:
-        return ModelRun(outputs, (), first_s)
-
-    def timed(count: int, number: int) -> tuple[float, ...]:
-        evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
-        return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
-
-    times, warm_up = settled_times(
-        turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
-    )
-    return ModelRun(outputs, times, first_s, warm_up)
+        times, warm_up = settled_times(
+            turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+        )
+        return ModelRun(outputs, times, first_s, warm_up)
 
 
 def _flat(result: Any) -> list[Any]:

@@ -108,56 +108,43 @@ class ToyModel:
     ) -> ModelRun:
         """Run a library on this machine."""
         with Alternating(baton) as turns:
-            return self._run(compiled, inputs, repeats, number, endpoint, settle_s, least_s, turns)
+            if endpoint is not None:
+                raise EngineError("the toy engine runs models on its own machine alone")
+            stage("loading the library")
+            with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
+                path = pathlib.Path(folder, "model.so")
+                path.write_bytes(compiled.library)
+                library = CDLL(str(path))
+            (given,) = inputs.values()
+            x = np.ascontiguousarray(given, "float32")
+            library.run.restype = POINTER(c_float)
+            kept: list[Array] = []
+            if compiled.params is None:
+                params = (c_void_p * _count(library)).in_dll(library, "embedded")
+            else:
+                with np.load(io.BytesIO(compiled.params)) as archive:
+                    kept = [archive[f"p{index}"] for index in range(len(archive.files))]
+                params = (c_void_p * len(kept))(*(array.ctypes.data for array in kept))
+            stage("running the model")
+            rows, columns = x.shape[0], len(kept[-1]) if kept else _columns(library)
+            result = library.run(c_void_p(x.ctypes.data), params)
+            outputs = np.ctypeslib.as_array(result, (rows, columns)).copy()
+            if not repeats:
+                return ModelRun((outputs,), ())
 
-    def _run(
-        self,
-        compiled: CompiledModel,
-        inputs: Mapping[str, Array],
-        repeats: int,
-        number: int,
-        endpoint: Endpoint | None,
-        settle_s: float,
-        least_s: float,
-        turns: Alternating,
-    ) -> ModelRun:
-        if endpoint is not None:
-            raise EngineError("the toy engine runs models on its own machine alone")
-        stage("loading the library")
-        with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-            path = pathlib.Path(folder, "model.so")
-            path.write_bytes(compiled.library)
-            library = CDLL(str(path))
-        (given,) = inputs.values()
-        x = np.ascontiguousarray(given, "float32")
-        library.run.restype = POINTER(c_float)
-        kept: list[Array] = []
-        if compiled.params is None:
-            params = (c_void_p * _count(library)).in_dll(library, "embedded")
-        else:
-            with np.load(io.BytesIO(compiled.params)) as archive:
-                kept = [archive[f"p{index}"] for index in range(len(archive.files))]
-            params = (c_void_p * len(kept))(*(array.ctypes.data for array in kept))
-        stage("running the model")
-        rows, columns = x.shape[0], len(kept[-1]) if kept else _columns(library)
-        result = library.run(c_void_p(x.ctypes.data), params)
-        outputs = np.ctypeslib.as_array(result, (rows, columns)).copy()
-        if not repeats:
-            return ModelRun((outputs,), ())
+            def timed(count: int, number: int) -> list[float]:
+                times = []
+                for _ in range(count):
+                    started = time.perf_counter()
+                    for _ in range(number):
+                        library.run(c_void_p(x.ctypes.data), params)
+                    times.append((time.perf_counter() - started) / number)
+                return times
 
-        def timed(count: int, number: int) -> list[float]:
-            times = []
-            for _ in range(count):
-                started = time.perf_counter()
-                for _ in range(number):
-                    library.run(c_void_p(x.ctypes.data), params)
-                times.append((time.perf_counter() - started) / number)
-            return times
-
-        times, warm_up = settled_times(
-            turns.timed(timed), 0.0, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
-        )
-        return ModelRun((outputs,), times, 0.0, warm_up)
+            times, warm_up = settled_times(
+                turns.timed(timed), 0.0, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+            )
+            return ModelRun((outputs,), times, 0.0, warm_up)
 
 
 def _count(library: CDLL) -> int:
