@@ -62,6 +62,8 @@ class Log(Looking):
             except StorageError as error:
                 self._say(str(error))
                 continue
+            if self._over.is_set() and not all_news:
+                return  # The end reads all of them, and this thread was slow: its line is an older one.
             line = line_of(View(snapshot, snapshot.campaign.active_s))
             if line != self._lines.get(campaign_id, ("", 0.0))[0]:
                 self._say(line)
@@ -72,4 +74,7 @@ class Log(Looking):
             self._say(self._activity)
 
     def end(self) -> None:
+        with self._lock:
+            # The thread may have taken the last news, and not been waited for.
+            self._news |= self.seen
         self.look(all_news=True)

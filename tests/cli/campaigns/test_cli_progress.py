@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from orchestrator.cli.campaigns.display import Display, read_here
 from orchestrator.cli.campaigns.log import Log
 from orchestrator.cli.campaigns.pace import Pace
 from orchestrator.cli.campaigns.screen import View, line_of
-from orchestrator.documents.snapshot import read_snapshot
+from orchestrator.documents.snapshot import Snapshot, read_snapshot
 from orchestrator.storage import CampaignState, CurveRow, Storage, TaskState
 from tests.kit.cli_builders import OWNER, begin, measure, put_campaign
 
@@ -231,6 +232,32 @@ def test_a_coordinator_s_log_is_throttled_for_each_campaign(store: Storage) -> N
         clock.now += 1
     assert [line.split(",")[0] for line in lines] == ["campaign 1 tuning", "campaign 2 queued"]
     assert log.seen == {first, second}
+
+
+def test_a_coordinator_s_log_says_the_last_news_though_its_thread_is_slow(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = half_tuned(store, tasks=3)
+    reading, read_on = threading.Event(), threading.Event()
+
+    def read_slowly(store: Storage, campaign_id: int) -> Snapshot:
+        snapshot = read_snapshot(store, campaign_id)
+        if threading.current_thread() is not threading.main_thread():
+            reading.set()
+            assert read_on.wait(30.0)
+        return snapshot
+
+    monkeypatch.setattr("orchestrator.cli.campaigns.log.read_snapshot", read_slowly)
+    lines = list[str]()
+    with Log(store, lines.append) as log:
+        log.changed(campaign)
+        assert reading.wait(30.0)
+        store.campaigns.transition(campaign, CampaignState.DONE, owner=OWNER)
+    (last,) = lines
+    assert last.startswith("campaign 1 done")
+    read_on.set()
+    log._thread.join(30.0)
+    assert lines == [last]
 
 
 def test_names_of_many_models_are_cut_short(store: Storage) -> None:
