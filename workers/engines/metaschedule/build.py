@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pathlib
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,19 +12,21 @@ from tvm.ir import IRModule
 from tvm.ir.transform import PassContext
 from tvm.s_tir import meta_schedule as ms
 from tvm.s_tir.transform import RemoveWeightLayoutRewriteBlock
-from tvm.support import tar
+from tvm.support import cc, tar
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
 from workers.enginekit.comparison import PLAIN, SCHEDULED
-from workers.enginekit.linkers import host_linker, linking
+from workers.enginekit.linkers import host_linker, linker_for, linking
 from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.codegen import UNCHECKED
+from workers.engines.metaschedule.parallel_loops import Link, with_own_threads
 from workers.engines.metaschedule.records import scheduled
 from workers.engines.metaschedule.targets import parse_target
 from workers.engines.metaschedule.workload import load_module
+from workers.errors import EngineError
 from workers.messages import Artifact, Candidate, Workload
 from workers.process.host import stage
 
@@ -34,8 +35,7 @@ __all__ = ["MetaScheduleBuild", "build_candidate", "compiled_to_time"]
 
 def build_candidate(workload: Workload, target: Target, candidate: Candidate) -> Artifact:
     """Compile one candidate; see :meth:`workers.enginekit.roles.Build.build`."""
-    if not _linker(target)[1]:
-        host_linker()  # where there is none, nothing is worth compiling
+    suffix, *_ = _linker(target)  # where there is none, nothing is worth compiling
     stage("applying the schedule")
     if "Tensorize" in candidate.trace:
         register_intrinsics(target)
@@ -49,16 +49,13 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
     args = [
         [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)
     ]
-    return Artifact(data=data, suffix=_linker(target)[0], args=json.dumps(args))
+    return Artifact(data=data, suffix=suffix, args=json.dumps(args))
 
 
 def _exported(library: Any, target: Target) -> bytes:
     """Return a compiled library as a file holds it."""
-    suffix, link = _linker(target)
-    with (
-        linking("tar" if link else host_linker()),
-        tempfile.TemporaryDirectory(prefix="tunefleet-") as folder,
-    ):
+    suffix, linker, link = _linker(target)
+    with linking(linker), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder) / f"candidate{suffix}"
         library.export_library(str(path), **packing(target), **({"fcompile": link} if link else {}))
         return path.read_bytes()
@@ -100,11 +97,18 @@ def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:
     return kind, dtype, shape
 
 
-def _linker(target: Target) -> tuple[str, Callable[..., None] | None]:
+def _linker(target: Target) -> tuple[str, str, Link | None]:
     """Link here where the result runs here; else ship objects, which TVM's RPC server links on the device."""
+    if target.kind.name != "llvm":
+        return ".so", host_linker(), None
     triple = str(target.attrs.get("mtriple", ""))
-    foreign = target.kind.name == "llvm" and triple != "" and not is_own(triple)
-    return (".tar", tar.tar) if foreign else (".so", None)
+    if triple == "" or is_own(triple):
+        return ".so", host_linker(), with_own_threads(cc.create_shared, host_linker())
+    try:
+        compiler = linker_for(triple)[0]
+    except EngineError:
+        return ".tar", "tar", tar.tar  # a model's library can't be linked here either, and none is compared
+    return ".tar", "tar", with_own_threads(tar.tar, compiler, triple)
 
 
 class MetaScheduleBuild:

@@ -14,7 +14,7 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.backend.cpu_generic import pipeline as cpu_generic
 from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
 from tvm.s_tir import SBlockRealize, dlight
-from tvm.support.cc import cross_compiler
+from tvm.support.cc import create_shared, cross_compiler
 from tvm.target import Target
 from tvm.tirx import PrimFunc, SeqStmt
 
@@ -33,6 +33,7 @@ from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
+from workers.engines.metaschedule.parallel_loops import with_own_threads
 from workers.engines.metaschedule.running import run_model
 from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
@@ -186,8 +187,12 @@ def _begun(module: IRModule, target: Target, records: Mapping[str, Record]) -> d
 
 
 def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
-    linker, cross = linker_for(str(target.attrs.get("mtriple", "")))
-    return linker, {"fcompile": cross_compiler(linker)} if cross else {}
+    triple = str(target.attrs.get("mtriple", ""))
+    linker, cross = linker_for(triple)
+    if target.kind.name != "llvm":
+        return linker, {"fcompile": cross_compiler(linker)} if cross else {}
+    link = cross_compiler(linker) if cross else create_shared
+    return linker, {"fcompile": with_own_threads(link, linker, triple)}
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:
