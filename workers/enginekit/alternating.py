@@ -50,6 +50,7 @@ class Alternating:
         self._alone = self._held = baton is None
         self._mine = self._other = -1
         self._one_s = 0.0
+        self._cores: set[int] = set()
 
     def __enter__(self) -> Alternating:
         if self._baton is not None:
@@ -68,6 +69,9 @@ class Alternating:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._cores:
+            # What this process loads next would have its threads on these alone.
+            os.sched_setaffinity(0, self._cores)
         if self._baton is not None:
             os.write(self._other, ENDED)
             os.close(self._mine)
@@ -87,14 +91,15 @@ class Alternating:
             self._held = False
             os.write(self._other, _GO)
 
-    def timed(self, run: _Run) -> _Run:
+    def timed(self, run: _Run, *, bound: bool = False) -> _Run:
         """Have whatever is timed be timed in turns; see :func:`.settling.settled_times` for `run`.
 
-        The threads that it runs on are there by then.
+        The threads that it runs on are there by then. With `bound`, each of them is bound to a core.
         """
         if self._baton is None:
             return run
-        _keep_apart()
+        if bound:
+            self._cores = _keep_apart()
 
         def in_turn(count: int, number: int) -> Sequence[float]:
             self.take()
@@ -110,8 +115,8 @@ class Alternating:
         return in_turn
 
 
-def _keep_apart() -> None:
-    """Keep this thread off the cores that other threads of its process are bound to.
+def _keep_apart() -> set[int]:
+    """Keep this thread off the cores that other threads of its process are bound to; return those it had.
 
     TVM binds its workers and leaves the thread that calls it free. Where that wakes up on a worker's core, as
     it may in every turn, both stay there for as long as the turn is, and take twice as long.
@@ -122,3 +127,5 @@ def _keep_apart() -> None:
         free = mine - {core for cores in others if len(cores) == 1 for core in cores}
         if free and free != mine:
             os.sched_setaffinity(0, free)
+            return mine
+    return set()

@@ -96,6 +96,11 @@ def run_model(
             return tuple(float(seconds) for seconds in evaluator().results)
 
         times, warm_up = settled_times(
-            turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+            turns.timed(timed, bound=True),
+            first_s,
+            repeats=repeats,
+            number=number,
+            settle_s=settle_s,
+            least_s=least_s,
         )
         return ModelRun(outputs, times, first_s, warm_up)

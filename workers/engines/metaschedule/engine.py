@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 
 from workers.enginekit.contract import Engine
 from workers.enginekit.cuda import has_runtime
-from workers.enginekit.linkers import require_any_linker
+from workers.enginekit.linkers import host_linker, require_any_linker
 from workers.enginekit.roles import (
     Build,
     Devices,
@@ -19,6 +20,7 @@ from workers.enginekit.roles import (
     Toolchain,
 )
 from workers.engines.metaschedule.traits import TRAITS
+from workers.errors import EngineError
 
 __all__ = ["MetaScheduleEngine"]
 
@@ -37,7 +39,11 @@ class MetaScheduleEngine(Engine):
         if role == "build":
             require_any_linker()
         if role in ("build", "model"):
-            from workers.engines.metaschedule import build, model  # noqa: F401
+            from workers.engines.metaschedule import build, model, parallel_loops  # noqa: F401
+
+            with contextlib.suppress(EngineError):
+                # Who builds for boards alone may have no linker for this machine.
+                parallel_loops.compiled(host_linker())
         if role == "search":
             import xgboost  # noqa: F401
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from workers.enginekit.linkers import linking
 
-__all__ = ["Link", "with_own_threads"]
+__all__ = ["Link", "compiled", "has_own_threads", "with_own_threads"]
 
 _SOURCE = pathlib.Path(__file__).with_suffix(".c")
 # One letter differs, in place: a table of names stays as long, and where a name is the end of another one, of
@@ -25,6 +25,8 @@ _SOURCE = pathlib.Path(__file__).with_suffix(".c")
 _LAUNCH, _OWN_LAUNCH = b"\0__TVMBackendParallelLaunch\0", b"\0_fTVMBackendParallelLaunch\0"
 # It counts on as many parts as the runtime has threads; no schedule of ours has one.
 _BARRIER = b"__TVMBackendParallelBarrier"
+# What a library holds that was linked so, stripped or not: a message of its threads.
+_MESSAGE = b"a parallel loop of a kernel failed in another thread"
 
 #: What ``export_library`` takes as ``fcompile``: the library's path, a list of objects, further options.
 Link = Callable[..., Any]
@@ -53,10 +55,15 @@ def with_own_threads(link: Link, compiler: str, triple: str = "") -> Link:
             return link(path, objects, *args, **options)
         with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
             own = pathlib.Path(folder, "parallel_loops.o")
-            own.write_bytes(_compiled(compiler))
+            own.write_bytes(compiled(compiler))
             return link(path, [*objects, str(own)], *args, **options)
 
     return linked
+
+
+def has_own_threads(library: bytes) -> bool:
+    """Say whether a library has threads of its own, or those that TVM's runtime binds to cores."""
+    return _MESSAGE in library
 
 
 def _redirect(file: pathlib.Path) -> bool:
@@ -69,8 +76,8 @@ def _redirect(file: pathlib.Path) -> bool:
 
 
 @functools.cache
-def _compiled(compiler: str) -> bytes:
-    """Compile the threads' code.
+def compiled(compiler: str) -> bytes:
+    """Compile the threads' code; once a process, so that its forks needn't.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from workers.enginekit.archives import opened
 from workers.enginekit.cuda import use_compiler
 from workers.enginekit.rpc import requested
 from workers.enginekit.settling import settled_times
+from workers.engines.metaschedule.parallel_loops import has_own_threads
 from workers.messages import Array, Baton, CompiledModel, Endpoint, ModelRun
 from workers.process.host import stage
 
@@ -92,8 +93,9 @@ def run_model(
             evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
             return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
 
+        in_turns = turns.timed(timed, bound=not has_own_threads(compiled.library))
         times, warm_up = settled_times(
-            turns.timed(timed), first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+            in_turns, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
         )
         return ModelRun(outputs, times, first_s, warm_up)
 

@@ -16,13 +16,14 @@ import tvm_ffi
 from tvm.script import tirx as T  # noqa: N812
 from tvm.support.cc import create_shared
 
-from workers.engines.metaschedule.parallel_loops import with_own_threads
+from workers.engines.metaschedule.parallel_loops import has_own_threads, with_own_threads
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
+LINK = with_own_threads(create_shared, "g++")
 LENGTHS = (1, 2, 3, 7, 31, 33, 1000)
 
 
-def library(length: int) -> Any:
+def library(length: int, link: Any = LINK) -> Any:
     """Build and load one whose loop has so many turns."""
 
     @T.prim_func(private=False)
@@ -32,7 +33,6 @@ def library(length: int) -> Any:
                 y[i, j] = x[i, j] * T.float32(3) + T.float32(1)
 
     path = FOLDER / f"of{length}.so"
-    link = with_own_threads(create_shared, "g++")
     tvm.tirx.build(tvm.IRModule({"main": main}), target="llvm").export_library(str(path), fcompile=link)
     return tvm_ffi.load_module(str(path), keep_module_alive=False)
 
@@ -73,4 +73,7 @@ if pid == 0:
 said["forked"] = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 with ThreadPoolExecutor(4) as pool:
     said["side by side"] = list(pool.map(lambda _: is_right(loaded, 64), range(8)))
+library(65, create_shared)
+files = {"with": FOLDER / "of64.so", "without": FOLDER / "of65.so"}
+said["said"] = {name: has_own_threads(file.read_bytes()) for name, file in files.items()}
 print(json.dumps(said))

@@ -61,6 +61,10 @@ def test_a_library_has_threads_while_it_is_loaded_and_none_after(loaded: Any) ->
     assert loaded["threads"] == {"others": others, "loaded": others, "unloaded": 0}
 
 
+def test_a_library_says_whether_it_has_threads(loaded: Any) -> None:
+    assert loaded["said"] == {"with": True, "without": False}
+
+
 def test_libraries_are_run_from_several_threads_and_from_forks(loaded: Any) -> None:
     assert loaded["side by side"] == [True] * 8
     assert loaded["forked"] == 0
