@@ -88,6 +88,7 @@ def test_an_engine_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch, 
     assert (found.module, found.folder, found.own) == ("a_distribution", package, False)
 
 
+@pytest.mark.slow
 def test_what_it_measured_is_stored(place: Place) -> None:
     tasks = place.document("best", "chain.onnx", "--engine", "toy")["tasks"]
     assert len(tasks) == 3
@@ -104,7 +105,8 @@ def test_a_library_is_built_from_it_and_computes_the_model(place: Place) -> None
     assert report["check"]["outputs_agree"]
 
 
-def test_a_setting_it_does_not_have_is_refused_with_those_it_has(place: Place) -> None:
+def test_a_setting_it_does_not_have_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    place = Place(tmp_path)
     refused = place.run("tune", "chain.onnx", "--engine", "toy", "--search", "smallest=3")
     assert refused.returncode == 2
     assert "no setting 'smallest'" in refused.stderr

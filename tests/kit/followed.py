@@ -129,7 +129,7 @@ class Followed:
                 continue
         return found
 
-    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 90.0) -> None:
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 240.0) -> None:
         until = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"it ended before {what}: {self.said} {self.errors()}"

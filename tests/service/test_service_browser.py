@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -25,8 +26,6 @@ from tests.kit.tiny_models import save
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
-pytestmark = pytest.mark.service
-
 # Where the pictures go, for people to look at; nowhere, where it isn't said.
 _PICTURES = os.environ.get("TUNEFLEET_TEST_PICTURES")
 _AXE = os.environ.get("TUNEFLEET_TEST_AXE", "")
@@ -45,7 +44,8 @@ def _lacks(why: str) -> None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    pytest.importorskip("playwright", reason="pip install 'tunefleet[browser]'")
+    if importlib.util.find_spec("playwright") is None:
+        _lacks("there is no playwright: pip install playwright")
     from playwright.sync_api import sync_playwright
 
     found = shutil.which("chromium")
@@ -160,6 +160,7 @@ def test_a_page_moves_with_its_campaign(new_page: Callable[..., Page], full: Sto
         page.locator("[data-chart=trials] canvas").wait_for()
 
 
+@pytest.mark.service
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_pages_fit_phones_and_screens_and_axe_finds_nothing(
@@ -257,6 +258,7 @@ def test_of_many_trials_the_last_are_drawn_and_the_best_is_that_of_all(
     said.get_by_text("1 trials with a time: the best takes 420 µs a call").wait_for()
 
 
+@pytest.mark.service
 def test_nothing_that_the_openapi_document_allows_is_a_fault(full: Storage, tmp_path: Path) -> None:
     schemathesis = Path(sys.executable).with_name("schemathesis")
     if not schemathesis.is_file():

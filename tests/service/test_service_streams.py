@@ -92,7 +92,7 @@ def test_a_stream_on_which_nothing_happens_says_that_it_is_there_until_the_servi
 ) -> None:
     monkeypatch.setattr(sse, "_ALIVE_SECONDS", 0.03)
     parts = parts_behind(under_way)
-    with later(1.0, parts.ending.set):
+    with later(3.0, parts.ending.set):
         text = under_way.get("/devices/live").text
     assert text.count("event: devices\n") == 1
     assert text.count(": still here\n\n") >= 2

@@ -156,11 +156,12 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_ray")
 def test_the_same_again_measures_nothing_and_takes_seconds(tuned: tuple[Place, int, tf.Outcome]) -> None:
-    place, _, _ = tuned
+    place, _, first = tuned
     started = time.monotonic()
     campaign = tf.submit(place.store, spec(place.model), hold=True).id
     outcome = tf.follow(place.store, campaign)
-    assert time.monotonic() - started < 15
+    # On whatever machine: neither workers nor a comparison.
+    assert time.monotonic() - started < sum(first.parts_s.values()) / 3
     assert outcome.campaign.state is CampaignState.DONE
     assert (outcome.measured, outcome.already_stored) == (0, TRIALS)
     assert outcome.campaign.message == "nothing to measure: all trials were stored"
@@ -286,7 +287,7 @@ def test_workers_that_are_killed_cost_time_and_no_trial(place: Place, roles: tup
     [
         # Starting Ray is not broken off: half of it could not be ended.
         pytest.param(signal.SIGTERM, "starting Ray", 25, id="SIGTERM-starting", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, "measuring", 12, id="SIGINT-measuring"),
+        pytest.param(signal.SIGINT, "measuring", 12, id="SIGINT-measuring", marks=pytest.mark.slow),
         pytest.param(signal.SIGINT, "starting Ray", 25, id="SIGINT-starting", marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, "measuring", 12, id="SIGTERM-measuring", marks=pytest.mark.slow),
     ],

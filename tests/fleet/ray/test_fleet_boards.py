@@ -160,6 +160,7 @@ def test_a_campaign_measures_on_two_kinds_of_boards_at_once_and_its_library_runs
     assert ran.check.agree
 
 
+@pytest.mark.slow
 def test_the_whole_model_is_timed_on_the_board_and_compared_with_onnxruntime_here(
     store: Storage,
     tools: Toolbox,

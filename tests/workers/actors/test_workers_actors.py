@@ -81,6 +81,7 @@ def test_a_killed_engine_process_comes_back_with_its_services(
     eventually(lambda: len(services(own)) == 2, "a tracker and a server are there, once each")
 
 
+@pytest.mark.slow
 def test_an_engine_process_that_comes_back_by_another_call_gets_its_services_too(
     own: MeasureActor, artifact: Artifact, device: DeviceInfo, eventually: Eventually
 ) -> None:
