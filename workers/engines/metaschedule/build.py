@@ -24,7 +24,7 @@ from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.codegen import UNCHECKED
 from workers.engines.metaschedule.parallel_loops import Link, with_own_threads
 from workers.engines.metaschedule.records import scheduled
-from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.targets import cores_of, parse_target
 from workers.engines.metaschedule.workload import load_module
 from workers.errors import EngineError
 from workers.messages import Artifact, Candidate, Workload
@@ -103,12 +103,12 @@ def _linker(target: Target) -> tuple[str, str, Link | None]:
         return ".so", host_linker(), None
     triple = str(target.attrs.get("mtriple", ""))
     if triple == "" or is_own(triple):
-        return ".so", host_linker(), with_own_threads(cc.create_shared, host_linker())
+        return ".so", host_linker(), with_own_threads(cc.create_shared, host_linker(), cores_of(target))
     try:
         compiler = linker_for(triple)[0]
     except EngineError:
         return ".tar", "tar", tar.tar  # a model's library can't be linked here either, and none is compared
-    return ".tar", "tar", with_own_threads(tar.tar, compiler, triple)
+    return ".tar", "tar", with_own_threads(tar.tar, compiler, cores_of(target), triple)
 
 
 class MetaScheduleBuild:

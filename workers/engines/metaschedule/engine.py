@@ -8,6 +8,7 @@ from functools import cached_property
 from workers.enginekit.contract import Engine
 from workers.enginekit.cuda import has_runtime
 from workers.enginekit.linkers import host_linker, require_any_linker
+from workers.enginekit.machine import usable_cores
 from workers.enginekit.roles import (
     Build,
     Devices,
@@ -43,7 +44,7 @@ class MetaScheduleEngine(Engine):
 
             with contextlib.suppress(EngineError):
                 # Who builds for boards alone may have no linker for this machine.
-                parallel_loops.compiled(host_linker())
+                parallel_loops.compiled(host_linker(), usable_cores())
         if role == "search":
             import xgboost  # noqa: F401
 

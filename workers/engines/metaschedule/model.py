@@ -38,7 +38,7 @@ from workers.engines.metaschedule.running import run_model
 from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.sums import with_wide_sums
-from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.targets import cores_of, parse_target
 from workers.engines.metaschedule.toolchain import engine_version
 from workers.engines.metaschedule.traits import NAME
 from workers.engines.metaschedule.workload import canonical_module, plain_hash, save_module, workload_hash
@@ -192,7 +192,7 @@ def _linked_for(target: Target) -> tuple[str, dict[str, Any]]:
     if target.kind.name != "llvm":
         return linker, {"fcompile": cross_compiler(linker)} if cross else {}
     link = cross_compiler(linker) if cross else create_shared
-    return linker, {"fcompile": with_own_threads(link, linker, triple)}
+    return linker, {"fcompile": with_own_threads(link, linker, cores_of(target), triple)}
 
 
 def imported(model: PreparedModel, target: Target) -> IRModule:

@@ -10,14 +10,23 @@
  *
  * Both C and C++, for whichever the linker takes it.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Threads that the library was built for, which is what it was timed with. */
+#ifndef THREADS
+#error "compile with -DTHREADS=..."
+#endif
 /* Parts of a loop for each thread. MetaSchedule has at most 16 turns of a parallel loop for a core, so these are
  * single turns. */
 #define PARTS 16
@@ -63,7 +72,7 @@ typedef struct {
 static struct {
   /* Threads that share a loop, the one that launches it among them; 0 before the first. */
   int threads;
-  /* What the runtime said. */
+  /* Those that there are to be. */
   int wanted;
   pthread_t started[MOST_THREADS];
   int watched_for_forks;
@@ -162,12 +171,21 @@ static int count(int number, Environment *environment, void *threads) {
   return 0;
 }
 
-/* Start as many threads as the runtime would use, which TVM_NUM_THREADS, its own rules and calls of its users
- * decide. Returns what the runtime said was wrong, or 0. */
+/* Start the threads: where the user says how many, as many as the runtime takes that for; else those that the library
+ * was built for, as far as this process may use so many cores. The runtime by itself takes half of the cores, as if each
+ * had two threads. Returns what the runtime said was wrong, or 0. */
 static int begin(void) {
   sigset_t all, before;
+  cpu_set_t cores;
   int failed, number;
-  if (!pool.wanted && (failed = __TVMBackendParallelLaunch(count, &pool.wanted, 0)) != 0) return failed;
+  if (pool.wanted) {
+    /* A forked process has as many as the one before. */
+  } else if (getenv("TVM_NUM_THREADS") || getenv("OMP_NUM_THREADS")) {
+    if ((failed = __TVMBackendParallelLaunch(count, &pool.wanted, 0)) != 0) return failed;
+  } else {
+    pool.wanted = THREADS;
+    if (!sched_getaffinity(0, sizeof cores, &cores) && CPU_COUNT(&cores) < THREADS) pool.wanted = CPU_COUNT(&cores);
+  }
   if (!pool.watched_for_forks) pool.watched_for_forks = !__register_atfork(0, 0, forget, __dso_handle);
   /* Signals are for the program's own threads. */
   sigfillset(&all);

@@ -32,7 +32,7 @@ _MESSAGE = b"a parallel loop of a kernel failed in another thread"
 Link = Callable[..., Any]
 
 
-def with_own_threads(link: Link, compiler: str, triple: str = "") -> Link:
+def with_own_threads(link: Link, compiler: str, threads: int, triple: str = "") -> Link:
     """Return what links a library as something else does, with threads of its own for parallel loops.
 
     Parameters
@@ -41,6 +41,8 @@ def with_own_threads(link: Link, compiler: str, triple: str = "") -> Link:
         What links it otherwise.
     compiler : str
         A C compiler for the machine that the library is for.
+    threads : int
+        How many there are where nobody says, at most.
     triple : str
         That machine's; empty for this one. Where its system isn't Linux, `link` itself is returned.
     """
@@ -55,7 +57,7 @@ def with_own_threads(link: Link, compiler: str, triple: str = "") -> Link:
             return link(path, objects, *args, **options)
         with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
             own = pathlib.Path(folder, "parallel_loops.o")
-            own.write_bytes(compiled(compiler))
+            own.write_bytes(compiled(compiler, threads))
             return link(path, [*objects, str(own)], *args, **options)
 
     return linked
@@ -76,7 +78,7 @@ def _redirect(file: pathlib.Path) -> bool:
 
 
 @functools.cache
-def compiled(compiler: str) -> bytes:
+def compiled(compiler: str, threads: int) -> bytes:
     """Compile the threads' code; once a process, so that its forks needn't.
 
     Raises
@@ -86,7 +88,8 @@ def compiled(compiler: str) -> bytes:
     """
     with linking(compiler), tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         path = pathlib.Path(folder, "parallel_loops.o")
-        command = [compiler, "-O2", "-fPIC", "-pthread", "-c", str(_SOURCE), "-o", str(path)]
+        options = ["-O2", "-fPIC", "-pthread", f"-DTHREADS={threads}"]
+        command = [compiler, *options, "-c", str(_SOURCE), "-o", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"Compilation error:\n{done.stderr}")

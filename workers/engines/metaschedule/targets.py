@@ -90,7 +90,7 @@ def resolve_target(spec: str) -> DeviceInfo:
         target = parse_target(spec)
     kind = target.kind.name
     if kind == "llvm":
-        cores = int(target.attrs.get("num-cores", 0)) or usable_cores()
+        cores = cores_of(target)
         if "num-cores" not in target.attrs:
             # MetaSchedule's rules refuse a CPU target without it.
             target = Target({**_exported(target), "num-cores": cores})
@@ -265,6 +265,11 @@ def _from_options(text: str) -> Any:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def cores_of(target: Target) -> int:
+    """Return how many cores a CPU's kernels are for."""
+    return int(target.attrs.get("num-cores", 0)) or usable_cores()
 
 
 class MetaScheduleTargets:
