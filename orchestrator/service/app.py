@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -16,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 
 from orchestrator.documents.schema import titled
-from orchestrator.errors import TunefleetError, UsageError
+from orchestrator.errors import StorageError, TunefleetError, UsageError
 from orchestrator.service import metrics
 from orchestrator.service.api import answers as api_answers
 from orchestrator.service.api import builds as api_builds
@@ -28,6 +30,7 @@ from orchestrator.service.headers import SecurityHeaders
 from orchestrator.service.pages import PAGES
 from orchestrator.service.pages.render import error_page
 from orchestrator.service.parts import Parts
+from orchestrator.service.reading import recent_statistics
 from orchestrator.service.refusals import RefusedError, status_of
 
 __all__ = ["API", "make_app"]
@@ -62,12 +65,20 @@ _ERROR = {
 }
 
 
+def _count(parts: Parts) -> None:
+    # Whoever asks is told what is wrong.
+    with contextlib.suppress(StorageError):
+        recent_statistics(parts)
+
+
 def make_app(parts: Parts) -> FastAPI:
     """Make the application of a service."""
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         parts.uploads.clear()
+        # Whoever looks at the store first would wait for it to be counted.
+        threading.Thread(target=_count, args=(parts,), name="tunefleet-counting", daemon=True).start()
         yield
         parts.builds.stop()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
+
+from orchestrator.errors import StorageError
 
 __all__ = ["Recent"]
 
@@ -17,6 +20,7 @@ class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.until = float("-inf")
+        self.known = False
         self.value: Any = None
 
 
@@ -38,21 +42,47 @@ class Recent:
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, read: Callable[[], T], *, seconds: float | None = None) -> T:
-        """Return what is known under a key, or read it."""
+    def get(
+        self, key: Hashable, read: Callable[[], T], *, seconds: float | None = None, old: bool = False
+    ) -> T:
+        """Return what is known under a key, or read it.
+
+        With `old`, what is known is returned at once however old it is, and read anew behind that.
+        """
         with self._lock:
             entry = self._entries.pop(key, None) or _Entry()
             self._entries[key] = entry
             while len(self._entries) > _ENTRIES:
                 self._entries.pop(next(iter(self._entries)))
+        if old and entry.known:
+            if self._clock() >= entry.until and entry.lock.acquire(blocking=False):
+                behind = threading.Thread(
+                    target=self._read_behind, args=(entry, read, seconds), name="tunefleet-recent"
+                )
+                behind.daemon = True
+                behind.start()
+            known: T = entry.value
+            return known
         with entry.lock:
-            began = self._clock()
-            if began >= entry.until:
-                entry.value = read()
-                now = self._clock()
-                entry.until = now + max(self._seconds if seconds is None else seconds, 10 * (now - began))
+            if self._clock() >= entry.until:
+                self._read(entry, read, seconds)
             value: T = entry.value
             return value
+
+    def _read(self, entry: _Entry, read: Callable[[], object], seconds: float | None) -> None:
+        began = self._clock()
+        entry.value = read()
+        entry.known = True
+        now = self._clock()
+        entry.until = now + max(self._seconds if seconds is None else seconds, 10 * (now - began))
+
+    def _read_behind(self, entry: _Entry, read: Callable[[], object], seconds: float | None) -> None:
+        try:
+            # A database that is away keeps what was known; who asks next tries again.
+            with contextlib.suppress(StorageError):
+                self._read(entry, read, seconds)
+        finally:
+            entry.lock.release()
 
     def forget(self, key: Hashable) -> None:
         """Have the next one read anew: something was changed."""
