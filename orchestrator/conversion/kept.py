@@ -193,12 +193,12 @@ def file_name(stem: str) -> str:
     return "".join(one if one.isalnum() or one in "._-" else "_" for one in stem).strip(".") or "model"
 
 
-def digests_of(files: Iterable[str]) -> dict[str, str]:
-    """Return the hashes of files that are there."""
+def digests_of(files: Iterable[str], below: Path = Path()) -> dict[str, str]:
+    """Return the hashes of files that are there, of relative names in a folder."""
     found = {}
     for name in files:
         with contextlib.suppress(OSError):
-            found[name] = digest_of(Path(name))
+            found[name] = digest_of(below / name)
     return found
 
 

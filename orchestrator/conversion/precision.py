@@ -108,7 +108,7 @@ def to_precision(
         raise UsageError(f"--calibration {given}: there is no such file or folder")
     sha256 = "" if given is None else digest_of(given)
     key = _key_of(source, settings, sha256)
-    before = None if settings.anew else _find(key)
+    before = None if settings.anew else _find(key, source.parent)
     if before is not None:
         path, found = before
         return Precise(source, path or source, found, remembered=True)
@@ -137,7 +137,8 @@ def to_precision(
             model = f"{placed[0].name}/{out.name}"
     finally:
         scratch.remove()
-    keep_entry(key, {"model": model, "found": asdict(found), "files": digests_of(found.data_files)})
+    files = digests_of(found.data_files, source.parent)
+    keep_entry(key, {"model": model, "found": asdict(found), "files": files})
     return Precise(source, kept_folder() / model if model else source, found, remembered=False)
 
 
@@ -162,8 +163,14 @@ def _key_of(source: Path, settings: PrecisionSettings, calibration: str) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
-def _find(key: str) -> tuple[Path | None, PrecisionFound] | None:
-    """Return what a model became earlier, where that still holds; no path where it stayed in float32."""
+def _find(key: str, folder: Path) -> tuple[Path | None, PrecisionFound] | None:
+    """Return what a model became earlier, where that still holds; no path where it stayed in float32.
+
+    Parameters
+    ----------
+    folder : Path
+        Of this model: another of the same bytes may have other weights beside it.
+    """
     stored = find_entry(key)
     if stored is None:
         return None
@@ -173,7 +180,7 @@ def _find(key: str) -> tuple[Path | None, PrecisionFound] | None:
         files: dict[str, str] = stored["files"]
     except (ValueError, TypeError, KeyError):
         return None
-    if (path is not None and not path.is_file()) or digests_of(files) != files:
+    if (path is not None and not path.is_file()) or digests_of(files, folder) != files:
         return None
     return path, found
 

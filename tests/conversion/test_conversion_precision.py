@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from orchestrator.cli.models.convert import _files
 from orchestrator.conversion import Precise, PrecisionSettings, to_precision
 from orchestrator.conversion.kept import kept_folder
 from orchestrator.errors import DisagreementError, ModelError, UsageError
@@ -111,6 +112,22 @@ def test_float16_takes_and_returns_what_the_model_did(made: Convert, tmp_path: P
     assert 0 < done.found.error < 0.01
     assert done.found.origin is not None
     assert "fp16 by onnxruntime" in done.found.origin.exporter
+
+
+def test_weights_beside_a_model_are_those_of_its_own_folder(made: Convert, tmp_path: Path) -> None:
+    nets = []
+    for place, seed in (("one", 3), ("other", 5), ("copy", 3)):
+        (tmp_path / place).mkdir()
+        nets.append(float_network(tmp_path / place / "net.onnx", seed=seed, beside="net.data"))
+    one, other, copy = nets
+    assert one.read_bytes() == other.read_bytes()
+    first, second = made(one, "fp16"), made(other, "fp16")
+    assert not second.remembered
+    assert first.path.read_bytes() != second.path.read_bytes()
+    stays = made(one, "auto"), made(copy, "auto")
+    assert [done.remembered for done in stays] == [False, True]
+    # `convert` copies them from where the model lies that it was given.
+    assert _files(None, stays[1]) == [(copy.parent / "net.data", Path("net.data")), (copy, Path())]
 
 
 @pytest.mark.parametrize("metric", list(Metric))

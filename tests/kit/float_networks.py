@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, save_model
+from onnx.external_data_helper import convert_model_to_external_data
 
 __all__ = ["WIDE", "float_network", "samples"]
 
@@ -14,7 +15,15 @@ WIDE = "wide"
 _LARGE = 3000.0
 
 
-def float_network(path: Path, *, wide: bool = False, batch: int | str = 1, opset: int = 17) -> Path:
+def float_network(
+    path: Path,
+    *,
+    wide: bool = False,
+    batch: int | str = 1,
+    opset: int = 17,
+    seed: int = 3,
+    beside: str | None = None,
+) -> Path:
     """Write a network of two convolutions and a product.
 
     Parameters
@@ -24,8 +33,12 @@ def float_network(path: Path, *, wide: bool = False, batch: int | str = 1, opset
         others, and with weights as small: of the others nothing is left where all have one scale.
     batch : int or str
         First size of the input.
+    seed : int
+        Of the weights.
+    beside : str, optional
+        A file for the weights, in the same folder.
     """
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     factors = np.ones((1, 8, 1, 1), np.float32)
     second = rng.standard_normal((8, 8, 3, 3)).astype(np.float32) / 8
     if wide:
@@ -54,7 +67,9 @@ def float_network(path: Path, *, wide: bool = False, batch: int | str = 1, opset
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    path.write_bytes(model.SerializeToString())
+    if beside is not None:
+        convert_model_to_external_data(model, location=beside, size_threshold=0)
+    save_model(model, path)
     return path
 
 

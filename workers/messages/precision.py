@@ -93,7 +93,7 @@ class PrecisionFound:
         As it stands in the file that was written; None where none was.
     inputs, outputs : tuple of TensorSpec
     data_files : tuple of str
-        What of the float32 model lies in other files.
+        What of the float32 model lies in other files, by their places in its folder.
     """
 
     precision: Precision

@@ -155,9 +155,8 @@ def _files(conversion: Conversion | None, precise: Precise | None) -> list[tuple
     if precise is not None:
         # Of what stays in float32, where it lies; what was written is one file.
         own = precise.source.parent
-        data = [] if precise.path != precise.source else [Path(name) for name in precise.found.data_files]
-        files = [(path, Path(os.path.relpath(path, own.absolute()))) for path in data]
-        return [*files, (precise.path, Path())]
+        data = () if precise.path != precise.source else precise.found.data_files
+        return [*((own / name, Path(name)) for name in data), (precise.path, Path())]
     assert conversion is not None
     beside = [path for path in sorted(conversion.path.parent.iterdir()) if path != conversion.path]
     return [*((path, Path(path.name)) for path in beside), (conversion.path, Path())]

@@ -117,7 +117,7 @@ def _converted(request: PrecisionRequest) -> PrecisionFound:
 
 
 def _data_files(path: Path) -> tuple[str, ...]:
-    """Return the files that a model names beside its own."""
+    """Return the files that a model names beside its own, by their places in its folder."""
     model = onnx.load(path, load_external_data=False)
     named = {
         entry.value
@@ -125,7 +125,7 @@ def _data_files(path: Path) -> tuple[str, ...]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    return tuple(os.path.abspath(path.parent / name) for name in sorted(named))
+    return tuple(sorted(map(os.path.normpath, named)))
 
 
 def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
