@@ -212,6 +212,8 @@ def test_what_cannot_be_converted_is_refused_in_a_line(made: Convert, tmp_path: 
     with pytest.raises(ModelError, match="nothing in it is faster with int8"):
         made(lone, calibration=data)
     assert made(lone, "auto", calibration=data).found.precision is Precision.FLOAT32
+    with pytest.raises(UsageError, match=r"--metric top1 counts .*: 'y' 1x3x16x16; take --metric max"):
+        made(lone, "fp16", metric=Metric.TOP1)
 
 
 def test_sizes_that_are_open_are_asked_for(made: Convert, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
+from workers.errors import UsageError
 from workers.messages import Array, Metric
-from workers.models.precision.errors import error_of
+from workers.models.precision.errors import error_of, require_answers
 from workers.models.precision.layers import Layer
 from workers.models.precision.search import Within, find_within
 
@@ -39,6 +40,26 @@ def test_of_outputs_that_are_no_floats_the_share_that_differs_counts() -> None:
     want = [[np.array([1, 2, 3, 4])], [np.array([1, 2, 3, 4])]]
     got = [[np.array([1, 2, 3, 9])], [np.array([1, 2, 3, 4])]]
     assert error_of(Metric.MAX, got, want) == 1 / 8
+
+
+@pytest.mark.parametrize("shape", [(), (8, 1), (1, 21, 4, 4)])
+def test_answers_are_not_counted_where_an_output_holds_none(shape: tuple[int, ...]) -> None:
+    plain = np.ones(shape, np.float32)
+    with pytest.raises(UsageError, match=r"top1 counts .*: 'y' .*; take --metric max or cosine"):
+        require_answers(Metric.TOP1, [plain], ["y"])
+    require_answers(Metric.MAX, [plain], ["y"])
+    # Another output has some, or is itself the number of a class.
+    for answers in (np.ones((2, 10), np.float32), np.ones((1, 8, 99), np.float32)):
+        require_answers(Metric.TOP1, [plain, answers], ["y", "z"])
+        assert error_of(Metric.TOP1, [[plain, answers]], [[plain, answers]]) == 0
+    require_answers(Metric.TOP1, [np.ones(shape, np.int64)], ["y"])
+
+
+def test_what_is_no_row_of_an_answer_counts_for_nothing() -> None:
+    image, answer = np.zeros((1, 2, 3, 4), np.float32), np.array([[1, 2]], np.float32)
+    other = np.arange(24, dtype=np.float32).reshape(image.shape)
+    assert error_of(Metric.TOP1, [[other, answer]], [[image, answer]]) == 0
+    assert error_of(Metric.TOP1, [[image, answer[:, ::-1]]], [[image, answer]]) == 1
 
 
 def search(costs: Sequence[float], limit: float, work: Sequence[int] = ()) -> tuple[Within, int]:

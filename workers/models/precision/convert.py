@@ -24,7 +24,7 @@ from workers.models._prepare import Fixed, fixed
 from workers.models._reference import open_session, run_session
 from workers.models._settle import settle
 from workers.models._unsaturated import MARKS
-from workers.models.precision.errors import error_of, mean_error_of, percent, words_for
+from workers.models.precision.errors import error_of, mean_error_of, percent, require_answers, words_for
 from workers.models.precision.halves import in_halves
 from workers.models.precision.integers import TOOL, Quantizer, ready
 from workers.models.precision.layers import Layer, layers_of
@@ -135,7 +135,7 @@ def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
         feeds = samples.some(_spread(range(len(samples)), _MOST_COMPARED))
     else:
         feeds = [random_inputs(inputs, seed) for seed in range(_DRAWS)]
-    compared = _compared(read.model, feeds)
+    compared = _compared(read.model, feeds, request.metric)
     made = in_halves(read.model)
     error = error_of(request.metric, compared.outputs(made), compared.reference)
     if not error <= request.max_error:
@@ -163,7 +163,7 @@ def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> Pr
             "which onnx's converter doesn't raise it; export it with a newer opset"
         )
     calibrated, feeds, held_back = _divided(samples)
-    compared = _compared(read.model, feeds)
+    compared = _compared(read.model, feeds, request.metric)
     with _workplace(Path(request.out).parent) as folder:
         prepared = ready(model, folder)
         layers = layers_of(onnx.load(prepared))
@@ -272,9 +272,11 @@ def _spread(places: Sequence[int], most: int) -> list[int]:
     return [places[one * len(places) // count] for one in range(count)]
 
 
-def _compared(model: onnx.ModelProto, feeds: list[_Feeds]) -> _Compared:
+def _compared(model: onnx.ModelProto, feeds: list[_Feeds], metric: Metric) -> _Compared:
     session = open_session(model, _threads(), exact=True)
-    return _Compared(feeds, [run_session(session, one) for one in feeds])
+    reference = [run_session(session, one) for one in feeds]
+    require_answers(metric, reference[0], [value.name for value in model.graph.output])
+    return _Compared(feeds, reference)
 
 
 def _threads() -> int:

@@ -9,11 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from workers.errors import UsageError
 from workers.messages import Metric
+from workers.models._shapes import shape_text
 
-__all__ = ["error_of", "mean_error_of", "percent", "words_for"]
+__all__ = ["error_of", "mean_error_of", "percent", "require_answers", "words_for"]
 
 _Array = npt.NDArray[Any]
+
+# Samples, places of a sequence, classes.
+_MOST_AXES = 3
 
 _WORDS = {
     Metric.MAX: "of an output's largest value",
@@ -46,11 +51,41 @@ def error_of(
     -------
     float
         By :attr:`Metric.MAX` the largest difference over the largest value; by ``COSINE`` 1 less the cosine,
-        of the worst sample; by ``TOP1`` the share of rows whose largest entry is another. Of outputs that
+        of the worst sample; by ``TOP1`` the share of rows whose largest entry is another, of outputs that
+        hold such, see :func:`require_answers`. Of outputs that
         hold no floats the share of entries that differ. ``inf`` where shapes or what isn't finite differ.
     """
     by_output = zip(zip(*outputs, strict=True), zip(*reference, strict=True), strict=True)
     return max((_of_one(metric, got, want) for got, want in by_output), default=0.0)
+
+
+def require_answers(metric: Metric, reference: Sequence[_Array], names: Sequence[str]) -> None:
+    """Refuse to count answers where there are none.
+
+    An answer is a row along the last axis. Of more than three axes it may as well be another, as of images.
+
+    Parameters
+    ----------
+    reference : sequence of ndarray
+        The outputs of a sample.
+    names : sequence of str
+        Theirs.
+
+    Raises
+    ------
+    UsageError
+    """
+    floats = {name: one.shape for name, one in zip(names, reference, strict=True) if one.dtype.kind == "f"}
+    if metric is Metric.TOP1 and floats and not any(map(_of_rows, floats.values())):
+        listed = ", ".join(f"'{name}' {shape_text(shape)}" for name, shape in floats.items())
+        raise UsageError(
+            "--metric top1 counts whose largest entry along the last axis is another, and no output has up "
+            f"to three axes and more than one entry along the last: {listed}; take --metric max or cosine"
+        )
+
+
+def _of_rows(shape: tuple[int, ...]) -> bool:
+    return 1 <= len(shape) <= _MOST_AXES and shape[-1] > 1
 
 
 def mean_error_of(outputs: Sequence[Sequence[_Array]], reference: Sequence[Sequence[_Array]]) -> float:
@@ -95,7 +130,7 @@ def _of_one(metric: Metric, got: Sequence[_Array], want: Sequence[_Array]) -> fl
     if metric is Metric.COSINE:
         return max(_angle(a, b) for a, b in pairs)
     if metric is Metric.TOP1:
-        other = [np.argmax(a, -1) != np.argmax(b, -1) for a, b in pairs if b.ndim and b.size]
+        other = [np.argmax(a, -1) != np.argmax(b, -1) for a, b in pairs if _of_rows(b.shape)]
         rows = sum(one.size for one in other)
         return sum(int(np.count_nonzero(one)) for one in other) / rows if rows else 0.0
     off = max((float(np.max(np.abs(a - b), initial=0.0)) for a, b in pairs), default=0.0)
