@@ -216,6 +216,21 @@ def test_what_cannot_be_converted_is_refused_in_a_line(made: Convert, tmp_path: 
         made(lone, "fp16", metric=Metric.TOP1)
 
 
+def test_convolutions_of_signals_are_not_quantized(made: Convert, tmp_path: Path) -> None:
+    path = float_network(tmp_path / "net.onnx")
+    data = samples(tmp_path / "data.npz", x=np.zeros((2, 1, 4, 8)))
+    model = onnx.load(path)
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.append(onnx.helper.make_node("Conv", ["x", "w"], ["y"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((2, 4, 3), np.float32), "w"))
+    for value, shape in ((model.graph.input[0], (1, 4, 8)), (model.graph.output[0], (1, 2, 6))):
+        value.type.CopyFrom(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="nothing in it is faster with int8: it holds no convolution of"):
+        made(path, calibration=data)
+    assert made(path, "auto", calibration=data).found.precision is Precision.FLOAT32
+
+
 def test_sizes_that_are_open_are_asked_for(made: Convert, tmp_path: Path) -> None:
     path, data = float_network(tmp_path / "net.onnx"), samples(tmp_path / "data.npz")
     model = onnx.load(path)

@@ -82,7 +82,7 @@ class PrecisionFound:
     held_back : bool
         Whether the latter are none of the former.
     layers : int
-        Convolutions and products with constant weights.
+        Convolutions of images and products with constant matrices: what an engine computes with integers.
     kept : tuple of str
         Those that stay in float32, by their nodes' names.
     share : float

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from workers.errors import UsageError
 from workers.messages import Array, Metric
 from workers.models.precision.errors import error_of, require_answers
-from workers.models.precision.layers import Layer
+from workers.models.precision.layers import Layer, layers_of
 from workers.models.precision.search import Within, find_within
 
 LAYERS = [Layer(f"layer{place}", work=1) for place in range(12)]
@@ -101,3 +102,42 @@ def test_the_fewest_layers_stay_that_the_limit_asks_for() -> None:
 def test_a_layer_with_little_work_stays_before_one_that_brings_more_of_the_error() -> None:
     costs, work = [6.0] + [1.0] * 11, [100] + [10] * 10 + [1]
     assert [layer.name for layer in search(costs, 16, work)[0].kept] == ["layer11"]
+
+
+@pytest.mark.parametrize(
+    ("operator", "weights", "data", "attributes", "layers"),
+    [
+        ("Conv", (8, 4, 3, 3), (1, 4, 9, 9), {}, 1),
+        ("Conv", (8, 1, 3, 3), (1, 8, 9, 9), {"group": 8}, 1),
+        ("Conv", (8, 4, 3), (1, 4, 9), {}, 0),
+        ("Conv", (8, 4, 3, 3, 3), (1, 4, 9, 9, 9), {}, 0),
+        ("Conv", (1, 3670, 3, 3), (1, 3670, 3, 3), {}, 0),
+        ("MatMul", (6, 5), (2, 3, 6), {}, 1),
+        ("MatMul", (5, 6), (3, 5), {}, 0),
+        ("MatMul", (6, 5), (6,), {}, 0),
+        ("MatMul", (2, 6, 5), (2, 3, 6), {}, 0),
+        ("MatMul", (33026, 1), (1, 33026), {}, 0),
+        ("Gemm", (5, 6), (3, 6), {"transB": 1}, 1),
+        ("Gemm", (6, 5), (3, 5), {"transB": 1}, 0),
+        ("Gemm", (6, 5), (6, 3), {"transA": 1}, 0),
+        ("Gemm", (6, 5), (3, 6), {"alpha": 0.5}, 0),
+    ],
+)
+def test_layers_are_those_that_an_engine_computes_with_integers(
+    operator: str,
+    weights: tuple[int, ...],
+    data: tuple[int, ...],
+    attributes: dict[str, float],
+    layers: int,
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x", "w"], ["y"], "layer", **attributes)],
+        "network",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, data)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.zeros(weights, np.float32), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    found = layers_of(onnx.shape_inference.infer_shapes(model, strict_mode=True))
+    assert len(found) == layers
+    assert all(layer.work > 0 for layer in found)

@@ -169,8 +169,8 @@ def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> Pr
         layers = layers_of(onnx.load(prepared))
         if not layers:
             raise ModelError(
-                f"{path}: nothing in it is faster with int8: it holds no convolution, and no product with "
-                "constant weights"
+                f"{path}: nothing in it is faster with int8: it holds no convolution of images, and no "
+                "product with a constant matrix"
             )
         quantizer = Quantizer(prepared, calibrated)
         within = find_within(

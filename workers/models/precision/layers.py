@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,17 @@ __all__ = ["OPERATORS", "Layer", "layers_of", "name_nodes"]
 OPERATORS = ("Conv", "Gemm", "MatMul")
 
 
+# So many products of two bytes, each less its zero point, are summed in 32 bits without an overflow.
+_MOST_SUMMED = (2**31 - 1) // 255**2
+# Rows of numbers go in pairs at least into an instruction that multiplies integers.
+_PAIR = 2
+# Axes of their weights.
+_IMAGE, _MATRIX = 4, 2
+
+
 @dataclass(frozen=True)
 class Layer:
-    """A convolution, or a product with constant weights.
+    """A convolution of images, or a product with a constant matrix.
 
     Attributes
     ----------
@@ -44,23 +53,37 @@ def name_nodes(model: onnx.ModelProto) -> None:
 
 
 def layers_of(model: onnx.ModelProto) -> list[Layer]:
-    """Return the layers of a model whose nodes are named and whose shapes are written in."""
+    """Return the layers of a model whose nodes are named and whose shapes are written in.
+
+    Those alone that are faster with integers.
+    """
     stored = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     shapes, _ = _graphs.shapes_and_types(model)
     found = []
     for node in model.graph.node:
         weights = stored.get(node.input[1]) if node.op_type in OPERATORS else None
-        if weights is not None and node.input[0] not in stored and _is_image(node, weights):
+        if weights is not None and node.input[0] not in stored and _is_of_integers(node, weights, shapes):
             found.append(Layer(node.name, _work(node, weights, shapes.get(node.output[0], ()))))
     return found
 
 
-def _is_image(node: Any, weights: tuple[int, ...]) -> bool:
-    """Say whether the weights are such as the quantizer has scales of channels for."""
-    return len(weights) >= (3 if node.op_type == "Conv" else 2)
+def _is_of_integers(node: Any, weights: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Say whether an engine computes a layer with integers, as metaschedule does.
+
+    Another is computed in floats also where it is quantized, and takes longer than before.
+    """
+    if node.op_type == "Conv":
+        return len(weights) == _IMAGE and math.prod(weights[1:]) <= _MOST_SUMMED
+    if len(weights) != _MATRIX or len(shapes.get(node.input[0], weights)) < _MATRIX:
+        return False
+    # Where it is turned or scaled, what is multiplied is no longer what was rounded.
+    if _graphs.attribute(node, "transA", 0) or _graphs.attribute(node, "alpha", 1.0) != 1.0:
+        return False
+    terms = weights[1 if _graphs.attribute(node, "transB", 0) else 0]
+    return terms <= _MOST_SUMMED and terms % _PAIR == 0
 
 
 def _work(node: Any, weights: tuple[int, ...], out: tuple[int, ...]) -> int:
     if node.op_type == "Conv":
         return math.prod(weights) * math.prod(out[:1]) * math.prod(out[2:])
-    return math.prod(weights[-2:]) * math.prod(out[:-1])
+    return math.prod(weights) * math.prod(out[:-1])
