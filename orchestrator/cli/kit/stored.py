@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
@@ -93,8 +94,9 @@ def stored_model(
     """
     from orchestrator.models.lookup import find_timed_model
 
-    request = model_request(session, model, shapes, conversion)
     wanted = None if device is None else device_class_named(store, device, engine)
+    aim = Aim(engine or DEFAULT_ENGINE) if wanted is None else Aim(wanted.engine, (wanted.target,))
+    request = model_request(session, model, shapes, conversion, aim)
 
     def open_tools(name: str | None) -> Toolbox:
         chosen = name or DEFAULT_ENGINE

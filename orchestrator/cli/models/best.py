@@ -11,6 +11,7 @@ import typer
 
 from orchestrator.cli.answers.best import stored_best
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -97,7 +98,7 @@ def best(
     elif workload is not None:
         _best_of_workload(session, workload, target, device, top, no_trace, takes_stale)
     elif model is not None:
-        request = model_request(session, model, input_shape, conversion)
+        request = partial(model_request, session, model, input_shape, conversion)
         tune = partial(tune_command, session, model, input_shape, conversion, target or "auto")
         _best_of_model(session, request, target, device, wants, engine, top, no_trace, tune, stale)
     else:
@@ -134,7 +135,7 @@ def _best_of_workload(
 
 def _best_of_model(
     session: Session,
-    request: ModelRequest,
+    request_for: Callable[[Aim], ModelRequest],
     target: str | None,
     device: str | None,
     wants: Callable[[str], bool],
@@ -154,6 +155,7 @@ def _best_of_model(
         named = None if device is None else device_class_named(store, device, engine)
         engine = named.engine if named else engine or options.DEFAULT_ENGINE
         require_engine(engine)
+        request = request_for(Aim.of(engine, [named.target if named else target or "auto"]))
         with session.toolbox(engine) as tools:
             with session.steps() as steps:
                 steps("looking for the target")

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import model_request, require_engine, require_one
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -134,7 +135,8 @@ def export(
     require_engine(engine)
     from orchestrator.records.log_export import export_log
 
-    request = None if model is None else model_request(session, model, input_shape, conversion)
+    aim = Aim.of(engine, [target])
+    request = None if model is None else model_request(session, model, input_shape, conversion, aim)
     with (
         session.storage(create=request is not None) as store,
         session.toolbox(engine) as tools,
@@ -197,7 +199,7 @@ def _hashes(
     assert model is not None
     engine = engine or options.DEFAULT_ENGINE
     require_engine(engine)
-    request = model_request(session, model, shapes, conversion)
+    request = model_request(session, model, shapes, conversion, Aim.of(engine, [target]))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         steps("looking for the target")
         device, version = tools.resolve_target(target), tools.engine_version()

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -140,7 +141,8 @@ def import_(
     from orchestrator.records.log_import import import_log
 
     require_engine(engine)
-    request = None if model is None else _request(session, model, input_shape, conversion)
+    aim = Aim.of(engine, [target])
+    request = None if model is None else _request(session, model, input_shape, conversion, aim)
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         report = import_log(
             store,
@@ -197,10 +199,10 @@ def _document(report: ImportReport) -> dict[str, Any]:
 
 
 def _request(
-    session: Session, model: Path, shapes: list[str] | None, conversion: ConversionOptions
+    session: Session, model: Path, shapes: list[str] | None, conversion: ConversionOptions, aim: Aim
 ) -> ModelRequest:
     try:
-        return model_request(session, model, shapes, conversion)
+        return model_request(session, model, shapes, conversion, aim)
     except UsageError as error:
         # Everywhere else the option has this name.
         raise type(error)(str(error).replace("add --trust ", "add --trust-model ")) from None

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from orchestrator.cli.kit import options
+from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.arguments import boards_of, model_request, require_engine
 from orchestrator.cli.kit.command import command
 from orchestrator.cli.kit.conversion_options import ConversionOptions
@@ -69,7 +70,7 @@ def revalidate_records(
                 store, tools, most=top, target=target, key=device, tracker=address, say=steps
             )
         else:
-            request = model_request(session, model, input_shape, conversion)
+            request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
             outcome = revalidated_model(
                 store, tools, request, most=top, target=target, key=device, tracker=address, say=steps
             )

@@ -251,3 +251,25 @@ def test_a_target_without_an_instruction_for_integers_stays_in_float32(cli: Cli,
     answer = cli("tasks", "net.onnx", "--precision", "auto", "--calibration", "data.npz")
     assert answer.code == 0, answer.err
     assert "net.onnx: float32: the metaschedule engine knows no instruction for integers on" in answer.err
+
+
+def test_auto_is_decided_for_the_target_or_the_device_that_a_command_names(
+    cli: Cli, store: Storage, tmp_path: Path
+) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    (tmp_path / "tuning.log").write_text("")
+    store.device_classes.put("metaschedule", CPU)
+    cli.launch(toolbox=CannedToolbox)
+    board, engine = "llvm -mcpu=cortex-a72", ["--engine", "metaschedule"]
+    for target, words in (
+        (board, ["best", "net.onnx", "--no-trace", "--target", board]),
+        (board, ["records", "export", "net.onnx", "-o", "net.jsonl", "--target", board]),
+        (board, ["records", "export", "net.onnx", "-o", "net.log", "--target", board, *engine]),
+        (board, ["records", "import", "tuning.log", "--model", "net.onnx", "--target", board, *engine]),
+        (board, ["records", "revalidate", "net.onnx", "--target", board]),
+        (CPU.target, ["best", "net.onnx", "--no-trace", "--device", CPU.device_class]),
+        (CPU.target, ["history", "net.onnx", "--device", CPU.device_class]),
+    ):
+        answer = cli(*words, "--precision", "auto", "--calibration", "data.npz")
+        assert f"no instruction for integers on target {target}" in answer.err, (words, answer.err)
