@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.conversion_options import ConversionOptions
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
 from orchestrator.cli.kit.precision_options import PrecisionOptions
+from orchestrator.errors import EngineError, TargetError
 from workers.messages import Precision
 
 if TYPE_CHECKING:
@@ -50,8 +52,8 @@ def precise_file(
 ) -> Path:
     """Return the file of a model in the precision that is asked for: the same where none is.
 
-    ``auto`` is float32 where a target has no instruction for integers. For what is raised see
-    :func:`orchestrator.conversion.to_precision`.
+    ``auto`` is float32 where a target has no instruction for integers, and ``int8`` is said to be slower
+    there. For what is raised see :func:`orchestrator.conversion.to_precision`.
     """
     settings = how.settings(shapes)
     if settings is None:
@@ -59,16 +61,16 @@ def precise_file(
     from orchestrator.conversion import to_precision
 
     if settings.precision is Precision.AUTO:
-        with session.toolbox(aim.engine) as tools:
-            devices = {target: tools.resolve_target(target) for target in aim.targets}
-        slow = [target for target, device in devices.items() if not device.integers]
+        slow = _without_integers(session, aim)
         if slow:
-            session.say(
-                f"{path.name}: float32: the {aim.engine} engine knows no instruction for integers on "
-                f"target {slow[0]}",
-                style="dim",
-            )
+            session.say(f"{path.name}: float32: {slow}", style="dim")
             return path
+    elif settings.precision is Precision.INT8:
+        # What is wrong with a target or an engine is said by what needs it: the store may know all.
+        with contextlib.suppress(TargetError, EngineError):
+            slow = _without_integers(session, aim)
+            if slow:
+                session.say(f"{path.name}: int8 is slower than float32 here: {slow}", style="yellow")
     with session.toolbox(DEFAULT_ENGINE) as tools, session.steps() as steps:
         found = to_precision(tools, path, settings, steps)
     earlier = " (converted before)" if found.remembered else ""
@@ -76,3 +78,13 @@ def precise_file(
     if found.path != path:
         session.say(f"{path.name}: kept as {found.path}", style="dim")
     return found.path
+
+
+def _without_integers(session: Session, aim: Aim) -> str:
+    """Say on which target integers are no faster than floats; nothing where they are on all."""
+    with session.toolbox(aim.engine) as tools:
+        devices = {target: tools.resolve_target(target) for target in aim.targets}
+    for target, device in devices.items():
+        if not device.integers:
+            return f"the {aim.engine} engine knows no instruction for integers on target {target}"
+    return ""

@@ -246,11 +246,14 @@ def test_a_precision_that_cannot_be_had_is_refused_in_a_line(
 def test_a_target_without_an_instruction_for_integers_stays_in_float32(cli: Cli, tmp_path: Path) -> None:
     float_network(tmp_path / "net.onnx")
     samples(tmp_path / "data.npz")
-    # It says of its CPU nothing of the kind, and is never asked to quantize.
+    # It says of its CPU nothing of the kind, and can't quantize.
     cli.launch(toolbox=CannedToolbox)
     answer = cli("tasks", "net.onnx", "--precision", "auto", "--calibration", "data.npz")
     assert answer.code == 0, answer.err
     assert "net.onnx: float32: the metaschedule engine knows no instruction for integers on" in answer.err
+    # Asked for, it is quantized all the same.
+    asked = cli("tasks", "net.onnx", "--precision", "int8", "--calibration", "data.npz")
+    assert "net.onnx: int8 is slower than float32 here: the metaschedule engine knows no instr" in asked.err
 
 
 def test_auto_is_decided_for_the_target_or_the_device_that_a_command_names(
