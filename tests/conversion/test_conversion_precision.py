@@ -231,6 +231,18 @@ def test_convolutions_of_signals_are_not_quantized(made: Convert, tmp_path: Path
     assert made(path, "auto", calibration=data).found.precision is Precision.FLOAT32
 
 
+def test_an_output_whose_size_depends_on_values_is_named(made: Convert, tmp_path: Path) -> None:
+    path, data = float_network(tmp_path / "net.onnx"), samples(tmp_path / "data.npz")
+    model = onnx.load(path)
+    model.graph.node.append(onnx.helper.make_node("NonZero", ["b"], ["chosen"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("chosen", onnx.TensorProto.INT64, None))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"output 'chosen' is 4x\d+ in float32 and 4x\d+ in int8: its size"):
+        made(path, calibration=data)
+    auto = made(path, "auto", calibration=data)
+    assert (auto.found.precision, auto.found.reason[:15]) == (Precision.FLOAT32, "output 'chosen'")
+
+
 def test_sizes_that_are_open_are_asked_for(made: Convert, tmp_path: Path) -> None:
     path, data = float_network(tmp_path / "net.onnx"), samples(tmp_path / "data.npz")
     model = onnx.load(path)

@@ -23,6 +23,7 @@ from workers.models._origin import put_origin
 from workers.models._prepare import Fixed, fixed
 from workers.models._reference import open_session, run_session
 from workers.models._settle import settle
+from workers.models._shapes import shape_text
 from workers.models._unsaturated import MARKS
 from workers.models.precision.errors import error_of, mean_error_of, percent, require_answers, words_for
 from workers.models.precision.halves import in_halves
@@ -64,6 +65,26 @@ class _Compared(NamedTuple):
         """Return what a converted model makes of the samples, computed as it is written."""
         session = open_session(model, _threads(), exact=True)
         return [run_session(session, one) for one in self.feeds[:most]]
+
+    def error(self, request: PrecisionRequest, model: onnx.ModelProto, precision: Precision) -> float:
+        """Return how far a converted model is off.
+
+        Raises
+        ------
+        ModelError
+            An output is of another size, for which no difference stands.
+        """
+        made = self.outputs(model)
+        for one, other in zip(made, self.reference, strict=True):
+            for value, got, want in zip(model.graph.output, one, other, strict=True):
+                if got.shape != want.shape:
+                    raise ModelError(
+                        f"{request.path}: output '{value.name}' is {shape_text(want.shape)} in float32 and "
+                        f"{shape_text(got.shape)} in {precision.value}: its size depends on values, so that "
+                        "the two can't be compared; export the model without what chooses among its results, "
+                        "such as NonMaxSuppression, or take --precision float32"
+                    )
+        return error_of(request.metric, made, self.reference)
 
     @property
     def says_little(self) -> bool:
@@ -137,7 +158,7 @@ def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
         feeds = [random_inputs(inputs, seed) for seed in range(_DRAWS)]
     compared = _compared(read.model, feeds, request.metric)
     made = in_halves(read.model)
-    error = error_of(request.metric, compared.outputs(made), compared.reference)
+    error = compared.error(request, made, Precision.FP16)
     if not error <= request.max_error:
         raise DisagreementError(
             f"{request.path}: in float16 it is off by {words_for(request.metric, error)}, and "
@@ -176,7 +197,7 @@ def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> Pr
         within = find_within(
             layers,
             quantizer.quantized,
-            lambda made: error_of(request.metric, compared.outputs(made), compared.reference),
+            lambda made: compared.error(request, made, Precision.INT8),
             lambda made: mean_error_of(compared.outputs(made, _FEW), compared.reference[:_FEW]),
             request.max_error,
         )
