@@ -130,6 +130,20 @@ def test_weights_beside_a_model_are_those_of_its_own_folder(made: Convert, tmp_p
     assert _files(None, stays[1]) == [(copy.parent / "net.data", Path("net.data")), (copy, Path())]
 
 
+def test_float16_is_compared_on_integers_that_the_model_takes(made: Convert, tmp_path: Path) -> None:
+    path, helper = tmp_path / "net.onnx", onnx.helper
+    # A table of one row, as of the types of tokens where there is one.
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "types"], ["y"])],
+        "network",
+        [helper.make_tensor_value_info("types", onnx.TensorProto.INT64, [1, 6])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 6, 4])],
+        [onnx.numpy_helper.from_array(np.full((1, 4), 0.3, np.float32), "table")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    assert made(path, "fp16").found.precision is Precision.FP16
+
+
 @pytest.mark.parametrize("metric", list(Metric))
 def test_the_error_is_measured_as_asked(made: Convert, tmp_path: Path, metric: Metric) -> None:
     net, data = float_network(tmp_path / "net.onnx"), samples(tmp_path / "data.npz")

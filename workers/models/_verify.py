@@ -25,7 +25,7 @@ from workers.models._loops import loops
 from workers.models._reference import OutOfTimeError, open_session, run_session
 from workers.models._steps import output_steps, rounds
 
-__all__ = ["Expectation"]
+__all__ = ["Expectation", "taken_inputs"]
 
 _SEED = 0
 _MAX_PROBES = 4
@@ -39,7 +39,7 @@ _LOOP_SECONDS = 20.0
 _Case = tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]
 
 
-def _taken(
+def taken_inputs(
     session: Any, inputs: Sequence[TensorSpec], path: Path, limit_s: float | None
 ) -> tuple[tuple[TensorSpec, ...], _Case]:
     """Return the inputs with integers that the model takes, and what it makes of them."""
@@ -135,7 +135,7 @@ class Expectation:
         endless = [_graphs.title(node) for node in loops(model)]
         limit_s = _LOOP_SECONDS if endless else None
         try:
-            self.inputs, first = _taken(session, inputs, path, limit_s)
+            self.inputs, first = taken_inputs(session, inputs, path, limit_s)
             self._cases = [first]
             for draw in _draws(model, self.inputs):
                 # A branch that can't be taken with these shapes is none that has to be right.

@@ -25,6 +25,7 @@ from workers.models._reference import open_session, run_session
 from workers.models._settle import settle
 from workers.models._shapes import shape_text
 from workers.models._unsaturated import MARKS
+from workers.models._verify import taken_inputs
 from workers.models.precision.errors import error_of, mean_error_of, percent, require_answers, words_for
 from workers.models.precision.halves import in_halves
 from workers.models.precision.integers import TOOL, Quantizer, ready
@@ -155,7 +156,9 @@ def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
         samples = read_samples(Path(request.calibration), inputs)
         feeds = samples.some(_spread(range(len(samples)), _MOST_COMPARED))
     else:
-        feeds = [random_inputs(inputs, seed) for seed in range(_DRAWS)]
+        session = open_session(read.model, _threads(), exact=True)
+        taken, _ = taken_inputs(session, inputs, Path(request.path), None)
+        feeds = [random_inputs(taken, seed) for seed in range(_DRAWS)]
     compared = _compared(read.model, feeds, request.metric)
     made = in_halves(read.model)
     error = compared.error(request, made, Precision.FP16)
