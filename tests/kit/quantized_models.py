@@ -314,4 +314,12 @@ QUANTIZED: Mapping[str, Quantized] = {
         "{ q = QuantizeLinear (x, ws, z) y = DequantizeLinear (q, ws, z) }",
         19,
     ),
+    "between halves, before the standard had them": Quantized(
+        "(float16[2,8] x, float16 ws) => (float16[2,8] y) <uint8 z = {120}>"
+        f"{{ q = {_MS}.QuantizeLinear (x, ws, z) y = {_MS}.DequantizeLinear (q, ws, z) }}"
+    ),
+    "between halves, before the standard had them, by a scale that is computed": Quantized(
+        "(float16[2,8] x, float16 t) => (float16[2,8] y) <uint8 z = {120}>"
+        f"{{ s = Exp (t) q = {_MS}.QuantizeLinear (x, s, z) y = {_MS}.DequantizeLinear (q, s, z) }}",
+    ),
 }

@@ -18,8 +18,9 @@ from workers.models.rewrites.edit import Edit
 
 __all__ = ["as_scalar", "convolved", "dequantized", "product", "quantized", "rounded", "stored_whole"]
 
-# The opset from which DequantizeLinear has an axis, and those from which both take more than bytes.
-_AXIS_SINCE, _TYPES_SINCE = 13, 21
+# The opset from which DequantizeLinear has an axis, and those from which both take scales of halves, and more
+# than bytes.
+_AXIS_SINCE, _HALVES_SINCE, _TYPES_SINCE = 13, 19, 21
 _BYTES = (TensorProto.INT8, TensorProto.UINT8)
 _LIMITS = {
     TensorProto.INT8: (-128, 127),
@@ -66,6 +67,14 @@ def _with_zero(edit: Edit, scale: str, zero: str) -> str:
     return edit.store(np.full(shape, values.reshape(()), values.dtype))
 
 
+def _single(edit: Edit, scale: str) -> str:
+    """Return a scale in single precision, where the model's opset has none of half."""
+    if edit.type(scale) != TensorProto.FLOAT16 or edit.opset >= _HALVES_SINCE:
+        return scale
+    values = edit.constant(scale)
+    return edit.cast(scale, TensorProto.FLOAT) if values is None else edit.store(values, np.float32)
+
+
 def _fits(edit: Edit, dtype: int, scale: str, rank: int | None, axis: int) -> bool:
     """Say whether the standard's operators take such a type and scale at the model's opset."""
     shape = edit.shape(scale)
@@ -95,6 +104,10 @@ def dequantized(
     shape = edit.shape(name)
     rank = len(shape) if shape is not None else rank
     dtype = edit.type(name) or dtype or (edit.type(zero) if zero else 0)
+    single = _single(edit, scale)
+    if single != scale:
+        made = dequantized(edit, name, single, zero, axis, rank, dtype)
+        return edit.cast(made, TensorProto.FLOAT16)
     scale, zero = as_scalar(edit, scale), as_scalar(edit, zero) if zero else ""
     zero = _with_zero(edit, scale, zero)
     # A bias has 32 bits, which DequantizeLinear takes at any opset.
@@ -126,6 +139,9 @@ def quantized(
     dtype = (edit.type(zero) if zero else 0) or dtype or TensorProto.UINT8
     shape = edit.shape(name)
     rank = len(shape) if shape is not None else rank
+    single = _single(edit, scale)
+    if single != scale:
+        name, scale = edit.cast(name, TensorProto.FLOAT), single
     scale, zero = as_scalar(edit, scale), as_scalar(edit, zero) if zero else ""
     zero = _with_zero(edit, scale, zero)
     if _fits(edit, dtype, scale, rank, axis):
