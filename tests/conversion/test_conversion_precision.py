@@ -215,6 +215,11 @@ def test_what_cannot_be_converted_is_refused_in_a_line(made: Convert, tmp_path: 
     for refused, why in refusals:
         with pytest.raises(UsageError, match=why):
             refused()
+    for model, why in ((quantized, "it is quantized already"), (halves, "it is of float16 already")):
+        for calibration in (data, None):
+            auto = made(model, "auto", calibration=calibration)
+            assert (auto.path, auto.found.precision) == (model, Precision.FLOAT32)
+            assert auto.found.reason.startswith(why)
     lone = float_network(tmp_path / "open.onnx")
     model = onnx.load(lone)
     del model.graph.node[:]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from workers.errors import UsageError
-from workers.messages import Array, Metric
+from tests.kit.float_networks import float_network, samples
+from workers.errors import ModelError, UsageError
+from workers.messages import Array, Metric, Precision, PrecisionRequest
+from workers.models import to_precision
 from workers.models.precision.errors import error_of, require_answers
 from workers.models.precision.layers import Layer, layers_of
 from workers.models.precision.search import Within, find_within
@@ -141,3 +146,24 @@ def test_layers_are_those_that_an_engine_computes_with_integers(
     found = layers_of(onnx.shape_inference.infer_shapes(model, strict_mode=True))
     assert len(found) == layers
     assert all(layer.work > 0 for layer in found)
+
+
+def test_auto_leaves_in_float32_what_the_tools_fail_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("no such axis\nin a place of their own")
+
+    monkeypatch.setattr("onnxruntime.quantization.quant_pre_process", fails)
+    asked = PrecisionRequest(
+        path=str(float_network(tmp_path / "net.onnx")),
+        out=str(tmp_path / "net.int8.onnx"),
+        precision=Precision.INT8,
+        calibration=str(samples(tmp_path / "data.npz", 2)),
+    )
+    why = r"onnxruntime [\d.]+ can't convert the model: ValueError: no such axis$"
+    with pytest.raises(ModelError, match=why):
+        to_precision(asked)
+    found = to_precision(replace(asked, precision=Precision.AUTO))
+    assert found.precision is Precision.FLOAT32
+    assert re.search(why, found.reason)

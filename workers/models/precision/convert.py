@@ -97,21 +97,33 @@ class _Compared(NamedTuple):
 def to_precision(request: PrecisionRequest) -> PrecisionFound:
     """Write a model in another precision, where that is within the error.
 
+    By :attr:`Precision.AUTO` what can be read, but not converted, is left as it is, with the reason.
+
     Raises
     ------
     UsageError
         Samples are missing, or are none of this model.
     ModelError
-        The file is no model of float32, leaves sizes open, or holds nothing to convert.
+        The file is no model of float32, leaves sizes open, or holds nothing to convert, or the tools fail.
     DisagreementError
-        It is farther off than it may be; of :attr:`Precision.AUTO` it stays in float32 then.
+        It is farther off than it may be.
     """
     return replace(_converted(request), data_files=_data_files(Path(request.path)))
 
 
 def _converted(request: PrecisionRequest) -> PrecisionFound:
+    read = fixed(Path(request.path), request.shapes)
+    try:
+        return _as_asked(request, read)
+    except (ModelError, DisagreementError) as error:
+        if request.precision is not Precision.AUTO:
+            raise
+        reason = str(error).removeprefix(request.path)
+        return _stays(request, f"it{reason}" if reason.startswith(" ") else reason.removeprefix(": "))
+
+
+def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     path = Path(request.path)
-    read = fixed(path, request.shapes)
     _refuse_converted(read.model, path)
     try:
         settle(read.model, path, None)
@@ -129,13 +141,7 @@ def _converted(request: PrecisionRequest) -> PrecisionFound:
         if request.precision is Precision.INT8:
             raise UsageError(f"{path}: {reason}; add --calibration data.npz: {how_to_write(inputs)}")
         return _stays(request, f"{reason}, and there is no --calibration: {how_to_write(inputs)}")
-    samples = read_samples(Path(request.calibration), inputs)
-    try:
-        return _to_integers(request, read, samples)
-    except (ModelError, DisagreementError) as error:
-        if request.precision is Precision.INT8:
-            raise
-        return _stays(request, str(error).removeprefix(f"{path}: "))
+    return _to_integers(request, read, read_samples(Path(request.calibration), inputs))
 
 
 def _data_files(path: Path) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 
+from workers.errors import ModelError
+from workers.models._reference import first_line
 from workers.models.precision.layers import OPERATORS, name_nodes
 
 __all__ = ["TOOL", "Quantizer", "ready"]
@@ -23,11 +25,22 @@ TOOL = f"onnxruntime {onnxruntime.__version__}"
 
 @contextlib.contextmanager
 def quietly() -> Iterator[None]:
-    """Keep to itself what the tools log: advice on settings that are not a person's to choose."""
+    """Keep to itself what the tools log: advice on settings that are not a person's to choose.
+
+    Raises
+    ------
+    ModelError
+        They fail.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         yield
+    # Anything: they raise whatever their internals do.
+    except Exception as error:
+        raise ModelError(
+            f"the tools of {TOOL} can't convert the model: {type(error).__name__}: {first_line(error)}"
+        ) from None
     finally:
         logging.disable(before)
 
