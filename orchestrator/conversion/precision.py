@@ -157,7 +157,7 @@ def _key_of(source: Path, settings: PrecisionSettings, calibration: str) -> str:
         "calibration": [calibration, settings.calibration.name if settings.calibration else ""],
         "metric": settings.metric.value,
         "max_error": settings.max_error,
-        "code": digest_of_files(sorted((code / "precision").glob("*.py")), code),
+        "code": digest_of_files(sorted(code.rglob("*.py")), code),
         "onnxruntime": metadata.version("onnxruntime"),
     }
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.cli.models.convert import _files
 from orchestrator.conversion import Precise, PrecisionSettings, to_precision
 from orchestrator.conversion.kept import kept_folder
+from orchestrator.conversion.precision import _key_of
 from orchestrator.errors import DisagreementError, ModelError, UsageError
 from orchestrator.toolbox import Toolbox
 from tests.kit.float_networks import WIDE, float_network, samples
@@ -142,6 +143,20 @@ def test_float16_is_compared_on_integers_that_the_model_takes(made: Convert, tmp
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     assert made(path, "fp16").found.precision is Precision.FP16
+
+
+def test_a_conversion_is_of_all_the_sources_that_read_and_compare_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, settings = float_network(tmp_path / "net.onnx"), PrecisionSettings(Precision.FP16)
+    source = tmp_path / "workers" / "models" / "rewrites" / "steps.py"
+    source.parent.mkdir(parents=True)
+    monkeypatch.setattr("workers.__file__", str(tmp_path / "workers" / "__init__.py"))
+    keys = []
+    for text in ("one = 1", "one = 2", "one = 1"):
+        source.write_text(text)
+        keys.append(_key_of(net, settings, ""))
+    assert keys[0] == keys[2] != keys[1]
 
 
 @pytest.mark.parametrize("metric", list(Metric))
