@@ -112,7 +112,8 @@ def _in_moments(run: Callable[[], object]) -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         run()
-        ends, times = time.perf_counter() + float(line), []
+        ends = time.perf_counter() + float(line)
+        times: list[float] = []
         while not times or time.perf_counter() < ends:
             began = time.perf_counter()
             run()

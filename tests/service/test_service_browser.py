@@ -104,6 +104,7 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(_PICTURES, f"{name}.png"), full_page=True)
 
 
+@pytest.mark.service
 def test_a_campaign_is_submitted_watched_paused_resumed_and_read(
     new_page: Callable[..., Page], tmp_path: Path
 ) -> None:

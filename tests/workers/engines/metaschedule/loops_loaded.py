@@ -26,8 +26,8 @@ LENGTHS = (1, 2, 3, 7, 31, 33, 1000)
 def library(length: int, link: Any = LINK) -> Any:
     """Build and load one whose loop has so many turns."""
 
-    @T.prim_func(private=False)
-    def main(x: T.Buffer((length, 16), "float32"), y: T.Buffer((length, 16), "float32")) -> None:
+    @T.prim_func(private=False)  # type: ignore[untyped-decorator]
+    def main(x: T.Buffer((length, 16), "float32"), y: T.Buffer((length, 16), "float32")) -> None:  # type: ignore[valid-type]
         for i in T.parallel(length):
             for j in range(16):
                 y[i, j] = x[i, j] * T.float32(3) + T.float32(1)

@@ -39,7 +39,7 @@ def test_no_two_threads_meet_without_saying_so(tmp_path: Path) -> None:
     path = tmp_path / "alone"
     command = ["gcc", "-g", "-O1", "-fsanitize=thread", *OPTIONS]
     subprocess.run([*command, str(FOLDER / "loops_alone.c"), "-o", str(path)], check=True, timeout=60)
-    words = [path, "4", "60", "without-a-fork"]
+    words = [str(path), "4", "60", "without-a-fork"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert "WARNING: ThreadSanitizer" not in done.stderr
     assert (done.returncode, done.stderr) == (0, "")
