@@ -232,7 +232,12 @@ class Stages:
             self._say_what_is_left()
 
     def _begins(self, model: ExtractedModel, library_s: float | None, reference_s: float | None) -> None:
-        """Keep where a model's curve begins, and what it is held against."""
+        """Keep where a model's curve begins, and what it is held against.
+
+        The curve of some of its tasks is held against neither.
+        """
+        if self._spec.tasks is not None:
+            return
         device_class = model.device.device_class
         self._references_s[model.id, device_class] = reference_s
         beginning = NewBeginning(model.id, device_class, library_s, reference_s)

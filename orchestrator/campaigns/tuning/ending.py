@@ -17,6 +17,8 @@ __all__ = ["Ending"]
 REMEASURED_TIME, REMEASURED_SECONDS = 0.05, 60.0
 #: Seconds between two looks at how fast the models are estimated to be.
 LOOK_SECONDS = 2.0
+#: While nothing is recorded for longer, others have the devices, and the campaign isn't measured.
+IDLE_SECONDS = 30.0
 
 
 class Ending:
@@ -43,7 +45,9 @@ class Ending:
         self._machine, self._say = machine, say
         self._progress = Progress(until)
         self._began = time.monotonic()
-        self._looked_at, self._seen = -math.inf, 0
+        # At once: what is stored may be enough.
+        self._looked_at, self._seen = -math.inf, -1
+        self._measured_s = 0.0
         self.ends_at: float | None = None
         self.enough = ""
         self.more_time: MoreTime | None = None
@@ -81,12 +85,13 @@ class Ending:
         idle = recorded == self._seen or now < self._looked_at + LOOK_SECONDS
         if idle or self.enough or self._machine.trying:
             return False
+        self._measured_s += min(now - max(self._looked_at, self._began), IDLE_SECONDS)
         self._looked_at, self._seen = now, recorded
-        at_s = now - self._began
+        at_s = self._measured_s
         self._progress.note(at_s, latencies())
         self.more_time = self._progress.more_time(at_s)
-        ends_s = math.inf if self.ends_at is None else self.ends_at - self._began
-        self.enough = self._progress.enough(at_s, ends_s)
+        left_s = math.inf if self.ends_at is None else self.ends_at - now
+        self.enough = self._progress.enough(at_s, at_s + left_s)
         if self.enough:
             self._say(self.enough)
             self.ends_at = None

@@ -91,7 +91,7 @@ class Progress:
     def more_time(self, at_s: float) -> MoreTime | None:
         """Say what as much time again would bring; None where not all tasks had a time by the half of it."""
         before, now = self._sum_at(at_s / 2), self._sum_at(at_s)
-        if before is None or now is None:
+        if at_s <= 0 or before is None or now is None:
             return None
         return MoreTime(at_s, max(0.0, 1 - now / before))
 
@@ -107,9 +107,15 @@ class Progress:
 
 
 def latencies(models: Sequence[ExtractedModel], rows: Sequence[CampaignTaskRow]) -> dict[Key, float]:
-    """Add up the best times of each model's tasks, those apart that `--tasks` leaves out."""
+    """Add up the best times of each model's tasks, those apart that `--tasks` leaves out.
+
+    What another toolchain measured is no time.
+    """
     best = {
-        (row.workload_hash, row.device_class): math.inf if row.best_s is None else row.best_s for row in rows
+        (row.workload_hash, row.device_class): math.inf
+        if row.best_s is None or row.best_stale
+        else row.best_s
+        for row in rows
     }
     return {
         (model.id, model.device.device_class): sum(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from orchestrator.storage._campaign_rows import started_at
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task
+from orchestrator.storage._tables import Beginning, Campaign, CampaignModel, DeviceClass, Task
 from orchestrator.storage.answers.history import improvements_of, in_time
 from orchestrator.storage.rows import CurveRow, ImprovementRow
 
@@ -34,12 +34,16 @@ class CurveAnswer(Group):
 
         def work(connection: Connection) -> list[CurveRow]:
             began = started_at(connection, campaign_id)
+            query = select(Campaign.finished_at).where(Campaign.id == campaign_id)
+            ended: datetime | None = connection.execute(query).scalar_one()
             return [
                 CurveRow(
                     of_class.name,
                     *_beginning(connection, campaign_id, of_class.id),
                     _points(
-                        in_time(_improvements(connection, campaign_id, of_class.id)), of_class.tasks, began
+                        _until(ended, in_time(_improvements(connection, campaign_id, of_class.id))),
+                        of_class.tasks,
+                        began,
                     ),
                 )
                 for of_class in connection.execute(_classes(campaign_id)).all()
@@ -83,6 +87,11 @@ def _beginning(connection: Connection, campaign_id: int, class_id: int) -> tuple
 def _sum(values: Iterable[float | None]) -> float | None:
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)
+
+
+def _until(ended: datetime | None, rows: Sequence[ImprovementRow]) -> list[ImprovementRow]:
+    """Leave out what later campaigns found; what is stored later has later times."""
+    return [row for row in rows if ended is None or row.recorded_at <= ended]
 
 
 def _points(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
-from orchestrator.campaigns.tuning.progress import FLAT_SECONDS, MoreTime, Progress
+from orchestrator.campaigns.spec import CampaignSpec
+from orchestrator.campaigns.tuning.progress import FLAT_SECONDS, MoreTime, Progress, latencies
+from orchestrator.storage import Storage
+from tests.kit.planned_campaigns import plan
 
 ONE, TWO = (1, "cpu-a"), (2, "cpu-a")
 
@@ -30,6 +35,18 @@ def test_a_model_of_which_a_task_has_no_time_is_not_fast_enough_nor_on_the_curve
     progress = curve((1.0, math.inf), until=1.0)
     assert not progress.reached
     assert progress.more_time(1.0) is None
+
+
+def test_what_another_toolchain_measured_is_no_time(tmp_path: Path) -> None:
+    spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": 4})
+    with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store:
+        campaign_id, made = plan(store, spec, (1,))
+        (row,) = store.tasks.of_campaign(campaign_id)
+    known = replace(row, best_s=0.5, best_stale=False)
+    (seconds,) = latencies(made.models, [known]).values()
+    assert math.isfinite(seconds)
+    (seconds,) = latencies(made.models, [replace(known, best_stale=True)]).values()
+    assert seconds == math.inf
 
 
 def test_without_a_limit_nothing_is_reached() -> None:

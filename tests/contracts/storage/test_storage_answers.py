@@ -365,6 +365,11 @@ def test_the_curve_of_a_campaign_begins_where_all_its_tasks_have_a_time(storage:
     assert times == sorted(times)
     assert 0 < times[0] < 60
     assert row.passed_s == times[1]
+    # What others find later is no part of it.
+    storage.campaigns.transition(campaign_id, CampaignState.DONE, owner="me")
+    time.sleep(0.005)
+    storage.trials.record([ok(9, 1.0)])
+    assert storage.answers.curves(campaign_id) == [row]
 
 
 def test_what_was_stored_before_a_campaign_is_where_its_curve_begins(storage: Storage) -> None:
