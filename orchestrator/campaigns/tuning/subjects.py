@@ -24,6 +24,8 @@ class Subject:
         Version of the cost model that its search has.
     lent : int
         Rounds for which other workloads' schedules were looked at.
+    remembered : bool
+        The cost model has what was stored of it before.
     """
 
     workload: Workload
@@ -31,6 +33,7 @@ class Subject:
     opened: int = 0
     model_seen: int = 0
     lent: int = 0
+    remembered: bool = False
 
     @property
     def pair(self) -> Pair:

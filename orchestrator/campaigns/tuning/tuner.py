@@ -356,9 +356,13 @@ class Tuning:
     def _keep(self, action: Assigned, completion: Completion) -> None:
         """Keep of a completion what the machine is not told."""
         match action, completion:
-            case OpenSearch(task), SearchOpened(_, samples):
+            case OpenSearch(task), SearchOpened(work, samples):
                 self._open.add(task)
-                self._model.add(samples, HISTORY)
+                subject = self._subjects[task]
+                if not subject.remembered:
+                    # Opened again it is seeded with the same once more, and with what this campaign taught.
+                    subject.remembered = True
+                    self._model.add(samples, len(work.history))
             case Learn(task, records), ResultsLearned(_, samples):
                 self._model.add_new(self._subjects[task].workload.hash, samples, len(records))
             case Build(token=token), CandidateBuilt(_, result, artifact) if result.state is TrialState.OK:

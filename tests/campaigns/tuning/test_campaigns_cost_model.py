@@ -14,7 +14,7 @@ from orchestrator.campaigns.tuning.cost_model import CostModel
 from orchestrator.campaigns.tuning.lessons import Lessons
 from orchestrator.campaigns.tuning.subjects import Subject
 from orchestrator.campaigns.tuning.tuner import Tuning
-from orchestrator.errors import StorageError
+from orchestrator.errors import EngineLostError, StorageError
 from orchestrator.storage import Experience, NewSamples, Storage
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
@@ -84,9 +84,11 @@ def test_a_training_that_failed_leaves_the_model_as_it_was() -> None:
     assert not model.due
 
 
-def run(store: Storage, number: int, trials: int, packed: bytes = b"") -> Simulated:
+def run(
+    store: Storage, number: int, trials: int, packed: bytes = b"", fleet: Simulated | None = None
+) -> Simulated:
     """Run a campaign of one task, in which each round teaches something."""
-    fleet = Simulated()
+    fleet = fleet or Simulated()
     fleet.samples, fleet.model = b"lesson %d" % number, b"model %d" % number
     spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": trials})
     campaign, planned = plan(store, spec, (number,))
@@ -110,6 +112,20 @@ def test_a_campaign_leaves_what_it_learned_and_the_next_begins_with_it(store: St
     assert left.count == 160
     assert set(left.samples) == {b"lesson 1", b"lesson 2"}
     assert left.model == b"model 2"
+
+
+def test_stored_records_count_as_many_as_they_are_and_once_though_a_search_is_opened_again(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(store, 1, 3)
+    added: list[tuple[bytes, int]] = []
+    monkeypatch.setattr(CostModel, "add", lambda model, samples, count: added.append((samples, count)))
+    fleet = Simulated()
+    # The search is lost when it is first asked for candidates.
+    fleet.fails = lambda what, number: EngineLostError("gone") if what == "propose" and number == 1 else None
+    run(store, 1, 6, fleet=fleet)
+    assert fleet.histories == [3, 3]
+    assert added == [(b"lesson 1", 3)] * 2  # what was stored, and what was measured then
 
 
 def lessons(store: Storage, planned: int | None, *, devices: int = 1, kind: str = KIND) -> Lessons:
