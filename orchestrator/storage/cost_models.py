@@ -67,6 +67,15 @@ class CostModels(Group):
 
         self._database.write(work)
 
+    def has_model(self, device_class: str, kind: str) -> bool:
+        """Say whether there is a model trained on samples of a kind, for a device class."""
+
+        def work(connection: Connection) -> bool:
+            query = _model(device_class_id(connection, device_class), kind)
+            return connection.execute(query).first() is not None
+
+        return self._database.read(work)
+
     def experience(self, device_class: str, kind: str) -> Experience:
         """Return what a campaign on a device class begins with.
 
@@ -81,13 +90,15 @@ class CostModels(Group):
             others, more, _ = _latest(
                 connection, _samples(kind).where(~own, CostSamples.workload_id.not_in(known)), _OTHERS
             )
-            query = select(CostModelRow.model).where(
-                CostModelRow.device_class_id == place, CostModelRow.kind == kind
-            )
-            model = connection.execute(query).scalar_one_or_none()
+            model = connection.execute(_model(place, kind)).scalar_one_or_none()
             return Experience((*taken, *others), count + more, model)
 
         return self._database.read(work)
+
+
+def _model(place: int, kind: str) -> Select[bytes]:
+    """Select the model of a device class."""
+    return select(CostModelRow.model).where(CostModelRow.device_class_id == place, CostModelRow.kind == kind)
 
 
 def _samples(kind: str) -> Select[int, int, int, bytes]:

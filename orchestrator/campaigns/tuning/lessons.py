@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from orchestrator.campaigns.tuning.cost_model import CostModel
 from orchestrator.errors import StorageError
@@ -28,7 +29,8 @@ class Lessons:
     packed : callable
         Returns the samples that come with the engine, of a kind (:class:`.DeviceInfo`); empty where none do.
     planned : int or None
-        Trials that are to be measured, None without limit: for a few nothing is trained at the beginning.
+        Trials that are to be measured, None without limit: for a few nothing is trained at the beginning, and
+        what is trained on them alone replaces no model that knows more.
 
     Attributes
     ----------
@@ -45,15 +47,16 @@ class Lessons:
     ) -> None:
         self._store, self._id = store, campaign_id
         self._device = devices[0] if len(devices) == 1 and devices[0].samples else None
-        experience = Experience()
-        if self._device is not None and (planned is None or planned >= _WORTHWHILE):
-            kind = self._device.samples
-            experience = store.cost_models.experience(self._device.device_class, kind)
-            with_engine = packed(kind) if experience.count < _EXPERIENCED else b""
-            if with_engine:
-                experience = Experience(
-                    (*experience.samples, with_engine), experience.count, experience.model
-                )
+        self._keeps_model, experience = True, Experience()
+        if self._device is not None:
+            place, kind = self._device.device_class, self._device.samples
+            if planned is None or planned >= _WORTHWHILE:
+                experience = store.cost_models.experience(place, kind)
+                with_engine = packed(kind) if experience.count < _EXPERIENCED else b""
+                if with_engine:
+                    experience = replace(experience, samples=(*experience.samples, with_engine))
+            else:
+                self._keeps_model = not store.cost_models.has_model(place, kind)
         self.model = CostModel(experience)
 
     def keep(self) -> None:
@@ -61,7 +64,7 @@ class Lessons:
         unsaved, own = self.model.take_unsaved(), self.model.own
         if self._device is None or not unsaved:
             return
-        model, trained_on = own or (None, 0)
+        model, trained_on = (own if self._keeps_model else None) or (None, 0)
         try:
             self._store.cost_models.learned(
                 self._device.device_class,

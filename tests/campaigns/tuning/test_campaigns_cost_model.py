@@ -114,6 +114,14 @@ def test_a_campaign_leaves_what_it_learned_and_the_next_begins_with_it(store: St
     assert left.model == b"model 2"
 
 
+def test_a_small_campaign_replaces_no_model_that_was_trained_on_more(store: Storage) -> None:
+    run(store, 1, 40)
+    assert store.cost_models.experience(HERE.device_class, KIND).model == b"model 1"
+    run(store, 2, 40)
+    left = store.cost_models.experience(HERE.device_class, KIND)
+    assert (left.count, left.model) == (80, b"model 1")
+
+
 def test_stored_records_count_as_many_as_they_are_and_once_though_a_search_is_opened_again(
     store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
