@@ -252,8 +252,12 @@ def train(samples: tuple[bytes, ...], threads: int) -> bytes:
         else:
             groups[name] = FeatureGroup(name, features, costs)
     model = XGBModel(num_tuning_cores=threads, early_stopping_rounds=20)
-    ratios = [group.min_cost / group.costs for group in groups.values()]
-    model._train(xs=[f for g in groups.values() for f in g.features], ys=np.concatenate(ratios))
+    # Where all failed none is the best of them.
+    ratios = [
+        np.where(group.costs < _FAILED_COST, group.min_cost / group.costs, 0.0) for group in groups.values()
+    ]
+    with np.errstate(invalid="ignore"):  # of failures alone, MetaSchedule's own figure of merit is 0 / 0
+        model._train(xs=[f for g in groups.values() for f in g.features], ys=np.concatenate(ratios))
     return bytes(model.booster.save_raw())
 
 

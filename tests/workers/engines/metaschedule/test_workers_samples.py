@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from workers.engines.metaschedule import search
 from workers.engines.metaschedule.samples import packed, unpacked
 from workers.engines.metaschedule.search import train
 from workers.engines.metaschedule.targets import resolve_target
@@ -29,6 +31,43 @@ def test_samples_of_several_workloads_are_read_as_they_were_written() -> None:
 def test_a_model_is_trained_on_samples_of_many_rounds_of_the_same_workload() -> None:
     rounds = [packed([group("a", 8, seed)]) for seed in (1, 2)]
     assert train((*rounds, packed([group("b", 8, 3)])), 1)
+
+
+class Scores:
+    """Stands in for MetaSchedule's model, and keeps what it is taught."""
+
+    def __init__(self) -> None:
+        self.taught = np.empty(0)
+        self.booster = self
+
+    def _train(self, xs: list[np.ndarray], ys: np.ndarray) -> None:
+        self.taught = ys
+
+    def save_raw(self) -> bytes:
+        return b"model"
+
+
+@pytest.fixture
+def scores(monkeypatch: pytest.MonkeyPatch) -> Scores:
+    made = Scores()
+    monkeypatch.setattr(search, "XGBModel", lambda **_: made)
+    return made
+
+
+def failed(name: str, count: int) -> bytes:
+    _, features, _ = group(name, count, 1)
+    return packed([(name, features, np.full(count, 1e10, "float32"))])
+
+
+def test_what_failed_scores_nothing_though_all_of_its_workload_failed(scores: Scores) -> None:
+    train((failed("a", 4), packed([group("b", 8, 2)])), 1)
+    assert scores.taught[:4].tolist() == [0.0] * 4
+    assert scores.taught[4:].max() == 1.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_can_be_trained_on_failures_alone() -> None:
+    assert train((failed("a", 4),), 1)
 
 
 def test_the_engine_has_samples_for_vectors_of_256_bits_and_none_for_others() -> None:
