@@ -24,8 +24,11 @@ class SearchOptions:
     settings : mapping of str to bool, int, float or str
         The engine's own, as :class:`~workers.messages.Traits` lists them; what is left out is the engine's
         choice.
+    device_class : str
+        Where what it learns from is measured: costs on two of them can't be compared. May be empty.
     """
 
     seed: int = 1
     exclude: frozenset[str] = frozenset()
     settings: Mapping[str, Scalar] = field(default_factory=dict)
+    device_class: str = ""

@@ -112,6 +112,7 @@ class Assignments:
             self._spec.search,
             seed=self._spec.seed,
             exclude=frozenset(ask(lambda: store.trials.known_candidates(*pair))),
+            device_class=subject.device.device_class,
         )
         history = tuple(ask(lambda: store.seeds.fastest(*pair, limit=HISTORY)))
         related: tuple[tuple[Workload, Record], ...] = ()

@@ -15,6 +15,7 @@ from orchestrator.campaigns.tuning.lessons import Lessons
 from orchestrator.campaigns.tuning.subjects import Subject
 from orchestrator.campaigns.tuning.tuner import Tuning
 from orchestrator.errors import EngineLostError, StorageError
+from orchestrator.fleet.work import OpenWork
 from orchestrator.storage import Experience, NewSamples, Storage
 from tests.kit.planned_campaigns import CPU, OWNER, plan, workload
 from tests.kit.stand_in_fleet import Simulated
@@ -112,6 +113,12 @@ def test_a_campaign_leaves_what_it_learned_and_the_next_begins_with_it(store: St
     assert left.count == 160
     assert set(left.samples) == {b"lesson 1", b"lesson 2"}
     assert left.model == b"model 2"
+
+
+def test_a_search_knows_on_which_device_class_its_costs_are_measured(store: Storage) -> None:
+    fleet = run(store, 1, 3)
+    opened = [work.options for work in fleet.diary.works if isinstance(work, OpenWork)]
+    assert [options.device_class for options in opened] == [HERE.device_class]
 
 
 def test_a_small_campaign_replaces_no_model_that_was_trained_on_more(store: Storage) -> None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 __all__ = ["Group", "packed", "unpacked"]
 
-#: Hash of a workload; features of its candidates, each (stores, features); and what they cost, in seconds.
+#: Device class and hash of a workload, as a name; features of its candidates, each (stores, features); and
+#: what they cost, in seconds.
 Group = tuple[str, list[npt.NDArray[Any]], npt.NDArray[Any]]
 
 

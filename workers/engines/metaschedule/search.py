@@ -54,6 +54,8 @@ class MetaScheduleSearch:
         # All of the search's traces are applied to it, by TVM too.
         self._module = protected(load_module(workload.module))
         self._workload, self._target = workload, target
+        # Costs of one workload on two device classes are ranked apart.
+        self._group = f"{options.device_class}:{workload.hash}"
         settings = TRAITS.settings_of(options)
         self._population, self._generations = int(settings["population"]), int(settings["generations"])
         self._tried = set(options.exclude)
@@ -213,7 +215,7 @@ class MetaScheduleSearch:
         if not kept:
             return b""
         taken = np.array([c for _, c in kept], dtype="float32")
-        return packed([(self._workload.hash, [f for f, _ in kept], taken)])
+        return packed([(self._group, [f for f, _ in kept], taken)])
 
     def _generate(self) -> list[tuple[Candidate, ms.MeasureCandidate]]:
         assert self._evolution is not None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from workers.actors import SearchActor
 from workers.engines.metaschedule import search
 from workers.engines.metaschedule.samples import packed, unpacked
 from workers.engines.metaschedule.search import train
 from workers.engines.metaschedule.targets import resolve_target
 from workers.engines.metaschedule.traits import SAMPLES, TRAITS
-from workers.messages import DeviceInfo
+from workers.messages import Candidate, DeviceInfo, Record, SearchOptions, Workload
 
 
 def group(name: str, count: int, seed: int) -> tuple[str, list[np.ndarray], np.ndarray]:
@@ -68,6 +69,18 @@ def test_what_failed_scores_nothing_though_all_of_its_workload_failed(scores: Sc
 @pytest.mark.filterwarnings("error")
 def test_a_model_can_be_trained_on_failures_alone() -> None:
     assert train((failed("a", 4),), 1)
+
+
+def test_costs_of_a_workload_on_two_device_classes_are_ranked_apart(
+    searcher: SearchActor, convolution: Workload, device: DeviceInfo, candidates: tuple[Candidate, ...]
+) -> None:
+    history, names = (Record(candidates[0], (1e-6,)),), set()
+    for place in ("cpu-a-2", "cpu-b-2"):
+        options = SearchOptions(device_class=place)
+        samples = searcher.open(place, convolution, device.target, options, history, (), 120)
+        searcher.close(place)
+        names |= {name for name, _, _ in unpacked(samples)}
+    assert len(names) == 2
 
 
 def test_the_engine_has_samples_for_vectors_of_256_bits_and_none_for_others() -> None:
