@@ -78,7 +78,8 @@ def plan_tasks(
     timed : bool
         A time limit ends the campaign, so that no number of trials has to.
     least : sequence of int, optional
-        Trials for each task at least, 0 for none; together no more than there are.
+        Trials for each task at least, 0 for none; together no more than there are. Where there are enough,
+        each gets one.
     """
     if trials is None:
         each = trials_per_task or (NO_LIMIT if timed else DEFAULT_TRIALS_PER_TASK)
@@ -86,6 +87,10 @@ def plan_tasks(
     else:
         appetites = [_appetite(task) for task in tasks]
         budgets = _shares(appetites, trials, trials_per_task or trials)
+        # A task without a trial has no time, and a model no sum of them.
+        each_one = [max(1, amount) for amount in least or [0] * len(tasks)]
+        if sum(each_one) <= trials:
+            least = each_one
         # Who gets less than its least gets that, and the others share what is left, until it comes out.
         kept: dict[int, int] = {}
         while short := [i for i, amount in enumerate(least) if i not in kept and budgets[i] < amount]:

@@ -59,6 +59,15 @@ def test_fewer_trials_than_tasks_go_to_the_largest() -> None:
     assert [p.budget for p in plans] == [0, 1, 1]
 
 
+@pytest.mark.parametrize("trials", [20, 21, 40])
+def test_as_many_trials_as_tasks_leave_none_without_one(trials: int) -> None:
+    tasks = [wanted(1, 1e11), *(wanted(n, 1e4) for n in range(2, 21))]
+    budgets = [p.budget for p in planned(tasks, trials=trials)]
+    assert min(budgets) == 1
+    assert budgets[0] == trials - 19
+    assert 0 in [p.budget for p in planned(tasks, trials=19)]
+
+
 def test_without_any_budget_each_task_gets_the_default() -> None:
     assert [p.budget for p in planned([wanted(1), wanted(2)])] == [DEFAULT_TRIALS_PER_TASK] * 2
 
