@@ -23,6 +23,8 @@ __all__ = ["KEPT_BYTES", "Checked", "check_model"]
 #: Bytes of the largest untuned library that is kept for the comparison after the last trial: the weights of a
 #: larger one would take that memory from the searches.
 KEPT_BYTES = 128 * 2**20
+# Of timing onnxruntime, which is quick, also where the library was too slow to leave any time for it.
+_LATE_SECONDS = 10.0
 _DEAR = "before the tuning, for a run of it is long"
 _LARGE = "before the tuning, for the library is too large to be kept until its end"
 
@@ -92,6 +94,14 @@ def check_model(
         TVM computes something else than the model.
     """
     prepared, device = model.prepared, model.device
+
+    def reference_alone(ends_at: float) -> float | None:
+        ends_at = max(ends_at, time.monotonic() + _LATE_SECONDS)
+        with contextlib.suppress(EngineTimeoutError), tools.no_later_than(ends_at), quiet():
+            inputs = tools.random_inputs(prepared.inputs, SEEDS[0])
+            return statistics.median(tools.reference_timing(prepared, inputs, device.cores, 2).times)
+        return None
+
     left_out = f"{prepared.name} was not compared with onnxruntime before it was tuned: "
     say(f"compiling {prepared.name} untuned, to see that it is right")
     began = time.monotonic()
@@ -103,7 +113,8 @@ def check_model(
             raise
         compile_s = time.monotonic() - began
         remark = f"{left_out}compiling it took more than {compile_s:.0f} s; give it more time"
-        return Checked(costs=Costs(compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0), remark=remark)
+        costs = Costs(compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0)
+        return Checked(costs=costs, remark=remark, reference_s=reference_alone(limit_at))
     compile_s = time.monotonic() - began
     runs_end_at = limit_at - BUILD_FACTOR * compile_s
 
@@ -143,7 +154,8 @@ def check_model(
         in_time = "in time" if ran_s < run_limit_s else f"within {run_limit_s:.0f} s"
         note = f"no run of it ended {in_time}"
         costs = Costs(compile_s, 0.0, ran_s, 0.0, 0.0)
-        return Checked(compiled, UntunedTimes((), note), costs, f"{left_out}untuned, {note}")
+        times, remark = UntunedTimes((), note), f"{left_out}untuned, {note}"
+        return Checked(compiled, times, costs, remark, reference_s=reference_alone(runs_end_at))
     costs = _costs(compile_s, first)
     dear, large = first.one_s >= DEAR_SECONDS, len(compiled.library) > KEPT_BYTES
     second = None

@@ -156,12 +156,28 @@ def test_a_run_that_takes_too_long_is_ended_and_that_is_said(left_s: float, run_
     tools = Tools(500.0)
     found = tools.checked(settled=True, left_s=left_s, run_limit_s=run_limit_s)
     assert tools.ran == ["alone"]
-    assert tools.limits[-1] <= min(run_limit_s, left_s)
+    assert tools.limits[-2] <= min(run_limit_s, left_s)
     assert found.times is not None
     assert found.times.times_s == ()
     assert found.remark.startswith(
         "model was not compared with onnxruntime before it was tuned: untuned, no run"
     )
+    # Which is what `--until onnxruntime` asks for.
+    assert (found.library_s, found.reference_s) == (None, 0.02)
+
+
+def test_onnxruntime_is_timed_where_compiling_took_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = Tools(0.01)
+
+    def compile_(*_: Any) -> Future[CompiledModel]:
+        raise EngineTimeoutError("killed")
+
+    monkeypatch.setattr(tools, "compile", compile_)
+    found = tools.checked(settled=True, left_s=0.0)
+    assert "compiling it took more than" in found.remark
+    assert (tools.timed, found.reference_s) == (["onnxruntime"], 0.02)
+    # It has a few seconds for that, though the time is over.
+    assert 0.0 < tools.limits[-1] <= 10.0
 
 
 def test_a_wrong_model_is_refused_without_waiting_for_what_is_being_started() -> None:
