@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from orchestrator.builds.agreement import agreeing
 from orchestrator.builds.choose_records import choose_records
 from orchestrator.builds.counterparts import Gap, counterparts, gaps
 from orchestrator.builds.coverage import Coverage
@@ -112,6 +113,8 @@ def profile_model(
         Where the model can't be imported, its engine can't look into libraries, or TVM fails.
     TargetError
         The target can't run on this machine.
+    DisagreementError
+        The library computes something else than onnxruntime.
     """
     device = tools.resolve_target(target)
     if device.unfit:
@@ -125,7 +128,20 @@ def profile_model(
         compiled = choice.compiled or tools.compile(prepared, device.target, choice.plan).result()
         return choice, compiled
 
-    coverage, (_, compiled) = with_sound_records(store, tools, model, compiled_with, stale=stale, say=say)
+    coverage, (choice, compiled) = with_sound_records(
+        store, tools, model, compiled_with, stale=stale, say=say
+    )
+    # Times of what computes something else say nothing. `bench` names the record at fault.
+    compiled = agreeing(
+        tools,
+        prepared,
+        device.target,
+        compiled,
+        choice.plan,
+        threads=device.cores,
+        explain=not coverage.records,
+        say=say,
+    )
     coverage = coverage.as_compiled(compiled)
     drawn = tools.random_inputs(prepared.inputs, seed)
     inputs = {spec.name: drawn[spec.name] for spec in prepared.inputs}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.storage import Storage
-from tests.kit.cli_builders import Cli, put_known_model, tuned
+from tests.kit.cli_builders import CPU, Cli, put_known_model, tuned
+from tests.kit.stand_ins import CannedToolbox
 
 pytestmark = pytest.mark.usefixtures("toolbox")
 
@@ -40,6 +41,18 @@ def test_what_was_seen_is_stored_and_the_latest_is_read(cli: Cli, model: Path, s
     assert found is not None
     assert found.id == 2
     assert {"schema": "tunefleet/profile/1", **found.document} == first
+
+
+def test_nothing_is_timed_or_stored_of_a_library_that_computes_something_else(
+    cli: Cli, model: Path, store: Storage, toolbox: type[CannedToolbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned(store)
+    monkeypatch.setattr(toolbox, "agree", False)
+    answer = cli("profile", str(model), "--turns", "1")
+    assert answer.code != 0
+    assert "computes something else than onnxruntime" in " ".join(answer.err.split())
+    (row,) = store.models.newest(5)
+    assert store.profiles.latest(row.id, CPU.device_class) is None
 
 
 def test_the_trace_has_both_sides_call_by_call(cli: Cli, model: Path, store: Storage, tmp_path: Path) -> None:
