@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from orchestrator.builds.agreement import without_lent
 from orchestrator.builds.choose_records import choose_records
@@ -254,7 +255,8 @@ def verify(
     untuned_times : UntunedTimes, optional
         What it takes, where that is known and not to be taken again.
     costs : Costs, optional
-        What it took to compile it, to be stored for whoever plans the next comparison.
+        What it took to compile it, to be stored for whoever plans the next comparison; left out, what an
+        earlier comparison knew.
     gate : Gate, optional
         What to hold the tuned library against.
     built : callable, optional
@@ -390,7 +392,7 @@ def verify(
         "untuned_note": turns.untuned_note,
         "untuned_of": untuned_of(model, versions),
         **({"wrong": [asdict(one) for one in wrong]} if wrong else {}),
-        **({} if costs is None else {"costs_s": costs.document()}),
+        **_costs_document(store, model, costs),
         **({} if rest_s is None else {"rest_s": rest_s}),
     }
     held = None if gate is None else gate.held(model.id, coverage.key, details)
@@ -413,6 +415,15 @@ def verify(
     stored = store.verifications.of_records(model.id, device.device_class, coverage.key)
     assert stored is not None
     return replace(_report(model, stored), held=held)
+
+
+def _costs_document(store: Storage, model: ExtractedModel, costs: Costs | None) -> dict[str, Any]:
+    """Return what it took to compile a model; where that isn't said, as the latest comparison has it."""
+    if costs is not None:
+        return {"costs_s": costs.document()}
+    earlier = store.verifications.recent([model.id], model.device.device_class)
+    known = [row.details["costs_s"] for row in earlier if "costs_s" in row.details]
+    return {"costs_s": known[0]} if known else {}
 
 
 def _report(model: ExtractedModel, row: VerificationRow, *, remembered: bool = False) -> BenchReport:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.storage import Storage
+from orchestrator.storage import NewVerification, Storage
 from orchestrator.toolbox import Toolbox
 from tests.kit.cli_builders import CPU, Cli, extraction, put_known_model, tuned, workload
 from tests.kit.documented import assert_documented
@@ -292,3 +292,18 @@ def test_run_refuses_what_can_not_be(
     answer = cli("run", *words)
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_a_comparison_keeps_what_a_campaign_learned_of_compiling_the_model(
+    cli: Cli, model: Path, store: Storage
+) -> None:
+    tuned(store)
+    model_id, costs = store.models.newest(1)[0].id, {"compile_s": 42.0}
+    known = NewVerification(model_id, CPU.device_class, "key", tuned_s=1.0, details={"costs_s": costs})
+    store.verifications.put(known)
+    for _ in range(2):
+        assert cli("bench", str(model)).code == 0
+    latest = store.verifications.latest(model_id, CPU.device_class)
+    assert latest is not None
+    assert latest.tuned_s != 1.0
+    assert latest.details["costs_s"] == costs
