@@ -212,7 +212,9 @@ class Stages:
                 times = earlier_untuned(compared, untuned_of(model, self._tools.versions()))
                 costs = Costs.of(compared.details.get("costs_s"))
                 self._checked[key] = Checked(times=times, costs=costs)
-                self._begins(model, compared.tuned_s, compared.reference_s)
+                # What computes something else is no time of the model's.
+                tuned_s = compared.tuned_s if compared.details.get("agree", True) else None
+                self._begins(model, tuned_s, compared.reference_s)
                 continue
             self._stopping.go_on()
             self._checked[key] = check_model(

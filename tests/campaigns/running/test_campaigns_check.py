@@ -7,17 +7,23 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from orchestrator.campaigns.running import check
+from orchestrator.campaigns.running import check, stages
 from orchestrator.campaigns.running.check import Checked, check_model
+from orchestrator.campaigns.running.clock import CampaignClock
+from orchestrator.campaigns.running.stages import Stages
+from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import DisagreementError, EngineError, EngineTimeoutError
+from orchestrator.fleet.options import FleetOptions
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.request import ModelRequest
+from orchestrator.storage import NewVerification, Storage
 from orchestrator.toolbox import Toolbox
-from tests.kit.planned_campaigns import CPU
+from tests.kit.planned_campaigns import CPU, OWNER, plan
 from workers.messages import CompiledModel, ModelRun, ModelTiming, PreparedModel, TensorSpec
 from workers.models import OutputDifference
 
@@ -82,6 +88,9 @@ class Tools:
 
     def judge(self, *_: Any) -> OutputDifference:
         return OutputDifference(0.0, 0.0, 0, "y", self.agree, "" if self.agree else "is off by 2")
+
+    def versions(self) -> dict[str, str]:
+        return {"tvm": "0.27"}
 
     def expose(self, model: PreparedModel) -> PreparedModel:
         return model
@@ -199,3 +208,39 @@ def test_where_there_is_no_time_for_a_second_run_the_first_counts(one_s: float) 
     if found.times is not None:
         assert found.times.times_s == (12.0,)
         assert found.times.note.endswith("while workers were started")
+
+
+@pytest.mark.parametrize(("agree", "begins_at"), [(True, 0.2), (False, None)])
+def test_a_campaign_begins_with_no_time_of_a_library_that_computed_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agree: bool, begins_at: float | None
+) -> None:
+    monkeypatch.setattr(stages, "this_owner", lambda: OWNER)
+    spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}]})
+    with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store:
+        campaign, planned = plan(store, spec, (1,))
+        (model,) = planned.models
+        store.verifications.put(
+            NewVerification(
+                model.id,
+                CPU.device_class,
+                "key",
+                tuned_s=0.2,
+                reference_s=0.1,
+                details={"agree": agree},
+            )
+        )
+        run = Stages(
+            store,
+            campaign,
+            spec,
+            cast("Toolbox", Tools(0.01)),
+            cast("Any", None),
+            FleetOptions(),
+            cast("Any", None),
+            CampaignClock(None, 0.0, time.monotonic()),
+            lambda _: None,
+            lambda: None,
+        )
+        run.check(planned, cast("Any", None))
+        (beginning,) = store.beginnings.of_campaign(campaign)
+        assert (beginning.library_s, beginning.reference_s) == (begins_at, 0.1)
