@@ -155,10 +155,13 @@ class Database:
     def _prepare_file(self, create: bool) -> bool:
         """Look at a SQLite file's path before SQLite does; return whether the file has to be made."""
         path = self._path
-        if path is None or path.is_file():
+        if path is None:
             return False
+        # In this order: another process may be making it right now.
         if path.exists():
-            raise StorageError(f"{path} is not a file; name the database's file")
+            if not path.is_file():
+                raise StorageError(f"{path} is not a file; name the database's file")
+            return False
         if not create:
             raise StorageError(f"there is no database at {path}")
         try:

@@ -58,6 +58,22 @@ def _open(url: str, start: object) -> None:
         storage.models.put(model(), "/a.onnx")
 
 
+def test_a_file_that_another_process_makes_meanwhile_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, looked = tmp_path / "records.db", Path.is_file
+
+    def looked_at_and_made(path: Path) -> bool:
+        found = looked(path)
+        if path == file:
+            path.touch()
+        return found
+
+    monkeypatch.setattr(Path, "is_file", looked_at_and_made)
+    with Storage.open(f"sqlite:///{file}") as storage:
+        assert storage.campaigns.newest() == []
+
+
 def test_processes_that_make_the_database_at_once_make_one(url: str) -> None:
     context = multiprocessing.get_context("fork")
     start = context.Barrier(4)
