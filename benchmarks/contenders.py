@@ -14,7 +14,7 @@ import numpy as np
 
 from workers.enginekit.machine import usable_cores
 
-__all__ = ["Run", "in_turns", "library", "onnxruntime", "openvino", "openvino_float32"]
+__all__ = ["Run", "in_turns", "library", "onnxruntime", "openvino", "openvino_float32", "turns_of"]
 
 _ROUNDS, _SECONDS, _APART = 7, 0.5, 0.2
 
@@ -61,8 +61,11 @@ def _openvino(path: str, inputs: Mapping[str, np.ndarray], settings: dict[str, A
     return lambda: request.infer(dict(inputs))
 
 
-def _serve(pipe: Connection, load: Callable[..., Run], path: str, inputs: dict[str, np.ndarray]) -> None:
-    os.environ["TVM_NUM_THREADS"] = str(usable_cores())
+def _serve(
+    pipe: Connection, load: Callable[..., Run], path: str, inputs: dict[str, np.ndarray], threads: int | None
+) -> None:
+    if threads is not None:
+        os.environ["TVM_NUM_THREADS"] = str(threads)
     run = load(path, inputs)
     for _ in range(3):
         run()
@@ -79,19 +82,36 @@ def _serve(pipe: Connection, load: Callable[..., Run], path: str, inputs: dict[s
 
 def in_turns(contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any) -> dict[str, float]:
     """Return the median of each contender's turns, in seconds."""
+    found = turns_of(contenders, inputs, _ROUNDS, usable_cores())
+    return {name: statistics.median(times) for name, times in found.items()}
+
+
+def turns_of(
+    contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any, rounds: int, threads: int | None
+) -> dict[str, list[float]]:
+    """Return the medians of each contender's turns, in seconds.
+
+    Parameters
+    ----------
+    threads : int or None
+        TVM's; None where it is to find that out as it does in any program.
+    """
     spawn = multiprocessing.get_context("spawn")
     pipes: dict[str, Connection] = {}
     for name, (load, path) in contenders.items():
         pipes[name], theirs = spawn.Pipe()
-        spawn.Process(target=_serve, args=(theirs, load, path, dict(inputs)), daemon=True).start()
+        spawn.Process(target=_serve, args=(theirs, load, path, dict(inputs), threads), daemon=True).start()
         theirs.close()
-        pipes[name].recv()
+        try:
+            pipes[name].recv()
+        except EOFError:
+            raise SystemExit(f"{name} can't be run: see above") from None
     found: dict[str, list[float]] = {name: [] for name in pipes}
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         for name, pipe in pipes.items():
             time.sleep(_APART)  # threads that wait for work spin a while
             pipe.send(True)
             found[name].append(pipe.recv())
     for pipe in pipes.values():
         pipe.send(False)
-    return {name: statistics.median(times) for name, times in found.items()}
+    return found

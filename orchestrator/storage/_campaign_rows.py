@@ -124,14 +124,18 @@ def apply_request(connection: Connection, campaign: CampaignRow, request: Campai
         move_campaign(connection, campaign, to_state, "")
 
 
-def started_at(connection: Connection, campaign_id: int) -> datetime | None:
-    """Return when a campaign was begun; :class:`NotFoundError` where there is none."""
-    query = select(Campaign.started_at).where(Campaign.id == campaign_id)
+def span_of(connection: Connection, campaign_id: int) -> tuple[datetime | None, datetime | None]:
+    """Return when a campaign was begun and ended; :class:`NotFoundError` where there is none."""
+    query = select(Campaign.started_at, Campaign.finished_at).where(Campaign.id == campaign_id)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFoundError(f"no campaign {campaign_id} is stored")
-    began: datetime | None = row[0]
-    return began
+    return row.started_at, row.finished_at
+
+
+def started_at(connection: Connection, campaign_id: int) -> datetime | None:
+    """Return when a campaign was begun; :class:`NotFoundError` where there is none."""
+    return span_of(connection, campaign_id)[0]
 
 
 def require_lease(connection: Connection, campaign_id: int, owner: str) -> None:

@@ -20,8 +20,12 @@ class _Entry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.until = float("-inf")
-        self.known = False
         self.value: Any = None
+
+    @property
+    def known(self) -> bool:
+        """It has been read."""
+        return self.until > float("-inf")
 
 
 class Recent:
@@ -56,11 +60,12 @@ class Recent:
                 self._entries.pop(next(iter(self._entries)))
         if old and entry.known:
             if self._clock() >= entry.until and entry.lock.acquire(blocking=False):
-                behind = threading.Thread(
-                    target=self._read_behind, args=(entry, read, seconds), name="tunefleet-recent"
-                )
-                behind.daemon = True
-                behind.start()
+                threading.Thread(
+                    target=self._read_behind,
+                    args=(entry, read, seconds),
+                    name="tunefleet-recent",
+                    daemon=True,
+                ).start()
             known: T = entry.value
             return known
         with entry.lock:
@@ -72,7 +77,6 @@ class Recent:
     def _read(self, entry: _Entry, read: Callable[[], object], seconds: float | None) -> None:
         began = self._clock()
         entry.value = read()
-        entry.known = True
         now = self._clock()
         entry.until = now + max(self._seconds if seconds is None else seconds, 10 * (now - began))
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from orchestrator.storage._campaign_rows import started_at
+from orchestrator.storage._campaign_rows import span_of
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Beginning, Campaign, CampaignModel, DeviceClass, Task
+from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task
 from orchestrator.storage.answers.history import improvements_of, in_time
 from orchestrator.storage.rows import CurveRow, ImprovementRow
 
@@ -33,17 +33,16 @@ class CurveAnswer(Group):
         """
 
         def work(connection: Connection) -> list[CurveRow]:
-            began = started_at(connection, campaign_id)
-            query = select(Campaign.finished_at).where(Campaign.id == campaign_id)
-            ended: datetime | None = connection.execute(query).scalar_one()
+            began, ended = span_of(connection, campaign_id)
             return [
                 CurveRow(
                     of_class.name,
                     *_beginning(connection, campaign_id, of_class.id),
                     _points(
-                        _until(ended, in_time(_improvements(connection, campaign_id, of_class.id))),
+                        in_time(_improvements(connection, campaign_id, of_class.id)),
                         of_class.tasks,
                         began,
+                        ended,
                     ),
                 )
                 for of_class in connection.execute(_classes(campaign_id)).all()
@@ -89,20 +88,16 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return None if None in known else sum(value for value in known if value is not None)
 
 
-def _until(ended: datetime | None, rows: Sequence[ImprovementRow]) -> list[ImprovementRow]:
-    """Leave out what later campaigns found; what is stored later has later times."""
-    return [row for row in rows if ended is None or row.recorded_at <= ended]
-
-
 def _points(
-    rows: Sequence[ImprovementRow], tasks: int, started: datetime | None
+    rows: Sequence[ImprovementRow], tasks: int, started: datetime | None, ended: datetime | None
 ) -> tuple[tuple[float, float], ...]:
     if started is None:
         return ()
     timed = [
         (max(0.0, (row.recorded_at - started).total_seconds()), row.expected_s)
         for row in rows
-        if row.tasks_timed == tasks
+        # What is later than its end is what later campaigns found.
+        if row.tasks_timed == tasks and (ended is None or row.recorded_at <= ended)
     ]
     points: list[tuple[float, float]] = []
     for number, (at_s, latency_s) in enumerate(timed, 1):

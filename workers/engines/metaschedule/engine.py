@@ -39,12 +39,14 @@ class MetaScheduleEngine(Engine):
 
         if role == "build":
             require_any_linker()
-        if role in ("build", "model"):
-            from workers.engines.metaschedule import build, model, parallel_loops  # noqa: F401
+            from workers.engines.metaschedule import parallel_loops
 
             with contextlib.suppress(EngineError):
-                # Who builds for boards alone may have no linker for this machine.
+                # Who builds for boards alone may have no linker for this machine. One model's library has it
+                # compiled when it is linked, candidates have it from here.
                 parallel_loops.compiled(host_linker(), usable_cores())
+        if role in ("build", "model"):
+            from workers.engines.metaschedule import build, model  # noqa: F401
         if role == "search":
             import xgboost  # noqa: F401
 

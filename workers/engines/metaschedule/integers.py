@@ -22,14 +22,13 @@ from tvm.ir import GenericConst, IRModule
 from tvm.relax.utils import gen_call_tir_inputs
 from tvm.target import Target
 
+from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
 from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
 
 __all__ = ["with_integer_products"]
 
 _BYTES = ("int8", "uint8")
-# So many products of two bytes, each less its zero point, are summed in 32 bits without an overflow.
-_MOST_SUMMED = (2**31 - 1) // 255**2
 # relax's OpPatternKind of what operators that go element by element are fused to.
 _JOINED_BY_ELEMENTS = 4
 
@@ -235,7 +234,7 @@ class _Found:
 
 def _fits(dot: DotProduct, data: _Bytes, weights: _Weights, terms: int, *, of_rows: bool) -> bool:
     """Say whether an instruction computes a product of so many terms; one of rows in whole groups of them."""
-    if terms > _MOST_SUMMED or (of_rows and terms % dot.factor):
+    if terms > MOST_SUMMED or (of_rows and terms % dot.factor):
         return False
     if dot.weights == "int16":
         return True

@@ -93,9 +93,14 @@ def run_model(
             evaluator = machine.time_evaluator(called[0], device, number=number, repeat=count)
             return tuple(float(seconds) for seconds in evaluator(*called[1:]).results)
 
-        in_turns = turns.timed(timed, bound=not has_own_threads(compiled.library))
+        bound = baton is not None and not has_own_threads(compiled.library)
         times, warm_up = settled_times(
-            in_turns, first_s, repeats=repeats, number=number, settle_s=settle_s, least_s=least_s
+            turns.timed(timed, bound=bound),
+            first_s,
+            repeats=repeats,
+            number=number,
+            settle_s=settle_s,
+            least_s=least_s,
         )
         return ModelRun(outputs, times, first_s, warm_up)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 
+from workers.enginekit.integers import MOST_SUMMED
 from workers.models import _graphs
 
 __all__ = ["OPERATORS", "Layer", "layers_of", "name_nodes"]
@@ -17,8 +18,6 @@ __all__ = ["OPERATORS", "Layer", "layers_of", "name_nodes"]
 OPERATORS = ("Conv", "Gemm", "MatMul")
 
 
-# So many products of two bytes, each less its zero point, are summed in 32 bits without an overflow.
-_MOST_SUMMED = (2**31 - 1) // 255**2
 # Rows of numbers go in pairs at least into an instruction that multiplies integers.
 _PAIR = 2
 # Axes of their weights.
@@ -73,14 +72,14 @@ def _is_of_integers(node: Any, weights: tuple[int, ...], shapes: Mapping[str, tu
     Another is computed in floats also where it is quantized, and takes longer than before.
     """
     if node.op_type == "Conv":
-        return len(weights) == _IMAGE and math.prod(weights[1:]) <= _MOST_SUMMED
+        return len(weights) == _IMAGE and math.prod(weights[1:]) <= MOST_SUMMED
     if len(weights) != _MATRIX or len(shapes.get(node.input[0], weights)) < _MATRIX:
         return False
     # Where it is turned or scaled, what is multiplied is no longer what was rounded.
     if _graphs.attribute(node, "transA", 0) or _graphs.attribute(node, "alpha", 1.0) != 1.0:
         return False
     terms = weights[1 if _graphs.attribute(node, "transB", 0) else 0]
-    return terms <= _MOST_SUMMED and terms % _PAIR == 0
+    return terms <= MOST_SUMMED and terms % _PAIR == 0
 
 
 def _work(node: Any, weights: tuple[int, ...], out: tuple[int, ...]) -> int:
