@@ -55,12 +55,16 @@ def _vit_s_16() -> Any:
     return timm.create_model("vit_small_patch16_224", pretrained=False)
 
 
-def _bert_base() -> Any:
-    import transformers
+def _bert(**sizes: int) -> Callable[[], Any]:
+    def make() -> Any:
+        import transformers
 
-    from benchmarks.coverage.torch_export import Called
+        from benchmarks.coverage.torch_export import Called
 
-    return Called(transformers.BertModel(transformers.BertConfig()), ("input_ids", "attention_mask"))
+        config = transformers.BertConfig(**sizes)
+        return Called(transformers.BertModel(config), ("input_ids", "attention_mask"))
+
+    return make
 
 
 def _image(size: int) -> tuple[Any, ...]:
@@ -96,7 +100,9 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], tuple[Any, ...]], int
     "yolo11n": (_yolo("yolo11n"), _image, 640),
     "segformer": (_segformer, _image, 224),
     "vit_s_16": (_vit_s_16, _image, 224),
-    "bert_base": (_bert_base, _tokens, 128),
+    "bert_base": (_bert(), _tokens, 128),
+    # The sizes of all-MiniLM-L6-v2.
+    "minilm": (_bert(hidden_size=384, num_hidden_layers=6, intermediate_size=1536), _tokens, 128),
 }
 
 

@@ -6,7 +6,10 @@ Python, and even its import fails, asking for ``nms``. Exporters replace these c
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import importlib.util
+import pathlib
 import sys
 from typing import Any
 
@@ -24,16 +27,13 @@ _kept: list[Any] = []
 
 def define() -> None:
     """Make ``import torchvision`` work, and its detectors run; nothing where its own operators load."""
-    if _kept:
+    if _kept or _load_compiled():
         return
     library = torch.library.Library("torchvision", "FRAGMENT")
     _kept.append(library)
-    try:
-        library.define(_NMS)
-        library.define(_NMS.replace("nms", "qnms"))
-        library.define(_ROI_ALIGN)
-    except RuntimeError:
-        return  # they are there
+    library.define(_NMS)
+    library.define(_NMS.replace("nms", "qnms"))
+    library.define(_ROI_ALIGN)
     library.impl("nms", _nms, "CPU")
     library.impl("roi_align", _roi_align, "CPU")
     extension = importlib.import_module("torchvision.extension")
@@ -41,6 +41,16 @@ def define() -> None:
     for module in (extension, sys.modules["torchvision.ops.roi_align"]):
         module._has_ops = _has_ops  # type: ignore[attr-defined]
     torch.library.register_fake("torchvision::roi_align", _fake_roi_align, lib=library)
+
+
+def _load_compiled() -> bool:
+    """Load torchvision's own operators, as its import does; after others of their names it aborts."""
+    found = importlib.util.find_spec("torchvision")
+    for folder in (found.submodule_search_locations or []) if found is not None else []:
+        with contextlib.suppress(OSError):  # linked with another torch
+            torch.ops.load_library(str(pathlib.Path(folder) / "_C.so"))
+            return True
+    return False
 
 
 def _has_ops() -> bool:

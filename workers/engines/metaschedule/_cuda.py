@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import tvm
+from tvm.ir.transform import PassContext
 from tvm.support import nvcc
 from tvm.target import Target
 
 from workers.enginekit.cuda import use_compiler
+from workers.errors import EngineError
 from workers.process.host import stage
 
 __all__ = ["compiled_for", "packing"]
@@ -26,13 +28,22 @@ __all__ = ["compiled_for", "packing"]
 _KIND = "cuda"
 # How TVM marks machine code, whichever of cubin and fatbin it is.
 _BINARY = b"cubin"
+# The pass puts what a tensor core sums in float32 where its float16 operands were, and a later one refuses
+# memory of two types: nine of ten such kernels didn't compile. Shared memory has a pass of its own for that,
+# and registers are NVIDIA's compiler's.
+_UNSHARED = {"tirx.disable_storage_rewrite": True}
 
 
 def compiled_for(module: Any, target: Target, **options: Any) -> Any:
     """Compile a module as ``tvm.compile`` does; CUDA kernels are left as source, on every machine alike."""
     # With a driver here, TVM would compile them at once, and in another way.
     os.environ["TVM_COMPILE_FORCE_FALLBACK"] = "1"
-    return tvm.compile(module, target=target, **options)
+    if target.kind.name != _KIND:
+        return tvm.compile(module, target=target, **options)
+    around = PassContext.current()
+    config = {**around.config, **_UNSHARED}
+    with PassContext(opt_level=around.opt_level, config=config):
+        return tvm.compile(module, target=target, **options)
 
 
 def packing(target: Target) -> dict[str, Any]:
@@ -44,8 +55,16 @@ def packing(target: Target) -> dict[str, Any]:
     def binary_of(source: str) -> bytes:
         stage("compiling CUDA")
         form = "fatbin" if compiler == "nvcc" else "cubin"
-        with target:
-            return bytes(nvcc.compile_cuda(source, form, compiler=compiler))
+        try:
+            with target:
+                return bytes(nvcc.compile_cuda(source, form, compiler=compiler))
+        except RuntimeError as error:
+            # The whole source, and every warning, is around them.
+            errors = [
+                line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line
+            ]
+            told = "; ".join(dict.fromkeys(filter(None, errors)))
+            raise EngineError(f"{compiler} refuses the kernel: {told}" if told else str(error)) from None
 
     def pack(module: Any, is_system_lib: bool, prefix: str, folder: str) -> str:
         blob = tvm.get_global_func("runtime.ModulePackImportsToTensor")(module).numpy().tobytes()

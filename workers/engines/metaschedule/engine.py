@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from functools import cached_property
 
 from workers.enginekit.contract import Engine
@@ -33,6 +34,9 @@ class MetaScheduleEngine(Engine):
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
+        # Where torch is installed beside TVM, tvm_ffi imports it, and asks it for a GPU, after which no fork
+        # can use one: CUDA "initialization error". Nothing of TVM that is used here needs it.
+        sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
         # TVM finds it loaded, and not in the packages of this environment.
         has_runtime()
         import tvm
