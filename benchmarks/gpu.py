@@ -43,11 +43,11 @@ _ONNXRUNTIME = "TUNEFLEET_BENCH_ONNXRUNTIME"
 
 def cuda_library(path: str, inputs: Mapping[str, np.ndarray]) -> Run:
     """Load what ``build`` wrote for a GPU."""
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # tvm_ffi would import it
-    from workers.enginekit.cuda import has_runtime
+    from workers.enginekit.cuda import has_runtime, without_torch
 
     has_runtime()
-    import tvm
+    with without_torch():
+        import tvm
     from tvm.runtime.vm import VirtualMachine
 
     device = tvm.cuda(0)

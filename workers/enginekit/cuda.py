@@ -15,8 +15,18 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 
-__all__ = ["RUNTIME", "compiler", "compiler_version", "has_runtime", "nvcc", "use_compiler"]
+__all__ = [
+    "RUNTIME",
+    "compiler",
+    "compiler_version",
+    "has_runtime",
+    "nvcc",
+    "use_compiler",
+    "without_torch",
+]
 
 #: What TVM's CUDA runtime is linked with.
 RUNTIME = "libcudart.so.13"
@@ -82,6 +92,24 @@ def has_runtime() -> bool:
             ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
             return True
     return False
+
+
+@contextlib.contextmanager
+def without_torch() -> Iterator[None]:
+    """Have no import meanwhile find torch.
+
+    Where it is installed beside TVM, tvm_ffi imports it, which takes seconds, and asks it for a GPU, after
+    which no fork of the process can use one: CUDA's "initialization error". Nothing of TVM needs it.
+    """
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        # Others look there for a module's parts, as SciPy does.
+        sys.modules.pop("torch", None)
 
 
 def _has_nvrtc() -> bool:

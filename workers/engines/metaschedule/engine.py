@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from functools import cached_property
 
 from workers.enginekit.contract import Engine
-from workers.enginekit.cuda import has_runtime
+from workers.enginekit.cuda import has_runtime, without_torch
 from workers.enginekit.linkers import host_linker, require_any_linker
 from workers.enginekit.machine import usable_cores
 from workers.enginekit.roles import (
@@ -34,12 +33,10 @@ class MetaScheduleEngine(Engine):
 
     def warm(self, role: str) -> None:
         """Import what the forks of `role` need. Imports start no thread here."""
-        # Where torch is installed beside TVM, tvm_ffi imports it, and asks it for a GPU, after which no fork
-        # can use one: CUDA "initialization error". Nothing of TVM that is used here needs it.
-        sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
         # TVM finds it loaded, and not in the packages of this environment.
         has_runtime()
-        import tvm
+        with without_torch():
+            import tvm
 
         if role == "build":
             require_any_linker()
