@@ -30,6 +30,8 @@ from workers.engines.metaschedule.targets import vector_bits
 
 __all__ = ["cpu_spaces", "tiled_blocks", "with_whole_vectors"]
 
+# Elements that threads of a GPU move at once, as MetaSchedule has them.
+_UNEVEN_VECTORS = [1, 2, 3, 4]
 # What MetaSchedule does on CPUs: two levels of tiles around a reduction, two within.
 _STRUCTURE = "SSRSRS"
 # Vectors of fewer elements than these gain nothing over what is sampled.
@@ -53,12 +55,13 @@ def cpu_spaces(spaces: list[Schedule], module: IRModule, flops: float, target: T
     Returns
     -------
     list of Schedule
-        On targets that aren't CPUs, what was given; but for those whose schedules are wrong, everywhere.
+        On targets that aren't CPUs, what was given; but for those whose schedules are wrong, everywhere, and
+        for vectors of three on GPUs.
     """
     if pads_a_result(module):
         spaces = [space for space in spaces if not joins_tiles(line for line, _ in _lines(space))]
     if target.kind.name != "llvm":
-        return spaces
+        return [_in_even_vectors(space, module) for space in spaces]
     spaces = with_whole_vectors(spaces, module, target)
     moved = sum(
         math.prod(int(extent) for extent in tensor.shape) * DataType(str(tensor.dtype)).bits / 8
@@ -67,6 +70,17 @@ def cpu_spaces(spaces: list[Schedule], module: IRModule, flops: float, target: T
     if flops > _ALONE_FLOPS or moved > _ALONE_BYTES:
         return spaces
     return spaces + [_without_threads(space, module) for space in spaces]
+
+
+def _in_even_vectors(space: Schedule, module: IRModule) -> Schedule:
+    """Leave out vectors of three elements, which no GPU loads, and which don't compile of float16."""
+    lines, changed = _lines(space), False
+    for place, ((kind, inputs, attrs, outputs), _) in enumerate(lines):
+        if kind == "SampleCategorical" and attrs[0] == _UNEVEN_VECTORS:
+            kept = [length for length in _UNEVEN_VECTORS if length != 3]
+            lines[place] = ([kind, inputs, [kept, [1 / len(kept)] * len(kept)], outputs], 0)
+            changed = True
+    return _applied(lines, module) if changed else space
 
 
 def with_whole_vectors(spaces: list[Schedule], module: IRModule, target: Target) -> list[Schedule]:
