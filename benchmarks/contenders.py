@@ -109,6 +109,7 @@ def turns_of(
         pipes[name], theirs = spawn.Pipe()
         spawn.Process(target=_serve, args=(theirs, load, path, dict(inputs), threads), daemon=True).start()
         theirs.close()
+    for name in list(pipes):
         try:
             pipes[name].recv()
         except EOFError:

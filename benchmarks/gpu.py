@@ -8,7 +8,7 @@ For a machine with a GPU, its driver, and torch with torchvision and transformer
 Each contender has its inputs on the GPU, runs in a process of its own, and is waited for. torch runs the
 module that the file was exported from. ``--onnxruntime DIR`` says where onnxruntime-gpu is, unpacked: it
 can't be installed beside the onnxruntime that gives the outputs. What is in the folder isn't done again, so
-that a broken run goes on where it was; with ``--time 0`` nothing is tuned.
+that a broken run goes on where it was; with ``--beside`` nothing is tuned.
 """
 
 from __future__ import annotations
@@ -201,7 +201,9 @@ def campaign(store: Storage, path: pathlib.Path, seconds: float, settings: dict[
         row = tuned(store, str(path), {"targets": ["cuda"], "time_s": seconds, **settings})
     trials = store.trials.of_campaign(store.campaigns.newest()[0].id)
     row |= meter.found()
+    # Not those of an earlier campaign, which count toward this one's budget.
     row["states"] = Counter(trial.state.value for trial in trials)
+    row["trials"], row["failed"] = len(trials), len(trials) - row["states"]["ok"]
     row["build_s"] = sum(trial.build_s or 0.0 for trial in trials)
     row["run_s"] = sum(trial.run_s or 0.0 for trial in trials)
     return row
@@ -281,6 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("models", nargs="+", help="names of benchmarks.full_size; with :fp16, in float16")
     parser.add_argument("--time", type=parse_duration, default=240.0, help="for each model (default 4m)")
+    parser.add_argument("--beside", action="store_true", help="compare what the store has, without tuning")
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("gpu"), help="folder")
     parser.add_argument("--onnxruntime", help="folder with onnxruntime-gpu")
     parser.add_argument("--without", action="append", default=[], help="a contender to leave out")
@@ -300,7 +303,7 @@ def main() -> None:
             name, _, precision = model.partition(":")
             path = exported(name, options.work)
             path = in_halves(path, options.work) if precision == "fp16" else path
-            if options.time and "trials" not in row:
+            if not options.beside and "trials" not in row:
                 row |= campaign(store, path, options.time, options.campaign)
                 done.write_text(json.dumps(row, default=str, indent=1))
             if "in_turns_s" not in row:

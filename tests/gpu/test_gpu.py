@@ -107,12 +107,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[tf.Storage
 
 @pytest.fixture(scope="module")
 def campaign(place: tuple[tf.Storage, Path], gpu: DeviceInfo) -> tf.Outcome:
-    """The model, tuned."""
+    """The model, tuned for the GPU and for this machine's CPU at once."""
     store, model = place
     spec = tf.CampaignSpec.of(
         {
             "models": [{"path": str(model)}],
-            "targets": ["cuda"],
+            "targets": ["cuda", "auto"],
             "tasks": "conv2d|matmul",
             "trials_per_task": TRIALS,
             "evaluator": {"min_repeat_ms": 5},
@@ -125,13 +125,28 @@ def test_a_campaign_measures_on_the_gpu_and_its_library_agrees_with_onnxruntime(
     campaign: tf.Outcome, place: tuple[tf.Storage, Path], gpu: DeviceInfo
 ) -> None:
     store, _ = place
-    trials = store.trials.of_campaign(campaign.campaign.id)
+    trials = [
+        trial
+        for trial in store.trials.of_campaign(campaign.campaign.id)
+        if trial.device_class == gpu.device_class
+    ]
     assert len(trials) == 2 * TRIALS
-    assert {trial.device_class for trial in trials} == {gpu.device_class}
     assert any(trial.state is TrialState.OK for trial in trials)
-    (report,) = campaign.reports
+    (report,) = [one for one in campaign.reports if one.device_class == gpu.device_class]
     assert report.outputs_agree, report.disagreement
     assert report.tasks_tuned == 2
+
+
+def test_a_campaign_for_a_gpu_and_a_cpu_measures_on_both_at_once(
+    campaign: tf.Outcome, place: tuple[tf.Storage, Path], gpu: DeviceInfo
+) -> None:
+    trials = place[0].trials.of_campaign(campaign.campaign.id)
+    begun = {
+        of_gpu: [trial.created_at for trial in trials if (trial.device_class == gpu.device_class) is of_gpu]
+        for of_gpu in (True, False)
+    }
+    assert max(map(min, begun.values())) < min(map(max, begun.values()))
+    assert len({report.device_class for report in campaign.reports}) == 2
 
 
 def test_a_library_with_few_tuned_kernels_runs_and_agrees(

@@ -53,6 +53,10 @@ from workers.process.protocol import (
 
 __all__ = ["main", "ready", "stage"]
 
+# Roles whose work waits for what measures beside it. A CPU is measured while they are stopped; a GPU while
+# they go on, and what launches its kernels, of microseconds each, is not to wait for a core.
+_YIELDING, _NICE = ("search", "build"), 5
+
 # Set in a child: the way to its parent.
 _up: Connection | None = None
 
@@ -380,6 +384,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--role", required=True, choices=get_args(Role))
     parser.add_argument("--fd", type=int, required=True, help="socket to the parent")
     options = parser.parse_args(argv)
+    if options.role in _YIELDING:
+        os.nice(_NICE)
     # Ctrl-C goes to the whole foreground group: the parent decides what ends, in which order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = Connection(options.fd)

@@ -364,12 +364,11 @@ class Stages:
     def verify(self, plan: CampaignPlan) -> list[BenchReport]:
         """Compare each model, built with what was found, with what it was before and with onnxruntime."""
         reports: list[BenchReport] = []
-        models = [model for model in plan.models if model.device.kind == "cpu" or self._boards]
-        for number, model in enumerate(models):
+        for number, model in enumerate(plan.models):
             try:
                 if self._is_known_untuned(model):
                     continue
-                reports.append(self._compare(model, len(models) - number))
+                reports.append(self._compare(model, len(plan.models) - number))
             except (EngineError, UsageError) as error:
                 # Where it is done on this machine, a failure is the campaign's. A board may just have gone,
                 # and where a time was asked for, there may be none left.

@@ -35,6 +35,8 @@ _FAILED_COST = 1e10
 # Rounds without a candidate that was not tried before, after which the space counts as used up; and one more
 # for each round's worth of known candidates, for an evolution may pick those first, each of them once.
 _BARREN_ROUNDS = 3
+# How often design spaces are asked for, where that fails.
+_ATTEMPTS = 5
 # What the setting `population` is meant for, and the least that still evolves.
 _FULL_ROUND, _LEAST_POPULATION = 16, 32
 # Of the schedules drawn for a GPU few keep to its limits: of a small convolution's not one in a hundred. With
@@ -81,9 +83,7 @@ class MetaScheduleSearch:
             self._model.booster = _booster(cost_model)
             self._model.data_size = 1
         if self._spaces is None:
-            self._spaces = cpu_spaces(
-                self._context.generate_design_space(), self._module, self._workload.flops, self._target
-            )
+            self._spaces = cpu_spaces(self._design_spaces(), self._module, self._workload.flops, self._target)
             self._begin(self._spaces, count)
         if not any(space.trace.decisions for space in self._spaces):
             # Each space has one schedule, and the cost model has nothing to choose.
@@ -108,6 +108,15 @@ class MetaScheduleSearch:
         fresh += self._spare
         fresh, self._spare = fresh[:count], fresh[count:]
         return self._given_out(fresh)
+
+    def _design_spaces(self) -> list[Schedule]:
+        """Have MetaSchedule make them, by chance: of a convolution for tensor cores that can fail."""
+        for again in range(1, _ATTEMPTS):
+            try:
+                return list(self._context.generate_design_space())
+            except Exception:  # a schedule's primitive that refuses what was drawn
+                self._context = tune_context(self._module, self._target, seed=self._seed + again)
+        return list(self._context.generate_design_space())
 
     def _begin(self, spaces: list[Schedule], count: int) -> None:
         """Put what a library without any record has first, and in turns with what others lend."""
