@@ -23,7 +23,7 @@ from workers.enginekit.cuda import use_compiler
 from workers.errors import EngineError
 from workers.process.host import stage
 
-__all__ = ["compiled_for", "packing"]
+__all__ = ["compiled_for", "machine_code", "packing"]
 
 _KIND = "cuda"
 # How TVM marks machine code, whichever of cubin and fatbin it is.
@@ -54,17 +54,8 @@ def packing(target: Target) -> dict[str, Any]:
 
     def binary_of(source: str) -> bytes:
         stage("compiling CUDA")
-        form = "fatbin" if compiler == "nvcc" else "cubin"
-        try:
-            with target:
-                return bytes(nvcc.compile_cuda(source, form, compiler=compiler))
-        except RuntimeError as error:
-            # The whole source, and every warning, is around them.
-            errors = [
-                line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line
-            ]
-            told = "; ".join(dict.fromkeys(filter(None, errors)))
-            raise EngineError(f"{compiler} refuses the kernel: {told}" if told else str(error)) from None
+        with target:
+            return machine_code(source, compiler)
 
     def pack(module: Any, is_system_lib: bool, prefix: str, folder: str) -> str:
         blob = tvm.get_global_func("runtime.ModulePackImportsToTensor")(module).numpy().tobytes()
@@ -78,6 +69,23 @@ def packing(target: Target) -> dict[str, Any]:
         return str(path)
 
     return {"fpack_imports": pack}
+
+
+def machine_code(source: str, compiler: str) -> bytes:
+    """Compile CUDA source for the current target.
+
+    Raises
+    ------
+    EngineError
+        With the compiler's errors alone: the whole source, and every warning, is around them.
+    """
+    form = "fatbin" if compiler == "nvcc" else "cubin"
+    try:
+        return bytes(nvcc.compile_cuda(source, form, compiler=compiler))
+    except RuntimeError as error:
+        errors = [line.partition("error:")[2].strip() for line in str(error).splitlines() if "error:" in line]
+        told = "; ".join(dict.fromkeys(filter(None, errors)))
+        raise EngineError(f"{compiler} refuses the kernel: {told}" if told else str(error)) from None
 
 
 def _imports_of(module: Any) -> Iterator[Any]:
