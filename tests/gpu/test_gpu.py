@@ -217,7 +217,7 @@ def test_a_killed_server_is_started_again(
 
 
 def _greedy() -> tuple[Workload, Candidate]:
-    """Return a matrix product whose every block of threads wants the whole left matrix, 256 KiB, at hand."""
+    """Return a matrix product whose every block of threads wants the whole left matrix, 1 MiB, at hand."""
     from tvm.s_tir import Schedule
     from tvm.target import Target
 
