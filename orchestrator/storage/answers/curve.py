@@ -100,7 +100,10 @@ def _points(
         if row.tasks_timed == tasks and (ended is None or row.recorded_at <= ended)
     ]
     points: list[tuple[float, float]] = []
+    last_s = 0.0
     for number, (at_s, latency_s) in enumerate(timed, 1):
+        # What was measured anew comes in the order in which it was first recorded.
+        last_s = at_s = max(last_s, at_s)
         if at_s == 0.0:
             points = [(at_s, latency_s)]  # what was stored before it began is one point
         elif not points or number == len(timed) or latency_s <= points[-1][1] * (1 - _LEAST_STEP):

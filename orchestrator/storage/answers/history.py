@@ -24,12 +24,15 @@ from orchestrator.storage._ids import (
 )
 from orchestrator.storage._tables import (
     DeviceClass,
+    Measurement,
     ModelTask,
+    Toolchain,
     Trial,
     Workload,
 )
 from orchestrator.storage.rows import (
     ImprovementRow,
+    MeasurementKind,
 )
 
 __all__ = ["HistoryAnswer"]
@@ -90,7 +93,8 @@ class HistoryAnswer(Group):
 def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[Any]:
     """Select the trials that bettered one of `tasks` (workload_id, name, weight) on a device class.
 
-    Trial ids grow with time. All that is read of the trials that improved nothing is in the index.
+    Trial ids grow with time. All that is read of the trials that improved nothing is in the index. What was
+    measured anew with the current toolchain is recorded when that was, later than its trial.
     """
     current = select(DeviceClass.toolchain).where(DeviceClass.id == class_id).scalar_subquery()
     seen = (
@@ -108,6 +112,17 @@ def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[
         .where(Trial.device_class_id == class_id, Trial.toolchain == current)
         .subquery("seen")
     )
+    anew = (
+        select(func.min(Measurement.measured_at))
+        .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
+        .where(
+            Measurement.trial_id == seen.c.id,
+            Measurement.kind == MeasurementKind.REVALIDATED.value,
+            Toolchain.key == current,
+        )
+        .correlate(seen)
+        .scalar_subquery()
+    )
     gain = (seen.c.cost_s - func.coalesce(seen.c.before_s, 0.0)) * seen.c.weight
     first = case((seen.c.before_s.is_(None), 1), else_=0)
     return (
@@ -119,7 +134,7 @@ def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[
             seen.c.cost_s,
             seen.c.before_s,
             Trial.campaign_id,
-            Trial.created_at.label("recorded_at"),
+            func.coalesce(anew, Trial.created_at).label("recorded_at"),
             seen.c.trials,
             func.sum(gain).over(order_by=seen.c.id, rows=(None, 0)).label("expected_s"),
             func.sum(first).over(order_by=seen.c.id, rows=(None, 0)).label("tasks_timed"),

@@ -395,6 +395,46 @@ def test_what_was_stored_before_a_campaign_is_where_its_curve_begins(storage: St
         storage.answers.curves(campaign_id + 1)
 
 
+def test_what_a_campaign_measures_anew_is_on_its_curve_when_it_was(storage: Storage) -> None:
+    model_id = stock(storage, 0)
+    storage.trials.record([ok(1, 8.0), ok(2, 7.0)])
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner="me")
+    storage.campaigns.set_model(campaign_id, 0, model_id)
+    storage.tasks.put(campaign_id, [task(0)], owner="me")
+    upgraded = {"tvm": "0.28"}
+    storage.toolchains.adopt(CPU.device_class, upgraded)
+    (row,) = storage.answers.curves(campaign_id)
+    assert row.points == ()
+    # The older one last.
+    for number, seconds in ((2, 6.5), (1, 6.0)):
+        time.sleep(0.02)
+        trial = ok(number, seconds)
+        storage.measurements.add(
+            [
+                NewMeasurement(
+                    trial.workload_hash,
+                    trial.device_class,
+                    trial.candidate.hash,
+                    trial.measurement,
+                    MeasurementKind.REVALIDATED,
+                    f"anew-{number}",
+                    upgraded,
+                )
+            ],
+            campaign_id=campaign_id,
+            owner="me",
+        )
+    (row,) = storage.answers.curves(campaign_id)
+    assert [latency_s for _, latency_s in row.points] == pytest.approx([6.0])
+    assert 0.04 <= row.points[0][0] < 60
+    history = storage.answers.history(workload().hash, CPU.device_class)
+    stored = {
+        trial.id: trial.created_at for trial in storage.trials.of_workload(workload().hash, CPU.device_class)
+    }
+    assert all(one.recorded_at > stored[one.trial_id] for one in history)
+
+
 def test_the_work_of_a_campaign_is_its_measurements_with_the_builds_before_them(storage: Storage) -> None:
     stock(storage)
     campaign_id = campaign(storage, owner="me", ttl_s=60.0)
