@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks import agreement, estimates, repeatable
+from benchmarks import agreement, estimates, repeatable, repeats
 from benchmarks.agreement import Task, tau, winners
 from benchmarks.estimates import Estimate, Part
 from benchmarks.repeatable import Compared
@@ -60,3 +60,10 @@ def test_a_kernel_without_a_record_counts_with_what_it_takes_inside() -> None:
     assert (found.stored_s, found.again_s, found.inside_s) == pytest.approx((0.006, 0.007, 0.008))
     assert "| m | 6 | 7 | 8 | 10 | 0.60 | 0.70 | 0.80 |" in estimates.table([found])
     assert "| tuned | 2 | 4.000 | 5.000 | 6.000 | 1.20 |" in estimates.table([found])
+
+
+def test_passes_are_apart_by_the_figure_of_their_repeats() -> None:
+    passes = [{0: (1.0, 3.0), 1: (2.0, 2.0)}, {0: (1.1, 2.9)}, {1: (4.0, 2.0)}]
+    assert repeats.apart(passes, min) == pytest.approx([0.0, 0.1])
+    assert repeats.apart(passes, repeats.FIGURES["mean"]) == pytest.approx([0.0, 0.5])
+    assert repeats.row("least", [0.0, 0.1, 0.3]) == "| least | 3 | 10.0% | 33% | 33% | 67% |"
