@@ -22,6 +22,9 @@ _REASONS = {
     "apache-tvm-ffi": "0.1.15.post2 segfaults when it saves a schedule",
 }
 
+#: What has the same modules under another name: for CPUs alone, 6 MB instead of 130.
+_TWINS = {"xgboost": "xgboost-cpu"}
+
 
 def check_python() -> Check:
     """Is this Python one that the project runs on?"""
@@ -67,7 +70,7 @@ def check_package(requirement: str) -> Check:
     bounds = requirement[len(name) :].strip()
     mend = f"pip install '{requirement}'"
     why = f" ({_REASONS[name]})" if name in _REASONS else ""
-    version = _version(name)
+    version = _version(name) or _version(_TWINS.get(name, name))
     if version is None:
         return Check(name, Status.FAIL, f"missing, needs {bounds}", mend)
     fits = _satisfies(version, bounds)

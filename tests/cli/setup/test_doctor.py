@@ -47,6 +47,20 @@ def test_a_missing_package_is_found() -> None:
     assert "missing" in check.found
 
 
+def test_a_package_for_cpus_alone_takes_the_place_of_the_one_for_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(name: str) -> str:
+        if name != "xgboost-cpu":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "3.2.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert check_package("xgboost<4,>=3.2").status is Status.OK
+    assert check_package("xgboost<3").status is Status.FAIL
+    assert check_package("ray>=2.60").status is Status.FAIL
+
+
 def test_a_compiler_that_is_not_there_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.delenv("CC", raising=False)
