@@ -80,9 +80,11 @@ def _serve(
         pipe.send(statistics.median(took))
 
 
-def in_turns(contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any) -> dict[str, float]:
-    """Return the median of each contender's turns, in seconds."""
-    found = turns_of(contenders, inputs, _ROUNDS, usable_cores())
+def in_turns(
+    contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any, *, without_broken: bool = False
+) -> dict[str, float]:
+    """Return the median of each contender's turns, in seconds; see :func:`turns_of`."""
+    found = turns_of(contenders, inputs, _ROUNDS, usable_cores(), without_broken=without_broken)
     return {name: statistics.median(times) for name, times in found.items()}
 
 

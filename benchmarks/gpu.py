@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import Run, turns_of
+from benchmarks.contenders import Run, in_turns
 from benchmarks.latency import tuned
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.cli.kit.parsing import parse_duration
@@ -36,7 +36,6 @@ from orchestrator.conversion import PrecisionSettings, to_precision
 from workers.messages import Precision
 from workers.models import prepare, random_inputs
 
-_ROUNDS = 7
 _EVERY_SECONDS = 0.25
 _ONNXRUNTIME = "TUNEFLEET_BENCH_ONNXRUNTIME"
 
@@ -228,16 +227,7 @@ def compared(store: Storage, path: pathlib.Path, folder: pathlib.Path, names: li
     }
     contenders |= {name: (load, str(path)) for name, load in others.items() if name in names}
     inputs = random_inputs(prepare(str(path)).inputs, 1)
-    found = {}
-    for name, contender in contenders.items():
-        # One that can't be run says so, and the others are compared all the same.
-        try:
-            turns_of({name: contender}, inputs, 1, None)
-        except SystemExit as error:
-            print(error, file=sys.stderr, flush=True)
-        else:
-            found[name] = contender
-    return {name: statistics.median(times) for name, times in turns_of(found, inputs, _ROUNDS, None).items()}
+    return in_turns(contenders, inputs, without_broken=True)
 
 
 def card() -> str:
