@@ -6,8 +6,9 @@ are tuned into the store given, and then all run in turns, each in a process of 
     pip install '.[openvino]'
     python -m benchmarks.quantized resnet18.onnx mobilenet_v2.onnx --time 4m --db quantized.db
 
-``--untuned`` compares what is there without a trial. ``--peak`` prints what the machine can do at most: a
-loop of its instruction for integers that reads and writes registers alone.
+Where the CPU has an instruction for bfloat16, a form with layers of these is a third one; OpenVINO computes
+with them by itself there. ``--untuned`` compares what is there without a trial. ``--peak`` prints what the
+machine can do at most: loops of its instructions that read and write registers alone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,7 +29,7 @@ from benchmarks.latency import tuned
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.cli.kit.parsing import parse_duration
 from workers.enginekit.machine import usable_cores
-from workers.messages import TensorSpec
+from workers.messages import Precision, PrecisionRequest, TensorSpec
 from workers.models import prepare, random_inputs
 
 _SAMPLES = 8
@@ -54,9 +56,14 @@ def quantized(model: str, inputs: tuple[TensorSpec, ...], folder: pathlib.Path) 
 
 
 def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -> dict[str, float]:
-    """Tune both forms of a model, and return what each contender takes."""
+    """Tune all forms of a model, and return what each contender takes."""
     prepared = prepare(model)
     files = {"float32": model, "int8": quantized(model, prepared.inputs, folder)}
+    with Toolbox("metaschedule") as tools:
+        if tools.resolve_target("auto").bfloats:
+            files["bf16"] = str(folder / f"{pathlib.Path(model).stem}.bf16.onnx")
+            # How far random weights are off says nothing.
+            tools.to_precision(PrecisionRequest(model, files["bf16"], Precision.BF16, max_error=0.99))
     contenders: dict[str, tuple[Callable[..., Run], str]] = {}
     for form, path in files.items():
         if seconds:
@@ -65,37 +72,44 @@ def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -
         with Toolbox("metaschedule") as tools:
             build_model(store, tools, ModelRequest(path=path), out)
         contenders[f"{form}"] = (library, str(out))
+        if form == "bf16":
+            continue  # others get there from float32 by themselves, or not
         contenders[f"onnxruntime {form}"] = (onnxruntime, path)
         if importlib.util.find_spec("openvino"):
             contenders[f"OpenVINO {form}"] = (openvino, path)
     return in_turns(contenders, random_inputs(prepared.inputs, 1))
 
 
-def peak_gops() -> tuple[str, float]:
-    """Return this machine's instruction for integers, and the operations a second of a loop of it, in 1e9."""
+def peaks_gops() -> Iterator[tuple[str, float]]:
+    """Yield this machine's instructions, each with the operations a second of a loop of it, in 1e9."""
     # It is read when TVM is loaded; by itself it takes half of the cores.
     os.environ.setdefault("TVM_NUM_THREADS", str(usable_cores()))
-    import tvm
-    from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
-
-    from workers.engines.metaschedule.dot_products import dot_products_of
+    from workers.engines.metaschedule.dot_products import bfloat_products_of, dot_products_of
     from workers.engines.metaschedule.targets import parse_target, resolve_target
 
     target = parse_target(resolve_target("auto").target)
-    dot = next(iter(dot_products_of(target)), None)
-    if dot is None:
-        raise SystemExit("this CPU has no instruction for integers")
-    cores, lanes = usable_cores(), dot.lanes
+    for dots in (dot_products_of(target), bfloat_products_of(target)):
+        for dot in dots[:1]:
+            yield dot.instruction, _gops(dot, target)
+
+
+def _gops(dot: Any, target: Any) -> float:
+    import tvm
+    from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
+
+    from workers.engines.metaschedule.dot_products import in_language
+
+    cores, lanes, sums = usable_cores(), dot.lanes, dot.sums
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def main(a: T.handle) -> None:
         T.func_attr({"global_symbol": "main", "tirx.noalias": True})
-        out = T.match_buffer(a, (cores, _SUMS * lanes), "int32")
+        out = T.match_buffer(a, (cores, _SUMS * lanes), sums)
         for core in T.parallel(cores):
             with T.sblock("loop"):
-                held = T.sblock_alloc_buffer((_SUMS * lanes,), "int32", scope="local")
+                held = T.sblock_alloc_buffer((_SUMS * lanes,), sums, scope="local")
                 for i in T.unroll(_SUMS):
-                    held[T.ramp(i * lanes, 1, lanes)] = T.broadcast(i + 1, lanes)
+                    held[T.ramp(i * lanes, 1, lanes)] = T.broadcast(T.cast(i + 1, sums), lanes)
                 for _ in T.serial(_STEPS):
                     for i in T.unroll(_SUMS):
                         # Of themselves, so that no step can be left out.
@@ -107,10 +121,10 @@ def peak_gops() -> tuple[str, float]:
                 for i in T.unroll(_SUMS):
                     out[core, T.ramp(i * lanes, 1, lanes)] = held[T.ramp(i * lanes, 1, lanes)]
 
-    kernel = tvm.compile(main, target).mod
-    place = tvm.runtime.tensor(np.zeros((cores, _SUMS * lanes), "int32"))
+    kernel = tvm.compile(in_language(main, dot), target).mod
+    place = tvm.runtime.tensor(np.zeros((cores, _SUMS * lanes), sums))
     times = kernel.time_evaluator("main", tvm.cpu(), number=3, repeat=10)(place).results
-    return dot.instruction, 2 * cores * _STEPS * _SUMS * lanes * dot.factor / min(times) / 1e9
+    return float(2 * cores * _STEPS * _SUMS * lanes * dot.factor / min(times) / 1e9)
 
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
@@ -133,10 +147,11 @@ def main() -> None:
     budget.add_argument("--time", type=parse_duration, default=240.0, help="for each form")
     budget.add_argument("--untuned", action="store_const", dest="time", const=0.0, help="without a campaign")
     parser.add_argument("--db", default="quantized.db")
-    parser.add_argument("--peak", action="store_true", help="what the machine's instruction does at most")
+    parser.add_argument("--peak", action="store_true", help="what the machine's instructions do at most")
     options = parser.parse_args()
     if options.peak:
-        print("{}: {:.0f} GOP/s".format(*peak_gops()))
+        for instruction, gops in peaks_gops():
+            print(f"{instruction}: {gops:.0f} GOP/s")
     found: dict[str, dict[str, float]] = {}
     with Storage.open(options.db) as store, tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         for model in options.models:

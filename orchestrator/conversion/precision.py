@@ -28,11 +28,6 @@ from workers.messages import Metric, Origin, Precision, PrecisionFound, Precisio
 
 __all__ = ["Precise", "PrecisionSettings", "to_precision"]
 
-_BF16 = (
-    "--precision bf16: nothing computes with bfloat16 here yet: TVM converts it to float32 and back around "
-    "each operation, which saves no time. Take int8 with --calibration, fp16, or float32"
-)
-
 
 @dataclass(frozen=True)
 class PrecisionSettings:
@@ -48,6 +43,8 @@ class PrecisionSettings:
     metric : Metric
     max_error : float
         0.01 is 1%.
+    among : tuple of Precision
+        What ``auto`` may be beside float32, the best first: those that the devices have instructions for.
     anew : bool
         Convert also where that was done before.
     """
@@ -57,6 +54,7 @@ class PrecisionSettings:
     calibration: Path | None = None
     metric: Metric = Metric.MAX
     max_error: float = 0.01
+    among: tuple[Precision, ...] = (Precision.INT8,)
     anew: bool = False
 
 
@@ -97,12 +95,10 @@ def to_precision(
     Raises
     ------
     UsageError
-        bfloat16 is asked for; or the calibration's samples are missing, or none of this model.
+        The calibration's samples are missing, or none of this model.
     ModelError, DisagreementError
         See :func:`workers.models.to_precision`.
     """
-    if settings.precision is Precision.BF16:
-        raise UsageError(_BF16)
     given = settings.calibration
     if given is not None and not given.exists():
         raise UsageError(f"--calibration {given}: there is no such file or folder")
@@ -112,12 +108,12 @@ def to_precision(
     if before is not None:
         path, found = before
         return Precise(source, path or source, found, remembered=True)
-    wanted = Precision.INT8 if settings.precision is Precision.AUTO else settings.precision
-    say(f"converting {source.name} to {wanted.value}, and comparing it with float32")
-    stem = file_name(f"{source.stem}.{wanted.value}")
+    wanted = settings.among if settings.precision is Precision.AUTO else (settings.precision,)
+    words = " or ".join(one.value for one in wanted)
+    say(f"converting {source.name} to {words}, and comparing it with float32")
     scratch = Scratch()
     try:
-        out = Path(scratch.folder()) / f"{stem}.onnx"
+        out = Path(scratch.folder()) / "converted.onnx"
         found = tools.to_precision(
             PrecisionRequest(
                 path=str(source),
@@ -128,13 +124,15 @@ def to_precision(
                 calibration_sha256=sha256,
                 metric=settings.metric,
                 max_error=settings.max_error,
+                among=settings.among,
             )
         )
         model = ""
         if found.origin is not None:
+            stem = file_name(f"{source.stem}.{found.precision.value}")
             with put_files(stem) as (fresh, placed):
-                shutil.move(out, fresh / out.name)
-            model = f"{placed[0].name}/{out.name}"
+                shutil.move(out, fresh / f"{stem}.onnx")
+            model = f"{placed[0].name}/{stem}.onnx"
     finally:
         scratch.remove()
     files = digests_of(found.data_files, source.parent)
@@ -157,6 +155,7 @@ def _key_of(source: Path, settings: PrecisionSettings, calibration: str) -> str:
         "calibration": [calibration, settings.calibration.name if settings.calibration else ""],
         "metric": settings.metric.value,
         "max_error": settings.max_error,
+        "among": [one.value for one in settings.among],
         "code": digest_of_files(sorted(code.rglob("*.py")), code),
         "onnxruntime": metadata.version("onnxruntime"),
     }

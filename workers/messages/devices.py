@@ -77,6 +77,8 @@ class DeviceInfo:
     integers : str
         The instruction by which the engine multiplies integers there, several at once; empty where there is
         none, so that a quantized model is no faster than one of floats.
+    bfloats : str
+        The same of bfloat16.
     samples : str
         Kind of the samples that its searches learn from: those of one kind can be trained on together,
         whatever device they are of. Empty where the engine keeps none.
@@ -93,6 +95,7 @@ class DeviceInfo:
     unfit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     integers: str = ""
+    bfloats: str = ""
     samples: str = ""
 
     def with_driver(self, versions: Mapping[str, str]) -> dict[str, str]:

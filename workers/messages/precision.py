@@ -49,6 +49,8 @@ class PrecisionRequest:
     metric : Metric
     max_error : float
         By that metric: 0.01 is 1%.
+    among : tuple of Precision
+        What :attr:`Precision.AUTO` may be beside float32, the best first.
     """
 
     path: str
@@ -59,6 +61,7 @@ class PrecisionRequest:
     calibration_sha256: str = ""
     metric: Metric = Metric.MAX
     max_error: float = 0.01
+    among: tuple[Precision, ...] = (Precision.INT8,)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class PrecisionFound:
     held_back : bool
         Whether the latter are none of the former.
     layers : int
-        Convolutions of images and products with constant matrices: what an engine computes with integers.
+        Convolutions of images and products with constant matrices: what an engine computes with integers, or
+        with bfloat16.
     kept : tuple of str
         Those that stay in float32, by their nodes' names.
     share : float

@@ -28,7 +28,7 @@ _FEW = 1000
 # Of a step: a float32 that is a whole number of them is off by its own last bit.
 _LAST_BIT = 1e-3
 
-# float16 carries 11 bits, so that one rounding is 5e-4 already.
+# float16 carries 11 bits, so that one rounding is 5e-4 already; bfloat16 carries 8.
 _RTOL_HALF = 2e-2
 
 
@@ -72,14 +72,17 @@ def tolerance(model: onnx.ModelProto) -> float:
     return _RTOL_HALF if any(True for _ in _halves(model)) else _RTOL
 
 
+_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
+
+
 def _halves(model: onnx.ModelProto) -> Iterator[str]:
     for graph in _graphs.graphs(model):
         for value in (*graph.input, *graph.output, *graph.value_info):
-            if value.type.tensor_type.elem_type == TensorProto.FLOAT16:
+            if value.type.tensor_type.elem_type in _HALVES:
                 yield value.name
-        yield from (tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16)
+        yield from (tensor.name for tensor in graph.initializer if tensor.data_type in _HALVES)
         for node in graph.node:
-            if node.op_type == "Cast" and _graphs.attribute(node, "to") == TensorProto.FLOAT16:
+            if node.op_type == "Cast" and _graphs.attribute(node, "to") in _HALVES:
                 yield node.output[0]
 
 

@@ -24,8 +24,9 @@ _Precision = Annotated[
     Precision | None,
     typer.Option(
         "--precision",
-        help="Of a float32 model: int8 with --calibration; fp16; auto for int8 where that is within "
-        "--max-error, and float32 elsewhere. Left out, the model is taken as it is.",
+        help="Of a float32 model: int8 with --calibration; bf16; fp16; auto for the first of int8 and bf16 "
+        "that every target has an instruction for and that is within --max-error, float32 elsewhere. Left "
+        "out, the model is taken as it is.",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
@@ -103,7 +104,7 @@ class PrecisionOptions:
             has = f"--precision {self.precision.value}" if self.precision else "no --precision"
             raise UsageError(
                 f"{idle[0]} is for a model that is converted to another precision, and there is {has}: add "
-                "--precision int8, fp16 or auto, or leave it out"
+                "--precision int8, bf16, fp16 or auto, or leave it out"
             )
         self.largest_error()
 

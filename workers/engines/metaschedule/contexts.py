@@ -11,6 +11,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule.dot_products import (
     DotProduct,
+    bfloat_products_of,
     dot_products_of,
     register_dot_products,
 )
@@ -25,8 +26,8 @@ _STRUCTURE, _LARGEST = "SSRSRS", 64
 def tune_context(module: IRModule, target: Target, *, seed: int = 1, **more: Any) -> ms.TuneContext:
     """Return what generates the design spaces of a kernel.
 
-    MetaSchedule's own rules for the target; and where the kernel multiplies integers that the target has an
-    instruction for, that too: TVM's rules know it for bytes and AVX-512 alone.
+    MetaSchedule's own rules for the target; and where the kernel multiplies integers or bfloat16 that the
+    target has an instruction for, that too: TVM's rules know it for bytes and AVX-512 alone.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def tune_context(module: IRModule, target: Target, *, seed: int = 1, **more: Any
     -----
     :func:`~._intrinsics.register_intrinsics` comes before.
     """
-    dots = [dot for dot in dot_products_of(target) if _multiplies(module, dot)]
+    known = (*dot_products_of(target), *bfloat_products_of(target))
+    dots = [dot for dot in known if dot.name and _multiplies(module, dot)]
     generator: Any = "post-order-apply"
     if dots:
         register_dot_products(target)

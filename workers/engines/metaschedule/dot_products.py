@@ -1,39 +1,59 @@
-"""Instructions that multiply several small integers and sum them up: which a target has, and what they do.
+"""Instructions that multiply several small numbers and sum them up: which a target has, and what they do.
 
 A CPU of the last years multiplies four pairs of bytes and adds them to a 32-bit sum at once: four times the
 multiplications of float32 (VNNI on x86, dotprod on aarch64). One without has an instruction for two pairs of
 16 bits, in which bytes fit, at twice the rate of float32: ``vpmaddwd``, in AVX2 since 2013. AVX2's own for
 bytes, ``vpmaddubsw``, adds in 16 bits and saturates, and its second step takes back what it gains.
+
+Of bfloat16, the upper halves of floats, one multiplies pairs and adds them to a float (``vdpbf16ps`` on x86,
+``bfdot`` on aarch64). TVM's code generator has no such type: it computes with floats instead, and can't say
+what an instruction takes. So they are words here, of 16 bits that mean a float, and the instruction is called
+in a function of LLVM's own language that becomes part of each kernel.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tvm.s_tir import TensorIntrin
+from tvm import tirx
+from tvm.ir import StringImm
+from tvm.s_tir import SBlock, SBlockRealize, TensorIntrin
 from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
 from tvm.target import Target, codegen
 
 from workers.engines.metaschedule._intrinsics import cheap_frames
 from workers.engines.metaschedule.targets import cpu_features
 
-__all__ = ["AT_ONCE", "DotProduct", "dot_products_of", "register_dot_products", "register_named"]
+__all__ = [
+    "AT_ONCE",
+    "BFLOAT",
+    "DotProduct",
+    "bfloat_products_of",
+    "dot_products_of",
+    "float_of",
+    "in_language",
+    "register_dot_products",
+    "register_named",
+]
 
-
+#: The type of a bfloat16's bits. Nothing else in a model is multiplied as such numbers.
+BFLOAT = "uint16"
 #: How many numbers of a type are multiplied and summed in each 32-bit lane.
-AT_ONCE = {"int16": 2, "int8": 4, "uint8": 4}
+AT_ONCE = {"int16": 2, "int8": 4, "uint8": 4, BFLOAT: 2}
 
 
 @dataclass(frozen=True)
 class DotProduct:
-    """An instruction that multiplies `factor` numbers with as many of each lane, and sums them in 32 bits.
+    """An instruction that multiplies `factor` numbers with as many of each lane, and sums them.
 
     Attributes
     ----------
     name : str
         Of the tensor intrinsic that stands for it in a trace: what a stored candidate names stays as it is.
+        Empty where MetaSchedule's own rules know the instruction.
     instruction : str
         LLVM's name.
     lanes : int
@@ -42,6 +62,8 @@ class DotProduct:
         Types of what is multiplied: of the numbers, and of the vectors.
     accumulates : bool
         Whether it adds to sums; otherwise they are added after it.
+    sums : str
+        Their type.
     """
 
     name: str
@@ -50,14 +72,35 @@ class DotProduct:
     data: str
     weights: str
     accumulates: bool
+    sums: str = "int32"
 
     @property
     def factor(self) -> int:
         """Numbers that are multiplied and summed in each lane."""
         return AT_ONCE[self.weights]
 
+    @property
+    def language(self) -> str:
+        """LLVM's text of a function that hands it vectors of 32-bit integers; empty where none is needed."""
+        if self.weights != BFLOAT:
+            return ""
+        sums, bits = f"<{self.lanes} x float>", f"<{self.lanes} x i32>"
+        numbers = f"<{self.lanes * self.factor} x bfloat>"
+        return f"""
+declare {sums} @{self.instruction}({sums}, {numbers}, {numbers})
+define {sums} @{self.name}({sums} %sums, {bits} %left, {bits} %right) alwaysinline {{
+  %a = bitcast {bits} %left to {numbers}
+  %b = bitcast {bits} %right to {numbers}
+  %made = call {sums} @{self.instruction}({sums} %sums, {numbers} %a, {numbers} %b)
+  ret {sums} %made
+}}
+"""
+
     def added(self, sums: Any, numbers: Any, vectors: Any) -> Any:
         """Return sums with what the instruction makes of two operands, each as many bits as the sums."""
+        if self.language:
+            words = (T.reinterpret(one, dtype=f"int32x{self.lanes}") for one in (numbers, vectors))
+            return tirx.call_pure_extern(f"{self.sums}x{self.lanes}", self.name, sums, *words)
         dtypes = (f"{dtype}x{self.lanes * self.factor}" for dtype in (self.data, self.weights))
         operands = [
             T.reinterpret(one, dtype=dtype) for one, dtype in zip((numbers, vectors), dtypes, strict=True)
@@ -76,6 +119,10 @@ def _bytes(name: str, instruction: str, lanes: int, data: str) -> DotProduct:
     return DotProduct(name, instruction, lanes, data, "int8", accumulates=True)
 
 
+def _bfloats(name: str, instruction: str, lanes: int) -> DotProduct:
+    return DotProduct(name, instruction, lanes, BFLOAT, BFLOAT, accumulates=True, sums="float32")
+
+
 _QUADS_512 = _bytes("tunefleet_dot_16x4_vnni", "llvm.x86.avx512.vpdpbusd.512", 16, "uint8")
 _QUADS_256 = _bytes("tunefleet_dot_8x4_vnni", "llvm.x86.avx512.vpdpbusd.256", 8, "uint8")
 _QUADS_NEON = _bytes("tunefleet_dot_4x4_neon", "llvm.aarch64.neon.sdot.v4i32.v16i8", 4, "int8")
@@ -83,6 +130,12 @@ _PAIRS_512_VNNI = _words("tunefleet_dot_16x2_vnni", "llvm.x86.avx512.vpdpwssd.51
 _PAIRS_256_VNNI = _words("tunefleet_dot_8x2_vnni", "llvm.x86.avx512.vpdpwssd.256", 8, accumulates=True)
 _PAIRS_512 = _words("tunefleet_dot_16x2_avx512", "llvm.x86.avx512.pmaddw.d.512", 16)
 _PAIRS_256 = _words("tunefleet_dot_8x2_avx2", "llvm.x86.avx2.pmadd.wd", 8)
+_BFLOATS_512 = _bfloats("tunefleet_dot_16x2_bf16", "llvm.x86.avx512bf16.dpbf16ps.512", 16)
+_BFLOATS_NEON = _bfloats("tunefleet_dot_4x2_bf16", "llvm.aarch64.neon.bfdot.v4f32.v8bf16", 4)
+
+# What tensor cores multiply since Turing, tile by tile, as MetaSchedule's rules for CUDA do it.
+_TILES_CUDA = DotProduct("", "wmma (int8)", 1, "int8", "int8", accumulates=True)
+_TURING = 75
 
 # Before it, LLVM had VNNI's operands as numbers of 32 bits, as TVM's own intrinsics still do.
 _TYPED_SINCE = 22
@@ -96,11 +149,19 @@ _INSTRUCTIONS = (
     ({"neon", "dotprod"}, (_QUADS_NEON,)),
 )
 
-_BY_NAME = {dot.name: dot for _, dots in _INSTRUCTIONS for dot in dots}
+_OF_BFLOATS = (
+    ({"avx512f", "avx512bf16"}, (_BFLOATS_512,)),
+    ({"neon", "bf16"}, (_BFLOATS_NEON,)),
+)
+
+_BY_NAME = {dot.name: dot for _, dots in (*_INSTRUCTIONS, *_OF_BFLOATS) for dot in dots}
 
 
 def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
     """Return the instructions that a target's integers are multiplied with, the fastest first."""
+    if target.kind.name == "cuda":
+        found = re.match(r"sm_(\d+)", str(target.attrs.get("arch", "")))
+        return (_TILES_CUDA,) if found and int(found[1]) >= _TURING else ()
     if target.kind.name != "llvm":
         return ()
     features = cpu_features(target)
@@ -109,10 +170,24 @@ def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
     return next((found for needs, found in _INSTRUCTIONS if needs <= features), ())
 
 
+def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
+    """Return the instructions that a target's bfloat16 are multiplied with."""
+    if target.kind.name != "llvm":
+        return ()
+    features = cpu_features(target)
+    return next((found for needs, found in _OF_BFLOATS if needs <= features), ())
+
+
+def float_of(bits: Any) -> Any:
+    """Return the float that 16 bits stand for as a bfloat16."""
+    return T.reinterpret(T.shift_left(T.cast(bits, "uint32"), T.uint32(16)), dtype="float32")
+
+
 def register_dot_products(target: Target) -> None:
     """Let schedules for a target name its instructions."""
-    for found in dot_products_of(target):
-        _register(found)
+    for found in (*dot_products_of(target), *bfloat_products_of(target)):
+        if found.name:
+            _register(found)
 
 
 def register_named(instructions: Iterable[Any]) -> None:
@@ -139,14 +214,17 @@ def _register(dot: DotProduct) -> None:
 
 def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
     """Return what an instruction computes, and itself."""
-    lanes, factor, data, weights = dot.lanes, dot.factor, dot.data, dot.weights
-    group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"int32x{lanes}"
+    lanes, factor, data, weights, number = dot.lanes, dot.factor, dot.data, dot.weights, dot.sums
+    group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"{number}x{lanes}"
+
+    def wide(value: Any) -> Any:
+        return float_of(value) if data == BFLOAT else T.cast(value, number)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def meaning(a: T.handle, b: T.handle, c: T.handle) -> None:
         x = T.match_buffer(a, (factor,), data, offset_factor=1)
         w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
-        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
+        y = T.match_buffer(c, (lanes,), number, offset_factor=1)
         with T.sblock("root"):
             T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
             T.writes(y[0:lanes])
@@ -154,17 +232,29 @@ def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
                 for k in T.serial(0, factor):
                     with T.sblock("update"):
                         vi, vk = T.axis.remap("SR", [i, k])
-                        y[vi] = y[vi] + T.cast(x[vk], "int32") * T.cast(w[vi, vk], "int32")
+                        y[vi] = y[vi] + wide(x[vk]) * wide(w[vi, vk])
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def computed(a: T.handle, b: T.handle, c: T.handle) -> None:
         x = T.match_buffer(a, (factor,), data, offset_factor=1)
         w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
-        y = T.match_buffer(c, (lanes,), "int32", offset_factor=1)
+        y = T.match_buffer(c, (lanes,), number, offset_factor=1)
         with T.sblock("root"):
             T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
             T.writes(y[0:lanes])
             each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
             y[T.ramp(T.int32(0), 1, lanes)] = dot.added(y.vload([0], sums), each, w.vload([0, 0], vector))
 
-    return meaning, computed
+    return meaning, in_language(computed, dot)
+
+
+def in_language(func: Any, dot: DotProduct) -> Any:
+    """Return a function that brings along what :meth:`DotProduct.added` calls in it."""
+    if not dot.language:
+        return func
+    block = func.body.block
+    text = StringImm(dot.language)
+    body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", text, block.body)
+    held = block.alloc_buffers
+    whole = SBlock(block.iter_vars, block.reads, block.writes, block.name_hint, body, alloc_buffers=held)
+    return func.with_body(SBlockRealize([], True, whole))

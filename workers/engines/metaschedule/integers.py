@@ -14,23 +14,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from tvm import relax, te
+from tvm import relax
 from tvm.ir import GenericConst, IRModule
-from tvm.relax.utils import gen_call_tir_inputs
 from tvm.target import Target
 
 from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
 from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
+from workers.engines.metaschedule.products import multiplied
 
 __all__ = ["with_integer_products"]
 
 _BYTES = ("int8", "uint8")
-# relax's OpPatternKind of what operators that go element by element are fused to.
-_JOINED_BY_ELEMENTS = 4
 
 
 def with_integer_products(module: IRModule, target: Target) -> IRModule:
@@ -298,7 +296,10 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             made = self._convolved(call, data, weights, zero)
         else:
             axis, summed = rank - 1, (0,)
-            made = self._multiplied(data, weights, product.dot)
+            if product.dot.name:
+                made = multiplied(self.builder_, data, weights, product.dot, "integer_matmul")
+            else:
+                made = relax.op.matmul(data, relax.const(weights), out_dtype="int32")
         dims[axis] = -1
         if zero:
             more = zero * product.weights.value.sum(axis=summed, dtype="int32").reshape(dims)
@@ -329,38 +330,3 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             out_layout=attrs.out_layout,
             out_dtype="int32",
         )
-
-    def _multiplied(self, data: relax.Expr, weights: np.ndarray, dot: DotProduct) -> relax.Expr:
-        """Multiply by a matrix, (K, N), whose columns are laid out as the instruction's vectors."""
-        terms, columns = weights.shape
-        more = -columns % dot.lanes
-        filled = np.pad(weights, [(0, 0), (0, more)])
-        laid = filled.reshape(terms // dot.factor, dot.factor, -1, dot.lanes).transpose(2, 0, 3, 1)
-        func, arguments, made = gen_call_tir_inputs(_products, data, relax.const(np.ascontiguousarray(laid)))
-        name = self.builder_.add_func(func.with_attr("op_pattern", _JOINED_BY_ELEMENTS), "integer_matmul")
-        result = self.builder_.emit(relax.call_tir(name, arguments, made))
-        if not more:
-            return result
-        return relax.op.strided_slice(result, [len(shape_of(data) or ()) - 1], [0], [columns])
-
-
-def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
-    """Multiply rows of integers by the columns of a matrix.
-
-    Parameters
-    ----------
-    data : (..., M, K)
-    weights : (N/lanes, K/factor, lanes, factor)
-    """
-    lanes, factor = (int(size) for size in weights.shape[2:])
-    k = te.reduce_axis((0, int(weights.shape[1])), "k")
-    each = te.reduce_axis((0, factor), "each")
-
-    def one(*index: Any) -> Any:
-        *row, column = index
-        left = data(*row, k * factor + each)
-        right = weights(column // lanes, k, column % lanes, each)
-        return te.sum(left.astype("int32") * right.astype("int32"), axis=[k, each])
-
-    shape = [*data.shape[:-1], int(weights.shape[0]) * lanes]
-    return te.compute(shape, one, name="matmul")

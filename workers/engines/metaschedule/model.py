@@ -24,6 +24,7 @@ from workers.enginekit.refusals import last_words, refused_at
 from workers.engines.metaschedule import frontend
 from workers.engines.metaschedule.axes import with_plain_axes
 from workers.engines.metaschedule.batch_norms import with_batch_norms_folded
+from workers.engines.metaschedule.bfloats import LEGALIZED, with_bfloat_products
 from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
@@ -206,7 +207,7 @@ def in_nchw(model: PreparedModel) -> IRModule:
 
 
 def _laid_out(model: PreparedModel, target: Target) -> Choice:
-    module = with_integer_products(in_nchw(model), target)
+    module = with_bfloat_products(with_integer_products(in_nchw(model), target), target)
     stage("laying out the model")
     if model.layout == "auto":
         return chosen_layout(module, target)
@@ -239,7 +240,7 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
     ]
-    lowered = [relax.transform.LegalizeOps(), relax.transform.AnnotateTIROpPattern()]
+    lowered = [relax.transform.LegalizeOps(LEGALIZED), relax.transform.AnnotateTIROpPattern()]
     fused = [relax.transform.FoldConstant(), relax.transform.FuseOps(), relax.transform.FuseTIR()]
     with target, tvm.transform.PassContext(opt_level=3):
         module = with_constants_folded(tvm.transform.Sequential(first)(module))

@@ -1,4 +1,4 @@
-"""Products and convolutions of halves, summed in single precision.
+"""What small numbers are summed in.
 
 TVM sums float16 in float16, where 4,096 ones make 2,048 (apache/tvm 17935). A tensor core, and onnxruntime on
 a CPU, sum in single precision and round once.
@@ -6,12 +6,27 @@ a CPU, sum in single precision and round once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from tvm import relax
+from tvm import relax, te
 from tvm.ir import IRModule, Op
 
-__all__ = ["with_wide_sums"]
+from workers.engines.metaschedule.dot_products import BFLOAT, float_of
+
+__all__ = ["WIDENED", "widened", "with_wide_sums"]
+
+#: What is summed in more bits than it has, and in which.
+WIDENED = {"float16": "float32", "int16": "int32", "int8": "int32", "uint8": "int32", BFLOAT: "float32"}
+
+
+def widened(data: te.Tensor) -> Callable[[Any], Any]:
+    """Return what makes one of a tensor's numbers one to be multiplied and summed."""
+    dtype = str(data.dtype)
+    wide = WIDENED.get(dtype)
+    if wide is None:
+        return lambda value: value
+    return float_of if dtype == BFLOAT else lambda value: value.astype(wide)
 
 
 def with_wide_sums(module: IRModule) -> IRModule:

@@ -81,7 +81,7 @@ def _with_limits(target: Target) -> Target:
 def resolve_target(spec: str) -> DeviceInfo:
     """Return the device that `spec` means; see :meth:`workers.enginekit.roles.Targets.resolve_target`."""
     # It asks for the abilities of CPUs here.
-    from workers.engines.metaschedule.dot_products import dot_products_of
+    from workers.engines.metaschedule.dot_products import bfloat_products_of, dot_products_of
 
     if spec == "auto":
         cpu = codegen.llvm_get_system_cpu()
@@ -125,6 +125,7 @@ def resolve_target(spec: str) -> DeviceInfo:
         unfit=unfit,
         versions={"tvm": tvm.__version__, **_driver(kind, unfit)},
         integers=next((dot.instruction for dot in dot_products_of(target)), ""),
+        bfloats=next((dot.instruction for dot in bfloat_products_of(target)), ""),
         samples=SAMPLES.format(vector_bits(target)) if kind == "llvm" else "",
     )
 

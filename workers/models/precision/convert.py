@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from workers.models._settle import settle
 from workers.models._shapes import shape_text
 from workers.models._unsaturated import MARKS
 from workers.models._verify import taken_inputs
+from workers.models.precision.bfloats import dense_layers, in_bfloats
 from workers.models.precision.errors import error_of, mean_error_of, percent, require_answers, words_for
 from workers.models.precision.halves import in_halves
 from workers.models.precision.integers import TOOL, Quantizer, ready
@@ -46,9 +47,10 @@ _MOST_COMPARED = 16
 _FEW = 2
 # Without samples, where nothing is calibrated.
 _DRAWS = 2
-# The first whose DequantizeLinear has a scale for each channel.
+# The first whose DequantizeLinear has a scale for each channel, and whose Cast has bfloat16.
 _LEAST_OPSET = 13
-# `auto` takes integers where so much of the work is done in them: below that, what is saved is little.
+_NEEDS = {Precision.INT8: "scales for each channel take", Precision.BF16: "bfloat16 takes"}
+# `auto` takes a precision where so much of the work is done in it: below that, what is saved is little.
 _LEAST_SHARE = 0.5
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 _NAMED = 3
@@ -97,7 +99,8 @@ class _Compared(NamedTuple):
 def to_precision(request: PrecisionRequest) -> PrecisionFound:
     """Write a model in another precision, where that is within the error.
 
-    By :attr:`Precision.AUTO` what can be read, but not converted, is left as it is, with the reason.
+    By :attr:`Precision.AUTO` the first of :attr:`~workers.messages.PrecisionRequest.among` that is; what can
+    be read, but not converted, is left as it is, with the reasons.
 
     Raises
     ------
@@ -108,18 +111,36 @@ def to_precision(request: PrecisionRequest) -> PrecisionFound:
     DisagreementError
         It is farther off than it may be.
     """
-    return replace(_converted(request), data_files=_data_files(Path(request.path)))
+    try:
+        found = _converted(request)
+    except _NoSamplesError as error:  # who asked is in another process, and knows what all raise
+        raise UsageError(str(error)) from None
+    return replace(found, data_files=_data_files(Path(request.path)))
 
 
 def _converted(request: PrecisionRequest) -> PrecisionFound:
     read = fixed(Path(request.path), request.shapes)
-    try:
+    if request.precision is not Precision.AUTO:
         return _as_asked(request, read)
-    except (ModelError, DisagreementError) as error:
-        if request.precision is not Precision.AUTO:
-            raise
-        reason = str(error).removeprefix(request.path)
-        return _stays(request, f"it{reason}" if reason.startswith(" ") else reason.removeprefix(": "))
+    reasons = []
+    for precision in request.among:
+        try:
+            found = _as_asked(replace(request, precision=precision), read)
+        except (ModelError, DisagreementError, _NoSamplesError) as error:
+            reason = str(error).removeprefix(request.path)
+            reasons.append(f"it{reason}" if reason.startswith(" ") else reason.removeprefix(": "))
+            continue
+        if not found.layers or found.share >= _LEAST_SHARE:
+            return found
+        reasons.append(
+            f"within --max-error {percent(request.max_error)} only {found.share:.0%} of the multiplications "
+            f"could be {precision.value}; it takes {_LEAST_SHARE:.0%} to be worth it"
+        )
+    return _stays(request, "; ".join(dict.fromkeys(reasons)))
+
+
+class _NoSamplesError(UsageError):
+    """Samples are missing."""
 
 
 def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
@@ -135,12 +156,14 @@ def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     microsoft.as_onnxruntime_has_it(read.model)
     if request.precision is Precision.FP16:
         return _to_halves(request, read)
+    if request.precision is Precision.BF16:
+        return _to_bfloats(request, read)
     inputs = _inputs(read)
     if not request.calibration:
-        reason = "int8 takes the ranges of a model's numbers from samples of its inputs"
-        if request.precision is Precision.INT8:
-            raise UsageError(f"{path}: {reason}; add --calibration data.npz: {how_to_write(inputs)}")
-        return _stays(request, f"{reason}, and there is no --calibration: {how_to_write(inputs)}")
+        raise _NoSamplesError(
+            f"{path}: int8 takes the ranges of a model's numbers from samples of its inputs; add "
+            f"--calibration data.npz: {how_to_write(inputs)}"
+        )
     return _to_integers(request, read, read_samples(Path(request.calibration), inputs))
 
 
@@ -156,15 +179,19 @@ def _data_files(path: Path) -> tuple[str, ...]:
     return tuple(sorted(map(os.path.normpath, named)))
 
 
-def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
+def _any_samples(request: PrecisionRequest, read: Fixed) -> list[_Feeds]:
+    """Return what a model is compared on where nothing is calibrated: samples, or random inputs."""
     inputs = _inputs(read)
     if request.calibration:
         samples = read_samples(Path(request.calibration), inputs)
-        feeds = samples.some(_spread(range(len(samples)), _MOST_COMPARED))
-    else:
-        session = open_session(read.model, _threads(), exact=True)
-        taken, _ = taken_inputs(session, inputs, Path(request.path), None)
-        feeds = [random_inputs(taken, seed) for seed in range(_DRAWS)]
+        return samples.some(_spread(range(len(samples)), _MOST_COMPARED))
+    session = open_session(read.model, _threads(), exact=True)
+    taken, _ = taken_inputs(session, inputs, Path(request.path), None)
+    return [random_inputs(taken, seed) for seed in range(_DRAWS)]
+
+
+def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
+    feeds = _any_samples(request, read)
     compared = _compared(read.model, feeds, request.metric)
     made = in_halves(read.model)
     error = compared.error(request, made, Precision.FP16)
@@ -185,56 +212,90 @@ def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
 
 
 def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> PrecisionFound:
-    path = Path(request.path)
-    model, _ = raised(read.model)
-    if _graphs.opset(model) < _LEAST_OPSET:
-        raise ModelError(
-            f"{path} is of opset {_graphs.opset(model)}, and scales for each channel take {_LEAST_OPSET}, to "
-            "which onnx's converter doesn't raise it; export it with a newer opset"
-        )
+    model = _raised(request, read)
     calibrated, feeds, held_back = _divided(samples)
     compared = _compared(read.model, feeds, request.metric)
     with _workplace(Path(request.out).parent) as folder:
         prepared = ready(model, folder)
         layers = layers_of(onnx.load(prepared))
-        if not layers:
-            raise ModelError(
-                f"{path}: nothing in it is faster with int8: it holds no convolution of images, and no "
-                "product with a constant matrix"
-            )
         quantizer = Quantizer(prepared, calibrated)
-        within = find_within(
-            layers,
-            quantizer.quantized,
-            lambda made: compared.error(request, made, Precision.INT8),
-            lambda made: mean_error_of(compared.outputs(made, _FEW), compared.reference[:_FEW]),
-            request.max_error,
+        made, within = _within(request, layers, quantizer.quantized, compared)
+    found = _of_layers(request, f"{TOOL}'s static quantizer", layers, within, compared)
+    found = replace(found, calibrated=len(calibrated), held_back=held_back)
+    return _written(request, read, made, found, compared)
+
+
+def _to_bfloats(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
+    model = _raised(request, read)
+    compared = _compared(read.model, _any_samples(request, read), request.metric)
+    with _workplace(Path(request.out).parent) as folder:
+        prepared = onnx.load(ready(model, folder))
+    layers = dense_layers(prepared)
+    made, within = _within(request, layers, lambda names: in_bfloats(prepared, names), compared)
+    found = _of_layers(request, "Casts around its layers", layers, within, compared)
+    return _written(request, read, made, found, compared)
+
+
+def _raised(request: PrecisionRequest, read: Fixed) -> onnx.ModelProto:
+    model, _ = raised(read.model)
+    if _graphs.opset(model) < _LEAST_OPSET:
+        raise ModelError(
+            f"{request.path} is of opset {_graphs.opset(model)}, and {_NEEDS[request.precision]} "
+            f"{_LEAST_OPSET}, to which onnx's converter doesn't raise it; export it with a newer opset"
         )
-    work = sum(layer.work for layer in layers)
-    share = 1.0 - sum(layer.work for layer in within.kept) / max(1, work)
+    return model
+
+
+def _within(
+    request: PrecisionRequest,
+    layers: Sequence[Layer],
+    converted: Callable[[Sequence[str]], onnx.ModelProto],
+    compared: _Compared,
+) -> tuple[onnx.ModelProto, Within]:
+    """Convert as many layers as the error allows.
+
+    Raises
+    ------
+    ModelError
+        There is none.
+    DisagreementError
+        None can be.
+    """
+    kind = request.precision
+    if not layers:
+        raise ModelError(
+            f"{request.path}: nothing in it is faster with {kind.value}: it holds no convolution of images, "
+            "and no product with a constant matrix"
+        )
+    within = find_within(
+        layers,
+        converted,
+        lambda made: compared.error(request, made, kind),
+        lambda made: mean_error_of(compared.outputs(made, _FEW), compared.reference[:_FEW]),
+        request.max_error,
+    )
     if within.model is None:
         raise DisagreementError(_too_far(request, within, layers))
-    found = PrecisionFound(
-        Precision.INT8,
+    return within.model, within
+
+
+def _of_layers(
+    request: PrecisionRequest, tool: str, layers: Sequence[Layer], within: Within, compared: _Compared
+) -> PrecisionFound:
+    work = sum(layer.work for layer in layers)
+    share = 1.0 - sum(layer.work for layer in within.kept) / max(1, work)
+    return PrecisionFound(
+        request.precision,
         _why(request, within, layers, share)
         + ("; its outputs are the same whatever goes in, so that this says little" * compared.says_little),
-        f"{TOOL}'s static quantizer",
+        tool,
         within.error,
-        calibrated=len(calibrated),
-        compared=len(feeds),
-        held_back=held_back,
+        compared=len(compared.feeds),
         layers=len(layers),
         kept=tuple(layer.name for layer in within.kept),
         share=share,
         calibration_sha256=request.calibration_sha256,
     )
-    if request.precision is Precision.AUTO and share < _LEAST_SHARE:
-        return _stays(
-            request,
-            f"within --max-error {percent(request.max_error)} only {share:.0%} of the multiplications could "
-            f"be int8; it takes {_LEAST_SHARE:.0%} to be worth it",
-        )
-    return _written(request, read, within.model, found, compared)
 
 
 @contextlib.contextmanager
@@ -253,9 +314,10 @@ def _workplace(parent: Path) -> Iterator[Path]:
 def _why(request: PrecisionRequest, within: Within, layers: Sequence[Layer], share: float) -> str:
     off = f"it is off by {words_for(request.metric, within.error)}, of {percent(request.max_error)} allowed"
     if not within.kept:
-        return f"{off}, with all {len(layers)} layers in int8"
+        return f"{off}, with all {len(layers)} layers in {request.precision.value}"
     return (
-        f"{off}, with {share:.0%} of the multiplications in int8; {len(within.kept)} of {len(layers)} layers "
+        f"{off}, with {share:.0%} of the multiplications in {request.precision.value}; {len(within.kept)} of "
+        f"{len(layers)} layers "
         f"stay in float32, without which it were {percent(within.whole)}: {_names(within.kept)}"
     )
 
@@ -264,10 +326,11 @@ def _too_far(request: PrecisionRequest, within: Within, layers: Sequence[Layer])
     few = (
         f", and by {percent(within.error)} with one of its {len(layers)} layers alone" if within.kept else ""
     )
+    off = words_for(request.metric, within.whole)
     return (
-        f"{request.path}: in int8 it is off by {words_for(request.metric, within.whole)}{few}, and "
-        f"--max-error is {percent(request.max_error)}; allow more, give samples that are more like "
-        "what it will be fed, or take --precision float32"
+        f"{request.path}: in {request.precision.value} it is off by {off}{few}, and --max-error is "
+        f"{percent(request.max_error)}; allow more, give samples that are more like what it will be fed, or "
+        "take --precision float32"
     )
 
 
@@ -333,6 +396,7 @@ def _refuse_converted(model: onnx.ModelProto, path: Path) -> None:
             )
     other = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
     kinds = [tensor.data_type for tensor in _graphs.tensors(model)]
+    kinds += [_graphs.attribute(node, "to") for node in _graphs.nodes(model) if node.op_type == "Cast"]
     kinds += [value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output)]
     for kind in kinds:
         if kind in other:

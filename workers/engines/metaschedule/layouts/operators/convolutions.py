@@ -15,18 +15,17 @@ from workers.engines.metaschedule.dot_products import AT_ONCE
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
+from workers.engines.metaschedule.sums import WIDENED, widened
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
 
-__all__ = ["as_imported", "packed", "widened"]
+__all__ = ["as_imported", "convolved", "packed"]
 
 # Winograd's transforms cost as much as they save where there are fewer channels to sum over, or to make.
 _WINOGRAD_CHANNELS = 64
 # Sixteen weights for nine: beyond 4 MB of them, reading costs what the arithmetic saves.
 _WINOGRAD_WEIGHTS = 256 * 256
-# What is summed in more bits than it has.
-_WIDENED = (("float16", "float32"), ("int16", "int32"), ("int8", "int32"), ("uint8", "int32"))
 # relax's OpPatternKind of what is fused with nothing.
 _OPAQUE = 8
 
@@ -59,7 +58,7 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     if at_once and groups == 1 and within and block and not within % at_once and not block % blocks.lanes:
         weights = _at_once(weights, at_once)
     made = blocks.builder_.call_te(
-        _convolved,
+        convolved,
         source,
         relax.const(weights),
         strides=[int(n) for n in attrs.strides],
@@ -172,7 +171,7 @@ def as_imported(call: relax.Call, kernel_layout: str) -> bool:
     layouts = (call.attrs.data_layout, call.attrs.kernel_layout, call.attrs.out_layout)
     plain = f"NC{kernel_layout[2:]}"
     dtype = dtype_of(data)
-    precise = dtype in ("float32", "int32") or (dtype, call.attrs.out_dtype) in _WIDENED
+    precise = dtype in ("float32", "int32") or (dtype, call.attrs.out_dtype) in WIDENED.items()
     return isinstance(weights, GenericConst) and precise and layouts == (plain, kernel_layout, plain)
 
 
@@ -183,7 +182,7 @@ def _suits_winograd(kernel: np.ndarray, attrs: Any) -> bool:
     return plain and kernel.shape[2:] == (3, 3) and worth
 
 
-def _convolved(
+def convolved(
     data: te.Tensor,
     weights: te.Tensor,
     strides: list[int],
@@ -258,14 +257,8 @@ def _convolved(
     return te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
 
 
-def widened(data: te.Tensor) -> Callable[[Any], Any]:
-    """Return what makes a number one to be summed: of halves in single precision, of integers in 32 bits."""
-    wide = dict(_WIDENED).get(str(data.dtype))
-    return (lambda value: value) if wide is None else (lambda value: value.astype(wide))
-
-
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
-    """Lay weights out, (O, I, h, w), as :func:`_convolved` takes them.
+    """Lay weights out, (O, I, h, w), as :func:`convolved` takes them.
 
     Returns
     -------

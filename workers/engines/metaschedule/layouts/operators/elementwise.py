@@ -16,6 +16,7 @@ from workers.engines.metaschedule.layouts.table import Made, operator, operator_
 from workers.engines.metaschedule.layouts.tensors import Blocked, View, dtype_of, shape_of
 from workers.engines.metaschedule.layouts.transforms import in_blocks
 from workers.engines.metaschedule.layouts.views import of_groups
+from workers.engines.metaschedule.rounding import is_rounding, rounded
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
@@ -89,7 +90,13 @@ def _sloping(blocks: Blocks, call: relax.Call) -> Made:
 
 @operator("relax.call_tir")
 def _kernel(blocks: Blocks, call: relax.Call) -> Made:
-    """Recognize the kernels that the importer writes for Clip: they are operators, already lowered."""
+    """Recognize the kernels that the importer writes for Clip: they are operators, already lowered.
+
+    And what rounds to bfloat16, for which there is no operator.
+    """
+    if is_rounding(call):
+        data = blocks.of(call.args[1][0])
+        return None if data is None else Blocked(rounded(blocks.builder_, data.tensor), data.channels)
     name = call.args[0].name_hint.rstrip("0123456789")
     lowered = {"maximum": topi.maximum, "minimum": topi.minimum}.get(name)
     arguments = list(call.args[1])

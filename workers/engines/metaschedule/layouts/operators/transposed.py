@@ -11,9 +11,10 @@ import numpy as np
 from tvm import relax, te, topi
 
 from workers.engines.metaschedule.layouts.channels import Channels
-from workers.engines.metaschedule.layouts.operators.convolutions import as_imported, packed, widened
+from workers.engines.metaschedule.layouts.operators.convolutions import as_imported, packed
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, shape_of
+from workers.engines.metaschedule.sums import widened
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks

@@ -1,0 +1,79 @@
+"""A float32 model whose layers multiply bfloat16 numbers, and sum their products in float32.
+
+No tool of onnxruntime's writes such a model. It takes little: what a layer reads is rounded by a pair of
+Casts, as its weights are once and for all. So it means the same to whoever runs it, and an engine that has an
+instruction for it finds the pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from workers.models import _graphs
+from workers.models.precision.layers import Layer, layers_of
+
+__all__ = ["dense_layers", "in_bfloats"]
+
+
+def dense_layers(model: onnx.ModelProto) -> list[Layer]:
+    """Return the layers that are faster so: those that sum over all channels."""
+    grouped = {node.name for node in model.graph.node if _graphs.attribute(node, "group", 1) > 1}
+    return [layer for layer in layers_of(model) if layer.name not in grouped]
+
+
+def in_bfloats(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
+    """Return a model in which the layers of these names multiply bfloat16.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Of :func:`.integers.ready`; of opset 13 at least, from which on Cast has the type.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph = made.graph
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    rounded: dict[str, str] = {}
+    weights: dict[str, str] = {}
+    nodes: list[Any] = []
+    for node in graph.node:
+        if node.name in layers:
+            data, kernel = node.input[0], node.input[1]
+            if data not in rounded:
+                rounded[data] = f"{data}_of_bfloat16"
+                nodes.extend(_casts(data, rounded[data]))
+            if kernel not in weights:
+                weights[kernel] = f"{kernel}_of_bfloat16"
+                graph.initializer.append(_rounded(stored[kernel], weights[kernel]))
+            node.input[0], node.input[1] = rounded[data], weights[kernel]
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _drop_unread(made, weights)
+    return made
+
+
+def _casts(data: str, out: str) -> Iterator[onnx.NodeProto]:
+    between = f"{data}_in_bfloat16"
+    yield helper.make_node("Cast", [data], [between], name=f"{between}_cast", to=TensorProto.BFLOAT16)
+    yield helper.make_node("Cast", [between], [out], name=f"{out}_cast", to=TensorProto.FLOAT)
+
+
+def _rounded(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    values = numpy_helper.to_array(tensor)
+    return numpy_helper.from_array(values.astype(ml_dtypes.bfloat16).astype(np.float32), name)
+
+
+def _drop_unread(model: onnx.ModelProto, names: Collection[str]) -> None:
+    read = {name for node in _graphs.nodes(model) for name in node.input}
+    kept: Sequence[Any] = [
+        tensor for tensor in model.graph.initializer if tensor.name not in names or tensor.name in read
+    ]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
