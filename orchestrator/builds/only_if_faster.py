@@ -78,10 +78,16 @@ def held_in_turns(
     model: PreparedModel,
     device: DeviceInfo,
     say: Callable[[str], None] = lambda _: None,
+    called: str = "the new library and the one that is there",
 ) -> Held:
     """Time two libraries of a model in turns, and say whether the second is the faster one.
 
     The two of a turn are run in moments that alternate, so it is their ratio that counts, turn by turn.
+
+    Parameters
+    ----------
+    called : str, optional
+        What both are, for people.
     """
     inputs = tools.random_inputs(model.inputs, 1)
     pair = (earlier, new)
@@ -104,7 +110,7 @@ def held_in_turns(
     turns: tuple[list[float], list[float]] = ([], [])
     ratios: list[float] = []
     for turn in range(_TURNS):
-        say(f"timing the new library and the one that is there, turn {turn + 1} of {_TURNS}")
+        say(f"timing {called}, turn {turn + 1} of {_TURNS}")
         # Who comes first changes from turn to turn: what follows may find the machine warmer.
         order = (0, 1) if turn % 2 == 0 else (1, 0)
         runs = dict(zip(order, duet(tools, begins[order[0]], begins[order[1]]), strict=True))

@@ -263,7 +263,7 @@ class TuneOptions:
             settings=search_settings(self.search),
         )
         boards = boards_of(self.device, self.target)
-        aim = Aim.of(self.engine, [*boards.values(), *(self.target or ())])
+        aim = Aim.of(self.engine, [*boards.values(), *(self.target or ())], timed=session.server() is None)
         return spec_values(
             models=model_requests(session, self.models, self.input_shape, self.conversion, aim),
             targets=tuple(dict.fromkeys(self.target)) if self.target else None,

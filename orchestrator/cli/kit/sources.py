@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.cli.kit.aim import Aim
 from orchestrator.cli.kit.conversion_options import ConversionOptions
+from orchestrator.cli.kit.forms import faster_form
 from orchestrator.cli.kit.options import DEFAULT_ENGINE
 from orchestrator.cli.kit.precision_options import PrecisionOptions
 from orchestrator.errors import EngineError, TargetError
-from workers.messages import Precision
+from workers.messages import DeviceInfo, Precision
 
 if TYPE_CHECKING:
     from orchestrator.cli.kit.session import Session
 
 __all__ = ["converted_file", "precise_file"]
+
+# What a device multiplies each precision's numbers by, the fastest precision first.
+_INSTRUCTIONS: Mapping[Precision, tuple[str, Callable[[DeviceInfo], str]]] = {
+    Precision.INT8: ("integers", lambda device: device.integers),
+    Precision.BF16: ("bfloat16", lambda device: device.bfloats),
+}
 
 
 def converted_file(
@@ -52,8 +60,9 @@ def precise_file(
 ) -> Path:
     """Return the file of a model in the precision that is asked for: the same where none is.
 
-    ``auto`` is float32 where a target has no instruction for integers, and ``int8`` is said to be slower
-    there. For what is raised see :func:`orchestrator.conversion.to_precision`.
+    ``auto`` is what all targets have an instruction for and what is faster, see :mod:`.forms`, else float32;
+    and what is asked for by name is said to be slower where there is no instruction. For what is raised see
+    :func:`orchestrator.conversion.to_precision`.
     """
     settings = how.settings(shapes)
     if settings is None:
@@ -61,30 +70,44 @@ def precise_file(
     from orchestrator.conversion import to_precision
 
     if settings.precision is Precision.AUTO:
-        slow = _without_integers(session, aim)
-        if slow:
-            session.say(f"{path.name}: float32: {slow}", style="dim")
+        lacking = _lacking(session, aim)
+        settings = replace(settings, among=tuple(one for one, why in lacking.items() if not why))
+        if not settings.among:
+            session.say(f"{path.name}: float32: {'; '.join(lacking.values())}", style="dim")
             return path
-    elif settings.precision is Precision.INT8:
+    elif settings.precision in _INSTRUCTIONS:
         # What is wrong with a target or an engine is said by what needs it: the store may know all.
         with contextlib.suppress(TargetError, EngineError):
-            slow = _without_integers(session, aim)
-            if slow:
-                session.say(f"{path.name}: int8 is slower than float32 here: {slow}", style="yellow")
+            why = _lacking(session, aim)[settings.precision]
+            if why:
+                words = f"{settings.precision.value} is slower than float32 here: {why}"
+                session.say(f"{path.name}: {words}", style="yellow")
     with session.toolbox(DEFAULT_ENGINE) as tools, session.steps() as steps:
         found = to_precision(tools, path, settings, steps)
     earlier = " (converted before)" if found.remembered else ""
     session.say(f"{path.name}: {found.found.precision.value}{earlier}: {found.found.reason}", style="dim")
-    if found.path != path:
-        session.say(f"{path.name}: kept as {found.path}", style="dim")
+    if found.path == path:
+        return path
+    session.say(f"{path.name}: kept as {found.path}", style="dim")
+    if settings.precision is Precision.AUTO:
+        faster, told = faster_form(session, path, found.path, shapes, found.found.precision, aim)
+        session.say(f"{path.name}: {told}", style="dim")
+        return faster
     return found.path
 
 
-def _without_integers(session: Session, aim: Aim) -> str:
-    """Say on which target integers are no faster than floats; nothing where they are on all."""
+def _lacking(session: Session, aim: Aim) -> dict[Precision, str]:
+    """Say of each precision on which target it is no faster than float32; nothing where it is on all."""
     with session.toolbox(aim.engine) as tools:
         devices = {target: tools.resolve_target(target) for target in aim.targets}
-    for target, device in devices.items():
-        if not device.integers:
-            return f"the {aim.engine} engine knows no instruction for integers on target {target}"
-    return ""
+    return {
+        precision: next(
+            (
+                f"the {aim.engine} engine knows no instruction for {numbers} on target {target}"
+                for target, device in devices.items()
+                if not instruction(device)
+            ),
+            "",
+        )
+        for precision, (numbers, instruction) in _INSTRUCTIONS.items()
+    }

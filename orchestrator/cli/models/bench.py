@@ -107,7 +107,7 @@ def bench(
         raise UsageError(f"--fail-if-slower takes {LEAST_TURNS} turns or more, not --rounds {rounds}")
     if device is not None:
         boards_of([device], [target])
-    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
+    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target], timed=True))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         address = None if device is None else tracker_address(tracker)
         if stale == "revalidate":

@@ -134,7 +134,7 @@ def build(
                 "--only-if-faster times on this machine, and --device is for another; "
                 "`tunefleet bench --device` compares there"
             )
-    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target]))
+    request = model_request(session, model, input_shape, conversion, Aim.of(engine, [target], timed=True))
     with session.storage() as store, session.toolbox(engine) as tools, session.steps() as steps:
         if stale == "revalidate":
             revalidate_model(

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.builds import forms
+from orchestrator.conversion.faster import FormTimes
+from orchestrator.errors import EngineError
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import CPU, Cli, extraction, prepared, put_campaign
 from tests.kit.documented import assert_documented
@@ -202,19 +205,66 @@ def test_what_auto_leaves_in_float32_is_written_as_it_is(cli: Cli, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_library_is_built_of_what_the_precision_came_to(cli: Cli, tmp_path: Path) -> None:
+def test_a_library_is_built_of_what_the_precision_came_to(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     float_network(tmp_path / "net.onnx")
     samples(tmp_path / "data.npz")
     how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
+    monkeypatch.setattr(forms, "time_forms", lambda *_: FormTimes(3e-3, 2e-3, 0.66))
     answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
     assert answer.code == 0, answer.err
     assert answer.document["model"] == "net.int8"
     assert answer.document["origin"]["exporter"].startswith("int8 by onnxruntime ")
     told = cli("run", "net.so", "--json").document
     assert told["origin"] == answer.document["origin"]
+    assert "net.onnx: int8: it takes 2 ms in int8 and 3 in float32 (0.66) on " in answer.err
     # What was tuned in float32 is no record of these.
     names = {task["name"] for task in answer.document["tasks"]}
     assert any("quantize" in name for name in names), names
+
+
+def test_auto_stays_in_float32_where_that_is_faster_and_remembers_it(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+    how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
+    # A command that only looks does not build both first.
+    looks = cli("tasks", "net.onnx", *how)
+    assert "net.onnx: int8: which is faster was not timed" in looks.err
+    monkeypatch.setattr(forms, "time_forms", lambda *_: FormTimes(2e-3, 3e-3, 1.5))
+    answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.document["model"] == "net"
+    assert "net.onnx: float32, which is faster on " in answer.err
+    assert ": it takes 3 ms in int8 and 2 in float32 (1.50)" in answer.err
+
+    def again(*_: object) -> FormTimes:
+        raise AssertionError("it was timed before")
+
+    monkeypatch.setattr(forms, "time_forms", again)
+    for words in (["build", "net.onnx", "-o", "net.so"], ["tasks", "net.onnx"]):
+        assert "net.onnx: float32, which is faster on " in cli(*words, *how).err
+    # Of another file nothing is known.
+    float_network(tmp_path / "other.onnx", seed=5)
+    assert "other.onnx: int8: which is faster was not timed" in cli("tasks", "other.onnx", *how).err
+
+
+def test_what_does_not_compile_in_another_precision_stays_in_float32(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    float_network(tmp_path / "net.onnx")
+    samples(tmp_path / "data.npz")
+
+    def refused(*_: object) -> FormTimes:
+        raise EngineError("LLVM has no such instruction\nand more")
+
+    monkeypatch.setattr(forms, "time_forms", refused)
+    how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
+    answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
+    assert answer.document["model"] == "net"
+    assert "net.onnx: float32: as int8 it can't be built: LLVM has no such instruction" in answer.err
 
 
 @pytest.mark.parametrize(
@@ -227,7 +277,6 @@ def test_a_library_is_built_of_what_the_precision_came_to(cli: Cli, tmp_path: Pa
         (["--precision", "float32", "--max-error", "1%"], "--max-error is for a model that is converted"),
         (["--precision", "int8", "--max-error", "much"], "--max-error 'much' is no part of a whole"),
         (["--precision", "int8", "--max-error", "100%"], "--max-error '100%' is no part of a whole"),
-        (["--precision", "bf16"], "nothing computes with bfloat16 here yet"),
         (["--precision", "int4"], "'int4' is not one of"),
     ],
 )
@@ -250,7 +299,9 @@ def test_a_target_without_an_instruction_for_integers_stays_in_float32(cli: Cli,
     cli.launch(toolbox=CannedToolbox)
     answer = cli("tasks", "net.onnx", "--precision", "auto", "--calibration", "data.npz")
     assert answer.code == 0, answer.err
-    assert "net.onnx: float32: the metaschedule engine knows no instruction for integers on" in answer.err
+    for numbers in ("integers", "bfloat16"):
+        assert f"the metaschedule engine knows no instruction for {numbers} on" in answer.err
+    assert "net.onnx: float32: the metaschedule" in answer.err
     # Asked for, it is quantized all the same.
     asked = cli("tasks", "net.onnx", "--precision", "int8", "--calibration", "data.npz")
     assert "net.onnx: int8 is slower than float32 here: the metaschedule engine knows no instr" in asked.err

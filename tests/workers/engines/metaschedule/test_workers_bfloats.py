@@ -115,7 +115,7 @@ def test_bits_are_those_of_the_nearest_number(device: DeviceInfo) -> None:
     values = random.integers(0, 2**32, 4096, dtype=np.uint64).astype(np.uint32).view(np.float32)
     # Halfway between two: to the even one, up and down. Then what is no number, and the largest.
     values[:4] = np.array([0x3F808000, 0x3F818000, 0xBF808000, 0xBF818000], np.uint32).view(np.float32)
-    values[4:9] = [0.0, -0.0, np.inf, -np.inf, np.finfo(np.float32).max]
+    values[4:9] = np.array([0.0, -0.0, np.inf, -np.inf, np.finfo(np.float32).max], np.float32)
     values = values[~np.isnan(values)]
     builder = relax.BlockBuilder()
     x = relax.Var("x", relax.TensorType(values.shape, "float32"))
