@@ -14,6 +14,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.kit.quantized_networks import QuantizedNetwork
 from workers.actors import BuildActor, SearchActor
 from workers.clients import EngineClient
 from workers.enginekit import cuda
@@ -228,6 +229,26 @@ def test_products_of_halves_are_for_tensor_cores_and_compile(
     assert not any("[1, 2, 3, 4]" in candidate.trace for candidate in found)
     for candidate in found:
         result, artifact = builder.build(halves, gpu.target, candidate, 120)
+        assert artifact is not None, result.message
+
+
+@pytest.mark.slow
+@needs_nvcc
+def test_products_of_bytes_are_for_tensor_cores_and_compile(
+    searcher: SearchActor, builder: BuildActor, engine: EngineClient, gpu: DeviceInfo, tmp_path: Path
+) -> None:
+    net = QuantizedNetwork((64, 64), "uint8")
+    onnx.save(net.model(net.product(net.rounded("x"), 64, 64)), tmp_path / "product.onnx")
+    tasks = engine.extract(prepare(str(tmp_path / "product.onnx")), gpu.target).tasks
+    (product,) = (task.workload for task in tasks if "matmul" in task.name)
+    quick = SearchOptions(settings={"population": 32, "generations": 1})
+    searcher.open("bytes", product, gpu.target, quick, (), (), 120)
+    found = searcher.propose("bytes", 3, None, 300)
+    searcher.close("bytes")
+    assert len(found) == 3
+    assert all("wmma" in candidate.trace and "s8" in candidate.trace for candidate in found)
+    for candidate in found:
+        result, artifact = builder.build(product, gpu.target, candidate, 120)
         assert artifact is not None, result.message
 
 

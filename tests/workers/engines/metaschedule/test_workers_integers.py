@@ -186,10 +186,27 @@ def test_a_kernel_begins_with_the_target_s_own_instruction(
     assert instruction in kernel
 
 
+@pytest.mark.parametrize("kind", ["uint8", pytest.param("int8", marks=pytest.mark.slow)])
+def test_for_a_gpu_bytes_are_multiplied_as_tensor_cores_take_them(
+    kind: str, tmp_path: Path, device: DeviceInfo
+) -> None:
+    """Signed ones alone, laid out as the model has them; computed here, where there is no GPU."""
+    model = network(kind)
+    ready = prepared(model, tmp_path)
+    inputs = random_inputs(ready.inputs, 3)
+    module = with_integer_products(engine_model.in_nchw(ready), parse_target("cuda -arch=sm_80"))
+    sums = [line for line in str(module["main"]).splitlines() if "nn.conv2d" in line or "R.matmul" in line]
+    assert len(sums) == 9
+    assert all('dtype="int32"' in line for line in sums)
+    assert "int16" not in "".join(sums)
+    assert not differs(model, computed(module, device, inputs), inputs)
+
+
 def test_a_device_says_by_which_instruction_its_integers_are_multiplied() -> None:
     assert resolve_target(WORDS).integers == "llvm.x86.avx2.pmadd.wd"
     assert resolve_target(NONE).integers == ""
-    assert resolve_target("cuda -arch=sm_80").integers == ""
+    assert resolve_target("cuda -arch=sm_80").integers == "wmma (int8)"
+    assert resolve_target("cuda -arch=sm_70").integers == ""
 
 
 def test_kernels_with_the_instruction_compute_what_those_without_do(
