@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -13,6 +14,9 @@ from sqlalchemy import URL, make_url
 
 from benchmarks.postgres_server import PostgresMissingError, PostgresServer
 from workers import environments
+
+if TYPE_CHECKING:
+    from orchestrator.toolbox import Toolbox
 
 # Engine processes inherit this, and so find the stand-in engines of the tests.
 _STAND_INS = str(Path(__file__).parent / "kit")
@@ -71,6 +75,16 @@ def postgres(own_postgres: Callable[..., PostgresServer]) -> Iterator[URL]:
         return
     with own_postgres() as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def tools() -> Iterator[Toolbox]:
+    """MetaSchedule's processes and the reference's, for all tests that leave them as they are."""
+    # Here, since most tests need none of it.
+    from orchestrator.toolbox import Toolbox
+
+    with Toolbox("metaschedule") as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -19,12 +19,6 @@ from tests.kit.tiny_models import save
 from workers.messages import RecordChoice
 
 
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Storage]:
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as opened:

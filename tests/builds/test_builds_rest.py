@@ -25,12 +25,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "run_library.py"
 
 
 @pytest.fixture(scope="module")
-def tools() -> Iterator[tf.Toolbox]:
-    with tf.Toolbox("metaschedule") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("detector")
 

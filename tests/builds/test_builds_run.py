@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +29,6 @@ class Built:
     beside: Path
     params: Path
     inputs: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
-
-
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

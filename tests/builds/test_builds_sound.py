@@ -37,12 +37,6 @@ UNCOMPILABLE = [*_BLOCKS, _LOOPS, ["Bind", ["l4"], ["threadIdx.x"], []]]
 PLAIN = [*_BLOCKS, _LOOPS, ["Parallel", ["l4"], [], []]]
 
 
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Storage]:
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as opened:

@@ -31,12 +31,6 @@ IN_BYTES = [*_SUMS, ["UnsafeSetDType", ["b1"], [0, "int8"], []]]
 IN_DOUBLE = [*_SUMS, ["UnsafeSetDType", ["b1"], [0, "float64"], []]]
 
 
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Storage]:
     with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as opened:

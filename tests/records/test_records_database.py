@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from workers.messages import Candidate, Measurement, TrialState
 # A trace that schedules nothing: every workload has it.
 UNTOUCHED = Candidate("untouched", "[[],[]]")
 OWN, FASTER = (3e-4, 5e-4), (1e-9,)
-
-
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

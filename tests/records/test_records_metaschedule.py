@@ -57,12 +57,6 @@ def stock(*words: object) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def device(tools: Toolbox) -> DeviceInfo:
     return tools.resolve_target("auto")
 

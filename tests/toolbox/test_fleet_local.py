@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -12,12 +12,6 @@ from orchestrator.errors import ModelError, TargetError
 from orchestrator.toolbox import Toolbox
 from tests.kit.tiny_models import save
 from workers.messages import RecordChoice, SearchOptions
-
-
-@pytest.fixture(scope="module")
-def tools() -> Iterator[Toolbox]:
-    with Toolbox("metaschedule") as opened:
-        yield opened
 
 
 def test_a_model_is_imported_compiled_run_and_compared(tools: Toolbox, tmp_path: Path) -> None:
