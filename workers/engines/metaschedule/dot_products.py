@@ -137,7 +137,7 @@ _BFLOATS_NEON = _bfloats("tunefleet_dot_4x2_bf16", "llvm.aarch64.neon.bfdot.v4f3
 _TILES_CUDA = DotProduct("", "wmma (int8)", 1, "int8", "int8", accumulates=True)
 _TURING = 75
 
-# Before it, LLVM had VNNI's operands as numbers of 32 bits, as TVM's own intrinsics still do.
+# Before it, LLVM had such operands as numbers of 32 bits, as TVM's own intrinsics for VNNI still do.
 _TYPED_SINCE = 22
 
 # From the widest vectors on: the abilities of a CPU, and what it has by them, the fastest first.
@@ -172,7 +172,7 @@ def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
 
 def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
     """Return the instructions that a target's bfloat16 are multiplied with."""
-    if target.kind.name != "llvm":
+    if target.kind.name != "llvm" or codegen.llvm_version_major() < _TYPED_SINCE:
         return ()
     features = cpu_features(target)
     return next((found for needs, found in _OF_BFLOATS if needs <= features), ())
