@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from orchestrator.builds.fastest import Quiet
+from orchestrator.builds.wrong_outputs import faults_of
 from orchestrator.errors import DisagreementError, EngineError
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, CompiledModel, PreparedModel, RecordChoice
@@ -58,9 +59,10 @@ def agreeing(
     explain: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> CompiledModel:
-    """Return a library whose outputs are the model's: the one given, or the same without lent schedules.
+    """Return a library whose outputs are the model's: the one given, or the same without what is wrong in it.
 
-    What is lent was never run for these kernels, and is not to keep a model from being built.
+    What is lent was never run for these kernels, and is not to keep a model from being built. Which schedules
+    are at fault is found by building with parts of them; where that doesn't tell, none is lent.
 
     Parameters
     ----------
@@ -78,9 +80,25 @@ def agreeing(
         try:
             require_agreement(tools, model, target, compiled, threads=threads, explain=False, say=say)
         except DisagreementError:
-            compiled = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
+            plain = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
         else:
             return compiled
+        require_agreement(tools, model, target, plain, threads=threads, explain=explain, say=say)
+
+        def lending(some: Collection[str]) -> CompiledModel | None:
+            """Return the library with these alone lent; None where it is wrong."""
+            say(f"looking for the lent schedule that is wrong: compiling with {len(some)} of them")
+            choice = replace(plan, unlent=plan.unlent | (set(compiled.lent) - set(some)))
+            made = tools.compile(model, target, choice, params_beside=params_beside).result()
+            try:
+                require_agreement(tools, model, target, made, threads=threads, explain=False, say=say)
+            except DisagreementError:
+                return None
+            return made
+
+        wrong = faults_of(compiled.lent, lambda some: lending(some) is not None)
+        right = set(compiled.lent) - set(wrong)
+        return (lending(right) if wrong and right else None) or plain
     require_agreement(tools, model, target, compiled, threads=threads, explain=explain, say=say)
     return compiled
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import orchestrator as tf
+from orchestrator.builds import agreement
 from orchestrator.builds.agreement import agreeing, require_agreement
 from orchestrator.errors import DisagreementError
 from orchestrator.models.request import ModelRequest
@@ -16,7 +18,7 @@ from orchestrator.storage import CampaignState, Storage
 from orchestrator.toolbox import Toolbox
 from tests.kit.hard_models import Hard
 from tests.kit.tiny_models import save
-from workers.messages import RecordChoice
+from workers.messages import CompiledModel, RecordChoice
 
 
 @pytest.fixture
@@ -81,3 +83,50 @@ def test_a_lent_schedule_that_is_wrong_does_not_keep_a_model_from_being_built(
     plain = agreeing(tools, one, device.target, wrong, plan, threads=1, say=said.append)
     assert (plain.lent, plain.untuned) == ((), right.untuned)
     assert any("a schedule lent to one computes something else" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "kept"),
+    [
+        ({"c"}, "abde"),
+        ({"a", "e"}, "bcd"),
+        # All of them, or what no single one explains: none is lent.
+        (set("abcde"), ""),
+    ],
+)
+def test_of_lent_schedules_those_alone_are_left_out_that_are_wrong(
+    faulty: set[str], kept: str, tools: Toolbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a compiler that says what it lent, in the place of a schedule that computes something else."""
+    device = tools.resolve_target("auto")
+    model = tools.prepare(str(save(tmp_path / "one.onnx", seed=1)), {})
+
+    class Build:
+        def __init__(self, plan: RecordChoice) -> None:
+            self.lent = sorted(set("abcde") - plan.unlent) if plan.lend else []
+
+        def result(self) -> CompiledModel:
+            return CompiledModel(b"", None, (), (), "", tuple(self.lent))
+
+    def held(*given: Any, **_: Any) -> None:
+        if faulty & set(given[3].lent):
+            raise DisagreementError("it differs")
+
+    monkeypatch.setattr(agreement, "require_agreement", held)
+    monkeypatch.setattr(tools, "compile", lambda _, __, plan, **___: Build(plan))
+    plan = RecordChoice("untuned")
+    compiled = Build(plan).result()
+    said: list[str] = []
+    right = agreeing(tools, model, device.target, compiled, plan, threads=1, say=said.append)
+    assert right.lent == tuple(kept)
+    assert any("looking for the lent schedule that is wrong" in line for line in said)
+
+
+def test_a_kernel_that_is_to_have_no_lent_schedule_has_none(tools: Toolbox, tmp_path: Path) -> None:
+    device = tools.resolve_target("auto")
+    model = tools.prepare(str(save(tmp_path / "one.onnx", seed=1)), {})
+    first, *others = tools.compile(model, device.target, RecordChoice("all")).result().lent
+    plan = RecordChoice("others", unlent=frozenset([first]))
+    compiled = tools.compile(model, device.target, plan).result()
+    assert compiled.lent == tuple(others)
+    assert first in compiled.untuned

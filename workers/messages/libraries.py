@@ -25,12 +25,15 @@ class RecordChoice:
         the engine's order of them. They go before ``records``.
     lend : bool
         Whether kernels without a record may have a schedule that was measured for others.
+    unlent : frozenset of str
+        Hashes of workloads that have none of these all the same.
     """
 
     name: str
     records: dict[str, Record] = field(default_factory=dict)
     sequence: tuple[tuple[Workload, Record], ...] = ()
     lend: bool = True
+    unlent: frozenset[str] = frozenset()
 
     @property
     def applied(self) -> list[tuple[str, Record]]:

@@ -143,7 +143,7 @@ def place(fleet: Simulated) -> FleetOptions:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Storage]:
-    with Storage.open(str(tmp_path / "records.db"), patience_s=0.5) as opened:
+    with Storage.open(str(tmp_path / "records.db"), patience_s=20) as opened:
         yield opened
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from orchestrator.builds import forms
 from orchestrator.conversion.faster import FormTimes
-from orchestrator.errors import EngineError
 from orchestrator.storage import Storage
 from tests.kit.cli_builders import CPU, Cli, extraction, prepared, put_campaign
 from tests.kit.documented import assert_documented
@@ -222,49 +221,6 @@ def test_a_library_is_built_of_what_the_precision_came_to(
     # What was tuned in float32 is no record of these.
     names = {task["name"] for task in answer.document["tasks"]}
     assert any("quantize" in name for name in names), names
-
-
-def test_auto_stays_in_float32_where_that_is_faster_and_remembers_it(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    float_network(tmp_path / "net.onnx")
-    samples(tmp_path / "data.npz")
-    how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
-    # A command that only looks does not build both first.
-    looks = cli("tasks", "net.onnx", *how)
-    assert "net.onnx: int8: which is faster was not timed" in looks.err
-    monkeypatch.setattr(forms, "time_forms", lambda *_: FormTimes(2e-3, 3e-3, 1.5))
-    answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
-    assert answer.code == 0, answer.err
-    assert answer.document["model"] == "net"
-    assert "net.onnx: float32, which is faster on " in answer.err
-    assert ": it takes 3 ms in int8 and 2 in float32 (1.50)" in answer.err
-
-    def again(*_: object) -> FormTimes:
-        raise AssertionError("it was timed before")
-
-    monkeypatch.setattr(forms, "time_forms", again)
-    for words in (["build", "net.onnx", "-o", "net.so"], ["tasks", "net.onnx"]):
-        assert "net.onnx: float32, which is faster on " in cli(*words, *how).err
-    # Of another file nothing is known.
-    float_network(tmp_path / "other.onnx", seed=5)
-    assert "other.onnx: int8: which is faster was not timed" in cli("tasks", "other.onnx", *how).err
-
-
-def test_what_does_not_compile_in_another_precision_stays_in_float32(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    float_network(tmp_path / "net.onnx")
-    samples(tmp_path / "data.npz")
-
-    def refused(*_: object) -> FormTimes:
-        raise EngineError("LLVM has no such instruction\nand more")
-
-    monkeypatch.setattr(forms, "time_forms", refused)
-    how = ["--precision", "auto", "--calibration", "data.npz", "--max-error", "5%"]
-    answer = cli("build", "net.onnx", "-o", "net.so", *how, "--json")
-    assert answer.document["model"] == "net"
-    assert "net.onnx: float32: as int8 it can't be built: LLVM has no such instruction" in answer.err
 
 
 @pytest.mark.parametrize(

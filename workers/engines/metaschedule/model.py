@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def compile_model(
     module = fused(model, target)
     records = choice.records
     stage("scheduling what has no record")
-    lent = _begun(module, target, records) if choice.lend else {}
+    lent = _begun(module, target, records, choice.unlent) if choice.lend else {}
     try:
         return _compiled(model, module, target, records, lent, linked, params_beside)
     except Exception:  # of whatever it is that LLVM or a pass makes of a schedule
@@ -170,15 +170,17 @@ def _compiled(
     return CompiledModel(library, archive, tuned, untuned, file, tuple(sorted(lent)))
 
 
-def _begun(module: IRModule, target: Target, records: Mapping[str, Record]) -> dict[str, Record]:
-    """Return schedules for a model's kernels without a record, by the hash of their workload."""
+def _begun(
+    module: IRModule, target: Target, records: Mapping[str, Record], without: Collection[str]
+) -> dict[str, Record]:
+    """Return schedules for a model's kernels without a record but some, by the hash of their workload."""
     if target.kind.name != "llvm":
         return {}  # a GPU's kernels without a record get DLight's schedules
     found: dict[str, Record] = {}
     for name, func in kernels_of(module):
         canonical = canonical_module(func)
         key = workload_hash(canonical)
-        if key in records or key in found:
+        if key in records or key in found or key in without:
             continue
         flops = float(tvm.s_tir.analysis.estimate_tir_flops(canonical))
         begun = begun_record(canonical, _kind(name), flops, target)
