@@ -22,6 +22,7 @@ from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.codegen import UNCHECKED
+from workers.engines.metaschedule.dot_products import BFLOAT
 from workers.engines.metaschedule.parallel_loops import Link, with_own_threads
 from workers.engines.metaschedule.records import scheduled
 from workers.engines.metaschedule.targets import cores_of, parse_target
@@ -41,15 +42,11 @@ def build_candidate(workload: Workload, target: Target, candidate: Candidate) ->
         register_intrinsics(target)
     module = scheduled(workload, candidate).mod
     # Of the scheduled module: the candidate may take its weights in another layout.
-    arguments = ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
+    args = _arguments(module)
     stage("compiling")
     library = compiled_to_time(module, target)
     stage("linking")
-    data = _exported(library, target)
-    args = [
-        [str(kind), str(dtype), [int(n) for n in shape]] for kind, dtype, shape in map(_as_json, arguments)
-    ]
-    return Artifact(data=data, suffix=suffix, args=json.dumps(args))
+    return Artifact(data=_exported(library, target), suffix=suffix, args=json.dumps(args))
 
 
 def _exported(library: Any, target: Target) -> bytes:
@@ -71,10 +68,9 @@ def checked(workload: Workload, target: Target, candidate: Candidate) -> Artifac
     stage("compiling what it is compared with")
     plain, module = load_module(workload.module), scheduled(workload, candidate).mod
     both = IRModule({SCHEDULED: _named(module, SCHEDULED), PLAIN: _named(plain, PLAIN)})
-    arguments = map(_as_json, ms.arg_info.ArgInfo.from_entry_func(plain, remove_preproc=True))
+    check_args = json.dumps([[dtype, shape] for _, dtype, shape in _arguments(plain)])
     with PassContext(config=UNCHECKED):
         library = compiled_for(both, target)
-    check_args = json.dumps([[str(dtype), [int(n) for n in shape]] for _, dtype, shape in arguments])
     return replace(artifact, check=_exported(library, target), check_args=check_args)
 
 
@@ -92,9 +88,15 @@ def compiled_to_time(module: IRModule, target: Target) -> Any:
         return compiled_for(module, target)
 
 
-def _as_json(argument: ms.arg_info.ArgInfo) -> tuple[str, str, list[int]]:
-    kind, dtype, shape = argument.as_json()
-    return kind, dtype, shape
+def _arguments(module: IRModule) -> list[list[Any]]:
+    """Say what a kernel takes and gives: kind, type and shape of each; of bits the type they stand for."""
+    found = []
+    for argument in ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True):
+        kind, dtype, shape = argument.as_json()
+        found.append([str(kind), str(dtype), [int(extent) for extent in shape]])
+    if any(dtype == BFLOAT for _, dtype, _ in found) and "reinterpret" in module.script():
+        found = [[kind, "bfloat16" if dtype == BFLOAT else dtype, shape] for kind, dtype, shape in found]
+    return found
 
 
 def _linker(target: Target) -> tuple[str, str, Link | None]:

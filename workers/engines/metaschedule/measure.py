@@ -22,6 +22,8 @@ __all__ = ["MetaScheduleMeasure"]
 # What may say where to read: at random, that is somebody else's memory. The runner of MetaSchedule fills
 # these with the bits of floating-point numbers, and no lookup in a table survives that.
 _INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
+# What is stored as 16 bits, for which TVM has no type: those of numbers from a half to one.
+_BFLOAT, _BITS = "bfloat16", (0x3F00, 0x3F80)
 
 
 class MetaScheduleMeasure:
@@ -45,8 +47,10 @@ class MetaScheduleMeasure:
         if artifact.check:
             both = _loaded(session, artifact.check, f"check{artifact.suffix}")
             described = [["TENSOR", *one] for one in json.loads(artifact.check_args)]
+            dtypes = [dtype for _, dtype, _ in described]
             stage("comparing what the candidate computes with the kernel without a schedule")
-            require_same(both, _arguments(session, device, described), _arguments(session, device, described))
+            ours, theirs = (_arguments(session, device, described) for _ in range(2))
+            require_same(both, ours, theirs, dtypes)
         module = _loaded(session, artifact.data, f"candidate{artifact.suffix}")
         arguments = _arguments(session, device, json.loads(artifact.args))
         stage("running the candidate")
@@ -69,8 +73,10 @@ def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> li
     for kind, dtype, shape in described:
         if kind != "TENSOR":
             raise ValueError(f"an argument of kind {kind!r} can't be allocated")
-        tensor = tvm.runtime.empty(shape, dtype, device)
-        if dtype in _INDICES:
+        tensor = tvm.runtime.empty(shape, "uint16" if dtype == _BFLOAT else dtype, device)
+        if dtype == _BFLOAT:
+            tensor.copyfrom(np.random.default_rng(0).integers(*_BITS, shape, np.uint16))
+        elif dtype in _INDICES:
             tensor.copyfrom(np.zeros(shape, dtype))
         else:
             fill(tensor)

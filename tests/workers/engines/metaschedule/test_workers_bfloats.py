@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tvm import relax
 
 from tests.kit.compiled_models import unhurried
+from workers.actors import BuildActor, MeasureActor
 from workers.clients import EngineClient
+from workers.enginekit.comparison import require_same
 from workers.engines.metaschedule import model as engine_model
 from workers.engines.metaschedule.bfloats import LEGALIZED, with_bfloat_products
 from workers.engines.metaschedule.dot_products import bfloat_products_of
@@ -24,7 +27,17 @@ from workers.engines.metaschedule.rounding import rounded
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.targets import parse_target, resolve_target
 from workers.engines.metaschedule.workload import load_module
-from workers.messages import Array, DeviceInfo, PreparedModel, RecordChoice, Workload
+from workers.errors import WrongOutputError
+from workers.messages import (
+    Array,
+    DeviceInfo,
+    EvaluatorConfig,
+    PreparedModel,
+    RecordChoice,
+    Station,
+    TrialState,
+    Workload,
+)
 from workers.models import compare, prepare, random_inputs, run_reference, tolerance
 from workers.models.precision.bfloats import dense_layers, in_bfloats
 from workers.models.precision.layers import name_nodes
@@ -156,6 +169,46 @@ def test_without_an_instruction_numbers_are_rounded_and_multiplied_as_floats(
     inputs = random_inputs(ready.inputs, 3)
     compiled = engine.compile(ready, device.target, RecordChoice("untuned")).result()
     assert not differs(model, list(engine.run(compiled, inputs, device.target).outputs), inputs)
+
+
+def test_candidates_of_bfloats_are_compared_as_what_their_bits_stand_for(
+    builder: BuildActor, measurer: MeasureActor, tmp_path: Path, device: DeviceInfo
+) -> None:
+    """Made for an instruction, scheduled for this machine, which may have none."""
+    here = parse_target(device.target)
+    found = [work for work in workloads(prepared(network(), tmp_path), WIDE) if "round_to" in work.name]
+    assert found
+    work = found[0]
+    record = begun_record(load_module(work.module), work.name, work.flops, here)
+    assert record is not None
+    _, artifact = builder.build(work, device.target, record.candidate, 60, checked=True)
+    assert artifact is not None
+    kinds = [dtype for dtype, _ in json.loads(artifact.check_args)]
+    assert kinds.count("bfloat16") == 3
+    assert "uint16" not in kinds
+    station = Station(device.device_class, device)
+    measured = measurer.measure(artifact, station, EvaluatorConfig(min_repeat_ms=5, timeout_s=20.0))
+    assert measured.state is TrialState.OK, measured.message
+    # One of the last bit is rounding, the next power of two is not.
+    bits = np.array([0x3F80, 0x4000], np.uint16)
+    for off, wrong in ((1, ""), (0x80, "is off by 2, and 0.04 is allowed")):
+        got, want = Results(bits + np.array([0, off], np.uint16)), Results(bits)
+        library = {"plain": lambda *_: None, "scheduled": lambda *_: None}
+        with pytest.raises(WrongOutputError, match=wrong) if wrong else nullcontext():
+            require_same(library, [got], [want], ["bfloat16"])
+
+
+class Results:
+    """A tensor on a device that nothing writes to."""
+
+    def __init__(self, values: Array) -> None:
+        self._values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def numpy(self) -> Array:
+        return self._values
+
+    def copyfrom(self, _: Array) -> None:
+        """Keep what is there."""
 
 
 def test_a_device_says_by_which_instruction_its_bfloats_are_multiplied() -> None:
