@@ -150,7 +150,10 @@ def main() -> None:
     parser.add_argument("--peak", action="store_true", help="what the machine's instructions do at most")
     options = parser.parse_args()
     if options.peak:
-        for instruction, gops in peaks_gops():
+        peaks = list(peaks_gops())
+        if not peaks:
+            raise SystemExit("this CPU has no instruction for integers")
+        for instruction, gops in peaks:
             print(f"{instruction}: {gops:.0f} GOP/s")
     found: dict[str, dict[str, float]] = {}
     with Storage.open(options.db) as store, tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:

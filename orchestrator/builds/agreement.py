@@ -76,31 +76,33 @@ def agreeing(
     DisagreementError
         See :func:`require_agreement`.
     """
-    if compiled.lent:
+
+    def agrees(made: CompiledModel) -> bool:
         try:
-            require_agreement(tools, model, target, compiled, threads=threads, explain=False, say=say)
+            require_agreement(tools, model, target, made, threads=threads, explain=False, say=say)
         except DisagreementError:
-            plain = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
-        else:
-            return compiled
-        require_agreement(tools, model, target, plain, threads=threads, explain=explain, say=say)
+            return False
+        return True
 
-        def lending(some: Collection[str]) -> CompiledModel | None:
-            """Return the library with these alone lent; None where it is wrong."""
-            say(f"looking for the lent schedule that is wrong: compiling with {len(some)} of them")
-            choice = replace(plan, unlent=plan.unlent | (set(compiled.lent) - set(some)))
-            made = tools.compile(model, target, choice, params_beside=params_beside).result()
-            try:
-                require_agreement(tools, model, target, made, threads=threads, explain=False, say=say)
-            except DisagreementError:
-                return None
-            return made
+    def lending(some: Collection[str]) -> CompiledModel:
+        """Return the library with these schedules alone lent."""
+        say(f"looking for the lent schedule that is wrong: compiling with {len(some)} of them")
+        choice = replace(plan, unlent=plan.unlent | (set(compiled.lent) - set(some)))
+        return tools.compile(model, target, choice, params_beside=params_beside).result()
 
-        wrong = faults_of(compiled.lent, lambda some: lending(some) is not None)
-        right = set(compiled.lent) - set(wrong)
-        return (lending(right) if wrong and right else None) or plain
-    require_agreement(tools, model, target, compiled, threads=threads, explain=explain, say=say)
-    return compiled
+    if not compiled.lent:
+        require_agreement(tools, model, target, compiled, threads=threads, explain=explain, say=say)
+        return compiled
+    if agrees(compiled):
+        return compiled
+    plain = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
+    require_agreement(tools, model, target, plain, threads=threads, explain=explain, say=say)
+    wrong = faults_of(compiled.lent, lambda some: agrees(lending(some)))
+    right = set(compiled.lent) - set(wrong)
+    if wrong and right:
+        found = lending(right)
+        return found if agrees(found) else plain
+    return plain
 
 
 def without_lent(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from orchestrator.conversion.kept import digest_of, find_entry, keep_entry
+from orchestrator.conversion.kept import digest_of, find_entry, keep_entry, key_of_values
 from orchestrator.toolbox import Toolbox
 
-__all__ = ["FormTimes", "find_times", "keep_times"]
+__all__ = ["FormTimes", "find_times", "keep_times", "times_key"]
 
 
 @dataclass(frozen=True)
@@ -31,39 +29,29 @@ class FormTimes:
     ratio: float
 
 
-def find_times(
+def times_key(
     tools: Toolbox, float32: Path, other: Path, shapes: Mapping[str, tuple[int, ...]], device_class: str
-) -> FormTimes | None:
-    """Return what was remembered of two files; None where that is nothing, or by another engine."""
-    stored = find_entry(_key(tools, float32, other, shapes, device_class))
+) -> str:
+    """Return what names the times of two files on a device: by their content and the engine's versions."""
+    return key_of_values(
+        {
+            "forms": [digest_of(float32), digest_of(other)],
+            "shapes": {name: list(shape) for name, shape in sorted(shapes.items())},
+            "device_class": device_class,
+            "versions": tools.versions(),
+        }
+    )
+
+
+def find_times(key: str) -> FormTimes | None:
+    """Return what was remembered; None where that is nothing."""
+    stored = find_entry(key)
     try:
-        return None if stored is None else FormTimes(**{name: float(stored[name]) for name in _FIELDS})
-    except (KeyError, TypeError, ValueError):
+        return None if stored is None else FormTimes(**{name: float(one) for name, one in stored.items()})
+    except (TypeError, ValueError):
         return None
 
 
-def keep_times(
-    tools: Toolbox,
-    float32: Path,
-    other: Path,
-    shapes: Mapping[str, tuple[int, ...]],
-    device_class: str,
-    times: FormTimes,
-) -> None:
+def keep_times(key: str, times: FormTimes) -> None:
     """Remember what both took."""
-    keep_entry(_key(tools, float32, other, shapes, device_class), asdict(times))
-
-
-_FIELDS = ("float32_s", "other_s", "ratio")
-
-
-def _key(
-    tools: Toolbox, float32: Path, other: Path, shapes: Mapping[str, tuple[int, ...]], device_class: str
-) -> str:
-    asked = {
-        "forms": [digest_of(float32), digest_of(other)],
-        "shapes": {name: list(shape) for name, shape in sorted(shapes.items())},
-        "device_class": device_class,
-        "versions": tools.versions(),
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    keep_entry(key, asdict(times))

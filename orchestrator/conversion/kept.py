@@ -105,6 +105,11 @@ def key_of(
         "opset": opset,
         "exporter": exporter,
     }
+    return key_of_values(asked)
+
+
+def key_of_values(asked: Mapping[str, Any]) -> str:
+    """Return what names an entry, by plain values."""
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

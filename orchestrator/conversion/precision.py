@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +18,7 @@ from orchestrator.conversion.kept import (
     find_entry,
     keep_entry,
     kept_folder,
+    key_of_values,
     put_files,
 )
 from orchestrator.errors import UsageError
@@ -159,7 +158,7 @@ def _key_of(source: Path, settings: PrecisionSettings, calibration: str) -> str:
         "code": digest_of_files(sorted(code.rglob("*.py")), code),
         "onnxruntime": metadata.version("onnxruntime"),
     }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return key_of_values(asked)
 
 
 def _find(key: str, folder: Path) -> tuple[Path | None, PrecisionFound] | None:

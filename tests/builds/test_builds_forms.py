@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator import ModelRequest, Storage, Toolbox
 from orchestrator.builds.forms import time_forms
-from orchestrator.conversion.faster import find_times, keep_times
+from orchestrator.conversion.faster import find_times, keep_times, times_key
 from tests.kit.float_networks import float_network
 from workers.messages import Precision, PrecisionRequest
 
@@ -31,7 +31,8 @@ def test_both_forms_are_built_timed_and_remembered(
     assert any("compiling net" in line for line in said)
     assert any("compiling other" in line for line in said)
     assert "timing both precisions, turn 9 of 9" in said
-    assert find_times(tools, net, other, {}, device.device_class) is None
-    keep_times(tools, net, other, {}, device.device_class, times)
-    assert find_times(tools, net, other, {}, device.device_class) == times
-    assert find_times(tools, net, other, {}, "another") is None
+    key = times_key(tools, net, other, {}, device.device_class)
+    assert find_times(key) is None
+    keep_times(key, times)
+    assert find_times(times_key(tools, net, other, {}, device.device_class)) == times
+    assert find_times(times_key(tools, net, other, {}, "another")) is None

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from orchestrator.conversion import Precise, PrecisionSettings, to_precision
+from orchestrator.conversion import Precise
 from orchestrator.errors import DisagreementError, ModelError
 from orchestrator.toolbox import Toolbox
 from tests.kit.float_networks import WIDE, float_network, samples
@@ -19,16 +19,6 @@ from workers.messages import Metric, Precision
 from workers.models import random_inputs, run_reference
 
 Convert = Callable[..., Precise]
-
-
-@pytest.fixture
-def made(tools: Toolbox) -> Convert:
-    """Converts a model, to bfloat16 if nothing else is said."""
-
-    def run(model: Path, precision: str = "bf16", **settings: object) -> Precise:
-        return to_precision(tools, model, PrecisionSettings(Precision(precision), **settings))  # type: ignore[arg-type]
-
-    return run
 
 
 def read_by(model: onnx.ModelProto, name: str) -> list[onnx.NodeProto]:
@@ -57,7 +47,7 @@ def test_layers_read_rounded_numbers_and_the_model_says_so(
     made: Convert, tools: Toolbox, tmp_path: Path
 ) -> None:
     net = float_network(tmp_path / "net.onnx")
-    done = made(net)
+    done = made(net, "bf16")
     found = done.found
     assert (found.precision, found.layers, found.kept, found.share) == (Precision.BF16, 3, (), 1.0)
     assert (found.calibrated, found.compared) == (0, 2)
@@ -73,21 +63,21 @@ def test_layers_read_rounded_numbers_and_the_model_says_so(
     assert found.error is not None
     # Of two samples, the difference is of the larger output.
     assert 1e-5 < off < 2 * found.error < 0.02
-    assert made(net).remembered
+    assert made(net, "bf16").remembered
 
 
 def test_the_layer_that_costs_the_accuracy_stays_in_float32(made: Convert, tmp_path: Path) -> None:
     net = float_network(tmp_path / "net.onnx")
-    whole = made(net).found.error
+    whole = made(net, "bf16").found.error
     assert whole is not None
-    done = made(net, max_error=0.9 * whole)
+    done = made(net, "bf16", max_error=0.9 * whole)
     assert done.found.kept
     assert done.found.error is not None
     assert done.found.error <= 0.9 * whole
     assert layers_in_bfloats(done.path).isdisjoint(done.found.kept)
     assert len(layers_in_bfloats(done.path)) == 3 - len(done.found.kept)
     with pytest.raises(DisagreementError, match=r"in bf16 it is off by .*% .* and --max-error is 1e-07%"):
-        made(net, max_error=1e-9)
+        made(net, "bf16", max_error=1e-9)
 
 
 def test_numbers_of_any_size_keep_their_accuracy(made: Convert, tmp_path: Path) -> None:
@@ -95,7 +85,7 @@ def test_numbers_of_any_size_keep_their_accuracy(made: Convert, tmp_path: Path) 
     net = float_network(tmp_path / "net.onnx", wide=True)
     data = samples(tmp_path / "data.npz")
     assert made(net, "int8", calibration=data, max_error=0.04).found.kept == (WIDE,)
-    done = made(net, calibration=data, metric=Metric.COSINE, max_error=0.001)
+    done = made(net, "bf16", calibration=data, metric=Metric.COSINE, max_error=0.001)
     assert (done.found.kept, done.found.compared) == ((), 16)
 
 
@@ -120,13 +110,13 @@ def test_what_is_of_bfloat16_already_is_refused_and_grouped_convolutions_stay(
 ) -> None:
     net = float_network(tmp_path / "net.onnx")
     with pytest.raises(ModelError, match="is of bfloat16 already"):
-        made(made(net).path)
+        made(made(net, "bf16").path, "bf16")
     model = onnx.load(net)
     second = next(node for node in model.graph.node if node.name == WIDE)
     second.attribute.append(onnx.helper.make_attribute("group", 8))
     kernel = next(tensor for tensor in model.graph.initializer if tensor.name == second.input[1])
     kernel.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(kernel)[:, :1].copy(), kernel.name))
     onnx.save(model, net)
-    done = made(net)
+    done = made(net, "bf16")
     assert done.found.layers == 2
     assert len(layers_in_bfloats(done.path)) == 2

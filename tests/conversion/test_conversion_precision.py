@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from orchestrator.cli.models.convert import _files
-from orchestrator.conversion import Precise, PrecisionSettings, to_precision
+from orchestrator.conversion import Precise, PrecisionSettings
 from orchestrator.conversion.kept import kept_folder
 from orchestrator.conversion.precision import _key_of
 from orchestrator.errors import DisagreementError, ModelError, UsageError
@@ -22,16 +22,6 @@ from tests.kit.float_networks import WIDE, float_network, samples
 from workers.messages import Metric, Precision
 
 Convert = Callable[..., Precise]
-
-
-@pytest.fixture
-def made(tools: Toolbox) -> Convert:
-    """Converts a model, to int8 if nothing else is said."""
-
-    def run(model: Path, precision: str = "int8", **settings: object) -> Precise:
-        return to_precision(tools, model, PrecisionSettings(Precision(precision), **settings))  # type: ignore[arg-type]
-
-    return run
 
 
 def operators(path: Path) -> Counter[str]:

@@ -9,14 +9,16 @@ import numpy as np
 
 from workers.errors import WrongOutputError
 
-__all__ = ["PLAIN", "SCHEDULED", "difference", "require_same"]
+__all__ = ["BFLOAT", "PLAIN", "SCHEDULED", "difference", "require_same"]
 
 #: The functions of a library that is made for the comparison.
 SCHEDULED, PLAIN = "scheduled", "plain"
+#: How an argument is described that is the bits of such numbers, for which TVM has no type.
+BFLOAT = "bfloat16"
 
 # As for whole models (workers.models.judge): of the largest value. A schedule adds up in another order; half
 # precision keeps three digits of a sum, and bfloat16, of a sum in single precision, as many as that.
-_TOLERANCE = {"float64": 1e-6, "float16": 2e-2, "bfloat16": 2e-2}
+_TOLERANCE = {"float64": 1e-6, "float16": 2e-2, BFLOAT: 2e-2}
 _SINGLE = 1e-3
 # A quantized number is rounded from a sum in single precision, which may lie on the other side of a half.
 _ONE_STEP = ("int8", "uint8")
@@ -52,7 +54,7 @@ def require_same(
         if got.shape != want.shape:
             got, want = _unblocked(got), _unblocked(want)
         dtype = str(theirs.dtype) if dtypes is None else dtypes[place]
-        if dtype == "bfloat16":
+        if dtype == BFLOAT:
             got, want = _of_bits(got), _of_bits(want)
         reason = difference(got, want, dtype)
         if reason:

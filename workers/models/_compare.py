@@ -30,6 +30,7 @@ _LAST_BIT = 1e-3
 
 # float16 carries 11 bits, so that one rounding is 5e-4 already; bfloat16 carries 8.
 _RTOL_HALF = 2e-2
+_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,6 @@ def tolerance(model: onnx.ModelProto) -> float:
     An output of float32 says nothing of that: converters leave a model its types, and put casts around it.
     """
     return _RTOL_HALF if any(True for _ in _halves(model)) else _RTOL
-
-
-_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def _halves(model: onnx.ModelProto) -> Iterator[str]:

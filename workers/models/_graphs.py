@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ __all__ = [
     "attributes",
     "constant_nodes",
     "constants",
+    "drop_unread",
     "graphs",
     "graphs_of",
     "infer_shapes",
@@ -216,6 +217,16 @@ def replace_nodes(graph: Any, made: Iterable[Any]) -> None:
     kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in made]
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def drop_unread(graph: Any, given: Collection[str]) -> None:
+    """Drop what is stored and no node reads, in place; what is named in `given` stays."""
+    read = _names_read(graph)
+    kept = [one for one in graph.initializer if one.name in read or one.name in given]
+    if len(kept) < len(graph.initializer):
+        copies = [onnx.TensorProto.FromString(one.SerializeToString()) for one in kept]
+        del graph.initializer[:]
+        graph.initializer.extend(copies)
 
 
 def opset(model: onnx.ModelProto) -> int:

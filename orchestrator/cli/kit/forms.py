@@ -36,7 +36,7 @@ def faster_form(
     str
         Why, for people.
     """
-    from orchestrator.conversion.faster import find_times, keep_times
+    from orchestrator.conversion.faster import find_times, keep_times, times_key
 
     kind = precision.value
     said = []
@@ -45,7 +45,8 @@ def faster_form(
             device = tools.resolve_target(target)
             if device.unfit:
                 continue
-            times = find_times(tools, float32, other, shapes, device.device_class)
+            key = times_key(tools, float32, other, shapes, device.device_class)
+            times = find_times(key)
             if times is None and aim.timed:
                 from orchestrator.builds.forms import time_forms
                 from orchestrator.models.request import ModelRequest
@@ -58,7 +59,7 @@ def faster_form(
                         times = time_forms(store, tools, first, second, device, steps)
                 except (EngineError, ModelError) as error:
                     return float32, f"float32: as {kind} it can't be built: {str(error).splitlines()[0]}"
-                keep_times(tools, float32, other, shapes, device.device_class, times)
+                keep_times(key, times)
             if times is None:
                 continue
             took = (

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 import ml_dtypes
 import numpy as np
 from tvm import relax
-from tvm.ir import GenericConst, IRModule
+from tvm.ir import IRModule
 from tvm.target import Target
 
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, bfloat_products_of
 from workers.engines.metaschedule.layouts.operators.convolutions import convolved
-from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
+from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
 from workers.engines.metaschedule.products import multiplied
 from workers.engines.metaschedule.rounding import rounded
 
@@ -46,9 +46,7 @@ def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
 
 def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, tuple[relax.Expr, np.ndarray]]]:
     """Yield what is computed so, by the variable of its result: the numbers as they are, and the weights."""
-    values: Mapping[relax.Var, relax.Expr] = {
-        binding.var: binding.value for block in module["main"].body.blocks for binding in block.bindings
-    }
+    values = values_of(module)
     for var, call in values.items():
         if not is_call(call, "relax.nn.conv2d") and not is_call(call, "relax.matmul"):
             continue
@@ -90,10 +88,8 @@ def _weights(values: Mapping[relax.Var, relax.Expr], arg: relax.Expr) -> np.ndar
         return (
             None if found is None else found.transpose(None if axes is None else [int(one) for one in axes])
         )
-    if not isinstance(value, GenericConst) or not hasattr(value.value, "numpy"):
-        return None
-    floats = np.asarray(value.value.numpy())
-    if floats.dtype != np.float32:
+    floats = constant_of(value)
+    if floats is None or floats.dtype != np.float32:
         return None
     bits = floats.astype(ml_dtypes.bfloat16)
     return bits.view(BFLOAT) if np.array_equal(bits.astype(np.float32), floats) else None

@@ -16,13 +16,13 @@ from tvm.support import cc, tar
 from tvm.target import Target
 from tvm.tirx import PrimFunc
 
-from workers.enginekit.comparison import PLAIN, SCHEDULED
+from workers.enginekit.comparison import BFLOAT, PLAIN, SCHEDULED
 from workers.enginekit.linkers import host_linker, linker_for, linking
 from workers.enginekit.machine import is_own
 from workers.engines.metaschedule._cuda import compiled_for, packing
 from workers.engines.metaschedule._intrinsics import register_intrinsics
 from workers.engines.metaschedule.codegen import UNCHECKED
-from workers.engines.metaschedule.dot_products import BFLOAT
+from workers.engines.metaschedule.dot_products import BFLOAT as BITS
 from workers.engines.metaschedule.parallel_loops import Link, with_own_threads
 from workers.engines.metaschedule.records import scheduled
 from workers.engines.metaschedule.targets import cores_of, parse_target
@@ -94,8 +94,8 @@ def _arguments(module: IRModule) -> list[list[Any]]:
     for argument in ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True):
         kind, dtype, shape = argument.as_json()
         found.append([str(kind), str(dtype), [int(extent) for extent in shape]])
-    if any(dtype == BFLOAT for _, dtype, _ in found) and "reinterpret" in module.script():
-        found = [[kind, "bfloat16" if dtype == BFLOAT else dtype, shape] for kind, dtype, shape in found]
+    if any(dtype == BITS for _, dtype, _ in found) and "reinterpret" in module.script():
+        found = [[kind, BFLOAT if dtype == BITS else dtype, shape] for kind, dtype, shape in found]
     return found
 
 

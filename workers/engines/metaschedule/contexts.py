@@ -11,8 +11,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule.dot_products import (
     DotProduct,
-    bfloat_products_of,
-    dot_products_of,
+    named_products_of,
     register_dot_products,
 )
 from workers.engines.metaschedule.workload import only_function
@@ -40,8 +39,7 @@ def tune_context(module: IRModule, target: Target, *, seed: int = 1, **more: Any
     -----
     :func:`~._intrinsics.register_intrinsics` comes before.
     """
-    known = (*dot_products_of(target), *bfloat_products_of(target))
-    dots = [dot for dot in known if dot.name and _multiplies(module, dot)]
+    dots = [dot for dot in named_products_of(target) if _multiplies(module, dot)]
     generator: Any = "post-order-apply"
     if dots:
         register_dot_products(target)

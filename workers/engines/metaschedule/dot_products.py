@@ -35,6 +35,7 @@ __all__ = [
     "dot_products_of",
     "float_of",
     "in_language",
+    "named_products_of",
     "register_dot_products",
     "register_named",
 ]
@@ -183,11 +184,15 @@ def float_of(bits: Any) -> Any:
     return T.reinterpret(T.shift_left(T.cast(bits, "uint32"), T.uint32(16)), dtype="float32")
 
 
+def named_products_of(target: Target) -> tuple[DotProduct, ...]:
+    """Return the instructions of a target that schedules name."""
+    return tuple(dot for dot in (*dot_products_of(target), *bfloat_products_of(target)) if dot.name)
+
+
 def register_dot_products(target: Target) -> None:
     """Let schedules for a target name its instructions."""
-    for found in (*dot_products_of(target), *bfloat_products_of(target)):
-        if found.name:
-            _register(found)
+    for found in named_products_of(target):
+        _register(found)
 
 
 def register_named(instructions: Iterable[Any]) -> None:

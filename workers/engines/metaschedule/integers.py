@@ -23,7 +23,7 @@ from tvm.target import Target
 
 from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
-from workers.engines.metaschedule.layouts.tensors import dtype_of, is_call, shape_of
+from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
 from workers.engines.metaschedule.products import multiplied
 
 __all__ = ["with_integer_products"]
@@ -141,9 +141,7 @@ class _Found:
 
     def __init__(self, module: IRModule, dots: tuple[DotProduct, ...]) -> None:
         self._dots = dots
-        self._values: dict[relax.Var, relax.Expr] = {
-            binding.var: binding.value for block in module["main"].body.blocks for binding in block.bindings
-        }
+        self._values = values_of(module)
         self.products = dict(self._products())
         self.stored = {
             (product.data.source, product.data.zero): product.stored
@@ -155,7 +153,7 @@ class _Found:
         """Return what a DequantizeLinear of one scale reads."""
         if not is_call(call, "relax.dequantize") or dtype_of(call) != "float32":
             return None
-        source, scale, zero = call.args[0], _constant(call.args[1]), _constant(call.args[2])
+        source, scale, zero = call.args[0], constant_of(call.args[1]), constant_of(call.args[2])
         if dtype_of(source) not in _BYTES or isinstance(source, GenericConst):
             return None
         if scale is None or zero is None or scale.size != 1 or zero.size != 1:
@@ -199,13 +197,13 @@ class _Found:
         value = self._values.get(arg)
         if value is not None and is_call(value, "relax.astype"):
             return dtype_of(arg) == "int32" and dtype_of(value.args[0]) in _BYTES
-        constant = _constant(arg)
+        constant = constant_of(arg)
         return constant is not None and constant.dtype.kind in "iu" and _is_byte(constant)
 
     def _weights(self, arg: relax.Expr, axis: int) -> _Weights | None:
         """Return constant bytes, with what scales them along an axis."""
         value = self._values.get(arg, arg)
-        whole = _constant(value)
+        whole = constant_of(value)
         if whole is not None:
             small = whole.dtype.kind in "iu" and whole.size and np.abs(whole.astype("int64")).max() <= 255
             return _Weights(whole.astype("int16"), None) if small else None
@@ -215,7 +213,7 @@ class _Found:
             return None if found is None or not turned else _Weights(found.value.T, found.scales)
         if not is_call(value, "relax.dequantize") or dtype_of(value) != "float32":
             return None
-        parts = [_constant(part) for part in value.args]
+        parts = [constant_of(part) for part in value.args]
         if any(part is None for part in parts):
             return None
         whole, scales, zero = (np.asarray(part) for part in parts)
@@ -238,12 +236,6 @@ def _fits(dot: DotProduct, data: _Bytes, weights: _Weights, terms: int, *, of_ro
         return True
     # What is less than a computed zero point is no byte.
     return data.scale is not None and bool(np.all(np.abs(weights.value + 0.5) < 128))
-
-
-def _constant(arg: relax.Expr) -> np.ndarray | None:
-    if not isinstance(arg, GenericConst) or not hasattr(arg.value, "numpy"):
-        return None
-    return np.asarray(arg.value.numpy())
 
 
 def _is_byte(value: np.ndarray) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import tvm
 from tvm import rpc
 
-from workers.enginekit.comparison import require_same
+from workers.enginekit.comparison import BFLOAT, require_same
 from workers.enginekit.rpc import requested
 from workers.enginekit.timing import timed
 from workers.messages import Artifact, Endpoint, EvaluatorConfig, Timing
@@ -22,8 +22,8 @@ __all__ = ["MetaScheduleMeasure"]
 # What may say where to read: at random, that is somebody else's memory. The runner of MetaSchedule fills
 # these with the bits of floating-point numbers, and no lookup in a table survives that.
 _INDICES = frozenset(("int32", "int64", "uint32", "uint64"))
-# What is stored as 16 bits, for which TVM has no type: those of numbers from a half to one.
-_BFLOAT, _BITS = "bfloat16", (0x3F00, 0x3F80)
+# The bits of bfloat16 numbers from a half to one.
+_BITS = (0x3F00, 0x3F80)
 
 
 class MetaScheduleMeasure:
@@ -73,8 +73,8 @@ def _arguments(session: rpc.RPCSession, device: Any, described: list[Any]) -> li
     for kind, dtype, shape in described:
         if kind != "TENSOR":
             raise ValueError(f"an argument of kind {kind!r} can't be allocated")
-        tensor = tvm.runtime.empty(shape, "uint16" if dtype == _BFLOAT else dtype, device)
-        if dtype == _BFLOAT:
+        tensor = tvm.runtime.empty(shape, "uint16" if dtype == BFLOAT else dtype, device)
+        if dtype == BFLOAT:
             tensor.copyfrom(np.random.default_rng(0).integers(*_BITS, shape, np.uint16))
         elif dtype in _INDICES:
             tensor.copyfrom(np.zeros(shape, dtype))

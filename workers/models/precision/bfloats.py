@@ -7,7 +7,7 @@ instruction for it finds the pairs.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -53,9 +53,8 @@ def in_bfloats(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelPro
                 graph.initializer.append(_rounded(stored[kernel], weights[kernel]))
             node.input[0], node.input[1] = rounded[data], weights[kernel]
         nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    _drop_unread(made, weights)
+    _graphs.replace_nodes(graph, nodes)
+    _graphs.drop_unread(graph, stored.keys() - weights.keys())
     return made
 
 
@@ -68,12 +67,3 @@ def _casts(data: str, out: str) -> Iterator[onnx.NodeProto]:
 def _rounded(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
     values = numpy_helper.to_array(tensor)
     return numpy_helper.from_array(values.astype(ml_dtypes.bfloat16).astype(np.float32), name)
-
-
-def _drop_unread(model: onnx.ModelProto, names: Collection[str]) -> None:
-    read = {name for node in _graphs.nodes(model) for name in node.input}
-    kept: Sequence[Any] = [
-        tensor for tensor in model.graph.initializer if tensor.name not in names or tensor.name in read
-    ]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)

@@ -121,14 +121,18 @@ def to_precision(request: PrecisionRequest) -> PrecisionFound:
 def _converted(request: PrecisionRequest) -> PrecisionFound:
     read = fixed(Path(request.path), request.shapes)
     if request.precision is not Precision.AUTO:
+        _make_ready(request, read)
         return _as_asked(request, read)
+    try:
+        _make_ready(request, read)
+    except ModelError as error:
+        return _stays(request, _reason(request, error))
     reasons = []
     for precision in request.among:
         try:
             found = _as_asked(replace(request, precision=precision), read)
         except (ModelError, DisagreementError, _NoSamplesError) as error:
-            reason = str(error).removeprefix(request.path)
-            reasons.append(f"it{reason}" if reason.startswith(" ") else reason.removeprefix(": "))
+            reasons.append(_reason(request, error))
             continue
         if not found.layers or found.share >= _LEAST_SHARE:
             return found
@@ -136,14 +140,21 @@ def _converted(request: PrecisionRequest) -> PrecisionFound:
             f"within --max-error {percent(request.max_error)} only {found.share:.0%} of the multiplications "
             f"could be {precision.value}; it takes {_LEAST_SHARE:.0%} to be worth it"
         )
-    return _stays(request, "; ".join(dict.fromkeys(reasons)))
+    return _stays(request, "; ".join(reasons))
+
+
+def _reason(request: PrecisionRequest, error: Exception) -> str:
+    """Say an error of a model without naming it."""
+    reason = str(error).removeprefix(request.path)
+    return f"it{reason}" if reason.startswith(" ") else reason.removeprefix(": ")
 
 
 class _NoSamplesError(UsageError):
     """Samples are missing."""
 
 
-def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
+def _make_ready(request: PrecisionRequest, read: Fixed) -> None:
+    """Refuse what can't be converted to anything, and put the rest into one message of standard operators."""
     path = Path(request.path)
     _refuse_converted(read.model, path)
     try:
@@ -154,6 +165,9 @@ def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
             "it with what made it, or take --precision float32"
         ) from None
     microsoft.as_onnxruntime_has_it(read.model)
+
+
+def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     if request.precision is Precision.FP16:
         return _to_halves(request, read)
     if request.precision is Precision.BF16:
@@ -161,7 +175,7 @@ def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     inputs = _inputs(read)
     if not request.calibration:
         raise _NoSamplesError(
-            f"{path}: int8 takes the ranges of a model's numbers from samples of its inputs; add "
+            f"{request.path}: int8 takes the ranges of a model's numbers from samples of its inputs; add "
             f"--calibration data.npz: {how_to_write(inputs)}"
         )
     return _to_integers(request, read, read_samples(Path(request.calibration), inputs))

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tvm
 from tvm import relax
-from tvm.ir import Op
+from tvm.ir import GenericConst, IRModule, Op
 
 from workers.engines.metaschedule.layouts.channels import Channels
 
-__all__ = ["Blocked", "View", "dtype_of", "is_call", "op_name", "shape_of"]
+__all__ = ["Blocked", "View", "constant_of", "dtype_of", "is_call", "op_name", "shape_of", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,18 @@ def shape_of(expr: relax.Expr) -> tuple[int, ...] | None:
     ):
         return None
     return tuple(int(n) for n in shape.values)
+
+
+def constant_of(expr: relax.Expr) -> np.ndarray | None:
+    """Return the values of a constant tensor; None of what is none."""
+    if not isinstance(expr, GenericConst) or not hasattr(expr.value, "numpy"):
+        return None
+    return np.asarray(expr.value.numpy())
+
+
+def values_of(module: IRModule) -> dict[relax.Var, relax.Expr]:
+    """Return what each variable of a model is bound to."""
+    return {binding.var: binding.value for block in module["main"].body.blocks for binding in block.bindings}
 
 
 def dtype_of(expr: relax.Expr) -> str:

@@ -99,18 +99,9 @@ def _round(model: onnx.ModelProto, left: dict[str, str]) -> Counter[str]:
         behind.update(node.output)
         nodes += edit.instead_of(node, names)
     _graphs.replace_nodes(graph, nodes)
-    _drop_unread(graph, given)
+    # What was stored for a node that was left after all.
+    _graphs.drop_unread(graph, given)
     return done
-
-
-def _drop_unread(graph: Any, given: set[str]) -> None:
-    """Drop what was stored for a node that was left after all."""
-    read = {name for inner in _graphs.nested(graph) for node in inner.node for name in node.input}
-    kept = [one for one in graph.initializer if one.name in read or one.name in given]
-    if len(kept) < len(graph.initializer):
-        copies = [onnx.TensorProto.FromString(one.SerializeToString()) for one in kept]
-        del graph.initializer[:]
-        graph.initializer.extend(copies)
 
 
 def _written(node: Any, edit: Table, title: str, left: dict[str, str]) -> Sequence[str] | None:
