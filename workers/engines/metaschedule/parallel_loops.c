@@ -96,6 +96,8 @@ static struct {
   /* Loops that there were; what threads sleep on. */
   Line loops;
   Line asleep;
+  /* Where each thread that is awake was last seen. */
+  Line cores[MOST_THREADS];
 } pool;
 
 static int get(Line *line) { return __atomic_load_n(&line->value, __ATOMIC_SEQ_CST); }
@@ -135,20 +137,49 @@ static void take_parts(int thread) {
   }
 }
 
+/* Leave a core that another of these threads is at, and be free again. The kernel puts two of them on one where something
+ * else is on the other for a moment as a thread begins or wakes up. As neither sleeps between two loops, it leaves them
+ * there for 50 to 80 ms, each with half of a core, and then a core has nothing to do. */
+static void go_apart(int thread) {
+  cpu_set_t all, free, one;
+  int core = sched_getcpu(), other, shared = 0;
+  if (core < 0 || sched_getaffinity(0, sizeof all, &all)) return;
+  free = all;
+  for (other = 0; other < pool.threads; ++other) {
+    if (other == thread) continue;
+    int taken = get(&pool.cores[other]);
+    if (taken == core) shared = 1;
+    if (taken >= 0) CPU_CLR(taken, &free);
+  }
+  if (shared && CPU_COUNT(&free)) {
+    /* The next one: of the same kind as this, where there are several. */
+    do core = (core + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET(core, &free));
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    if (!sched_setaffinity(0, sizeof one, &one)) sched_setaffinity(0, sizeof all, &all);
+  }
+  set(&pool.cores[thread], core);
+}
+
 static void *help(void *number) {
-  int thread = (int)(intptr_t)number, seen = 0, looks, now;
+  int thread = (int)(intptr_t)number, seen = 0, looks, now, slept = 1;
   for (;;) {
     for (looks = 0; (now = get(&pool.loops)) == seen; ++looks) {
       if (looks < LOOKS) {
         pause_a_little();
       } else {
+        set(&pool.cores[thread], -1);
         add(&pool.asleep, 1);
         sleep_while(&pool.loops, seen);
         add(&pool.asleep, -1);
+        slept = 1;
       }
     }
     seen = now;
     if (__atomic_load_n(&pool.stopped, __ATOMIC_ACQUIRE)) return 0;
+    if (slept || sched_getcpu() == get(&pool.cores[0])) go_apart(thread);
+    slept = 0;
     /* Said first, looked then: whoever closes the loop closes it first and looks then, so one sees the other. */
     add(&pool.inside, 1);
     if (get(&pool.open)) take_parts(thread);
@@ -191,6 +222,7 @@ static int begin(void) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   set(&pool.loops, 0);
+  for (number = 0; number < MOST_THREADS; ++number) set(&pool.cores[number], -1);
   for (number = 1; number < pool.wanted && number < MOST_THREADS; ++number)
     if (pthread_create(&pool.started[number], 0, help, (void *)(intptr_t)number)) break;
   pthread_sigmask(SIG_SETMASK, &before, 0);
@@ -212,6 +244,7 @@ static int launch(Part part, void *data, int tasks) {
   pool.failed = 0;
   for (thread = 0; thread < pool.threads; ++thread) pool.taken[thread].value = 0;
   if (pool.threads > 1) {
+    if (sched_getcpu() != pool.cores[0].value) set(&pool.cores[0], sched_getcpu());
     set(&pool.open, 1);
     add(&pool.loops, 1);
     if (get(&pool.asleep)) wake(&pool.loops);

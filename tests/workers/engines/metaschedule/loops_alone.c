@@ -53,6 +53,27 @@ static int nested(int number, Environment *environment, void *data) {
   return number == 0 ? _fTVMBackendParallelLaunch(run, &none, 0) : 0;
 }
 
+/* The second of two threads, on the core that the first was last seen at. */
+static void on_the_same_core(void) {
+  cpu_set_t before, after, one;
+  int core, there;
+  CHECK(!sched_getaffinity(0, sizeof before, &before));
+  for (core = sched_getcpu(), there = 0; there < 2; ++there) {
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    /* With this core alone there is none to go to, with the others there is. */
+    CHECK(!sched_setaffinity(0, sizeof one, there ? &before : &one));
+    pool.threads = 2;
+    set(&pool.cores[0], core);
+    set(&pool.cores[1], -1);
+    go_apart(1);
+    CHECK((pool.cores[1].value == core) == (!there || CPU_COUNT(&before) == 1));
+    CHECK(CPU_ISSET(pool.cores[1].value, &before));
+    CHECK(!sched_getaffinity(0, sizeof after, &after) && CPU_EQUAL(&after, there ? &before : &one));
+  }
+  pool.threads = 0;
+}
+
 int main(int count, char **words) {
   int times = atoi(words[2]), failing = 5, status, none = -1;
   wanted = atoi(words[1]);
@@ -60,6 +81,7 @@ int main(int count, char **words) {
   setenv("TVM_NUM_THREADS", words[1], 1);
   __TVMBackendParallelLaunch = in_turn;
   __TVMFFIErrorSetRaisedFromCStr = raise_it;
+  on_the_same_core();
   loops(times);
   CHECK(pool.threads == wanted);
   CHECK(by_the_runtime == 1);
