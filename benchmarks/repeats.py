@@ -3,7 +3,8 @@
 The fastest stored trials of a model's largest tasks are built, and measured in several passes, each in an
 order drawn at random: ten repeats of 10 ms each, where a campaign has one of 100. Of each pair of passes it
 is told how far they are apart, by the mean of the ten (which is that one of 100), their median, and their
-least::
+least; and of each of the ten in its place how many times the least of its measurement it took, which is 1.0x
+throughout unless something is still on its way when a measurement begins::
 
     python -m benchmarks.repeats --db full.db mobilenet_v3_large.onnx
 """
@@ -23,7 +24,7 @@ from orchestrator import ModelRequest, Storage, Toolbox
 from orchestrator.models.extraction import extract_model
 from workers.messages import Artifact, Candidate, EvaluatorConfig, TrialState
 
-__all__ = ["FIGURES", "apart", "main", "row"]
+__all__ = ["FIGURES", "apart", "in_place", "main", "row"]
 
 _EVALUATOR = EvaluatorConfig(number=1, repeat=10, min_repeat_ms=10)
 FIGURES: dict[str, Callable[[Sequence[float]], float]] = {
@@ -43,6 +44,11 @@ def apart(
         for one, other in itertools.combinations(passes, 2)
         for number in one.keys() & other.keys()
     )
+
+
+def in_place(measurements: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return for each place in a measurement what each had there, over its least, sorted."""
+    return [sorted(column) for column in zip(*([t / min(one) for t in one] for one in measurements), strict=True)]
 
 
 def row(name: str, found: Sequence[float]) -> str:
@@ -86,6 +92,11 @@ def main() -> None:
     print("|---" * 6 + "|")
     for name, figure in FIGURES.items():
         print(row(name, apart(passes, figure)))
+    places = in_place([times for found in passes for times in found.values()])
+    print("\n| of its measurement's least | " + " | ".join(map(str, range(1, len(places) + 1))) + " |")
+    print("|---" * (len(places) + 1) + "|")
+    print("| mean | " + " | ".join(f"{statistics.fmean(column):.2f}" for column in places) + " |")
+    print("| median | " + " | ".join(f"{statistics.median(column):.2f}" for column in places) + " |")
 
 
 if __name__ == "__main__":

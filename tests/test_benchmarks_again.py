@@ -67,3 +67,7 @@ def test_passes_are_apart_by_the_figure_of_their_repeats() -> None:
     assert repeats.apart(passes, min) == pytest.approx([0.0, 0.1])
     assert repeats.apart(passes, repeats.FIGURES["mean"]) == pytest.approx([0.0, 0.5])
     assert repeats.row("least", [0.0, 0.1, 0.3]) == "| least | 3 | 10.0% | 33% | 33% | 67% |"
+
+
+def test_each_place_in_a_measurement_is_held_against_its_least() -> None:
+    assert repeats.in_place([(3.0, 1.0, 1.0), (2.0, 2.0, 1.0)]) == [[2.0, 3.0], [1.0, 2.0], [1.0, 1.0]]
