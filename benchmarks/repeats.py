@@ -48,7 +48,8 @@ def apart(
 
 def in_place(measurements: Sequence[Sequence[float]]) -> list[list[float]]:
     """Return for each place in a measurement what each had there, over its least, sorted."""
-    return [sorted(column) for column in zip(*([t / min(one) for t in one] for one in measurements), strict=True)]
+    relative = [[seconds / min(one) for seconds in one] for one in measurements]
+    return [sorted(column) for column in zip(*relative, strict=True)]
 
 
 def row(name: str, found: Sequence[float]) -> str:
