@@ -96,7 +96,7 @@ static struct {
   /* Loops that there were; what threads sleep on. */
   Line loops;
   Line asleep;
-  /* Where each thread that is awake was last seen. */
+  /* Where each thread was last seen; -1 of one that has slept since, or has not begun. */
   Line cores[MOST_THREADS];
 } pool;
 
@@ -143,6 +143,7 @@ static void take_parts(int thread) {
 static void go_apart(int thread) {
   cpu_set_t all, free, one;
   int core = sched_getcpu(), other, shared = 0;
+  set(&pool.cores[thread], core);
   if (core < 0 || sched_getaffinity(0, sizeof all, &all)) return;
   free = all;
   for (other = 0; other < pool.threads; ++other) {
@@ -157,13 +158,14 @@ static void go_apart(int thread) {
     while (!CPU_ISSET(core, &free));
     CPU_ZERO(&one);
     CPU_SET(core, &one);
-    if (!sched_setaffinity(0, sizeof one, &one)) sched_setaffinity(0, sizeof all, &all);
+    if (sched_setaffinity(0, sizeof one, &one)) return;
+    set(&pool.cores[thread], core);
+    sched_setaffinity(0, sizeof all, &all);
   }
-  set(&pool.cores[thread], core);
 }
 
 static void *help(void *number) {
-  int thread = (int)(intptr_t)number, seen = 0, looks, now, slept = 1;
+  int thread = (int)(intptr_t)number, seen = 0, looks, now;
   for (;;) {
     for (looks = 0; (now = get(&pool.loops)) == seen; ++looks) {
       if (looks < LOOKS) {
@@ -173,13 +175,11 @@ static void *help(void *number) {
         add(&pool.asleep, 1);
         sleep_while(&pool.loops, seen);
         add(&pool.asleep, -1);
-        slept = 1;
       }
     }
     seen = now;
     if (__atomic_load_n(&pool.stopped, __ATOMIC_ACQUIRE)) return 0;
-    if (slept || sched_getcpu() == get(&pool.cores[0])) go_apart(thread);
-    slept = 0;
+    if (get(&pool.cores[thread]) < 0 || sched_getcpu() == get(&pool.cores[0])) go_apart(thread);
     /* Said first, looked then: whoever closes the loop closes it first and looks then, so one sees the other. */
     add(&pool.inside, 1);
     if (get(&pool.open)) take_parts(thread);
@@ -244,6 +244,7 @@ static int launch(Part part, void *data, int tasks) {
   pool.failed = 0;
   for (thread = 0; thread < pool.threads; ++thread) pool.taken[thread].value = 0;
   if (pool.threads > 1) {
+    /* Each of the others reads it in every loop, so it is written where it changes alone. */
     if (sched_getcpu() != pool.cores[0].value) set(&pool.cores[0], sched_getcpu());
     set(&pool.open, 1);
     add(&pool.loops, 1);
