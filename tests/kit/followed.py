@@ -143,7 +143,7 @@ class Followed:
         """Do what a terminal does at Ctrl-C."""
         psutil.Process(self.process.pid).send_signal(number)
 
-    def end(self, seconds: float = 120.0) -> dict[str, Any]:
+    def end(self, seconds: float = 240.0) -> dict[str, Any]:
         """Wait for its end and return what it said last."""
         try:
             self.process.wait(seconds)

@@ -32,6 +32,7 @@ from workers.engines.metaschedule.functions import with_polynomials
 from workers.engines.metaschedule.fusing import set_apart
 from workers.engines.metaschedule.integers import with_integer_products
 from workers.engines.metaschedule.layouts import Choice, chosen_layout, with_layout
+from workers.engines.metaschedule.matmuls import matmul_legalizer
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
 from workers.engines.metaschedule.parallel_loops import with_own_threads
@@ -242,7 +243,9 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),
     ]
-    lowered = [relax.transform.LegalizeOps(LEGALIZED), relax.transform.AnnotateTIROpPattern()]
+    # What GPUs are given is known to DLight by its form.
+    own = LEGALIZED | ({"relax.matmul": matmul_legalizer(target)} if target.kind.name == "llvm" else {})
+    lowered = [relax.transform.LegalizeOps(own), relax.transform.AnnotateTIROpPattern()]
     fused = [relax.transform.FoldConstant(), relax.transform.FuseOps(), relax.transform.FuseTIR()]
     with target, tvm.transform.PassContext(opt_level=3):
         module = with_constants_folded(tvm.transform.Sequential(first)(module))

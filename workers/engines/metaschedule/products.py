@@ -10,6 +10,7 @@ from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule.dot_products import DotProduct
 from workers.engines.metaschedule.layouts.tensors import shape_of
+from workers.engines.metaschedule.rows import kept, row, whole_rows
 from workers.engines.metaschedule.sums import widened
 
 __all__ = ["multiplied"]
@@ -57,11 +58,15 @@ def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
     each = te.reduce_axis((0, factor), "each")
     wide = widened(data)
 
+    *outer, count, _ = (int(size) for size in data.shape)
+    computed = whole_rows(count)
+
     def one(*index: Any) -> Any:
-        *row, column = index
-        left = data(*row, k * factor + each)
+        *before, line, column = index
+        left = data(*before, row(line, count, computed), k * factor + each)
         right = weights(column // lanes, k, column % lanes, each)
         return te.sum(wide(left) * wide(right), axis=[k, each])
 
-    shape = [*data.shape[:-1], int(weights.shape[0]) * lanes]
-    return te.compute(shape, one, name="matmul")
+    columns = int(weights.shape[0]) * lanes
+    made = te.compute((*outer, computed, columns), one, name="matmul")
+    return kept(made, [*outer, count, columns])

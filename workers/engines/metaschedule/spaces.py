@@ -36,6 +36,7 @@ _UNEVEN_VECTORS = [1, 2, 3, 4]
 _STRUCTURE = "SSRSRS"
 # Vectors of fewer elements than these gain nothing over what is sampled.
 _FEWEST = 4
+_VECTORIZED = ["meta_schedule.vectorize"]
 # One core does so many operations, or reads and writes so many bytes, while the others would be waited for;
 # generously, for it is measured.
 _ALONE_FLOPS, _ALONE_BYTES = 500e3, 500e3
@@ -102,11 +103,12 @@ def _in_vectors(space: Schedule, module: IRModule, bits: int) -> Schedule:
     if any(kind == "Tensorize" or _tensorizes(kind, attrs) for kind, _, attrs, _ in instructions):
         return _held_together(space, lines, module)
     blocks = _tiled(instructions)
-    axes = [_contiguous_axis(block, instructions, module, bits) for block in blocks]
-    for axis in axes:
-        if axis is not None:
-            lines = _split_first(lines, *axis)
-    return _applied(lines, module) if any(axes) else space
+    axes = [axis for block in blocks if (axis := _contiguous_axis(block, instructions, module, bits))]
+    if not axes:
+        return space
+    for loop, factors, _ in axes:
+        lines = _split_first(lines, loop, factors)
+    return _applied(_vectors_of(lines, max(lanes for _, _, lanes in axes)), module)
 
 
 def tiled_blocks(space: Schedule) -> list[tuple[str, str]]:
@@ -153,8 +155,8 @@ def _tiles(kind: str, inputs: list[Any], attrs: list[Any]) -> bool:
 
 def _contiguous_axis(
     block: str, instructions: list[Any], module: IRModule, bits: int
-) -> tuple[str, list[int | None]] | None:
-    """Return the loop over a block's last output axis, and the factors by which to split vectors off it."""
+) -> tuple[str, list[int | None], int] | None:
+    """Return the loop over a block's last output axis, by what to split it, and what fills a vector."""
     named = _names(block, instructions)
     taken = [outputs for kind, inputs, _, outputs in instructions if kind == "GetLoops" and inputs == [block]]
     if not named or not taken:
@@ -169,9 +171,12 @@ def _contiguous_axis(
     for loop, variable in zip(loops, body.iter_vars, strict=True):
         if variable.var.same_as(last):
             extent = int(variable.dom.extent)
-            vector = _whole(extent, bits // DataType(written.source.dtype).bits)
+            lanes = bits // DataType(written.source.dtype).bits
+            vector = _whole(extent, lanes)
+            if vector == 0:
+                return None
             # The one that is not said is what remains, on other sizes too: such a schedule may be lent.
-            return None if vector == 0 else (loop, [1, None] if vector == extent else [None, vector])
+            return loop, [1, None] if vector == extent else [None, vector], lanes
     return None
 
 
@@ -198,6 +203,19 @@ def _held_together(space: Schedule, lines: list[_Line], module: IRModule) -> Sch
         return space
     ones: list[_Line] = [(["AddUnitLoop", [block], [], [f"{block}_one"]], None) for block in sorted(blocks)]
     return _applied([*lines[: last + 1], *ones, *lines[last + 1 :]], module)
+
+
+def _vectors_of(lines: list[_Line], elements: int) -> list[_Line]:
+    """Have no more elements of a loop computed at once.
+
+    TVM joins inner loops to vectors of up to 64. LLVM takes those apart into the machine's, but three of
+    these are a number that it rounds up to four, in every step.
+    """
+    return [
+        ([kind, [inputs[0], elements], attrs, outputs] if attrs == _VECTORIZED else line, decision)
+        for line, decision in lines
+        for kind, inputs, attrs, outputs in [line]
+    ]
 
 
 def _split_first(lines: list[_Line], axis: str, factors: list[int | None]) -> list[_Line]:

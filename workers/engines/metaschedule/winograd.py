@@ -18,7 +18,9 @@ from tvm import te, topi
 from tvm.s_tir import Schedule
 from tvm.tirx import PrimFunc
 
-__all__ = ["assembled", "products", "tiles", "transformed_weights", "unrolled", "windows"]
+from workers.engines.metaschedule.rows import row, whole_rows
+
+__all__ = ["assembled", "by_element", "products", "tiles", "transformed_weights", "unrolled", "windows"]
 
 #: Outputs of a tile in one direction, inputs of its window.
 TILE, WINDOW = 2, 4
@@ -38,7 +40,10 @@ def transformed_weights(kernel: np.ndarray) -> np.ndarray:
 
 
 def windows(data: te.Tensor, padding: list[int]) -> te.Tensor:
-    """Return the transformed windows of (N, I/i, H, W, i) as (tiles, I/i, 16, i)."""
+    """Return the transformed windows of (N, I/i, H, W, i) as (tiles, I/i, 16, i).
+
+    There may be more of them than tiles (see :mod:`.rows`).
+    """
     top, left, bottom, right = padding
     batch, chunks, height, width, within = (int(n) for n in data.shape)
     rows, columns = -(-(height + top + bottom - 2) // TILE), -(-(width + left + right - 2) // TILE)
@@ -46,30 +51,31 @@ def windows(data: te.Tensor, padding: list[int]) -> te.Tensor:
     below, beside = rows * TILE + 2 - height - top, columns * TILE + 2 - width - left
     padded = topi.nn.pad(data, [0, 0, top, left, 0], [0, 0, below, beside, 0], name="data_pad")
 
+    count = batch * rows * columns
+    computed = whole_rows(count)
+
     def one(tile: Any, chunk: Any, element: Any, inner: Any) -> Any:
+        tile = row(tile, count, computed)
         n, y, x = tile // (rows * columns), tile // columns % rows * TILE, tile % columns * TILE
         return _transformed(_INTO, element, lambda a, b: padded[n, chunk, y + a, x + b, inner])
 
-    return te.compute((batch * rows * columns, chunks, WINDOW**2, within), one, name="windows")
+    return te.compute((computed, chunks, WINDOW**2, within), one, name="windows")
 
 
 def products(transformed: te.Tensor, weights: te.Tensor) -> te.Tensor:
-    """Multiply (tiles, I/i, 16, i) with (16, I, O) into (16, tiles, O)."""
-    count, _, elements, within = (int(n) for n in transformed.shape)
-    channels, out = int(weights.shape[1]), int(weights.shape[2])
+    """Multiply (16, tiles, I) with (16, I, O) into (16, tiles, O)."""
+    elements, count, channels = (int(n) for n in transformed.shape)
     ic = te.reduce_axis((0, channels), "ic")
     return te.compute(
-        (elements, count, out),
-        lambda e, tile, o: te.sum(
-            transformed[tile, ic // within, e, ic % within] * weights[e, ic, o], axis=[ic]
-        ),
+        (elements, count, int(weights.shape[2])),
+        lambda e, tile, o: te.sum(transformed[e, tile, ic] * weights[e, ic, o], axis=[ic]),
         name="winograd",
     )
 
 
-def tiles(multiplied: te.Tensor, block: int) -> te.Tensor:
-    """Transform (16, tiles, O) back, into (tiles, O/o, 4, o)."""
-    _, count, out = (int(n) for n in multiplied.shape)
+def tiles(multiplied: te.Tensor, count: int, block: int) -> te.Tensor:
+    """Transform the first `count` of (16, tiles, O) back, into (tiles, O/o, 4, o)."""
+    out = int(multiplied.shape[2])
 
     def one(tile: Any, chunk: Any, element: Any, inner: Any) -> Any:
         channel = chunk * block + inner
@@ -99,6 +105,21 @@ def unrolled(function: PrimFunc, block: str) -> PrimFunc:
     loop = schedule.get_loops(schedule.get_sblock(block))[_ELEMENT_AXIS]
     schedule.annotate(loop, "pragma_auto_unroll_max_step", 512)
     schedule.annotate(loop, "pragma_unroll_explicit", 1)
+    return schedule.mod["main"]
+
+
+def by_element(function: PrimFunc) -> PrimFunc:
+    """Have windows, (tiles, I/i, 16, i), written as (16, tiles, I).
+
+    In the order in which they are computed they would be read at strides of whole pages.
+    """
+    schedule = Schedule(tvm.IRModule({"main": function}))
+    within = int(function.params[-1].shape[-1])
+    schedule.transform_layout(
+        schedule.get_sblock("windows"),
+        ("write", 0),
+        lambda tile, chunk, element, inner: (element, tile, chunk * within + inner),
+    )
     return schedule.mod["main"]
 
 

@@ -88,6 +88,8 @@ def test_the_innermost_loop_of_every_candidate_is_a_whole_vector(
         (order,) = [inputs for kind, inputs, _, _ in steps if kind == "Reorder"]
         (vector,) = [outputs[1] for _, inputs, _, outputs in steps if inputs[1:] == [1, "None"]]
         assert order[-1] == vector
+        # Three vectors in one would be four to LLVM.
+        assert [i[1] for kind, i, attrs, _ in steps if attrs == ["meta_schedule.vectorize"]] == [16]
         result, built = builder.build(work, TARGET, candidate, timeout_s=60)
         assert built is not None, result.message
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import tvm
 from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.target import Target
@@ -39,6 +40,9 @@ _VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
 _UNROLLED = 3
 # So much of what a core can do is worth so many tries before the first that is lent.
 _GOOD, _BEFORE_LENT = 0.9, 2
+# Spaces that divide another loop of a sum have one structure. At the other's places a sum may be computed
+# again for each number that reads it, which is so many times what there is to compute.
+_REPEATED = 1.5
 # What TVM has for "at no loop of another block".
 _BY_ITSELF = -1
 
@@ -133,17 +137,24 @@ def lent_schedules(
         best = max((entry.rate for entry in near), default=0.0)
         ranked += [(_distance(entry, sketch, best, bits), entry, space, sketch) for entry in near]
     for _, entry, space, sketch in sorted(ranked, key=lambda one: one[0])[:_TRIED]:
-        decide = _Decisions(
-            [
-                fitted_tiles(extent, factors)
-                for extent, factors in zip(sketch.loops, entry.sketch.tiles, strict=True)
-            ],
-            entry.sketch.choices,
-            entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else _own(sketch),
-        )
-        schedule = _applied(space, module, decide)
-        if schedule is not None:
-            yield schedule
+        tiles = [
+            fitted_tiles(extent, factors)
+            for extent, factors in zip(sketch.loops, entry.sketch.tiles, strict=True)
+        ]
+        own = _own(sketch)
+        places = entry.sketch.places if len(entry.sketch.places) == len(sketch.places) else own
+        schedule = _applied(space, module, _Decisions(tiles, entry.sketch.choices, places))
+        if schedule is None:
+            continue
+        if "RFactor" in sketch.structure and places != own:
+            apart = _applied(space, module, _Decisions(tiles, entry.sketch.choices, own))
+            if apart is not None and _flops(schedule) > _REPEATED * _flops(apart):
+                continue
+        yield schedule
+
+
+def _flops(schedule: Schedule) -> float:
+    return float(tvm.s_tir.analysis.estimate_tir_flops(schedule.mod))
 
 
 def _own(sketch: Sketch) -> list[int]:

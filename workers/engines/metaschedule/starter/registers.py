@@ -69,6 +69,11 @@ class Tile:
         """Whether everything that is loaded is used more than once."""
         return min(self.vectors, self.numbers) > 1
 
+    @property
+    def loads(self) -> float:
+        """What is loaded for a multiplication."""
+        return (self.vectors + self.numbers) / (self.vectors * self.numbers)
+
 
 def register_tiles(
     space: Schedule, sketch: Sketch, module: IRModule, target: Target
@@ -168,7 +173,7 @@ def _moves(index: Any) -> dict[str, float] | None:
             by = int(index.b) if isinstance(index, tirx.Mul) else 1 / int(index.b)
             inner = _moves(index.a)
             return None if inner is None else {name: by * each for name, each in inner.items()}
-        case tirx.FloorMod() if isinstance(index.b, tirx.IntImm):
+        case tirx.FloorMod() | tirx.Min() if isinstance(index.b, tirx.IntImm):
             return _moves(index.a)  # no farther than its dimension reaches
     return None
 
@@ -244,17 +249,13 @@ def _tiles(
         beside = next(
             (size for size, (_, use) in zip(inner[::-1], loops[::-1], strict=True) if use == _NUMBERS), 1
         )
-        if _uneven(beside) or (vectors > 1 and _uneven(numbers)):
-            share /= 2  # LLVM loads three, five or seven numbers at once, and takes them apart
         if side_by_side and beside > 1:
             share /= 4  # they are loaded one by one, and once for each element of a vector
         found.append(Tile(round(share, 3), vectors, numbers, inner))
-    # Of those that are as good, what lies side by side goes before what doesn't.
-    return sorted(found, key=lambda tile: (tile.share, tile.both, tile.inner[::-1]), reverse=True)
-
-
-def _uneven(count: int) -> bool:
-    return count & (count - 1) != 0
+    # Of those that are as good, what loads less goes first, and what lies side by side before what doesn't.
+    return sorted(
+        found, key=lambda tile: (tile.share, tile.both, -tile.loads, tile.inner[::-1]), reverse=True
+    )
 
 
 def _divisors(extent: int) -> list[int]:

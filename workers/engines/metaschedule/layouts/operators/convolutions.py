@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,7 @@ from workers.engines.metaschedule.dot_products import AT_ONCE
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
+from workers.engines.metaschedule.rows import kept, row, whole_columns
 from workers.engines.metaschedule.sums import WIDENED, widened
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         groups=groups,
         depthwise=depthwise,
         block=block,
+        in_tiles=bool(block) and not depthwise and blocks.layout != "nhwc",
         primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d_{blocks.name(block, rank)}",
     )
     return Blocked(made, channels) if channels else made
@@ -150,6 +153,9 @@ def _winograd(
         func, arguments, ty = gen_call_tir_inputs(function, *args)
         if unroll:
             func = winograd.unrolled(func, function.__name__)
+        if function is winograd.windows:
+            func = winograd.by_element(func)
+            ty = relax.TensorType(func.params[-1].shape, "float32")
         # Fused with what reads it, a transform would be computed again for each of its readers.
         func = func.with_attr("op_pattern", _OPAQUE)
         name = blocks.builder_.add_func(func, f"winograd_{function.__name__}")
@@ -159,7 +165,8 @@ def _winograd(
     assert shape is not None
     made = step(winograd.windows, source, [int(n) for n in call.attrs.padding], unroll=True)
     made = step(winograd.products, made, relax.const(winograd.transformed_weights(kernel)))
-    made = step(winograd.tiles, made, block, unroll=True)
+    tiles = shape[0] * math.prod(-(-size // winograd.TILE) for size in shape[2:])
+    made = step(winograd.tiles, made, tiles, block, unroll=True)
     return blocks.builder_.call_te(
         winograd.assembled, made, shape[0], *shape[2:], primfunc_name_hint="winograd_assembled"
     )
@@ -191,6 +198,7 @@ def convolved(
     groups: int,
     depthwise: bool,
     block: int,
+    in_tiles: bool = False,
 ) -> te.Tensor:
     """Convolve an image or a volume, in blocks or not, with packed weights, into blocks or not.
 
@@ -200,6 +208,8 @@ def convolved(
     weights : as :func:`packed` has them for it, or :func:`_at_once`
     block : int
         Channels of a block of the result; 0 for NCHW.
+    in_tiles : bool, optional
+        Whether a few columns more may be computed (see :func:`.rows.whole_columns`).
     """
     rank = 2 + len(strides)
     before, after = padding[: rank - 2], padding[rank - 2 :]
@@ -219,6 +229,8 @@ def convolved(
         (size - (taps - 1) * apart - 1) // step + 1
         for size, taps, apart, step in zip(space, kernel, dilation, strides, strict=True)
     ]
+    count = sizes[-1]
+    computed = whole_columns(sizes[-2], count) if in_tiles else count
     names = ("kd", "kh", "kw")[-len(kernel) :]
     reached = [te.reduce_axis((0, taps), name) for taps, name in zip(kernel, names, strict=True)]
     # A group may be a part of a block.
@@ -233,6 +245,7 @@ def convolved(
 
     def one(n: Any, oc: Any, *index: Any) -> Any:
         place, ob = index[: rank - 2], index[rank - 2 :]
+        place = (*place[:-1], row(place[-1], count, computed))
         at = [
             where * step + tap * apart
             for where, tap, apart, step in zip(place, reached, dilation, strides, strict=True)
@@ -253,8 +266,10 @@ def convolved(
         )
         return te.sum(wide(read) * wide(weight), axis=[ic, *reached])
 
-    shape = (batch, chunks, *sizes, *([block] if block else []))
-    return te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
+    inside = [block] if block else []
+    shape = [batch, chunks, *sizes[:-1], computed, *inside]
+    made = te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
+    return kept(made, [batch, chunks, *sizes, *inside])
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:
