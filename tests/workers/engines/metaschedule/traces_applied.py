@@ -59,11 +59,11 @@ def bytes_multiplied() -> IRModule:
 def windows() -> IRModule:
     data = te.placeholder((1, 1, 6, 6, 16), name="data")
     made = te.create_prim_func([data, winograd.windows(data, [1, 1, 1, 1])])
-    return canonical_module(winograd.unrolled(made, "windows"))
+    return canonical_module(winograd.by_element(winograd.unrolled(made, "windows")))
 
 
 def products() -> IRModule:
-    data, weights = te.placeholder((9, 1, 16, 16), name="data"), te.placeholder((16, 16, 16), name="weights")
+    data, weights = te.placeholder((16, 9, 16), name="data"), te.placeholder((16, 16, 16), name="weights")
     return module(data, weights, winograd.products(data, weights))
 
 
