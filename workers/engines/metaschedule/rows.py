@@ -59,5 +59,5 @@ def kept(made: te.Tensor, shape: list[int]) -> te.Tensor:
 
 def whole_vectors(count: int, lanes: int) -> int:
     """Return how many columns to compute instead of so many, so that they are whole vectors."""
-    more = -count % max(lanes, 1)
+    more = -count % lanes
     return count + more if more <= _MOST_MORE * count else count
