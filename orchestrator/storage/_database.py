@@ -19,6 +19,7 @@ from orchestrator.storage._engine import WRITES, FileWatch, make_engine, use_wal
 from orchestrator.storage._faults import explain, is_transient
 from orchestrator.storage._schema import (
     is_empty,
+    make_tables,
     missing_of,
     require_current,
     require_known,
@@ -100,7 +101,7 @@ class Database:
             if self.read(is_empty):
                 if not create:
                     raise StorageError(f"the database {self._where} is empty: nothing was ever stored there")
-                self.write(_migrate_if_empty)
+                self.write(make_tables)
             self.read(lambda connection: require_current(connection, self.url))
             self._settle()
         except BaseException:
@@ -233,9 +234,3 @@ class Database:
             # Full jitter: several that were refused together must not come back together.
             time.sleep(random.uniform(0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-
-def _migrate_if_empty(connection: Connection) -> None:
-    # Looked at again under the write lock: another process may have made the tables meanwhile.
-    if is_empty(connection):
-        run_migrations(connection)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sqlite3
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 import orchestrator.storage
 from orchestrator.errors import SchemaError, StorageError, UsageError
@@ -27,10 +30,45 @@ def set_revision(url: str, revision: str) -> None:
         )
 
 
-def test_the_tables_of_the_migrations_are_those_of_the_models(storage: Storage) -> None:
-    engine = storage.database.engine
-    assert engine is not None
-    with engine.connect() as connection:
+def _tables(connection: Connection) -> dict[str, object]:
+    """What a database is made of, by table, in no order that a migration could change."""
+    found = inspect(connection)
+    # What SQLAlchemy doesn't tell of SQLite: whether the number of a row that was deleted comes back.
+    told = connection.dialect.name == "sqlite"
+    sql: Any = dict(connection.exec_driver_sql("SELECT name, sql FROM sqlite_master").all()) if told else {}
+
+    def all_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+        return sorted(json.dumps(row, sort_keys=True, default=str) for row in rows)
+
+    return {
+        table: {
+            # A column that came later has a default, for the rows that were there.
+            "columns": sorted(
+                (column["name"], str(column["type"]), column["nullable"], column.get("autoincrement"))
+                for column in found.get_columns(table)
+            ),
+            "numbers": "AUTOINCREMENT" in sql.get(table, ""),
+            "primary key": found.get_pk_constraint(table),
+            "indexes": all_of(found.get_indexes(table)),
+            "foreign keys": all_of(found.get_foreign_keys(table)),
+            "unique": all_of(found.get_unique_constraints(table)),
+            "checks": all_of(found.get_check_constraints(table)),
+        }
+        for table in found.get_table_names()
+    }
+
+
+def test_tables_that_are_made_are_those_that_migrations_lead_to(url: str) -> None:
+    made, migrated = create_engine(url), create_engine(url)
+    with made.begin() as connection:
+        _schema.make_tables(connection)
+        expected = _tables(connection)
+        assert _schema.revision_of(connection, url) == _schema.HEAD
+        Base.metadata.drop_all(connection)
+        connection.execute(text("DROP TABLE alembic_version"))
+    with migrated.begin() as connection:
+        _schema.run_migrations(connection)
+        assert _tables(connection) == expected
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
@@ -145,16 +183,25 @@ def test_a_database_of_something_else_is_refused_and_left_alone(tmp_path: Path) 
         assert path.read_bytes() == before
 
 
-def test_a_migration_happens_whole_or_not_at_all(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("step", "way_in"), [("make_tables", Storage.open), ("run_migrations", Storage.upgrade)]
+)
+def test_tables_are_all_there_or_none(
+    url: str, monkeypatch: pytest.MonkeyPatch, step: str, way_in: Callable[[str], object]
+) -> None:
     from orchestrator.storage import _database
 
-    def half(connection: object) -> None:
-        _schema.run_migrations(connection)  # type: ignore[arg-type]
+    whole = getattr(_schema, step)
+
+    def half(connection: Connection) -> None:
+        whole(connection)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_database, "run_migrations", half)
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).touch()  # only an opening makes the file
+    monkeypatch.setattr(_database, step, half)
     with pytest.raises(KeyboardInterrupt):
-        Storage.open(url)
+        way_in(url)
     monkeypatch.undo()
     with pytest.raises(StorageError, match="is empty"):
         Storage.open(url, create=False)

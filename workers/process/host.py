@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import gc
 import os
 import pickle
 import signal
@@ -390,6 +391,9 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = Connection(options.fd)
     warm: Answer
+    # Of what an import makes nothing is garbage, and looking for some is a fifth of importing TVM. Nor is it ever
+    # to be looked through in a child, which would copy it for that.
+    gc.disable()
     try:
         from workers.environments.load import load
 
@@ -400,6 +404,8 @@ def main(argv: list[str] | None = None) -> None:
         text, name = _text_of(error), type(error).__name__
         parent.send(Failed(0, Fault.ERROR, text, name, "starting the engine"))
         return
+    gc.freeze()
+    gc.enable()
     parent.send(warm)
     host = _Host(engine, parent)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -51,6 +52,10 @@ class Plain:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def garbage(self) -> tuple[bool, bool]:
+        """Say whether garbage is looked for, and whether it is in what was imported before."""
+        return gc.isenabled(), gc.get_freeze_count() == 0
 
     def blob(self, size: int) -> bytes:
         return bytes(size)

@@ -52,6 +52,12 @@ def test_every_call_runs_in_a_process_of_its_own(shared: EngineProcess) -> None:
     assert shared.pid not in pids
 
 
+def test_a_child_collects_its_own_garbage_and_does_not_go_through_what_was_imported(
+    shared: EngineProcess,
+) -> None:
+    assert shared.call("garbage") == (True, False)
+
+
 def test_calls_run_side_by_side(shared: EngineProcess) -> None:
     started = time.monotonic()
     futures = [shared.submit("sleep", 0.5) for _ in range(6)]
