@@ -33,7 +33,8 @@ HEAD = REVISIONS[-1]
 # Alembic's table alone proves nothing: other projects have one too. These were there from the first revision
 # on.
 _OURS = frozenset({"campaigns", "trials", "workloads"})
-# Any number, the same in all releases: keeps two processes from making or migrating one PostgreSQL database at once.
+# Any number, the same in all releases: keeps two processes from making or migrating one PostgreSQL database
+# at once.
 _MIGRATION_LOCK = 7_126_025_316
 
 
@@ -116,8 +117,8 @@ def missing_of(connection: Connection) -> list[str]:
 def make_tables(connection: Connection) -> None:
     """Make this release's tables inside the connection's transaction; does nothing where there are any.
 
-    The same as all migrations give, one after the other, which take ten times as long and load Alembic; a test
-    compares both.
+    The same as all migrations give, one after the other, which take four times as long, and Alembic besides.
+    A test compares both.
     """
     _alone(connection)
     # Asked here, where nobody else makes any: of two that found it empty, the second waited for the first.

@@ -391,8 +391,8 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = Connection(options.fd)
     warm: Answer
-    # Of what an import makes nothing is garbage, and looking for some is a fifth of importing TVM. Nor is it ever
-    # to be looked through in a child, which would copy it for that.
+    # Of what an import makes nothing is garbage, and looking for some is a fifth of importing TVM. Nor is it
+    # ever to be looked through in a child, which would copy it for that.
     gc.disable()
     try:
         from workers.environments.load import load
