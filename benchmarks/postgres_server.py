@@ -21,6 +21,7 @@ __all__ = ["PostgresMissingError", "PostgresServer", "find_binaries", "new_datab
 
 # Where Debian's packages put what is not for everybody's PATH.
 _DEBIAN = Path("/usr/lib/postgresql")
+_MEMORY = Path("/dev/shm")
 _USER = "tester"
 _LIMIT_S = 120
 
@@ -38,6 +39,8 @@ class PostgresServer:
         Of ``postgresql.conf``.
     password : str, optional
         Asked of everybody; without one, nobody is asked.
+    in_memory : bool, optional
+        Keep its files there, where the system has a place for that: nothing is said of a disk then.
 
     Attributes
     ----------
@@ -49,16 +52,21 @@ class PostgresServer:
     PostgresMissingError
     """
 
-    def __init__(self, settings: Mapping[str, str] | None = None, *, password: str = "") -> None:
+    def __init__(
+        self, settings: Mapping[str, str] | None = None, *, password: str = "", in_memory: bool = False
+    ) -> None:
         if importlib.util.find_spec("psycopg") is None:
             raise PostgresMissingError("psycopg is not installed; it comes with the extra `postgresql`")
         self._binaries = find_binaries()
         self._settings = {"listen_addresses": "''", **(settings or {})}
         self._password = password
+        self._in = str(_MEMORY) if in_memory and _has_room(_MEMORY) else None
 
     def __enter__(self) -> PostgresServer:
         # Not a caller's folder: a socket's path is at most 107 characters long.
-        self._temporary = tempfile.TemporaryDirectory(prefix="tf-pg-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="tf-pg-", dir=self._in, ignore_cleanup_errors=True
+        )
         self._folder = self._temporary.name
         self._data = str(Path(self._folder, "data"))
         self._as_user: dict[str, Any] = {}
@@ -128,18 +136,27 @@ class PostgresServer:
 
 
 @contextmanager
-def new_database(server: URL) -> Iterator[URL]:
-    """Make an empty database on a server, and drop it afterwards, whoever is still connected."""
+def new_database(server: URL, template: URL | None = None) -> Iterator[URL]:
+    """Make a database on a server, and drop it afterwards, whoever is still connected.
+
+    It is empty, or what a template is, to which nobody may be connected.
+    """
     name = f"tunefleet_{uuid.uuid4().hex[:12]}"
     # No connection is kept: the server may be stopped in between.
     engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        copied = "" if template is None else f" TEMPLATE {template.database}"
+        connection.execute(text(f"CREATE DATABASE {name}{copied}"))
     try:
         yield server.set(database=name)
     finally:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def _has_room(folder: Path) -> bool:
+    # A container's is of 64 MB.
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= 1 << 30
 
 
 def find_binaries() -> Path:

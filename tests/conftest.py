@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,16 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_STAND_INS, os.environ.
 # A PostgreSQL to run the storage's tests on: the URL of a database whose user may create others. Without it,
 # one is started for them.
 _POSTGRES = os.environ.get("TUNEFLEET_TEST_POSTGRES", "")
+
+
+# Nothing of what collecting makes is garbage, and looking for some takes as long as collecting does.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, and for none among thousands of tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,7 +69,7 @@ def own_postgres() -> Callable[..., PostgresServer]:
     def prepare(settings: dict[str, str] | None = None, *, password: str = "") -> PostgresServer:
         try:
             # What a test stores need not survive the machine.
-            return PostgresServer({"fsync": "off", **(settings or {})}, password=password)
+            return PostgresServer({"fsync": "off", **(settings or {})}, password=password, in_memory=True)
         except PostgresMissingError as error:
             if os.environ.get("CI"):
                 pytest.fail(f"CI runs the storage tests on PostgreSQL too, but {error}")

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from workers.enginekit.rpc import RpcDevices
-
 __all__ = ["free_port", "registered", "server", "start"]
 
 
@@ -41,6 +39,9 @@ def free_port() -> int:
 
 def registered(address: tuple[str, int], key: str) -> None:
     """Wait until a server is."""
+    # Here, for it imports TVM, and every process that runs tests collects this file.
+    from workers.enginekit.rpc import RpcDevices
+
     until = time.monotonic() + 60
     while not RpcDevices().tracked(*address).get(key):
         assert time.monotonic() < until, f"{key} never registered"

@@ -27,7 +27,6 @@ from orchestrator.storage import CampaignState, Storage
 from orchestrator.toolbox import Toolbox
 from tests.kit.own_boards import free_port, registered, server
 from tests.kit.tiny_models import save
-from workers.enginekit.rpc import requested
 from workers.messages import Endpoint
 
 KEY, SECOND = "board-of-the-tests", "second-board"
@@ -240,6 +239,9 @@ def test_a_board_that_can_not_say_what_it_is_refuses_a_target_by_failing_at_a_kn
 def test_a_board_in_use_is_waited_for_until_a_limit_that_says_so(
     tools: Toolbox, tracker: tuple[str, int], target: str
 ) -> None:
+    # Here, for it imports TVM, and every process that runs tests collects this file.
+    from workers.enginekit.rpc import requested
+
     holder = requested(Endpoint(*tracker, KEY, "cpu"), 30.0)
     with pytest.raises(
         EngineError, match=f"no device of key {KEY} became free at .* within 1 s: it is in use"

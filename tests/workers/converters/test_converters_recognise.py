@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xgboost
 
 from workers.converters import CONVERTERS
 
@@ -59,6 +58,8 @@ def test_a_file_is_one_converter_s_whatever_it_is_called(
 
 @pytest.mark.parametrize("name", ["model.json", "model.ubj"])
 def test_xgboost_s_own_files_are_known_in_both_forms(tmp_path: Path, name: str) -> None:
+    import xgboost  # here, for every process that runs tests collects this file
+
     rows = np.arange(8.0).reshape(4, 2)
     made = xgboost.train({}, xgboost.DMatrix(rows, rows[:, 0]), num_boost_round=1)
     made.save_model(tmp_path / name)
