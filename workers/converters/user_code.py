@@ -27,7 +27,8 @@ __all__ = ["call", "note", "raised"]
 _WORDS = 500
 _FEW = 6
 _OWN = Path(__file__).resolve().parents[1]
-_KERNEL = ("/proc", "/sys", "/dev")
+# What a device is is no file; and people keep models in /dev/shm.
+_KERNEL = ("/proc", "/sys")
 _opened: set[str] = set()
 _watching = False
 # Packages that were imported before a person's code was: the framework's, and what it needs.
