@@ -16,7 +16,7 @@ from sqlalchemy import URL
 from benchmarks.postgres_server import new_database
 from orchestrator.storage import Storage
 
-__all__ = ["BACKENDS", "new_url", "postgres_template", "storage", "url", "url_with_tables"]
+__all__ = ["BACKENDS", "new_url", "postgres_template", "storage", "url"]
 
 BACKENDS = ("sqlite", "postgresql")
 
@@ -49,13 +49,6 @@ def postgres_template(postgres: URL) -> Iterator[URL]:
     """A database with this release's tables, to copy: half of the work of making them in another."""
     with new_database(postgres) as made:
         Storage.open(made.render_as_string(hide_password=False)).close()
-        yield made
-
-
-@pytest.fixture(params=BACKENDS)
-def url_with_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a database that nothing was stored in, but that may have its tables."""
-    with new_url(request.param, tmp_path, request, tables=True) as made:
         yield made
 
 

@@ -51,15 +51,28 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch
     fleet.stop()
 
 
-def test_nobody_else_can_read_the_token_of_a_ray_that_was_started_here(tmp_path: Path) -> None:
+def test_a_ray_that_was_started_here_is_of_what_it_takes_and_nobody_else_can_read_its_token(
+    tmp_path: Path,
+) -> None:
     """In another process, for Ray reads its token once; with a home of its own, where there is none yet."""
     start = (
+        "import psutil\n"
         "from orchestrator.fleet.port import DevicesWanted as W\n"
         "from orchestrator.fleet.ray.fleet import RayFleet as F\n"
-        "f = F('none', W()); f.join(); f.stop()"
+        "f = F('none', W()); f.join()\n"
+        "for child in psutil.Process().children(recursive=True): print(' '.join(child.cmdline()))\n"
+        "f.stop()"
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_AUTH")}
-    subprocess.run(
-        [sys.executable, "-c", start], env={**environment, "HOME": str(tmp_path)}, check=True, timeout=120
-    )
+    said = subprocess.run(
+        [sys.executable, "-c", start],
+        env={**environment, "HOME": str(tmp_path)},
+        check=True,
+        timeout=120,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+    assert "raylet" in said
+    assert "/monitor.py" not in said
+    assert "log_monitor" not in said
     assert (tmp_path / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
