@@ -46,8 +46,12 @@ def reference_text(row: CurveRow) -> str:
         parts.append(f"the library took {latency(row.library_s)} when it began")
     if row.reference_s is not None:
         text = f"onnxruntime {latency(row.reference_s)}"
-        if row.points:
-            passed_s = row.passed_s
-            text += ", not passed yet" if passed_s is None else f", passed after {duration(passed_s)}"
+        passed_s = row.passed_s
+        if passed_s == 0:
+            text += ", passed from the beginning"
+        elif passed_s is not None:
+            text += f", passed after {duration(passed_s)}"
+        elif row.points:
+            text += ", not passed yet"
         parts.append(text)
     return "; ".join(parts)

@@ -80,7 +80,7 @@
     }, data);
     const parts = [`${latency(first)} after ${span(begins)}, ${latency(last)} after ${span(ends)}`];
     if (shown.library_s) parts.push(`${latency(shown.library_s)} at the beginning`);
-    if (shown.reference_s) parts.push(`onnxruntime ${latency(shown.reference_s)}` + (shown.reference_passed_s === null ? ", not passed" : `, passed after ${span(shown.reference_passed_s)}`));
+    if (shown.reference_s) parts.push(`onnxruntime ${latency(shown.reference_s)}` + (shown.reference_passed_s === null ? ", not passed" : shown.reference_passed_s === 0 ? ", passed from the beginning" : `, passed after ${span(shown.reference_passed_s)}`));
     say("curve", parts.join("; ") + "." + (several ? ` This is ${shown.device_class}.` : ""));
   }
 

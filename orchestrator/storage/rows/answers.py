@@ -84,10 +84,15 @@ class CurveRow:
 
     @property
     def passed_s(self) -> float | None:
-        """Seconds after which that was onnxruntime's time or less; None where it wasn't, or isn't known."""
+        """Seconds after which that was onnxruntime's time or less; None where it wasn't, or isn't known.
+
+        0 where the library that could be built when the campaign began took no more already.
+        """
         reference_s = self.reference_s
         if reference_s is None:
             return None
+        if self.library_s is not None and self.library_s <= reference_s:
+            return 0.0
         return next((at_s for at_s, latency_s in self.points if latency_s <= reference_s), None)
 
 

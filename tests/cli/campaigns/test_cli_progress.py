@@ -80,6 +80,9 @@ def test_the_screen_draws_how_the_estimate_came_down(store: Storage) -> None:
 
 def test_a_curve_is_held_against_what_is_known() -> None:
     assert reference_text(replace(CURVE, reference_s=0.009)).endswith("onnxruntime 9.00 ms, not passed yet")
+    # What was lent was as fast already, whatever of it has been measured since.
+    lent = replace(CURVE, library_s=0.009, points=())
+    assert reference_text(lent).endswith("onnxruntime 10.0 ms, passed from the beginning")
     assert reference_text(replace(CURVE, library_s=None, reference_s=None)) == ""
     assert curve_text(replace(CURVE, points=())) == ""
     assert curve_text(replace(CURVE, points=((5.0, 0.01),))) == "10.0 ms after 5s"
