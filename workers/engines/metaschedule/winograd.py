@@ -108,7 +108,7 @@ def unrolled(function: PrimFunc, block: str) -> PrimFunc:
     return schedule.mod["main"]
 
 
-def by_element(function: PrimFunc) -> PrimFunc:
+def by_element(function: PrimFunc, block: str) -> PrimFunc:
     """Have windows, (tiles, I/i, 16, i), written as (16, tiles, I).
 
     In the order in which they are computed they would be read at strides of whole pages.
@@ -116,7 +116,7 @@ def by_element(function: PrimFunc) -> PrimFunc:
     schedule = Schedule(tvm.IRModule({"main": function}))
     within = int(function.params[-1].shape[-1])
     schedule.transform_layout(
-        schedule.get_sblock("windows"),
+        schedule.get_sblock(block),
         ("write", 0),
         lambda tile, chunk, element, inner: (element, tile, chunk * within + inner),
     )

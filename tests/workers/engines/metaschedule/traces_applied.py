@@ -59,7 +59,7 @@ def bytes_multiplied() -> IRModule:
 def windows() -> IRModule:
     data = te.placeholder((1, 1, 6, 6, 16), name="data")
     made = te.create_prim_func([data, winograd.windows(data, [1, 1, 1, 1])])
-    return canonical_module(winograd.by_element(winograd.unrolled(made, "windows")))
+    return canonical_module(winograd.by_element(winograd.unrolled(made, "windows"), "windows"))
 
 
 def products() -> IRModule:

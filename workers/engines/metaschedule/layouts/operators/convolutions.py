@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -149,13 +149,14 @@ def _winograd(
 ) -> relax.Expr:
     """Convolve by Winograd's algorithm, in four kernels."""
 
-    def step(function: Callable[..., te.Tensor], *args: Any, unroll: bool = False) -> relax.Expr:
-        func, arguments, ty = gen_call_tir_inputs(function, *args)
-        if unroll:
-            func = winograd.unrolled(func, function.__name__)
-        if function is winograd.windows:
-            func = winograd.by_element(func)
-            ty = relax.TensorType(func.params[-1].shape, "float32")
+    def step(
+        function: Callable[..., te.Tensor], *args: Any, then: Sequence[Callable[[Any, str], Any]] = ()
+    ) -> relax.Expr:
+        func, arguments, (out,) = gen_call_tir_inputs(function, *args)
+        for rewrite in then:
+            func = rewrite(func, function.__name__)
+        # Its result may lie in another order now.
+        ty = relax.TensorType(func.params[-1].shape, out.dtype)
         # Fused with what reads it, a transform would be computed again for each of its readers.
         func = func.with_attr("op_pattern", _OPAQUE)
         name = blocks.builder_.add_func(func, f"winograd_{function.__name__}")
@@ -163,10 +164,11 @@ def _winograd(
 
     shape = shape_of(call)
     assert shape is not None
-    made = step(winograd.windows, source, [int(n) for n in call.attrs.padding], unroll=True)
+    padding = [int(n) for n in call.attrs.padding]
+    made = step(winograd.windows, source, padding, then=(winograd.unrolled, winograd.by_element))
     made = step(winograd.products, made, relax.const(winograd.transformed_weights(kernel)))
     tiles = shape[0] * math.prod(-(-size // winograd.TILE) for size in shape[2:])
-    made = step(winograd.tiles, made, tiles, block, unroll=True)
+    made = step(winograd.tiles, made, tiles, block, then=(winograd.unrolled,))
     return blocks.builder_.call_te(
         winograd.assembled, made, shape[0], *shape[2:], primfunc_name_hint="winograd_assembled"
     )
