@@ -36,8 +36,10 @@ _SIZES, _SHRUNK, _SLOWER, _WIDTH = 0.5, 1.0, 1.0, 1.0
 # The rule, where the pack has nothing: so many vectors are summed up at once, in so many registers, over so
 # much of the first reduced loop; and a kernel of so few operations is left to one core.
 _VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
-# How far what fills the registers is unrolled: the place of 512 in TVM's list.
-_UNROLLED = 3
+# How far what fills the registers is unrolled: the place of 64 in TVM's list, which is a tile. With steps of
+# the sum unrolled as well LLVM leaves the sums in memory between two loops of them, and moves loads ahead
+# until it has to put sums there meanwhile.
+_UNROLLED = 2
 # So much of what a core can do is worth so many tries before the first that is lent.
 _GOOD, _BEFORE_LENT = 0.9, 2
 # Spaces that divide another loop of a sum have one structure. At the other's places a sum may be computed

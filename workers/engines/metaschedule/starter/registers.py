@@ -33,8 +33,8 @@ _PER_CYCLE, _ON_THEIR_WAY, _LOADS = 2, 8, 2
 _FIRST_CACHE, _SECOND_RATE = 16 << 10, 20
 # No more of one loop: code grows with it.
 _LARGEST = 16
-# Steps of the sum between two looks at the sums' place in memory, and with more of the image in between.
-_STEPS, _LONG_STEPS = 16, 64
+# Steps of the sum between two looks at the sums' place in memory.
+_STEPS = 64
 # So many different tiles are worth a look.
 _DIFFERENT = 3
 
@@ -93,9 +93,9 @@ def register_tiles(
     if blocked is not None:
         yield replace(tiles[0], blocked=True), blocked
     for tile in tiles[:_DIFFERENT]:
-        yield tile, _split(sketch, uses, tile, _STEPS)
+        yield tile, _split(sketch, uses, tile)
     for tile in tiles[: blocked is None]:
-        yield tile, _split(sketch, uses, tile, _LONG_STEPS, image_within=True)
+        yield tile, _split(sketch, uses, tile, image_within=True)
 
 
 def _product(space: Schedule, module: IRModule) -> Any:
@@ -238,9 +238,9 @@ def _tiles(
             math.prod(size for size, (_, use) in zip(inner, loops, strict=True) if use == wanted)
             for wanted in (_VECTORS, _NUMBERS)
         )
-        if vectors * numbers + min(vectors, numbers) + 1 > registers:
-            continue
         sums = vectors * numbers
+        if sums + _held(inner, [use for _, use in loops], vectors, numbers) > registers:
+            continue
         cycles = max(sums, _ON_THEIR_WAY) / _PER_CYCLE
         cycles = max(cycles, (vectors + numbers) / _LOADS)
         if vectors * vector_bytes * summed > _FIRST_CACHE:
@@ -258,13 +258,23 @@ def _tiles(
     )
 
 
+def _held(inner: Sequence[int], uses: Sequence[str], vectors: int, numbers: int) -> int:
+    """Return the registers that a step takes besides its sums.
+
+    Code goes through a tile in the order of its loops, and so does LLVM: what the innermost of them counts
+    is used again for each step of the loops around it, and all of it is held until then.
+    """
+    if min(vectors, numbers) == 1:
+        return 2
+    innermost = [use for size, use in zip(inner, uses, strict=True) if size > 1 and use][-1]
+    return 1 + (vectors if innermost == _VECTORS else numbers)
+
+
 def _divisors(extent: int) -> list[int]:
     return [size for size in range(1, min(extent, _LARGEST) + 1) if extent % size == 0]
 
 
-def _split(
-    sketch: Sketch, uses: Sequence[str], tile: Tile, steps: int, image_within: bool = False
-) -> list[list[int]]:
+def _split(sketch: Sketch, uses: Sequence[str], tile: Tile, *, image_within: bool = False) -> list[list[int]]:
     """Split each loop: vectors on the outside, then numbers, then the sum, a tile of both within."""
     inner = iter(tile.inner)
     innermost = max((place for place, use in enumerate(uses) if use == _NUMBERS), default=-1)
@@ -280,7 +290,7 @@ def _split(
                 within = image_within and place == innermost
                 split.append([1, 1, rest, size] if within else [1, rest, 1, size])
         elif first:
-            part = max(size for size in range(1, min(extent, steps) + 1) if extent % size == 0)
+            part = max(size for size in range(1, min(extent, _STEPS) + 1) if extent % size == 0)
             split.append([extent // part, part])
             first = False
         else:
