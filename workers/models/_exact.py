@@ -16,7 +16,7 @@ from onnx.reference.op_run import OpRun
 
 from workers.models import _mapped
 from workers.models._compare import OutputDifference, compare, tolerance
-from workers.models._steps import output_steps
+from workers.models._steps import output_steps, rounds
 
 __all__ = ["judge", "run_exact"]
 
@@ -117,8 +117,8 @@ def judge(
     Outputs agree then if they are as near to the exact result as the reference is, within a factor of two.
 
     So may a deep quantized one: what lies between two steps is rounded either way, a layer norm makes more
-    of it, and so on for each layer. A maximum tells little there, of steps that each are as good as the
-    other; the root of the mean square does.
+    of it, and so on for each layer, whether or not its outputs are steps themselves. A maximum tells little
+    there, of steps that each are as good as the other; the root of the mean square does.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def judge(
         pairs = list(zip(outputs, reference, exact, steps, strict=True))
     except Exception:  # no judge, then: the stricter verdict stands
         return found
-    worst = 0.0
+    worst, in_steps = 0.0, rounds(model)
     for got, want, true, step in pairs:
         if compare([got], [want], rtol=rtol, steps=[step]).ok:
             continue
@@ -147,7 +147,7 @@ def judge(
         ):
             return found
         largest = float(np.max(np.abs(true), initial=0.0))
-        ours, theirs = (_distance(one, true, quantized=of_bytes or step > 0) for one in (got, want))
+        ours, theirs = (_distance(one, true, mostly=in_steps) for one in (got, want))
         # Written so that a NaN fails.
         if not (ours <= _MARGIN * theirs and theirs <= _CREDIBLE * largest):
             return found
@@ -161,10 +161,10 @@ def judge(
     )
 
 
-def _distance(values: npt.NDArray[Any], true: npt.NDArray[Any], *, quantized: bool) -> float:
-    """Return how far values are from the exact ones: at most, or where they are quantized, mostly."""
+def _distance(values: npt.NDArray[Any], true: npt.NDArray[Any], *, mostly: bool) -> float:
+    """Return how far values are from the exact ones: at most, or mostly."""
     off = np.abs(np.asarray(values, np.float64) - true)
-    return float(np.sqrt(np.mean(off**2)) if quantized and off.size else np.max(off, initial=0.0))
+    return float(np.sqrt(np.mean(off**2)) if mostly and off.size else np.max(off, initial=0.0))
 
 
 def _wide(dtype: npt.DTypeLike) -> npt.DTypeLike:

@@ -68,6 +68,28 @@ def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance:
     assert "differs by" in farther.reason
 
 
+@pytest.mark.parametrize("quantized", [True, False])
+def test_floats_behind_steps_are_judged_by_their_mean(quantized: bool) -> None:
+    scale = [("scale", np.array(0.1, np.float32)), ("zero", np.array(0, np.uint8))]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+    ]
+    last = helper.make_node("Mul", ["d", "d"] if quantized else ["x", "x"], ["y"])
+    data = model([*(nodes if quantized else []), last], [("x", [1000])], [("y", [1000])], scale)
+    inputs = {"x": np.linspace(0, 20, 1000, dtype="float32")}
+    (true,) = run_exact(data, inputs)
+
+    def off(places: slice) -> Array:
+        values = true.astype("float32")
+        values[places] += 0.05 * true.max()
+        return values
+
+    reference = off(slice(0, 5))  # some that were rounded the other way
+    assert judge(data, inputs, [off(slice(5, 10))], [reference], ["y"]).ok == quantized
+    assert not judge(data, inputs, [off(slice(5, 105))], [reference], ["y"]).ok
+
+
 def test_a_wrong_result_of_a_well_behaved_model_stays_wrong() -> None:
     data = model(
         [helper.make_node("Relu", ["x"], ["y"])],
