@@ -70,7 +70,10 @@ def test_a_model_that_amplifies_rounding_is_judged_by_double_precision(variance:
 
 @pytest.mark.parametrize("quantized", [True, False])
 def test_floats_behind_steps_are_judged_by_their_mean(quantized: bool) -> None:
-    scale = [("scale", np.array(0.1, np.float32)), ("zero", np.array(0, np.uint8))]
+    scale: list[tuple[str, Array]] = [
+        ("scale", np.array(0.1, np.float32)),
+        ("zero", np.array(0, np.uint8)),
+    ]
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
