@@ -69,8 +69,10 @@ def _fits(call: relax.Call, weights: np.ndarray, dot: DotProduct) -> bool:
 
 
 def _before(values: Mapping[relax.Var, relax.Expr], arg: relax.Expr) -> relax.Expr | None:
-    """Return the floats that a pair of casts rounds."""
+    """Return the floats that a pair of casts rounds; they may be of another shape."""
     back = values.get(arg)
+    while back is not None and is_call(back, "relax.reshape"):
+        back = values.get(back.args[0])
     if back is None or not is_call(back, "relax.astype") or dtype_of(back) != "float32":
         return None
     there = values.get(back.args[0])
@@ -117,7 +119,9 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def _computed(self, call: relax.Call, source: relax.Expr, weights: np.ndarray) -> relax.Expr:
         if source not in self._made:
             self._made[source] = self.builder_.emit(rounded(self.builder_, self.visit_expr(source)))
-        data = self._made[source]
+        data, shape = self._made[source], shape_of(call.args[0])
+        if shape_of(source) != shape:
+            data = self.builder_.emit(relax.op.reshape(data, shape))
         if is_call(call, "relax.matmul"):
             return multiplied(self.builder_, data, weights, self._dot, "bfloat16_matmul")
         attrs = call.attrs

@@ -1,4 +1,4 @@
-"""Exponentials and their like as polynomials, which a CPU computes a whole vector of at a time.
+"""Functions that a CPU computes a whole vector of at a time: exponentials and their like as polynomials.
 
 LLVM turns each of them into a call of the C library for each element. TVM has polynomials for them
 (``topi.fast_exp``, ``fast_tanh``, ``fast_erf``), and a pass that puts them in (``FastMathTransform``), which
@@ -16,6 +16,8 @@ from tvm import relax, te, topi
 from tvm.ir import IRModule
 from tvm.target import Target
 
+from workers.engines.metaschedule.targets import vector_bits
+
 __all__ = ["with_polynomials"]
 
 
@@ -28,7 +30,7 @@ def with_polynomials(module: IRModule, target: Target) -> IRModule:
     """
     if target.kind.name != "llvm" or not _has_functions(module):
         return module
-    rewrite = _Polynomials(module)
+    rewrite = _Polynomials(module, target)
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
     return rewrite.builder_.finalize()
 
@@ -89,6 +91,30 @@ def _gelu(x: te.Tensor) -> te.Tensor:
     return te.compute(x.shape, lambda *i: 0.5 * x(*i) * (1 + error(*i)), name="gelu")
 
 
+def _softmax(x: te.Tensor, axis: int, lanes: int) -> te.Tensor:
+    """``topi.nn.fast_softmax``, of rows that are filled up to whole vectors with what adds nothing."""
+    *rows, length = (int(size) for size in x.shape)
+    more = -length % lanes
+    if axis % len(x.shape) != len(rows) or not more or length < lanes:
+        return topi.nn.fast_softmax(x, axis)
+
+    def filled(*i: Any) -> Any:
+        return tvm.tirx.if_then_else(i[-1] < length, x(*i), tvm.tirx.min_value("float32"))
+
+    made = topi.nn.fast_softmax(te.compute((*rows, length + more), filled, name="filled"), axis)
+    return te.compute(x.shape, lambda *i: made(*i), name="softmax")
+
+
+def _isnan(x: te.Tensor) -> te.Tensor:
+    """``topi.isnan``, which TVM's code generator asks of each element by itself."""
+
+    def value(*i: Any) -> Any:
+        bits = tvm.tirx.reinterpret("int32", x(*i)) & tvm.tirx.const(0x7FFFFFFF, "int32")
+        return bits > tvm.tirx.const(0x7F800000, "int32")
+
+    return te.compute(x.shape, value, name="isnan")
+
+
 _ELEMENTWISE: dict[str, Callable[[te.Tensor], te.Tensor]] = {
     "relax.exp": topi.fast_exp,
     "relax.erf": _erf,
@@ -96,20 +122,25 @@ _ELEMENTWISE: dict[str, Callable[[te.Tensor], te.Tensor]] = {
     "relax.sigmoid": _sigmoid,
     "relax.nn.silu": _silu,
     "relax.nn.gelu": _gelu,
+    "relax.isnan": _isnan,
 }
 
 
 @relax.expr_functor.mutator
 class _Polynomials(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
+    def __init__(self, module: IRModule, target: Target) -> None:
+        super().__init__(module)
+        self._lanes = vector_bits(target) // 32
+
     def visit_call_(self, call: relax.Call) -> relax.Expr:
         name = call.op.name if isinstance(call.op, tvm.ir.Op) else ""
-        if name in _ELEMENTWISE and _float32(call):
+        if name in _ELEMENTWISE and _float32(call.args[0]):
             return self.builder_.call_te(
                 _ELEMENTWISE[name], *call.args, primfunc_name_hint=name.split(".")[-1]
             )
         if name == "relax.nn.softmax" and _float32(call):
             return self.builder_.call_te(
-                topi.nn.fast_softmax, *call.args, call.attrs.axis, primfunc_name_hint="softmax"
+                _softmax, *call.args, int(call.attrs.axis), self._lanes, primfunc_name_hint="softmax"
             )
         return super().visit_call_(call)
 
@@ -125,5 +156,5 @@ def _has_functions(module: IRModule) -> bool:
     return any(name in _ELEMENTWISE or name == "relax.nn.softmax" for name in found)
 
 
-def _float32(call: Any) -> bool:
-    return str(call.ty.dtype) == "float32"
+def _float32(expr: Any) -> bool:
+    return str(expr.ty.dtype) == "float32"

@@ -25,6 +25,7 @@ from tvm.target import Target
 
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.records import candidate_of
+from workers.engines.metaschedule.rowwise import by_rows
 from workers.engines.metaschedule.soundness import joins_tiles, pads_a_result
 from workers.engines.metaschedule.targets import vector_bits
 
@@ -64,6 +65,9 @@ def cpu_spaces(spaces: list[Schedule], module: IRModule, flops: float, target: T
     if target.kind.name != "llvm":
         return [_in_even_vectors(space, module) for space in spaces]
     spaces = with_whole_vectors(spaces, module, target)
+    rows = by_rows(module, target)
+    if rows is not None:
+        spaces.append(rows)
     moved = sum(
         math.prod(int(extent) for extent in tensor.shape) * DataType(str(tensor.dtype)).bits / 8
         for tensor in ms.arg_info.ArgInfo.from_entry_func(module, remove_preproc=True)
@@ -130,7 +134,11 @@ def _names(block: str, instructions: list[Any]) -> list[Any]:
 
 
 def _without_threads(space: Schedule, module: IRModule) -> Schedule:
-    kept = [line for line in _lines(space) if line[0][2] != ["meta_schedule.parallel"]]
+    kept = [
+        line
+        for line in _lines(space)
+        if line[0][0] != "Parallel" and line[0][2] != ["meta_schedule.parallel"]
+    ]
     return _applied(kept, module)
 
 

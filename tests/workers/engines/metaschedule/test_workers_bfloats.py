@@ -121,6 +121,26 @@ def test_a_network_of_bfloats_computes_what_it_did(
     assert not differs(model, [got.numpy()], inputs)
 
 
+def test_what_is_rounded_may_have_another_shape_where_it_is_multiplied(tmp_path: Path) -> None:
+    """As a product of three dimensions and its sum become one of two (Gemm) when a model is prepared."""
+    values = np.random.default_rng(0).standard_normal((32, 48)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["m"], name="m"), helper.make_node("Add", ["m", "b"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 6, 32))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 6, 48))],
+        [numpy_helper.from_array(values, "w"), numpy_helper.from_array(values[0], "b")],
+    )
+    model = in_bfloats(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), ["m"]
+    )
+    ready = prepared(model, tmp_path)
+    kinds = [node.op_type for node in onnx.load_from_string(ready.onnx).graph.node]
+    assert kinds[:4] == ["Cast", "Cast", "Reshape", "Gemm"], "or this test shows nothing"
+    (found,) = workloads(ready, WIDE)
+    assert "uint16" in load_module(found.module).script()
+
+
 def test_bits_are_those_of_the_nearest_number(device: DeviceInfo) -> None:
     import ml_dtypes
 

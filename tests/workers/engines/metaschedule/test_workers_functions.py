@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -60,3 +62,30 @@ def test_a_target_without_a_cpu_keeps_its_own_functions(
 
     assert polynomials("llvm -num-cores=2")
     assert not polynomials("cuda -arch=sm_90")
+
+
+def test_what_is_no_number_is_found_a_vector_at_a_time(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("IsNaN", ["x"], ["nan"]),
+            helper.make_node("Where", ["nan", "zero", "x"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", 1, [4, 64])],
+        [helper.make_tensor_value_info("y", 1, [4, 64])],
+        [numpy_helper.from_array(np.zeros(1, "float32"), "zero")],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9),
+        tmp_path / "nan.onnx",
+    )
+    model = prepare(str(tmp_path / "nan.onnx"), {})
+    x = np.random.default_rng(0).standard_normal((4, 64)).astype("float32")
+    x[0, :5] = np.nan, -np.nan, np.inf, -np.inf, 3e-42
+    bits = np.array([0x7F800001, 0xFFFFFFFF], np.uint32)
+    x[1, :2] = bits.view("float32")
+    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
+    (y,) = engine.run(compiled, {"x": x}, device.target).outputs
+    np.testing.assert_array_equal(y, np.where(np.isnan(x), 0, x))

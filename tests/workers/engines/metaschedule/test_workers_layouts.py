@@ -108,12 +108,14 @@ def test_a_transform_is_left_only_where_blocks_of_two_sizes_meet(
 
 
 def test_layouts_are_part_of_the_workloads_and_auto_takes_blocks(
-    engine: EngineClient, device: DeviceInfo, everything: PreparedModel
+    engine: EngineClient, everything: PreparedModel
 ) -> None:
+    # With vectors of 16 it leaves some of these small images in NCHW.
+    target = "llvm -mcpu=haswell -num-cores=2"
     found = {
         layout: {
             task.workload.hash
-            for task in extracted(engine, everything, device.target, layout).tasks
+            for task in extracted(engine, everything, target, layout).tasks
             if "conv2d" in task.name
         }
         for layout in LAYOUTS

@@ -20,7 +20,7 @@ from workers.engines.metaschedule.soundness import finished
 from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.pack import Entry, entries_of
 from workers.engines.metaschedule.starter.registers import Tile, register_tiles
-from workers.engines.metaschedule.starter.sketches import Sketch, sketch_of
+from workers.engines.metaschedule.starter.sketches import ROWS, Sketch, sketch_of
 from workers.engines.metaschedule.targets import vector_bits
 from workers.messages import Record
 
@@ -88,6 +88,10 @@ def begun(
     What TVM appends to a trace at its end (vectorizing, unrolling, threads) is left to its postprocessors.
     """
     known = [(space, sketch_of(candidate_of(space.trace).trace, called)) for space in spaces]
+    # All that is to be decided for rows is whether they are shared among cores.
+    by_rows = [pair for pair in known if ROWS in pair[1].structure]
+    yield from (space for space, _ in sorted(by_rows, key=lambda pair: _last_resort(pair[1], flops)))
+    known = [pair for pair in known if ROWS not in pair[1].structure]
     lent = lent_schedules(known, module, target)
     filled = filled_schedules(known, module, flops, target)
     # A library takes the first of all these: no more are made than it takes to say which that is.

@@ -13,7 +13,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Sketch", "sketch_of"]
+__all__ = ["ROWS", "Sketch", "sketch_of"]
+
+#: Of the structure of a design space that goes row by row: no other has vectors before its end.
+ROWS = "rows"
 
 _END = "EnterPostproc"
 _TILING, _THREADS = ["meta_schedule.tiling_structure"], ["meta_schedule.parallel"]
@@ -81,6 +84,8 @@ def sketch_of(trace: str, called: str) -> Sketch:
             if attrs == _TILING:
                 tiled.append(blocks.get(inputs[0], ""))
                 structure.append("tiles")
+        elif kind == "Parallel":
+            threads = True
         elif kind == "Reorder":
             order = inputs
         elif kind == "SamplePerfectTile":
@@ -92,6 +97,8 @@ def sketch_of(trace: str, called: str) -> Sketch:
             places.append(int(decided.get(number, -1)))
         elif kind == "ReverseComputeAt":
             structure.append(_joined(inputs[1], order, tiles))
+        elif kind == "Vectorize":
+            structure.append(ROWS)
         elif kind == "RFactor":
             structure.append(f"{kind}{attrs[0]}")
         elif kind in ("CacheRead", "Tensorize", "SetScope"):
