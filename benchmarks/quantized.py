@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import pathlib
 import tempfile
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from benchmarks.contenders import Run, in_turns, library, onnxruntime, openvino
+from benchmarks.contenders import Run, in_turns, library, onnxruntime, openvino, openvino_float32
 from benchmarks.latency import tuned
 from orchestrator import ModelRequest, Storage, Toolbox, build_model
 from orchestrator.cli.kit.parsing import parse_duration
@@ -83,11 +84,12 @@ def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -
         with Toolbox("metaschedule") as tools:
             build_model(store, tools, ModelRequest(path=path), out)
         contenders[f"{form}"] = (library, str(out))
-        if form == "bf16":
-            continue  # others get there from float32 by themselves, or not
-        contenders[f"onnxruntime {form}"] = (onnxruntime, path)
+        # Others have no such file: OpenVINO gets there from float32 by itself.
+        if form != "bf16":
+            contenders[f"onnxruntime {form}"] = (onnxruntime, path)
         if importlib.util.find_spec("openvino"):
-            contenders[f"OpenVINO {form}"] = (openvino, path)
+            load = openvino_float32 if form == "float32" else openvino
+            contenders[f"OpenVINO {form}"] = (load, path if form != "bf16" else model)
     return in_turns(contenders, random_inputs(prepared.inputs, 1))
 
 
@@ -140,12 +142,14 @@ def _gops(dot: Any, target: Any) -> float:
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     names = list(dict.fromkeys(name for times in found.values() for name in times))
-    yield f"| model | {' | '.join(f'{name} ms' for name in names)} | int8 / onnxruntime's | / float32 |"
-    yield "|---" * (len(names) + 3) + "|"
+    shown = " | ".join(f"{name} ms" for name in names)
+    yield f"| model | {shown} | int8 / onnxruntime's | / OpenVINO's | / float32 |"
+    yield "|---" * (len(names) + 4) + "|"
     for model, times in found.items():
         each = " | ".join(f"{times[name] * 1e3:.2f}" if name in times else "-" for name in names)
         yield (
             f"| {model} | {each} | {times['int8'] / times['onnxruntime int8']:.2f} | "
+            f"{times['int8'] / times.get('OpenVINO int8', math.nan):.2f} | "
             f"{times['int8'] / times['float32']:.2f} |"
         )
 
