@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,7 +16,9 @@ from workers.enginekit.machine import usable_cores
 
 __all__ = ["Run", "in_turns", "library", "onnxruntime", "openvino", "openvino_float32", "turns_of"]
 
-_ROUNDS, _SECONDS, _APART = 7, 0.5, 0.2
+_ROUNDS, _MOST, _SECONDS, _APART = 7, 21, 0.5, 0.2
+# A round is quiet in which each took no more than this above its least, in their mean.
+_QUIET = 0.04
 
 Run = Callable[[], object]
 
@@ -83,9 +85,20 @@ def _serve(
 def in_turns(
     contenders: Mapping[str, tuple[Callable[..., Run], str]], inputs: Any, *, without_broken: bool = False
 ) -> dict[str, float]:
-    """Return the median of each contender's turns, in seconds; see :func:`turns_of`."""
-    found = turns_of(contenders, inputs, _ROUNDS, usable_cores(), without_broken=without_broken)
-    return {name: statistics.median(times) for name, times in found.items()}
+    """Return the median of each contender's turns in the quietest rounds, in seconds; see :func:`turns_of`.
+
+    Who fills a core's units loses more than others in a slow minute, in which another machine uses them too.
+    So there are rounds until seven of them are quiet, or three times as many.
+    """
+    found = turns_of(contenders, inputs, _ROUNDS, usable_cores(), without_broken=without_broken, most=_MOST)
+    quiet = sorted(range(len(next(iter(found.values())))), key=_slowness(found).__getitem__)[:_ROUNDS]
+    return {name: statistics.median(times[one] for one in quiet) for name, times in found.items()}
+
+
+def _slowness(found: Mapping[str, Sequence[float]]) -> list[float]:
+    """Return what each round took of the least that each contender ever did, in the mean of them all."""
+    parts = [[one / min(times) for one in times] for times in found.values()]
+    return [statistics.fmean(of_round) for of_round in zip(*parts, strict=True)]
 
 
 def turns_of(
@@ -95,11 +108,14 @@ def turns_of(
     threads: int | None,
     *,
     without_broken: bool = False,
+    most: int = 0,
 ) -> dict[str, list[float]]:
     """Return the medians of each contender's turns, in seconds.
 
     Parameters
     ----------
+    rounds : int
+        So many; or, with `most`, up to that many, until so many are quiet.
     threads : int or None
         TVM's; None where it is to find that out as it does in any program.
     without_broken : bool
@@ -119,11 +135,13 @@ def turns_of(
                 raise SystemExit(f"{name} can't be run: see above") from None
             del pipes[name]
     found: dict[str, list[float]] = {name: [] for name in pipes}
-    for _ in range(rounds):
+    for done in range(1, max(rounds, most) + 1):
         for name, pipe in pipes.items():
             time.sleep(_APART)  # threads that wait for work spin a while
             pipe.send(True)
             found[name].append(pipe.recv())
+        if done >= rounds and sum(part <= 1 + _QUIET for part in _slowness(found)) >= rounds:
+            break
     for pipe in pipes.values():
         pipe.send(False)
     return found

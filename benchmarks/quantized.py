@@ -67,8 +67,10 @@ def quantized(model: str, inputs: tuple[TensorSpec, ...], folder: pathlib.Path) 
     return str(out)
 
 
-def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -> dict[str, float]:
-    """Tune all forms of a model, and return what each contender takes."""
+def compared(
+    model: str, store: Storage, seconds: float, folder: pathlib.Path, *, float32: bool
+) -> dict[str, float]:
+    """Tune all forms of a model, float32 if it is asked for, and return what each contender takes."""
     prepared = prepare(model)
     files = {"float32": model, "int8": quantized(model, prepared.inputs, folder)}
     with Toolbox("metaschedule") as tools:
@@ -78,7 +80,7 @@ def compared(model: str, store: Storage, seconds: float, folder: pathlib.Path) -
             tools.to_precision(PrecisionRequest(model, files["bf16"], Precision.BF16, max_error=0.99))
     contenders: dict[str, tuple[Callable[..., Run], str]] = {}
     for form, path in files.items():
-        if seconds:
+        if seconds and (float32 or form != "float32"):
             tuned(store, path, {"time_s": seconds})
         out = folder / f"{form}.so"
         with Toolbox("metaschedule") as tools:
@@ -161,6 +163,9 @@ def main() -> None:
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--time", type=parse_duration, default=240.0, help="for each form")
     budget.add_argument("--untuned", action="store_const", dest="time", const=0.0, help="without a campaign")
+    parser.add_argument(
+        "--float32-as-it-is", action="store_true", help="tune the other forms, float32 being tuned there"
+    )
     parser.add_argument("--db", default="quantized.db")
     parser.add_argument("--peak", action="store_true", help="what the machine's instructions do at most")
     options = parser.parse_args()
@@ -176,7 +181,9 @@ def main() -> None:
             own = pathlib.Path(folder) / str(len(found))
             own.mkdir()
             onnx.checker.check_model(model)
-            found[pathlib.Path(model).stem] = compared(model, store, options.time, own)
+            found[pathlib.Path(model).stem] = compared(
+                model, store, options.time, own, float32=not options.float32_as_it_is
+            )
     if found:
         print("\n".join(_lines(found)))
 

@@ -49,9 +49,9 @@ class _Rows:
     def __init__(self, schedule: Schedule, lanes: int) -> None:
         self._schedule, self._lanes = schedule, lanes
         self._blocks = list(schedule.get_child_blocks(schedule.get_sblock("root")))
-        self._summing = [block for block in self._blocks if _sums(schedule.get(block))]
-        #: How many loops count rows.
-        self._outer = min((_spatial(schedule.get(block)) for block in self._summing), default=0)
+        self._summing = [block for block in self._blocks if _summed(schedule.get(block))]
+        # How many loops count rows.
+        self._outer = min((len(_extents(schedule.get(block))) for block in self._summing), default=0)
 
     @property
     def found(self) -> bool:
@@ -122,14 +122,6 @@ class _Rows:
 
 def _is_sum(iteration: Any) -> bool:
     return bool(int(iteration.iter_type) == tirx.IterVar.CommReduce)
-
-
-def _sums(body: Any) -> bool:
-    return any(map(_is_sum, body.iter_vars))
-
-
-def _spatial(body: Any) -> int:
-    return sum(not _is_sum(iteration) for iteration in body.iter_vars)
 
 
 def _extents(body: Any) -> tuple[int, ...]:
