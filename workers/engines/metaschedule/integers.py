@@ -149,6 +149,11 @@ class _Found:
             if product.data.scale is not None
         }
 
+    def made_by(self, source: relax.Expr) -> relax.Call | None:
+        """Return the QuantizeLinear that makes bytes."""
+        value = self._values.get(source)
+        return value if value is not None and is_call(value, "relax.quantize") else None
+
     def read(self, call: relax.Expr) -> _Bytes | None:
         """Return what a DequantizeLinear of one scale reads."""
         if not is_call(call, "relax.dequantize") or dtype_of(call) != "float32":
@@ -264,6 +269,8 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         super().visit_var_binding_(binding)
 
     def _stored(self, wanted: _Stored) -> relax.Expr:
+        if wanted not in self._made and (rounded := self._rounded(wanted)) is not None:
+            self._made[wanted] = self.builder_.emit(rounded)
         if wanted not in self._made:
             emit, made = self.builder_.emit, self.visit_expr(wanted.source)
             if wanted.less:
@@ -275,6 +282,16 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
                 made = emit(relax.op.astype(made, wanted.dtype))
             self._made[wanted] = made
         return self._made[wanted]
+
+    def _rounded(self, wanted: _Stored) -> relax.Expr | None:
+        """Round to bytes of the other sign at once; None where they come from anything else."""
+        call = self._found.made_by(wanted.source)
+        zero = None if call is None else constant_of(call.args[2])
+        if call is None or zero is None or zero.size != 1 or not wanted.less or wanted.dtype not in _BYTES:
+            return None
+        data, scale = map(self.visit_expr, call.args[:2])
+        other = relax.const(int(zero.item()) - wanted.less, wanted.dtype)
+        return relax.op.quantize(data, scale, other, axis=int(call.attrs.axis), out_dtype=wanted.dtype)
 
     def _computed(self, call: relax.Call, product: _Product) -> relax.Expr:
         stored, scales = product.stored, product.weights.scales

@@ -21,10 +21,9 @@ from tvm.tirx import PrimFunc, SeqStmt
 from workers.enginekit.archives import archived, too_large_for_a_library
 from workers.enginekit.linkers import linker_for, linking
 from workers.enginekit.refusals import last_words, refused_at
-from workers.engines.metaschedule import frontend
+from workers.engines.metaschedule import bfloats, frontend, quantizing
 from workers.engines.metaschedule.axes import with_plain_axes
 from workers.engines.metaschedule.batch_norms import with_batch_norms_folded
-from workers.engines.metaschedule.bfloats import LEGALIZED, with_bfloat_products
 from workers.engines.metaschedule.codegen import built_library
 from workers.engines.metaschedule.database import RecordDatabase
 from workers.engines.metaschedule.folding import with_constants_folded
@@ -210,7 +209,7 @@ def in_nchw(model: PreparedModel) -> IRModule:
 
 
 def _laid_out(model: PreparedModel, target: Target) -> Choice:
-    module = with_bfloat_products(with_integer_products(in_nchw(model), target), target)
+    module = bfloats.with_bfloat_products(with_integer_products(in_nchw(model), target), target)
     stage("laying out the model")
     if model.layout == "auto":
         return chosen_layout(module, target)
@@ -244,7 +243,9 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
         relax.transform.CanonicalizeBindings(),
     ]
     # What GPUs are given is known to DLight by its form.
-    own = LEGALIZED | ({"relax.matmul": matmul_legalizer(target)} if target.kind.name == "llvm" else {})
+    own = dict(bfloats.LEGALIZED)
+    if target.kind.name == "llvm":
+        own |= quantizing.LEGALIZED | {"relax.matmul": matmul_legalizer(target)}
     lowered = [relax.transform.LegalizeOps(own), relax.transform.AnnotateTIROpPattern()]
     fused = [relax.transform.FoldConstant(), relax.transform.FuseOps(), relax.transform.FuseTIR()]
     with target, tvm.transform.PassContext(opt_level=3):

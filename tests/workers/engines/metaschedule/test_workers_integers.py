@@ -158,6 +158,21 @@ def test_bytes_that_several_read_are_stored_once(tmp_path: Path) -> None:
     assert sum('dtype="int16"' in line and "R.astype" in line for line in lines) == 7
 
 
+def test_bytes_of_the_other_sign_are_rounded_at_once(tmp_path: Path) -> None:
+    lines = str(in_integers(prepared(network("int8"), tmp_path), BYTES)["main"]).splitlines()
+    assert not [line for line in lines if 'dtype="int16"' in line and "R.astype" in line]
+    assert sum("R.quantize" in line and 'out_dtype="uint8"' in line for line in lines) == 7
+
+
+def test_nothing_is_divided_where_numbers_are_rounded(tmp_path: Path) -> None:
+    found = [
+        work for work in workloads(prepared(network("uint8"), tmp_path), BYTES) if "quantize" in work.name
+    ]
+    assert len(found) > 5
+    for work in found:
+        assert " / " not in load_module(work.module).script(), work.name
+
+
 @pytest.mark.parametrize(
     ("target", "instruction"),
     [
