@@ -16,7 +16,7 @@ from workers.enginekit.machine import usable_cores
 
 __all__ = ["Run", "in_turns", "library", "onnxruntime", "openvino", "openvino_float32", "turns_of"]
 
-_ROUNDS, _MOST, _SECONDS, _APART = 7, 21, 0.5, 0.2
+_ROUNDS, _MOST, _SECONDS, _APART = 7, 14, 0.5, 0.2
 # A round is quiet in which each took no more than this above its least, in their mean.
 _QUIET = 0.04
 
@@ -88,7 +88,7 @@ def in_turns(
     """Return the median of each contender's turns in the quietest rounds, in seconds; see :func:`turns_of`.
 
     Who fills a core's units loses more than others in a slow minute, in which another machine uses them too.
-    So there are rounds until seven of them are quiet, or three times as many.
+    So there are rounds until seven of them are quiet, or twice as many.
     """
     found = turns_of(contenders, inputs, _ROUNDS, usable_cores(), without_broken=without_broken, most=_MOST)
     quiet = sorted(range(len(next(iter(found.values())))), key=_slowness(found).__getitem__)[:_ROUNDS]
