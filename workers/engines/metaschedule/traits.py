@@ -37,6 +37,6 @@ TRAITS = Traits(
     alternatives=1,
     # On a GPU a kernel without a schedule has no threads, and doesn't compile.
     compares_on=("cpu",),
-    samples={SAMPLES.format(bits): _STARTER / f"samples-{bits}.npz" for bits in (256,)},
+    samples={SAMPLES.format(bits): _STARTER / f"samples-{bits}.npz" for bits in (256, 512)},
     log_format=LogFormat((LOG_WORKLOADS, LOG_RECORDS), (LOG_MODEL,), "nchw"),
 )

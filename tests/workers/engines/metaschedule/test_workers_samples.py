@@ -83,14 +83,14 @@ def test_costs_of_a_workload_on_two_device_classes_are_ranked_apart(
     assert len(names) == 2
 
 
-def test_the_engine_has_samples_for_vectors_of_256_bits_and_none_for_others() -> None:
-    device: DeviceInfo = resolve_target("llvm -mcpu=core-avx2 -num-cores=2")
-    assert device.samples == SAMPLES.format(256)
-    assert resolve_target("llvm -mcpu=znver4 -num-cores=2").samples == SAMPLES.format(512)
+@pytest.mark.parametrize(("mcpu", "bits"), [("core-avx2", 256), ("znver4", 512)])
+def test_the_engine_has_samples_for_vectors_of_two_widths_and_none_for_others(mcpu: str, bits: int) -> None:
+    device: DeviceInfo = resolve_target(f"llvm -mcpu={mcpu} -num-cores=2")
+    assert device.samples == SAMPLES.format(bits)
     groups = list(unpacked(TRAITS.packed_samples(device.samples)))
     assert sum(len(features) for _, features, _ in groups) > 1000
     # As many as MetaSchedule's extractor gives: of others nothing could be trained together.
     assert {one.shape[1] for _, features, _ in groups for one in features} == {164}
     # None of them is taken for a workload that is measured here.
     assert all(name.startswith("pack:") for name, _, _ in groups)
-    assert TRAITS.packed_samples(SAMPLES.format(512)) == b""
+    assert TRAITS.packed_samples(SAMPLES.format(128)) == b""
