@@ -77,7 +77,8 @@ class _Rows:
 
     def schedule(self) -> None:
         """Have one loop over rows, and all blocks in it."""
-        schedule, *before = self._schedule, *self._blocks[:-1]
+        schedule = self._schedule
+        *before, last = self._blocks
         sums: list[Any] = []
         kept: list[Any] = []
         for block in before:
@@ -89,7 +90,6 @@ class _Rows:
                 schedule.compute_inline(block)
             else:
                 kept.append(block)
-        last = self._blocks[-1]
         row = schedule.fuse(*schedule.get_loops(last)[: self._outer])
         schedule.parallel(row)
         for block in reversed(kept):
