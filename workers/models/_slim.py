@@ -7,6 +7,7 @@ written to the store at once, so that no message ever holds a weight.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,7 +34,8 @@ from workers.models import _mapped
 
 __all__ = ["slim"]
 
-# As onnxslim's own.
+# As onnxslim's own. Beyond them it goes on for as long as that makes the graph smaller: where each block of a
+# network pads by what the block before it comes to, a round gets one block further.
 _ROUNDS = 10
 # What onnxslim doesn't fold: what is quantized is to stay so.
 _KEPT = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "SequenceEmpty"}
@@ -48,10 +50,10 @@ def slim(model: onnx.ModelProto, store: _mapped.Store) -> onnx.ModelProto:
     declared = {TensorInfo(value).name: TensorInfo(value).shape for value in slimmed.graph.output}
     OptimizationSettings.reset(None)
     before = gs.import_onnx(slimmed)
-    for _ in range(_ROUNDS):
+    for number in itertools.count(1):
         slimmed = _inferred(_optimized(slimmed, store))
         after = gs.import_onnx(slimmed)
-        if after == before:
+        if after == before or (number >= _ROUNDS and len(after.nodes) >= len(before.nodes)):
             break
         before = after
     return update_outputs_dims(slimmed, output_dims=declared)

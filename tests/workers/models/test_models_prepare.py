@@ -74,6 +74,35 @@ def test_shapes_computed_at_run_time_are_folded(save: Save) -> None:
     assert same_as_original(model, prepared)
 
 
+def padding_blocks(count: int) -> onnx.ModelProto:
+    """Each pads its rows to whole windows of 4, and drops that again, by what the one before it came to."""
+    nodes = []
+    for n in range(count):
+        nodes += [
+            helper.make_node("Shape", [f"x{n}"], [f"shape{n}"]),
+            helper.make_node("Gather", [f"shape{n}", "one"], [f"size{n}"]),
+            helper.make_node("Neg", [f"size{n}"], [f"minus{n}"]),
+            helper.make_node("Mod", [f"minus{n}", "window"], [f"more{n}"]),
+            helper.make_node("Concat", ["none", f"more{n}"], [f"pads{n}"], axis=0),
+            helper.make_node("Pad", [f"x{n}", f"pads{n}"], [f"padded{n}"]),
+            helper.make_node("Cos", [f"padded{n}"], [f"cos{n}"]),
+            helper.make_node("Slice", [f"cos{n}", "zero", f"size{n}", "one"], [f"x{n + 1}"]),
+        ]
+    return model_of(
+        nodes,
+        [tensor("x0", [2, 7])],
+        [tensor(f"x{count}", None)],
+        [constant("zero", 0), constant("one", 1), constant("window", 4), constant("none", 0, 0, 0)],
+    )
+
+
+def test_however_many_blocks_pad_by_what_the_one_before_came_to(save: Save) -> None:
+    model = padding_blocks(20)
+    prepared = prepare(save(model))
+    assert sorted(set(operators(prepared.onnx))) == ["Cos", "Pad", "Slice"]
+    assert same_as_original(model, prepared)
+
+
 def test_dropout_and_identity_go_even_at_an_output(save: Save) -> None:
     model = model_of(
         [
