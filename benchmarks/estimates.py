@@ -2,7 +2,8 @@
 
 Of each model, with the best records of a store:
 
-- *stored*: the sum of the tasks' stored times, as ``show`` has it;
+- *stored*: the sum of the tasks' stored times, each measured alone;
+- *expected*: the same with what each took longer inside the model's first library, as ``show`` has it;
 - *again*: the same, each measured again now, alone, as a campaign measures it;
 - *inside*: the same kernels timed where they run, inside the model, by the virtual machine's instrument;
 - *library*: a run of the library, settled. What is left between the last two are calls and allocations.
@@ -38,7 +39,7 @@ class Part:
 
     Attributes
     ----------
-    stored_s, again_s : float or None
+    stored_s, expected_s, again_s : float or None
         None where it has no record.
     inside_s : float
         Inside the model.
@@ -47,6 +48,7 @@ class Part:
     name: str
     calls: int
     stored_s: float | None
+    expected_s: float | None
     again_s: float | None
     inside_s: float
 
@@ -64,6 +66,11 @@ class Estimate:
     def stored_s(self) -> float:
         """Sum of the stored times; kernels without one as they are inside."""
         return sum(p.inside_s if p.stored_s is None else p.stored_s for p in self.parts)
+
+    @property
+    def expected_s(self) -> float:
+        """Sum of what is expected of each inside; kernels without a record as they are there."""
+        return sum(p.inside_s if p.expected_s is None else p.expected_s for p in self.parts)
 
     @property
     def again_s(self) -> float:
@@ -103,6 +110,7 @@ def _parts(
         yield Part(
             task.name,
             task.weight,
+            None if task.best_s is None else task.best_s * task.weight,
             task.expected_s,
             None if again is None else again * task.weight,
             inside[task.workload_hash],
@@ -112,12 +120,12 @@ def _parts(
 def table(found: Sequence[Estimate], most: int = 5) -> str:
     """Write the sums as Markdown, and of each model the tasks that are apart most."""
     lines = [
-        "| model | stored ms | again ms | inside ms | library ms | stored / library | again / library | "
-        "inside / library |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | stored ms | expected ms | again ms | inside ms | library ms | stored / library | "
+        "expected / library | again / library | inside / library |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
-        sums = (one.stored_s, one.again_s, one.inside_s)
+        sums = (one.stored_s, one.expected_s, one.again_s, one.inside_s)
         lines.append(
             f"| {one.model} | {' | '.join(f'{s * 1e3:.3g}' for s in (*sums, one.library_s))} | "
             f"{' | '.join(f'{s / one.library_s:.2f}' for s in sums)} |"
@@ -129,11 +137,13 @@ def table(found: Sequence[Estimate], most: int = 5) -> str:
         )
         lines += [
             "",
-            f"| {one.model}: task | calls | stored ms | again ms | inside ms | inside / again |",
-            "|---|---|---|---|---|---|",
+            f"| {one.model}: task | calls | stored ms | expected ms | again ms | inside ms | "
+            "inside / again |",
+            "|---|---|---|---|---|---|---|",
         ]
         lines += [
-            f"| {p.name} | {p.calls} | {(p.stored_s or 0.0) * 1e3:.3f} | {(p.again_s or 0.0) * 1e3:.3f} | "
+            f"| {p.name} | {p.calls} | {(p.stored_s or 0.0) * 1e3:.3f} | {(p.expected_s or 0.0) * 1e3:.3f} | "
+            f"{(p.again_s or 0.0) * 1e3:.3f} | "
             f"{p.inside_s * 1e3:.3f} | {p.inside_s / (p.again_s or p.inside_s):.2f} |"
             for p in apart[:most]
         ]

@@ -55,11 +55,12 @@ def test_two_passes_agree_where_their_ratios_are_within_five_percent() -> None:
 
 
 def test_a_kernel_without_a_record_counts_with_what_it_takes_inside() -> None:
-    parts = (Part("tuned", 2, 0.004, 0.005, 0.006), Part("lent", 1, None, None, 0.002))
+    parts = (Part("tuned", 2, 0.004, 0.0055, 0.005, 0.006), Part("lent", 1, None, None, None, 0.002))
     found = Estimate("m", parts, 0.001, 0.010)
-    assert (found.stored_s, found.again_s, found.inside_s) == pytest.approx((0.006, 0.007, 0.008))
-    assert "| m | 6 | 7 | 8 | 10 | 0.60 | 0.70 | 0.80 |" in estimates.table([found])
-    assert "| tuned | 2 | 4.000 | 5.000 | 6.000 | 1.20 |" in estimates.table([found])
+    assert (found.stored_s, found.expected_s) == pytest.approx((0.006, 0.0075))
+    assert (found.again_s, found.inside_s) == pytest.approx((0.007, 0.008))
+    assert "| m | 6 | 7.5 | 7 | 8 | 10 | 0.60 | 0.75 | 0.70 | 0.80 |" in estimates.table([found])
+    assert "| tuned | 2 | 4.000 | 5.500 | 5.000 | 6.000 | 1.20 |" in estimates.table([found])
 
 
 def test_passes_are_apart_by_the_figure_of_their_repeats() -> None:

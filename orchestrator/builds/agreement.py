@@ -97,7 +97,7 @@ def agreeing(
         return compiled
     plain = without_lent(tools, model, target, plan, params_beside=params_beside, say=say)
     require_agreement(tools, model, target, plain, threads=threads, explain=explain, say=say)
-    wrong = faults_of(compiled.lent, lambda some: agrees(lending(some)))
+    wrong = faults_of(list(compiled.lent), lambda some: agrees(lending(some)))
     right = set(compiled.lent) - set(wrong)
     if wrong and right:
         found = lending(right)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.lookup import StoredModel
-from orchestrator.storage import ModelTaskRow, Storage, TrialRow, records_key
+from orchestrator.storage import Inside, ModelTaskRow, Storage, TrialRow, records_key
 from workers.messages import Candidate, CompiledModel, Record
 
 __all__ = ["Coverage", "SetAside", "TaskCoverage", "Unusable", "coverage_of"]
@@ -63,6 +63,8 @@ class TaskCoverage:
     stale : bool
         Its record was measured with another toolchain than what the library is built with; `best_s` is a time
         of that.
+    inside : Inside or None
+        What a call takes inside the model; None where nobody looked.
     """
 
     name: str
@@ -78,11 +80,15 @@ class TaskCoverage:
     set_aside: tuple[SetAside, ...] = ()
     lent: bool = False
     stale: bool = False
+    inside: Inside | None = None
 
     @property
     def expected_s(self) -> float | None:
         """Seconds of all calls of this task in one inference; None where no time here is known."""
-        return None if self.best_s is None or self.borrowed_from else self.best_s * self.weight
+        if self.best_s is None or self.borrowed_from:
+            return None
+        call_s = self.best_s if self.inside is None else self.inside.expected_s(self.best_s)
+        return call_s * self.weight
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,7 @@ def coverage_of(
     _require_same_engine(store, own, allowed)
     rows = store.trials.best_for_model(model.id, own, model.engine_version, toolchain=toolchain)
     fastest_first = functools.partial(_fastest_first, store, toolchain=toolchain, stale=stale)
+    insides = store.insides.of_model(model.id, own)
     tasks, records, used = [], {}, []
     for row in rows:
         aside: list[SetAside] = []
@@ -199,6 +206,7 @@ def coverage_of(
                 borrowed_from=best.device_class if best and best.device_class != own else "",
                 set_aside=tuple(aside),
                 stale=best is not None and best.stale,
+                inside=insides.get(row.workload_hash),
             )
         )
     return Coverage(own, tuple(tasks), records, records_key(used, toolchain or ""))

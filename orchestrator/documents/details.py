@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CampaignModelRow,
         CampaignTaskRow,
         CurveRow,
+        Inside,
         ModelRow,
         Storage,
         VerificationRow,
@@ -165,6 +166,8 @@ def _campaign_task(row: CampaignTaskRow, intervals: Mapping[int, Interval]) -> d
         "stale": row.stale,
         "measured": row.measured,
         "measured_failures": row.measured_failures,
+        "expected_s": row.expected_s,
+        "inside": inside_document(row.inside),
         "best_s": row.best_s,
         "best_interval_s": interval_document(intervals.get(row.best_trial_id or 0)),
         "best_stale": row.best_stale,
@@ -172,6 +175,13 @@ def _campaign_task(row: CampaignTaskRow, intervals: Mapping[int, Interval]) -> d
         "best_at": instant(row.best_at),
         "gflops": gflops(row.flops, row.best_s),
     }
+
+
+def inside_document(inside: Inside | None) -> dict[str, Any] | None:
+    """What a call takes inside its model, and with the same schedule alone."""
+    if inside is None:
+        return None
+    return {"seconds": inside.seconds, "alone_s": inside.alone_s, "seen_at": instant(inside.seen_at)}
 
 
 def _verification(model: CampaignModelRow, row: VerificationRow) -> dict[str, Any]:

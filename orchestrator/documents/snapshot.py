@@ -22,7 +22,7 @@ class TaskLine:
     Attributes
     ----------
     expected_s : float or None
-        Seconds of all its calls in one inference.
+        Seconds of all its calls in one inference, see :meth:`.CampaignTaskRow.expected_s`.
     share : float or None
         Part of the expected time of all tasks on its device class that have one.
     """
@@ -113,9 +113,17 @@ class Snapshot:
 
     @property
     def expected_s(self) -> float | None:
-        """Seconds that the timed tasks take in one inference of all models, on all device classes."""
-        times = [task.best_s * task.weight for task in self.tasks if task.best_s is not None]
+        """Seconds that the tasks take in one inference of all models, on all device classes.
+
+        Those of which that is known, see :meth:`.CampaignTaskRow.expected_s`.
+        """
+        times = [task.expected_s for task in self.tasks if task.expected_s is not None]
         return sum(times) if times else None
+
+    @property
+    def seen(self) -> int:
+        """Tasks without a best time of which it is known what they take inside their models."""
+        return sum(task.best_s is None and task.inside is not None for task in self.tasks)
 
     @property
     def time_s(self) -> float | None:
@@ -132,11 +140,10 @@ class Snapshot:
         """Return the tasks, those first on which most of the time rests, then the untimed by arithmetic."""
         sums: dict[str, float] = {}
         for task in self.tasks:
-            if task.best_s is not None:
-                sums[task.device_class] = sums.get(task.device_class, 0.0) + task.best_s * task.weight
+            sums[task.device_class] = sums.get(task.device_class, 0.0) + (task.expected_s or 0.0)
         lines = []
         for task in self.tasks:
-            expected = None if task.best_s is None else task.best_s * task.weight
+            expected = task.expected_s
             whole = sums.get(task.device_class, 0.0)
             lines.append(
                 TaskLine(task, expected, expected / whole if expected is not None and whole else None)

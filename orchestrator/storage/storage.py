@@ -16,6 +16,7 @@ from orchestrator.storage.device_checks import DeviceChecks
 from orchestrator.storage.device_classes import DeviceClasses
 from orchestrator.storage.devices import Devices
 from orchestrator.storage.extractions import Extractions
+from orchestrator.storage.insides import Insides
 from orchestrator.storage.layouts import Layouts
 from orchestrator.storage.leases import Leases
 from orchestrator.storage.measurements import Measurements
@@ -48,7 +49,8 @@ class Storage:
     - Instants are UTC, by the database's clock.
     - Only the owner of a campaign's lease writes its state, tasks, trials, measurements, beginnings,
       searches and decisions. The catalogue (models, extractions, workloads, device classes, devices),
-      toolchains and verifications may be written by anyone. Requests are for everyone.
+      toolchains, verifications and what kernels take inside their models may be written by
+      anyone. Requests are for everyone.
     - A trial is stored once, and so is each of its measurements. What it is judged by is written in the
       transaction that brings a measurement, or another toolchain.
     - Besides what a method names, each may raise :class:`~orchestrator.errors.StorageError`: the database is
@@ -86,6 +88,8 @@ class Storage:
         Built models, compared with the reference.
     profiles : Profiles
         Where their time goes.
+    insides : Insides
+        What their kernels take where they run.
     answers : Answers
         What people ask.
     upkeep : Upkeep
@@ -117,6 +121,7 @@ class Storage:
         self.cost_models = CostModels(database)
         self.verifications = Verifications(database)
         self.profiles = Profiles(database)
+        self.insides = Insides(database)
         self.answers = Answers(database)
         self.upkeep = Upkeep(database)
         self.tokens = Tokens(database)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from orchestrator.storage._ids import (
     storable,
     workload_ids,
 )
+from orchestrator.storage._inside_rows import insides_of_campaign
 from orchestrator.storage._standing import best_id, is_stale
 from orchestrator.storage._tables import (
     DeviceClass,
@@ -186,7 +188,15 @@ class Tasks(Group):
             .outerjoin(Trial, Trial.id == best.c.trial_id)
             .order_by(Task.id)
         )
-        return [_task_row(row) for row in self._database.read(lambda c: c.execute(query).all())]
+
+        def work(connection: Connection) -> list[CampaignTaskRow]:
+            insides = insides_of_campaign(connection, campaign_id)
+            return [
+                replace(_task_row(row), inside=insides.get((row.workload_hash, row.device_class)))
+                for row in connection.execute(query)
+            ]
+
+        return self._database.read(work)
 
     def standings(
         self, pairs: Sequence[tuple[str, str]], *, toolchains: Mapping[str, str] | None = None

@@ -24,7 +24,9 @@ from orchestrator.storage._ids import (
 from orchestrator.storage._standing import is_stale
 from orchestrator.storage._tables import (
     Campaign,
+    CostSamples,
     DeviceClass,
+    InsideTime,
     Model,
     ModelTask,
     Target,
@@ -177,11 +179,11 @@ class Upkeep(Group):
             )
             narrowed.append(Trial.device_class_id.in_(named))
         doomed = and_(or_(*surplus), *narrowed)
-        # A workload that nothing refers to any more: no trial, no model, no campaign.
+        # A workload that nothing refers to any more.
         orphan = and_(
             *(
                 ~select(table.id).where(table.workload_id == Workload.id).exists()
-                for table in (Trial, ModelTask, Task)
+                for table in (Trial, ModelTask, Task, CostSamples, InsideTime)
             )
         )
 

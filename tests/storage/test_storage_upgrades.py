@@ -372,6 +372,18 @@ def test_when_campaigns_searched_before_was_not_noted(url: str, revision: str) -
         assert found == ([("host-a", 2.5)] if revision == "0014" else [])
 
 
+@pytest.mark.parametrize("revision", ["0014", "0015"])
+def test_what_kernels_took_inside_their_models_before_is_not_known(url: str, revision: str) -> None:
+    restore(revision, url)
+    Storage.upgrade(url)
+    with Storage.open(url, create=False) as storage:
+        conv, _ = storage.tasks.of_campaign(storage.campaigns.get("nightly").id)
+        assert conv.inside == storage.insides.of_model(1, conv.device_class).get(conv.workload_hash)
+        assert (None if conv.inside is None else conv.inside.seconds) == (
+            0.0015 if revision == "0015" else None
+        )
+
+
 def test_models_and_verifications_are_as_they_were(older: str) -> None:
     Storage.upgrade(older)
     with Storage.open(older, create=False) as storage:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 
 from workers.messages import Call, Kernel, Profile
 
-__all__ = ["DOES", "WARMUP", "does", "profile_of"]
+__all__ = ["DOES", "WARMUP", "does", "profile_of", "warmed_up"]
 
-#: Runs before those that count: the first ones allocate.
+#: Runs before those that count, at least: the first ones allocate.
 WARMUP = 3
+# And the seconds that they take: so long two threads may share a core before each has its own.
+_WARMUP_SECONDS = 0.15
 #: What a kernel of TVM and a node of onnxruntime are called, by what they do; one that does several things
 #: counts as the first.
 DOES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -25,6 +28,15 @@ DOES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def does(name: str, *, node: bool = False) -> str:
     """Say what a kernel of TVM, or a node of onnxruntime, does by what it is called; see :class:`Kernel`."""
     return next((word for word, names in DOES.items() if any(part in name for part in names[node])), "")
+
+
+def warmed_up(run: Callable[[], object]) -> int:
+    """Run what is to be looked into until it runs as it always will; return how often that was."""
+    began, runs = time.monotonic(), 0
+    while runs < WARMUP or time.monotonic() < began + _WARMUP_SECONDS:
+        run()
+        runs += 1
+    return runs
 
 
 def profile_of(runs: Sequence[Sequence[Call]], describe: Callable[[str, int, float], Kernel]) -> Profile:

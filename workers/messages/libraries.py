@@ -58,8 +58,9 @@ class CompiledModel:
         Hashes of the workloads for which a record was applied.
     untuned : tuple of str
         Hashes of those for which none was found.
-    lent : tuple of str
-        Those of the untuned ones that have a schedule all the same, which nobody has measured for them.
+    lent : dict of str to str
+        Those of the untuned ones that have a schedule all the same, which nobody has measured for them, and
+        the hash of the candidate that this is.
     """
 
     library: bytes
@@ -67,7 +68,7 @@ class CompiledModel:
     tuned: tuple[str, ...]
     untuned: tuple[str, ...]
     params_file: str = ""
-    lent: tuple[str, ...] = ()
+    lent: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from workers.enginekit.profiling import WARMUP, does, profile_of
+from workers.enginekit.profiling import WARMUP, does, profile_of, warmed_up
 from workers.messages import Call, Kernel, Profile
 from workers.models._reference import open_session, run_session
 
@@ -38,14 +38,15 @@ def profile_reference(
     """
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         session = open_session(onnx, threads, profile=f"{folder}/profile")
-        for _ in range(WARMUP + runs):
+        before = warmed_up(lambda: run_session(session, inputs))
+        for _ in range(runs):
             run_session(session, inputs)
         events = json.loads(pathlib.Path(session.end_profiling()).read_text(encoding="utf-8"))
-    return profile_of_events(events)
+    return profile_of_events(events, before)
 
 
-def profile_of_events(events: Sequence[Mapping[str, Any]]) -> Profile:
-    """Read what onnxruntime's profiler wrote; the runs before those that count are left out."""
+def profile_of_events(events: Sequence[Mapping[str, Any]], before: int = WARMUP) -> Profile:
+    """Read what onnxruntime's profiler wrote; so many runs before those that count are left out."""
     spans = sorted((e["ts"], e["ts"] + e["dur"]) for e in events if e.get("name") == "model_run")
     runs: list[list[Call]] = [[] for _ in spans]
     arguments: dict[str, Mapping[str, Any]] = {}
@@ -56,7 +57,7 @@ def profile_of_events(events: Sequence[Mapping[str, Any]]) -> Profile:
         name = event["name"].removesuffix(_SUFFIX)
         arguments.setdefault(name, event["args"])
         runs[place].append(Call(name, (event["ts"] - spans[place][0]) / 1e6, event["dur"] / 1e6))
-    counted = [sorted(run, key=lambda call: call.began_s) for run in runs[WARMUP:] or runs]
+    counted = [sorted(run, key=lambda call: call.began_s) for run in runs[before:] or runs]
     if not counted:
         return Profile((), ())
 

@@ -6,15 +6,23 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from orchestrator.builds.agreement import SEEDS, Held, hold_against, without_lent
 from orchestrator.builds.costs import BUILD_FACTOR, Costs
 from orchestrator.builds.fastest import Quiet
-from orchestrator.builds.pace import DEAR_SECONDS, REPEATS, UNTUNED_SECONDS, UNTUNED_TWICE_SECONDS
+from orchestrator.builds.pace import (
+    DEAR_SECONDS,
+    REPEATS,
+    SIDE_SECONDS,
+    UNTUNED_SECONDS,
+    UNTUNED_TWICE_SECONDS,
+)
 from orchestrator.builds.untuned import UntunedTimes
+from orchestrator.campaigns.running.inside import seen_inside
 from orchestrator.errors import DisagreementError, EngineTimeoutError
 from orchestrator.models.extraction import ExtractedModel
+from orchestrator.storage import NewInside
 from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, RecordChoice
 
@@ -45,6 +53,8 @@ class Checked:
         What was left out, where something was.
     library_s, reference_s : float or None
         Median seconds of a run of that library, and of onnxruntime; None where they weren't timed.
+    insides : dict of str to NewInside
+        What its kernels take inside that library, by the hash of the workload; those that were timed.
     """
 
     compiled: CompiledModel | None = None
@@ -53,6 +63,7 @@ class Checked:
     remark: str = ""
     library_s: float | None = None
     reference_s: float | None = None
+    insides: dict[str, NewInside] = field(default_factory=dict)
 
     def light(self) -> Checked:
         """Return what is kept during the tuning: no library that takes much of the searches' memory."""
@@ -166,21 +177,32 @@ def check_model(
             # What was still being started took part in the first.
             costs = _costs(compile_s, first, second)
     library_s, reference_s = costs.one_s, None
+    insides: dict[str, NewInside] = {}
     # Where the time is short already, nothing is held against these.
     with contextlib.suppress(EngineTimeoutError), tools.no_later_than(runs_end_at), quiet():
         inputs = tools.random_inputs(prepared.inputs, SEEDS[0])
         few = 2 if costs.reference_s >= DEAR_SECONDS else REPEATS
         reference_s = statistics.median(tools.reference_timing(prepared, inputs, device.cores, few).times)
+        ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
         if not dear and not large:
-            ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
-            library_s = statistics.median(tools.run(compiled, ordered, device.target, repeats=REPEATS).times)
+            run = tools.run(
+                compiled,
+                ordered,
+                device.target,
+                repeats=REPEATS,
+                settle_s=2 * SIDE_SECONDS,
+                least_s=SIDE_SECONDS,
+            )
+            library_s = statistics.median(run.times)
+        if not dear and compiled.lent:
+            insides = seen_inside(tools, prepared, compiled, ordered, device.target, library_s)
     if not dear and not large:
-        return Checked(compiled, None, costs, library_s=library_s, reference_s=reference_s)
+        return Checked(compiled, None, costs, library_s=library_s, reference_s=reference_s, insides=insides)
     note = _DEAR if dear else _LARGE
     if second is None and not alone:
         note += "; while workers were started"
     times = UntunedTimes(((second or first).one_s,), note)
-    return Checked(compiled, times, costs, library_s=library_s, reference_s=reference_s)
+    return Checked(compiled, times, costs, library_s=library_s, reference_s=reference_s, insides=insides)
 
 
 def _costs(compile_s: float, *held: Held) -> Costs:

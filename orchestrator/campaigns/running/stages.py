@@ -230,6 +230,7 @@ class Stages:
             if self._checked[key].remark:
                 self.remarks.append(self._checked[key].remark)
             self._begins(model, self._checked[key].library_s, self._checked[key].reference_s)
+            self._store.insides.put(*key, self._checked[key].insides)
         if self._clock.limited:
             self._say_what_is_left()
 

@@ -37,4 +37,5 @@ def entering(
         tried=planned.tried,
         cap=planned.cap,
         stale=stale,
+        inside_s=None if row.inside is None else row.inside.seconds,
     )

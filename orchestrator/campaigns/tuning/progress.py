@@ -36,7 +36,7 @@ class MoreTime:
 
 
 class Progress:
-    """The curve of a campaign: what the best times of its tasks add up to, from when all have one.
+    """The curve of a campaign: what its tasks add up to, from when of all of them that is known.
 
     It falls about as much from one minute to two as from two to four, and so on, as a search's gains do that
     has had its first candidates. So what is to come is told by the second half of what was.
@@ -107,20 +107,22 @@ class Progress:
 
 
 def latencies(models: Sequence[ExtractedModel], rows: Sequence[CampaignTaskRow]) -> dict[Key, float]:
-    """Add up the best times of each model's tasks, those apart that `--tasks` leaves out.
+    """Add up what each model's tasks take inside it, those apart that `--tasks` leaves out.
 
     What another toolchain measured is no time.
     """
-    best = {
-        (row.workload_hash, row.device_class): math.inf
-        if row.best_s is None or row.best_stale
-        else row.best_s
-        for row in rows
-    }
+    calls_s = {(row.workload_hash, row.device_class): _call_s(row) for row in rows}
     return {
         (model.id, model.device.device_class): sum(
-            task.weight * best.get((task.workload.hash, model.device.device_class), 0.0)
+            task.weight * calls_s.get((task.workload.hash, model.device.device_class), 0.0)
             for task in model.tasks
         )
         for model in models
     }
+
+
+def _call_s(row: CampaignTaskRow) -> float:
+    best_s = None if row.best_stale else row.best_s
+    if row.inside is not None:
+        return row.inside.expected_s(best_s)
+    return math.inf if best_s is None else best_s

@@ -47,25 +47,22 @@ class Ranking:
         That is what of the model's time the task may still save, per trial spent on it so far: gains shrink
         about as fast as the trials grow, and a task that takes no time has none to give. Nor has one that is
         as fast as its like already: what another task of its kind reaches per operation is about what this
-        one can reach. A task without a result is judged by that alone, so that a model's dearest tasks need
-        not wait for the first round of all that take next to nothing. While nothing at all has a result, the
-        one with most arithmetic comes first.
+        one can reach. A task without a result is judged by what it takes in the model's first library; where
+        nobody looked into that, by what others reach alone, so that a model's dearest tasks need not wait for
+        the first round of all that take next to nothing. While nothing at all is known, the one with most
+        arithmetic comes first.
         """
         weight, flops = task.task.weight, task.task.flops
         rate = self._rate(task)
-        untried = math.isinf(task.best_s)
+        now_s = task.task.inside_s if math.isinf(task.best_s) else task.best_s
+        if now_s is not None:
+            within_reach_s = 0.0 if rate is None else (1 - STILL_TO_GAIN) * flops / rate
+            return (0.0, weight * (now_s - within_reach_s) / (1 + task.stored))
         if rate is None:
-            return (1.0, weight * flops / (1 + task.stored)) if untried else (0.0, self._per_trial(task, 0.0))
-        within_reach_s = flops / rate
-        if untried:
-            least_s = 0.0 if _PRODUCTS.search(task.task.kind) else UNTRIED_SECONDS
-            gain_s = max(least_s, (UNTRIED - 1 + STILL_TO_GAIN) * within_reach_s)
-            return (0.0, weight * gain_s / (1 + task.stored))
-        return (0.0, self._per_trial(task, (1 - STILL_TO_GAIN) * within_reach_s))
-
-    @staticmethod
-    def _per_trial(task: TaskProgress, within_reach_s: float) -> float:
-        return task.task.weight * (task.best_s - within_reach_s) / (1 + task.stored)
+            return (1.0, weight * flops / (1 + task.stored))
+        least_s = 0.0 if _PRODUCTS.search(task.task.kind) else UNTRIED_SECONDS
+        gain_s = max(least_s, (UNTRIED - 1 + STILL_TO_GAIN) * flops / rate)
+        return (0.0, weight * gain_s / (1 + task.stored))
 
     def _rate(self, task: TaskProgress) -> float | None:
         """Return the operations a second that a task can reach, as far as others tell that."""

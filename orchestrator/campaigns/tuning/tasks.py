@@ -33,6 +33,8 @@ class Task:
         Trials that it gets, stored ones included, until that is decided; 0 where it needs no limit.
     stale : tuple of Candidate
         The best that were measured with another toolchain: these are measured before all else.
+    inside_s : float or None
+        Seconds of a call inside the model's first library; None where nobody looked.
     """
 
     id: int
@@ -49,6 +51,7 @@ class Task:
     tried: int = 0
     cap: int = 0
     stale: tuple[Candidate, ...] = ()
+    inside_s: float | None = None
 
 
 class Phase(Enum):

@@ -46,9 +46,10 @@ def trials_of_budget(tasks: int, done: int, total: int | None) -> str:
 
 
 def expectation(snapshot: Snapshot) -> str:
-    """Say what the best times of all tasks add up to."""
-    count, timed = len(snapshot.tasks), snapshot.timed
-    of_all = "all" if timed == count else f"{timed} of"
-    if not timed:
+    """Say what the best times of all tasks add up to, inside their models."""
+    count, timed, seen = len(snapshot.tasks), snapshot.timed, snapshot.seen
+    if not timed + seen:
         return f"none of {plural(count, 'task')} has a time yet"
-    return f"estimated {latency(snapshot.expected_s)} for one run, from {of_all} {plural(count, 'task')}"
+    of_all = "all" if timed == count else f"{timed} of"
+    line = f"estimated {latency(snapshot.expected_s)} for one run, from {of_all} {plural(count, 'task')}"
+    return f"{line}, and from how {seen} began" if seen else line

@@ -17,6 +17,7 @@ from orchestrator.storage import (
     CampaignState,
     CampaignTaskRow,
     CurveRow,
+    Inside,
     LayoutDecisionRow,
     ModelRow,
     TaskState,
@@ -142,6 +143,13 @@ def _task(number: int, campaign_id: int, document: Document) -> CampaignTaskRow:
         best_at=maybe_time(document["best_at"]),
         stale=document["stale"],
         best_stale=document["best_stale"],
+        inside=None
+        if document["inside"] is None
+        else Inside(
+            document["inside"]["seconds"],
+            document["inside"]["alone_s"],
+            time_of(document["inside"]["seen_at"]),
+        ),
     )
 
 

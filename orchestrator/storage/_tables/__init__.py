@@ -20,7 +20,7 @@ from orchestrator.storage._tables.catalog import (
     Toolchain,
     Workload,
 )
-from orchestrator.storage._tables.learned import CostModelRow, CostSamples, ModelProfile
+from orchestrator.storage._tables.learned import CostModelRow, CostSamples, InsideTime, ModelProfile
 from orchestrator.storage._tables.trials import DeviceCheck, Measurement, Trial, Verification
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "DeviceCheck",
     "DeviceClass",
     "Extraction",
+    "InsideTime",
     "LayoutDecision",
     "Measurement",
     "Model",

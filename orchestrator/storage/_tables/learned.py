@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from orchestrator.storage._tables.base import Base
 from orchestrator.storage._types import Compressed, db_now
 
-__all__ = ["CostModelRow", "CostSamples", "ModelProfile"]
+__all__ = ["CostModelRow", "CostSamples", "InsideTime", "ModelProfile"]
 
 
 class ModelProfile(Base):
@@ -28,6 +28,23 @@ class ModelProfile(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
     device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
     document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=db_now())
+
+
+class InsideTime(Base):
+    """What a call of a kernel took inside the first library of a model that was looked into."""
+
+    __tablename__ = "inside_times"
+    __table_args__ = (UniqueConstraint("model_id", "device_class_id", "workload_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    device_class_id: Mapped[int] = mapped_column(ForeignKey("device_classes.id"))
+    workload_id: Mapped[int] = mapped_column(ForeignKey("workloads.id"))
+    # The schedule that it had there, and the key of the toolchain.
+    candidate: Mapped[str]
+    toolchain: Mapped[str]
+    seconds: Mapped[float]
     created_at: Mapped[datetime] = mapped_column(default=db_now())
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,9 +11,10 @@ from sqlalchemy import Connection, func, select
 
 from orchestrator.storage._campaign_rows import span_of
 from orchestrator.storage._group import Group
-from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task
+from orchestrator.storage._inside_rows import insides_of_campaign
+from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task, Workload
 from orchestrator.storage.answers.history import improvements_of, in_time
-from orchestrator.storage.rows import CurveRow, ImprovementRow
+from orchestrator.storage.rows import CurveRow, ImprovementRow, Inside
 
 __all__ = ["CurveAnswer"]
 
@@ -33,16 +35,19 @@ class CurveAnswer(Group):
         """
 
         def work(connection: Connection) -> list[CurveRow]:
-            began, ended = span_of(connection, campaign_id)
+            span = span_of(connection, campaign_id)
+            insides = insides_of_campaign(connection, campaign_id)
             return [
                 CurveRow(
                     of_class.name,
                     *_beginning(connection, campaign_id, of_class.id),
                     _points(
-                        in_time(_improvements(connection, campaign_id, of_class.id)),
-                        of_class.tasks,
-                        began,
-                        ended,
+                        _sums(
+                            _weights(connection, campaign_id, of_class.id),
+                            {task: one for (task, name), one in insides.items() if name == of_class.name},
+                            in_time(_improvements(connection, campaign_id, of_class.id)),
+                        ),
+                        *span,
                     ),
                 )
                 for of_class in connection.execute(_classes(campaign_id)).all()
@@ -52,14 +57,24 @@ class CurveAnswer(Group):
 
 
 def _classes(campaign_id: int) -> Any:
-    """Select the device classes of a campaign, and how many of its tasks its models call on each."""
+    """Select the device classes of the tasks that a campaign's models call."""
     return (
-        select(DeviceClass.id, DeviceClass.name, func.count().label("tasks"))
+        select(DeviceClass.id, DeviceClass.name)
         .join(Task, Task.device_class_id == DeviceClass.id)
         .where(Task.campaign_id == campaign_id, Task.weight > 0)
         .group_by(DeviceClass.id, DeviceClass.name)
         .order_by(DeviceClass.name)
     )
+
+
+def _weights(connection: Connection, campaign_id: int, class_id: int) -> dict[str, int]:
+    """Return how often a campaign's models call each of its tasks, by the hash of the workload."""
+    query = (
+        select(Workload.hash, Task.weight)
+        .join(Task, Task.workload_id == Workload.id)
+        .where(Task.campaign_id == campaign_id, Task.device_class_id == class_id, Task.weight > 0)
+    )
+    return {row.hash: row.weight for row in connection.execute(query)}
 
 
 def _improvements(connection: Connection, campaign_id: int, class_id: int) -> Sequence[Any]:
@@ -89,15 +104,15 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def _points(
-    rows: Sequence[ImprovementRow], tasks: int, started: datetime | None, ended: datetime | None
+    sums: Iterable[tuple[datetime, float]], started: datetime | None, ended: datetime | None
 ) -> tuple[tuple[float, float], ...]:
     if started is None:
         return ()
     timed = [
-        (max(0.0, (row.recorded_at - started).total_seconds()), row.expected_s)
-        for row in rows
+        (max(0.0, (at - started).total_seconds()), latency_s)
+        for at, latency_s in sums
         # What is later than its end is what later campaigns found.
-        if row.tasks_timed == tasks and (ended is None or row.recorded_at <= ended)
+        if ended is None or at <= ended
     ]
     points: list[tuple[float, float]] = []
     last_s = 0.0
@@ -109,3 +124,28 @@ def _points(
         elif not points or number == len(timed) or latency_s <= points[-1][1] * (1 - _LEAST_STEP):
             points.append((at_s, latency_s))
     return tuple(points)
+
+
+def _sums(
+    weights: Mapping[str, int], insides: Mapping[str, Inside], rows: Sequence[ImprovementRow]
+) -> Iterator[tuple[datetime, float]]:
+    """Yield what all tasks take in one inference, from when that is known of each, whenever it changes."""
+    best_s: dict[str, float] = {}
+    calls_s: dict[str, float] = {}
+    events: list[tuple[datetime, str, float]] = [
+        (inside.seen_at, workload, math.inf) for workload, inside in insides.items() if workload in weights
+    ]
+    events += [(row.recorded_at, row.workload_hash, row.cost_s) for row in rows]
+    # Sorting keeps the order of what was recorded at one instant.
+    for at, workload, cost_s in sorted(events, key=lambda event: event[0]):
+        if cost_s >= best_s.get(workload, math.inf) and workload in calls_s:
+            continue
+        best_s[workload] = cost_s
+        inside = insides.get(workload)
+        calls_s[workload] = cost_s if inside is None else inside.expected_s(_finite(cost_s))
+        if len(calls_s) == len(weights):
+            yield at, sum(weights[one] * call_s for one, call_s in calls_s.items())
+
+
+def _finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None

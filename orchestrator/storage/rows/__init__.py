@@ -46,6 +46,7 @@ from orchestrator.storage.rows.checks import (
 )
 from orchestrator.storage.rows.cost_models import Experience, NewSamples
 from orchestrator.storage.rows.counts import ClassStatistics, Copied, PruneCounts, StoreStatistics
+from orchestrator.storage.rows.insides import Inside, NewInside
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
 from orchestrator.storage.rows.profiles import ProfileRow
@@ -79,6 +80,7 @@ __all__ = [
     "Experience",
     "FailureRow",
     "ImprovementRow",
+    "Inside",
     "LayoutDecisionRow",
     "LayoutRow",
     "MeasurementKey",
@@ -92,6 +94,7 @@ __all__ = [
     "NewBeginning",
     "NewCampaignModel",
     "NewDeviceCheck",
+    "NewInside",
     "NewLayoutDecision",
     "NewMeasurement",
     "NewSamples",

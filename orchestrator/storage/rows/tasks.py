@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from orchestrator.storage.rows.insides import Inside
 from orchestrator.storage.rows.trials import TrialRow
 
 __all__ = ["CampaignTaskRow", "ModelTaskRow", "NewTask", "TaskStanding", "TaskState"]
@@ -109,6 +110,8 @@ class CampaignTaskRow:
         It is of another.
     best_trial_id, best_at : int or None, datetime or None
         The trial that has it, and when that was recorded.
+    inside : Inside or None
+        What a call takes inside its model; None where nobody looked.
     """
 
     id: int
@@ -132,3 +135,10 @@ class CampaignTaskRow:
     best_at: datetime | None
     stale: int = 0
     best_stale: bool = False
+    inside: Inside | None = None
+
+    @property
+    def expected_s(self) -> float | None:
+        """Seconds of all its calls in one inference, where that is known; see :meth:`.Inside.expected_s`."""
+        call_s = self.best_s if self.inside is None else self.inside.expected_s(self.best_s)
+        return None if call_s is None else call_s * self.weight

@@ -15,6 +15,7 @@ import pytest
 from orchestrator.campaigns.running import check, stages
 from orchestrator.campaigns.running.check import Checked, check_model
 from orchestrator.campaigns.running.clock import CampaignClock
+from orchestrator.campaigns.running.inside import inside_of
 from orchestrator.campaigns.running.stages import Stages
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.errors import DisagreementError, EngineError, EngineTimeoutError
@@ -24,7 +25,15 @@ from orchestrator.models.request import ModelRequest
 from orchestrator.storage import NewVerification, Storage
 from orchestrator.toolbox import Toolbox
 from tests.kit.planned_campaigns import CPU, OWNER, plan
-from workers.messages import CompiledModel, ModelRun, ModelTiming, PreparedModel, TensorSpec
+from workers.messages import (
+    CompiledModel,
+    Kernel,
+    ModelRun,
+    ModelTiming,
+    PreparedModel,
+    Profile,
+    TensorSpec,
+)
 from workers.models import OutputDifference
 
 INPUT = TensorSpec("x", (1,), "float32")
@@ -49,13 +58,20 @@ class Tools:
         self.timed: list[str] = []
         self.most = 2
         self.limits: list[float] = []
+        self.lent: dict[str, str] = {}
+        self.looks: list[float] = []
+
+    def profile(self, *_: Any) -> Profile:
+        assert self.quiet
+        self.looks.append(0.020 - 0.006 * len(self.looks))
+        return Profile((Kernel("conv", "conv", 2, self.looks[-1]),), ())
 
     def compile(self, *_: Any) -> Future[CompiledModel]:
         done: Future[CompiledModel] = Future()
         if self.ran:
             done.set_exception(EngineError("the model with all its nodes exposed can't be compiled"))
         else:
-            done.set_result(CompiledModel(b"x" * self.size, None, (), ()))
+            done.set_result(CompiledModel(b"x" * self.size, None, (), (), lent=self.lent))
         return done
 
     @contextlib.contextmanager
@@ -75,7 +91,12 @@ class Tools:
         return ModelTiming((0.03, 0.02, 0.01))
 
     def run(
-        self, compiled: CompiledModel, inputs: Mapping[str, Any], target: str, repeats: int = 0
+        self,
+        compiled: CompiledModel,
+        inputs: Mapping[str, Any],
+        target: str,
+        repeats: int = 0,
+        **_: float,
     ) -> ModelRun:
         if repeats:
             assert self.quiet
@@ -194,6 +215,43 @@ def test_a_wrong_model_is_refused_without_waiting_for_what_is_being_started() ->
     with pytest.raises(DisagreementError, match="output 'y' is off by 2"):
         tools.checked(settled=False)
     assert tools.ran == ["beside others"]
+
+
+def test_kernels_inside_a_library_take_what_they_do_when_nobody_looks() -> None:
+    lent = {"conv": "schedule-a", "dense": "schedule-b"}
+    kernels = (
+        Kernel("conv", "conv", 2, 0.5),
+        # The same, as another kernel of the library.
+        Kernel("conv1", "conv", 2, 0.7),
+        Kernel("dense", "dense", 1, 0.01),
+        Kernel("tuned", "tuned", 4, 0.4),
+        Kernel("copies", "", 1, 0.09),
+    )
+    compiled = CompiledModel(b"", None, (), (), lent=lent)
+    # Of 1.7 s nobody's looking took 1.2: the rest is 0.05 for each of ten calls, half at most of any.
+    found = inside_of(compiled, Profile(kernels, ()), 1.2)
+    assert {one.candidate: one.seconds for one in found.values()} == pytest.approx(
+        {"schedule-a": 0.25, "schedule-b": 0.005}
+    )
+    assert set(found) == {"conv", "dense"}
+    # What lies between kernels is none of theirs.
+    found = inside_of(compiled, Profile(kernels, ()), 2.0)
+    assert found["conv"].seconds == pytest.approx(0.3)
+
+
+def test_a_library_with_lent_schedules_is_looked_into_while_nothing_else_runs() -> None:
+    tools = Tools(0.01)
+    assert tools.checked(settled=True).insides == {}
+    tools = Tools(0.01)
+    tools.lent = {"conv": "schedule-a"}
+    found = tools.checked(settled=True)
+    # The quickest of three looks.
+    assert tools.looks == pytest.approx([0.020, 0.014, 0.008])
+    assert found.insides["conv"].candidate == "schedule-a"
+    assert found.insides["conv"].seconds == pytest.approx(0.004)
+    dear = Tools(12.0)
+    dear.lent = tools.lent
+    assert dear.checked(settled=True).insides == {}
 
 
 @pytest.mark.parametrize("one_s", [0.01, 12.0])

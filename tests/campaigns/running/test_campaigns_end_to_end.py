@@ -120,6 +120,13 @@ def test_a_campaign_measures_its_budget_and_compares_the_result(
     assert report.runs["reference"] >= 25
     assert list(outcome.parts_s) == ["planning", "checking", "workers", "tuning", "building", "comparing"]
     assert min(report.tuned_s, report.untuned_s, report.reference_s) > 0
+    # What its kernels took in the library of before is where its curve begins, before the first trial.
+    insides = [task.inside for task in place.store.tasks.of_campaign(campaign)]
+    assert all(inside is not None and 0 < inside.seconds < report.untuned_s for inside in insides)
+    (curve,) = place.store.answers.curves(campaign)
+    trials, began = place.store.trials.of_campaign(campaign), outcome.campaign.started_at
+    assert began is not None
+    assert curve.points[0][0] < (trials[0].created_at - began).total_seconds()
 
 
 @pytest.mark.slow

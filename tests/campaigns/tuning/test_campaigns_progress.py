@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from orchestrator.campaigns.spec import CampaignSpec
 from orchestrator.campaigns.tuning.progress import FLAT_SECONDS, MoreTime, Progress, latencies
-from orchestrator.storage import Storage
+from orchestrator.storage import Inside, Storage
 from tests.kit.planned_campaigns import plan
 
 ONE, TWO = (1, "cpu-a"), (2, "cpu-a")
@@ -47,6 +48,19 @@ def test_what_another_toolchain_measured_is_no_time(tmp_path: Path) -> None:
     assert math.isfinite(seconds)
     (seconds,) = latencies(made.models, [replace(known, best_stale=True)]).values()
     assert seconds == math.inf
+
+
+def test_a_task_without_a_time_takes_what_it_took_in_the_first_library(tmp_path: Path) -> None:
+    spec = CampaignSpec.of({"models": [{"path": "/model.onnx"}], "trials_per_task": 4})
+    with Storage.open(f"sqlite:///{tmp_path / 'records.db'}") as store:
+        campaign_id, made = plan(store, spec, (1, 2))
+        first, second = store.tasks.of_campaign(campaign_id)
+    seen = Inside(3.0, None, datetime.now(timezone.utc))
+    rows = [replace(first, best_s=0.5), replace(second, inside=seen)]
+    # Called once and twice.
+    assert list(latencies(made.models, rows).values()) == [6.5]
+    rows[1] = replace(second, inside=replace(seen, alone_s=2.0), best_s=1.5)
+    assert list(latencies(made.models, rows).values()) == [5.5]
 
 
 def test_without_a_limit_nothing_is_reached() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.errors import NotFoundError, UsageError
-from orchestrator.storage import Storage
+from orchestrator.storage import NewSamples, Storage
 from tests.kit.storage_builders import CPU, GPU, campaign, failed, ok, stock, workload
 
 
@@ -89,6 +89,15 @@ def test_a_workload_that_nothing_refers_to_goes_with_its_last_trial(storage: Sto
     storage.trials.record([failed(20, of=7)])
     assert storage.upkeep.prune(failed=True).workloads == 1
     assert storage.workloads.get_many([workload(7).hash, workload(1).hash]) == [workload(1)]
+
+
+def test_a_workload_of_which_a_cost_model_learned_stays(storage: Storage) -> None:
+    fill(storage)
+    storage.workloads.put([workload(7)])
+    storage.trials.record([failed(20, of=7)])
+    learned = [NewSamples(workload(7).hash, 1, b"samples")]
+    storage.cost_models.learned(CPU.device_class, "features", learned, None, 0)
+    assert storage.upkeep.prune(failed=True).workloads == 0
 
 
 def test_a_number_that_was_pruned_is_never_given_again(storage: Storage) -> None:

@@ -25,6 +25,7 @@ from orchestrator.storage import (
     NewBeginning,
     NewCampaignModel,
     NewDeviceCheck,
+    NewInside,
     NewLayoutDecision,
     NewMeasurement,
     NewSamples,
@@ -102,6 +103,8 @@ def fill(storage: Storage) -> None:
         model_id, CPU.device_class, "0.27.0-1", "nhwc", "blocked", 0.001, 0.002, "it is faster"
     )
     storage.beginnings.put(nightly, NewBeginning(model_id, CPU.device_class, 0.4, 0.01), owner="somebody")
+    insides = {CONV.hash: NewInside(_trial(0, CONV, CPU, TrialState.OK, nightly).candidate.hash, 0.0015)}
+    storage.insides.put(model_id, CPU.device_class, insides)
     storage.searches.add(nightly, [NewSearch("host-a", 1.0, 2.5)], owner="somebody")
     storage.layouts.decide(nightly, decision, {"blocked": [], "nhwc": []}, owner="somebody")
     storage.campaigns.add_active_time(nightly, 12.5)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from workers.enginekit.profiling import WARMUP, does, profile_of
+from workers.enginekit.profiling import does, profile_of, warmed_up
 from workers.engines.autotvm.running import loaded
 from workers.engines.autotvm.targets import parse_target
 from workers.messages import Array, Call, CompiledModel, Kernel, PreparedModel, Profile
@@ -38,8 +38,7 @@ class AutoTVMProfiles:
         del model
         executor, _ = loaded(compiled.library, compiled.params, inputs, parse_target(target), profiled=True)
         stage("timing the kernels")
-        for _ in range(WARMUP):
-            executor.run()
+        warmed_up(executor.run)
         profile = executor.module["profile"]
         shapes: dict[str, str] = {}
         found: list[list[Call]] = []

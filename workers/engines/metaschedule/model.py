@@ -167,7 +167,8 @@ def _compiled(
     with linking(linker):
         library = built_library(module, target, _lowering(target), **options)
     archive, file = (None, "") if params is None else archived(params, model)
-    return CompiledModel(library, archive, tuned, untuned, file, tuple(sorted(lent)))
+    schedules = {key: record.candidate.hash for key, record in sorted(lent.items())}
+    return CompiledModel(library, archive, tuned, untuned, file, schedules)
 
 
 def _begun(

@@ -12,7 +12,7 @@ from tvm.s_tir import Schedule
 from tvm.target import Target
 from tvm.tirx import IterVar, PrimFunc
 
-from workers.enginekit.profiling import WARMUP, does, profile_of
+from workers.enginekit.profiling import does, profile_of, warmed_up
 from workers.engines.metaschedule.model import fused, kernels_of
 from workers.engines.metaschedule.running import loaded
 from workers.engines.metaschedule.targets import parse_target
@@ -42,8 +42,7 @@ class MetaScheduleProfiles:
         tasks = _by_kernel(model, parsed)
         machine, device, arguments = loaded(compiled, inputs, parsed)
         stage("timing the kernels")
-        for _ in range(WARMUP):
-            machine["main"](*arguments)
+        warmed_up(lambda: machine["main"](*arguments))
         written: dict[str, int] = {}
         calls: list[Call] = []
         began = run_began = 0.0

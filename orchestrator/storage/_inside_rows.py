@@ -1,0 +1,65 @@
+"""What is stored of kernels inside their models, read within a transaction."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, select
+
+from orchestrator.storage._tables import CampaignModel, DeviceClass, InsideTime, Trial, Workload
+from orchestrator.storage.rows import Inside
+
+__all__ = ["insides_of_campaign", "insides_of_models"]
+
+_Key = tuple[str, str]
+
+
+def insides_of_campaign(connection: Connection, campaign_id: int) -> dict[_Key, Inside]:
+    """Return what is known of a campaign's models, by workload hash and device class."""
+    models = select(CampaignModel.model_id).where(CampaignModel.campaign_id == campaign_id)
+    return insides_of_models(connection, models)
+
+
+def insides_of_models(connection: Connection, models: Select[Any]) -> dict[_Key, Inside]:
+    """Return what was seen with the current toolchain, by workload hash and device class.
+
+    Parameters
+    ----------
+    models : Select
+        Of ids.
+    """
+    same = and_(
+        Trial.workload_id == InsideTime.workload_id,
+        Trial.device_class_id == InsideTime.device_class_id,
+        Trial.candidate == InsideTime.candidate,
+        Trial.toolchain == InsideTime.toolchain,
+    )
+    query = (
+        select(
+            Workload.hash,
+            DeviceClass.name,
+            InsideTime.seconds,
+            InsideTime.created_at,
+            Trial.cost_s,
+        )
+        .select_from(InsideTime)
+        .join(Workload, Workload.id == InsideTime.workload_id)
+        .join(DeviceClass, DeviceClass.id == InsideTime.device_class_id)
+        .outerjoin(Trial, same)
+        .where(InsideTime.model_id.in_(models), InsideTime.toolchain == DeviceClass.toolchain)
+        .order_by(InsideTime.id)
+    )
+    found: dict[_Key, list[Any]] = {}
+    for row in connection.execute(query):
+        found.setdefault((row.hash, row.name), []).append(row)
+    return {key: _together(rows) for key, rows in found.items()}
+
+
+def _together(rows: list[Any]) -> Inside:
+    alone = [row.cost_s for row in rows]
+    return Inside(
+        statistics.fmean(row.seconds for row in rows),
+        None if None in alone else statistics.fmean(alone),
+        max(row.created_at for row in rows),
+    )
