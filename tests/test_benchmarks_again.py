@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from benchmarks import agreement, estimates, repeatable, repeats
+from benchmarks import agreement, estimates, experience, repeatable, repeats
 from benchmarks.agreement import Task, tau, winners
 from benchmarks.estimates import Estimate, Part
 from benchmarks.repeatable import Compared
@@ -72,3 +72,12 @@ def test_passes_are_apart_by_the_figure_of_their_repeats() -> None:
 
 def test_each_place_in_a_measurement_is_held_against_its_least() -> None:
     assert repeats.in_place([(3.0, 1.0, 1.0), (2.0, 2.0, 1.0)]) == [[2.0, 3.0], [1.0, 2.0], [1.0, 1.0]]
+
+
+def test_campaigns_are_held_against_each_other_after_as_many_trials() -> None:
+    nothing = experience.Run(((0, 0.010), (40, 0.008), (100, 0.006)), 0.006)
+    others = experience.Run(((0, 0.010), (20, 0.006), (200, 0.003)), 0.003)
+    # A quarter, a half and all of the shorter one's hundred; what that ends with the other had in a fifth.
+    cells = ["10, 6 | 0.600", "8, 6 | 0.750", "6, 6 | 1.000", "0.20", "0.500"]
+    assert experience.row("m", [nothing], [others]) == f"| m | {' | '.join(cells)} |"
+    assert experience.Run(((5, 0.010),), 0.010).after(4) == math.inf

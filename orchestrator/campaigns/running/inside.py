@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orchestrator.builds.pace import REPEATS
+from orchestrator.errors import EngineError, EngineTimeoutError
 from orchestrator.storage import NewInside
 from orchestrator.toolbox import Toolbox
 from workers.messages import Array, CompiledModel, Kernel, PreparedModel, Profile
@@ -28,13 +29,24 @@ def seen_inside(
 ) -> dict[str, NewInside]:
     """Look into a library, and say what a call of each kernel takes there; see :func:`inside_of`.
 
-    Nothing else may use the cores meanwhile.
+    Nothing else may use the cores meanwhile. Of a library that the engine can't look into nothing is known,
+    and it is tuned all the same.
+
+    Raises
+    ------
+    EngineTimeoutError
+        There was no time for it.
     """
     few = _LOOKS * _RUNS * library_s > _SECONDS
-    looks = [
-        tools.profile(model, compiled, inputs, target, REPEATS if few else _RUNS)
-        for _ in range(1 if few else _LOOKS)
-    ]
+    try:
+        looks = [
+            tools.profile(model, compiled, inputs, target, REPEATS if few else _RUNS)
+            for _ in range(1 if few else _LOOKS)
+        ]
+    except EngineTimeoutError:
+        raise
+    except EngineError:
+        return {}
     return inside_of(compiled, min(looks, key=_kernels_s), library_s)
 
 

@@ -254,6 +254,18 @@ def test_a_library_with_lent_schedules_is_looked_into_while_nothing_else_runs() 
     assert dear.checked(settled=True).insides == {}
 
 
+def test_a_library_that_can_not_be_looked_into_is_tuned_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = Tools(0.01)
+    tools.lent = {"conv": "schedule-a"}
+
+    def profile(*_: Any) -> Profile:
+        raise EngineError("the engine was killed by SIGSEGV")
+
+    monkeypatch.setattr(tools, "profile", profile)
+    found = tools.checked(settled=True)
+    assert (found.insides, found.library_s, found.reference_s) == ({}, 0.01, 0.02)
+
+
 @pytest.mark.parametrize("one_s", [0.01, 12.0])
 def test_where_there_is_no_time_for_a_second_run_the_first_counts(one_s: float) -> None:
     tools = Tools(one_s)
