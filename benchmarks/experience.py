@@ -65,7 +65,7 @@ def tuned(name: str, known: bytes, seconds: float) -> Run:
     with (
         tempfile.TemporaryDirectory(prefix="tunefleet-") as folder,
         Storage.open(f"sqlite:///{folder}/records.db") as store,
-        mock.patch.object(Toolbox, "packed_samples", lambda _self, _kind: known),
+        mock.patch.object(Toolbox, "packed_samples", return_value=known),
     ):
         outcome = follow(store, submit(store, spec, hold=True).id)
         number, began = outcome.campaign.id, outcome.campaign.started_at
