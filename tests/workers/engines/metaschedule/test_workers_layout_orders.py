@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tvm import relax
+from tvm.ir import assert_structural_equal
 
 from tests.kit.compiled_models import disagreement
 from tests.kit.layout_graphs import Graph
 from workers.clients import EngineClient
 from workers.engines.metaschedule.layouts import with_layout
+from workers.engines.metaschedule.layouts.channels_first.images import with_channels_first
 from workers.engines.metaschedule.model import in_nchw
 from workers.engines.metaschedule.targets import parse_target
 from workers.messages import DeviceInfo, PreparedModel
@@ -290,3 +293,12 @@ def test_blocks_are_left_only_for_those_who_ask_for_another_order(
 ) -> None:
     laid = with_layout(in_nchw(model), "blocked", parse_target(WIDE))
     assert Counter(one.cause for one in laid.transforms) == LEFT[case]
+
+
+def test_a_model_that_is_no_block_of_dataflow_stays_as_it_is() -> None:
+    builder = relax.BlockBuilder()
+    data = relax.Var("x", relax.TensorType((1, 8), "float32"))
+    with builder.function("main", [data]):
+        builder.emit_func_output(builder.emit(relax.op.nn.relu(data)))
+    module = builder.get()
+    assert_structural_equal(with_channels_first(module), module)

@@ -149,7 +149,9 @@ class Images(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
 
 def _one_block(module: IRModule) -> bool:
-    return len(module["main"].body.blocks) == 1
+    """Say whether a model is one block of dataflow: of another, nobody says who reads what."""
+    blocks = module["main"].body.blocks
+    return len(blocks) == 1 and isinstance(blocks[0], relax.DataflowBlock)
 
 
 def _operands(call: relax.Call) -> list[relax.Expr]:
