@@ -11,7 +11,7 @@ from types import MappingProxyType
 from orchestrator.errors import NotFoundError, UsageError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.models.lookup import StoredModel
-from orchestrator.storage import Inside, ModelTaskRow, Storage, TrialRow, records_key
+from orchestrator.storage import Inside, ModelTaskRow, Storage, TrialRow, expected_call_s, records_key
 from workers.messages import Candidate, CompiledModel, Record
 
 __all__ = ["Coverage", "SetAside", "TaskCoverage", "Unusable", "coverage_of"]
@@ -87,8 +87,8 @@ class TaskCoverage:
         """Seconds of all calls of this task in one inference; None where no time here is known."""
         if self.best_s is None or self.borrowed_from:
             return None
-        call_s = self.best_s if self.inside is None else self.inside.expected_s(self.best_s)
-        return call_s * self.weight
+        call_s = expected_call_s(self.inside, self.best_s)
+        return None if call_s is None else call_s * self.weight
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator.campaigns.planning.tryouts import Key
 from orchestrator.models.extraction import ExtractedModel
-from orchestrator.storage.rows import CampaignTaskRow
+from orchestrator.storage.rows import CampaignTaskRow, expected_call_s
 
 __all__ = ["FLAT_SECONDS", "MoreTime", "Progress", "latencies"]
 
@@ -122,7 +122,5 @@ def latencies(models: Sequence[ExtractedModel], rows: Sequence[CampaignTaskRow])
 
 
 def _call_s(row: CampaignTaskRow) -> float:
-    best_s = None if row.best_stale else row.best_s
-    if row.inside is not None:
-        return row.inside.expected_s(best_s)
-    return math.inf if best_s is None else best_s
+    call_s = expected_call_s(row.inside, None if row.best_stale else row.best_s)
+    return math.inf if call_s is None else call_s

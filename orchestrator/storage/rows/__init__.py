@@ -46,7 +46,7 @@ from orchestrator.storage.rows.checks import (
 )
 from orchestrator.storage.rows.cost_models import Experience, NewSamples
 from orchestrator.storage.rows.counts import ClassStatistics, Copied, PruneCounts, StoreStatistics
-from orchestrator.storage.rows.insides import Inside, NewInside
+from orchestrator.storage.rows.insides import Inside, NewInside, expected_call_s
 from orchestrator.storage.rows.layouts import LayoutDecisionRow, NewLayoutDecision, TaskChange
 from orchestrator.storage.rows.measurements import MeasurementKind, MeasurementRow, NewMeasurement
 from orchestrator.storage.rows.profiles import ProfileRow
@@ -123,6 +123,7 @@ __all__ = [
     "WorkRow",
     "WorkloadRow",
     "drift_words",
+    "expected_call_s",
     "records_key",
     "toolchain_key",
     "toolchain_text",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from orchestrator.storage.rows.insides import Inside
+from orchestrator.storage.rows.insides import Inside, expected_call_s
 from orchestrator.storage.rows.trials import TrialRow
 
 __all__ = ["CampaignTaskRow", "ModelTaskRow", "NewTask", "TaskStanding", "TaskState"]
@@ -140,5 +140,5 @@ class CampaignTaskRow:
     @property
     def expected_s(self) -> float | None:
         """Seconds of all its calls in one inference, where that is known; see :meth:`.Inside.expected_s`."""
-        call_s = self.best_s if self.inside is None else self.inside.expected_s(self.best_s)
+        call_s = expected_call_s(self.inside, self.best_s)
         return None if call_s is None else call_s * self.weight
