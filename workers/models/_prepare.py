@@ -118,6 +118,11 @@ class Fixed(NamedTuple):
     solved: Mapping[str, tuple[int, ...]]
     origin: Origin | None
 
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What it takes."""
+        return tuple(_spec(value, self.solved[value.name]) for value in self.model.graph.input)
+
 
 def fixed(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> Fixed:
     """Read a model and fix the shapes of its inputs; see :func:`prepare` for what is raised."""

@@ -8,42 +8,34 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from workers.errors import DisagreementError, ModelError, UsageError
-from workers.messages import Metric, Origin, Precision, PrecisionFound, PrecisionRequest, TensorSpec
+from workers.messages import Precision, PrecisionFound, PrecisionRequest
 from workers.models import _graphs
 from workers.models._inputs import random_inputs
 from workers.models._opset import raised
-from workers.models._origin import put_origin
 from workers.models._prepare import Fixed, fixed
-from workers.models._reference import open_session, run_session
+from workers.models._reference import open_session
 from workers.models._settle import settle
-from workers.models._shapes import shape_text
 from workers.models._unsaturated import MARKS
 from workers.models._verify import taken_inputs
 from workers.models.precision.bfloats import dense_layers, in_bfloats
-from workers.models.precision.errors import error_of, mean_error_of, percent, require_answers, words_for
+from workers.models.precision.comparing import Compared, Feeds, all_threads, compared_with, divided, spread
+from workers.models.precision.errors import mean_error_of, percent, words_for
 from workers.models.precision.halves import in_halves
 from workers.models.precision.integers import TOOL, Quantizer, ready
 from workers.models.precision.layers import Layer, layers_of
 from workers.models.precision.samples import Samples, how_to_write, read_samples
 from workers.models.precision.search import Within, find_within
+from workers.models.precision.told import too_far, why, written
 from workers.models.rewrites import microsoft
 
 __all__ = ["to_precision"]
 
-_Feeds = dict[str, npt.NDArray[Any]]
-
-# From so many samples on, some are held back from the calibration: every so manieth.
-_HELD_BACK = 10
-# More tell no more of the error, and each is a run without onnxruntime's optimizations.
-_MOST_COMPARED = 16
-# Of those, for what a layer brings alone.
+# Samples for what a layer brings alone.
 _FEW = 2
 # Without samples, where nothing is calibrated.
 _DRAWS = 2
@@ -53,47 +45,6 @@ _NEEDS = {Precision.INT8: "scales for each channel take", Precision.BF16: "bfloa
 # `auto` takes a precision where so much of the work is done in it: below that, what is saved is little.
 _LEAST_SHARE = 0.5
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-_NAMED = 3
-# Of an output's largest value.
-_SAME = 1e-3
-
-
-class _Compared(NamedTuple):
-    """What a model is held against."""
-
-    feeds: list[_Feeds]
-    reference: list[list[npt.NDArray[Any]]]
-
-    def outputs(self, model: onnx.ModelProto, most: int | None = None) -> list[list[npt.NDArray[Any]]]:
-        """Return what a converted model makes of the samples, computed as it is written."""
-        session = open_session(model, _threads(), exact=True)
-        return [run_session(session, one) for one in self.feeds[:most]]
-
-    def error(self, request: PrecisionRequest, model: onnx.ModelProto, precision: Precision) -> float:
-        """Return how far a converted model is off.
-
-        Raises
-        ------
-        ModelError
-            An output is of another size, for which no difference stands.
-        """
-        made = self.outputs(model)
-        for one, other in zip(made, self.reference, strict=True):
-            for value, got, want in zip(model.graph.output, one, other, strict=True):
-                if got.shape != want.shape:
-                    raise ModelError(
-                        f"{request.path}: output '{value.name}' is {shape_text(want.shape)} in float32 and "
-                        f"{shape_text(got.shape)} in {precision.value}: its size depends on values, so that "
-                        "the two can't be compared; export the model without what chooses among its results, "
-                        "such as NonMaxSuppression, or take --precision float32"
-                    )
-        return error_of(request.metric, made, self.reference)
-
-    @property
-    def says_little(self) -> bool:
-        """Whether outputs are the same whatever goes in, as with weights that were never trained."""
-        first, *others = self.reference
-        return bool(others) and all(error_of(Metric.MAX, [one], [first]) < _SAME for one in others)
 
 
 def to_precision(request: PrecisionRequest) -> PrecisionFound:
@@ -172,7 +123,7 @@ def _as_asked(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
         return _to_halves(request, read)
     if request.precision is Precision.BF16:
         return _to_bfloats(request, read)
-    inputs = _inputs(read)
+    inputs = read.inputs
     if not request.calibration:
         raise _NoSamplesError(
             f"{request.path}: int8 takes the ranges of a model's numbers from samples of its inputs; add "
@@ -193,20 +144,20 @@ def _data_files(path: Path) -> tuple[str, ...]:
     return tuple(sorted(map(os.path.normpath, named)))
 
 
-def _any_samples(request: PrecisionRequest, read: Fixed) -> list[_Feeds]:
+def _any_samples(request: PrecisionRequest, read: Fixed) -> list[Feeds]:
     """Return what a model is compared on where nothing is calibrated: samples, or random inputs."""
-    inputs = _inputs(read)
+    inputs = read.inputs
     if request.calibration:
         samples = read_samples(Path(request.calibration), inputs)
-        return samples.some(_spread(range(len(samples)), _MOST_COMPARED))
-    session = open_session(read.model, _threads(), exact=True)
+        return samples.some(spread(range(len(samples))))
+    session = open_session(read.model, all_threads(), exact=True)
     taken, _ = taken_inputs(session, inputs, Path(request.path), None)
     return [random_inputs(taken, seed) for seed in range(_DRAWS)]
 
 
 def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     feeds = _any_samples(request, read)
-    compared = _compared(read.model, feeds, request.metric)
+    compared = compared_with(read.model, feeds, request.metric)
     made = in_halves(read.model)
     error = compared.error(request, made, Precision.FP16)
     if not error <= request.max_error:
@@ -222,13 +173,13 @@ def _to_halves(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
         compared=len(feeds),
         calibration_sha256=request.calibration_sha256,
     )
-    return _written(request, read, made, found, compared)
+    return written(request, read, made, found, compared)
 
 
 def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> PrecisionFound:
     model = _raised(request, read)
-    calibrated, feeds, held_back = _divided(samples)
-    compared = _compared(read.model, feeds, request.metric)
+    calibrated, feeds, held_back = divided(samples)
+    compared = compared_with(read.model, feeds, request.metric)
     with _workplace(Path(request.out).parent) as folder:
         prepared = ready(model, folder)
         layers = layers_of(onnx.load(prepared))
@@ -236,18 +187,18 @@ def _to_integers(request: PrecisionRequest, read: Fixed, samples: Samples) -> Pr
         made, within = _within(request, layers, quantizer.quantized, compared)
     found = _of_layers(request, f"{TOOL}'s static quantizer", layers, within, compared)
     found = replace(found, calibrated=len(calibrated), held_back=held_back)
-    return _written(request, read, made, found, compared)
+    return written(request, read, made, found, compared)
 
 
 def _to_bfloats(request: PrecisionRequest, read: Fixed) -> PrecisionFound:
     model = _raised(request, read)
-    compared = _compared(read.model, _any_samples(request, read), request.metric)
+    compared = compared_with(read.model, _any_samples(request, read), request.metric)
     with _workplace(Path(request.out).parent) as folder:
         prepared = onnx.load(ready(model, folder))
     layers = dense_layers(prepared)
     made, within = _within(request, layers, lambda names: in_bfloats(prepared, names), compared)
     found = _of_layers(request, "Casts around its layers", layers, within, compared)
-    return _written(request, read, made, found, compared)
+    return written(request, read, made, found, compared)
 
 
 def _raised(request: PrecisionRequest, read: Fixed) -> onnx.ModelProto:
@@ -264,7 +215,7 @@ def _within(
     request: PrecisionRequest,
     layers: Sequence[Layer],
     converted: Callable[[Sequence[str]], onnx.ModelProto],
-    compared: _Compared,
+    compared: Compared,
 ) -> tuple[onnx.ModelProto, Within]:
     """Convert as many layers as the error allows.
 
@@ -289,18 +240,18 @@ def _within(
         request.max_error,
     )
     if within.model is None:
-        raise DisagreementError(_too_far(request, within, layers))
+        raise DisagreementError(too_far(request, within, layers))
     return within.model, within
 
 
 def _of_layers(
-    request: PrecisionRequest, tool: str, layers: Sequence[Layer], within: Within, compared: _Compared
+    request: PrecisionRequest, tool: str, layers: Sequence[Layer], within: Within, compared: Compared
 ) -> PrecisionFound:
     work = sum(layer.work for layer in layers)
     share = 1.0 - sum(layer.work for layer in within.kept) / max(1, work)
     return PrecisionFound(
         request.precision,
-        _why(request, within, layers, share)
+        why(request, within, layers, share)
         + ("; its outputs are the same whatever goes in, so that this says little" * compared.says_little),
         tool,
         within.error,
@@ -325,34 +276,6 @@ def _workplace(parent: Path) -> Iterator[Path]:
             tempfile.tempdir = before
 
 
-def _why(request: PrecisionRequest, within: Within, layers: Sequence[Layer], share: float) -> str:
-    off = f"it is off by {words_for(request.metric, within.error)}, of {percent(request.max_error)} allowed"
-    if not within.kept:
-        return f"{off}, with all {len(layers)} layers in {request.precision.value}"
-    return (
-        f"{off}, with {share:.0%} of the multiplications in {request.precision.value}; {len(within.kept)} of "
-        f"{len(layers)} layers "
-        f"stay in float32, without which it were {percent(within.whole)}: {_names(within.kept)}"
-    )
-
-
-def _too_far(request: PrecisionRequest, within: Within, layers: Sequence[Layer]) -> str:
-    few = (
-        f", and by {percent(within.error)} with one of its {len(layers)} layers alone" if within.kept else ""
-    )
-    off = words_for(request.metric, within.whole)
-    return (
-        f"{request.path}: in {request.precision.value} it is off by {off}{few}, and --max-error is "
-        f"{percent(request.max_error)}; allow more, give samples that are more like what it will be fed, or "
-        "take --precision float32"
-    )
-
-
-def _names(layers: Sequence[Layer]) -> str:
-    shown = ", ".join(layer.name for layer in layers[:_NAMED])
-    return shown + (f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else "")
-
-
 def _stays(request: PrecisionRequest, reason: str) -> PrecisionFound:
     return PrecisionFound(
         Precision.FLOAT32,
@@ -361,42 +284,6 @@ def _stays(request: PrecisionRequest, reason: str) -> PrecisionFound:
         max_error=request.max_error,
         calibration_sha256=request.calibration_sha256,
     )
-
-
-def _divided(samples: Samples) -> tuple[list[_Feeds], list[_Feeds], bool]:
-    """Return the samples to calibrate with, those to compare on, and whether these are others."""
-    every = range(len(samples))
-    held_back = [place for place in every if place % _HELD_BACK == _HELD_BACK - 1]
-    if not held_back:
-        return samples.some(every), samples.some(_spread(every, _MOST_COMPARED)), False
-    rest = [place for place in every if place not in set(held_back)]
-    return samples.some(rest), samples.some(_spread(held_back, _MOST_COMPARED)), True
-
-
-def _spread(places: Sequence[int], most: int) -> list[int]:
-    """Return some of them, evenly."""
-    count = min(len(places), most)
-    return [places[one * len(places) // count] for one in range(count)]
-
-
-def _compared(model: onnx.ModelProto, feeds: list[_Feeds], metric: Metric) -> _Compared:
-    session = open_session(model, _threads(), exact=True)
-    reference = [run_session(session, one) for one in feeds]
-    require_answers(metric, reference[0], [value.name for value in model.graph.output])
-    return _Compared(feeds, reference)
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0))
-
-
-def _inputs(read: Fixed) -> tuple[TensorSpec, ...]:
-    return tuple(_spec(value, read.solved[value.name]) for value in read.model.graph.input)
-
-
-def _spec(value: Any, shape: tuple[int, ...]) -> TensorSpec:
-    dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-    return TensorSpec(value.name, shape, dtype)
 
 
 def _refuse_converted(model: onnx.ModelProto, path: Path) -> None:
@@ -418,41 +305,3 @@ def _refuse_converted(model: onnx.ModelProto, path: Path) -> None:
                 f"{path} is of {other[kind]} already; --precision is for models of float32: leave it out, "
                 "or export the model in float32"
             )
-
-
-def _written(
-    request: PrecisionRequest,
-    read: Fixed,
-    model: onnx.ModelProto,
-    found: PrecisionFound,
-    compared: _Compared,
-) -> PrecisionFound:
-    done = replace(found, metric=request.metric, max_error=request.max_error)
-    origin = _origin(request, read, done)
-    del model.metadata_props[:]
-    put_origin(model, origin)
-    Path(request.out).write_bytes(model.SerializeToString(deterministic=True))
-    outputs = tuple(
-        TensorSpec(value.name, made.shape, made.dtype.name)
-        for value, made in zip(read.model.graph.output, compared.reference[0], strict=True)
-    )
-    return replace(done, origin=origin, inputs=_inputs(read), outputs=outputs)
-
-
-def _origin(request: PrecisionRequest, read: Fixed, found: PrecisionFound) -> Origin:
-    """Say in the model what it is: where it comes from, and what became of its numbers."""
-    before = read.origin
-    words = [f"{found.precision.value} by {found.tool}"]
-    if found.calibrated:
-        words.append(
-            f"calibrated on {found.calibrated} samples of {Path(request.calibration).name} "
-            f"(sha256 {found.calibration_sha256[:12]})"
-        )
-    if found.error is not None:
-        words.append(f"off by {words_for(found.metric, found.error)}")
-    if found.kept:
-        words.append(f"{len(found.kept)} of {found.layers} layers in float32")
-    text = ", ".join(words)
-    if before is None:
-        return Origin(Path(request.path).name, f"ONNX opset {_graphs.opset(read.model)}", text)
-    return Origin(before.source, before.framework, f"{before.exporter}; {text}")
