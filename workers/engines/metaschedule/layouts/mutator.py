@@ -26,10 +26,6 @@ from workers.engines.metaschedule.layouts.widths import Widths
 __all__ = ["Blocks"]
 
 
-# Of vectors of 512 bits.
-_MOST_LANES = 16
-
-
 @relax.expr_functor.mutator
 class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     """Rewrites bindings one by one; a tensor in blocks is made plain when somebody asks for it.
@@ -238,8 +234,8 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
     @property
     def lanes(self) -> int:
-        """How many numbers of 32 bits a vector holds; as many as any does, where all channels are a block."""
-        return self._widths.lanes or _MOST_LANES
+        """How many numbers of 32 bits a vector holds."""
+        return self._widths.lanes
 
     @property
     def fills(self) -> bool:

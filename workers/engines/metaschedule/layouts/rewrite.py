@@ -66,9 +66,9 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
     if layout == "nchw":
         return LaidOut(module, layout, (), tuple(convolutions(module)))
     module = with_channels_first(module)
-    if layout == "nhwc":
-        return _rewritten(module, layout, Widths(0, fill=False), target)
     widths = Widths(vector_bits(target) // 32)
+    if layout == "nhwc":
+        return _rewritten(module, layout, replace(widths, fill=False, whole=True), target)
     laid = _rewritten(module, layout, widths, target)
     if sum(one.flops for one in laid.kernels) <= sum(one.flops for one in laid.convolutions):
         return laid

@@ -34,17 +34,20 @@ class Widths:
     Attributes
     ----------
     lanes : int
-        Numbers that a vector of the target holds, the most of a block; 0 where all channels are one block.
+        Numbers that a vector of the target holds, the most of a block.
     fill : bool
         Whether blocks may be wider than what they hold.
+    whole : bool
+        Whether all channels are one block, as in NHWC.
     """
 
     lanes: int
     fill: bool = True
+    whole: bool = False
 
     def choose(self, channels: int) -> Channels | None:
         """Return how to put channels side by side; None where a row of the image is the better vector."""
-        if not self.lanes:
+        if self.whole:
             return Channels.in_order(channels, channels)
         sizes = [size for size in range(_LEAST_BLOCK, self.lanes + 1) if channels % size == 0]
         powers = [size for size in sizes if size & (size - 1) == 0]

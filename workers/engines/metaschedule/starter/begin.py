@@ -21,7 +21,7 @@ from workers.engines.metaschedule.spaces import cpu_spaces
 from workers.engines.metaschedule.starter.pack import Entry, entries_of
 from workers.engines.metaschedule.starter.registers import Tile, register_tiles
 from workers.engines.metaschedule.starter.sketches import ROWS, Sketch, sketch_of
-from workers.engines.metaschedule.targets import vector_bits
+from workers.engines.metaschedule.targets import vector_bits, vector_registers
 from workers.messages import Record
 
 __all__ = ["begun", "begun_record", "filled_schedules", "lent_schedules"]
@@ -42,6 +42,8 @@ _VECTORS, _SUMMED, _ALONE = 8, 16, 50e3
 _UNROLLED = 2
 # So much of what a core can do is worth so many tries before the first that is lent.
 _GOOD, _BEFORE_LENT = 0.9, 2
+# A tile of one vector takes so many of the registers where it is worth it, too.
+_OF_REGISTERS = 0.75
 # Spaces that divide another loop of a sum have one structure. At the other's places a sum may be computed
 # again for each number that reads it, which is so many times what there is to compute.
 _REPEATED = 1.5
@@ -96,14 +98,29 @@ def begun(
     filled = filled_schedules(known, module, flops, target)
     # A library takes the first of all these: no more are made than it takes to say which that is.
     first = list(itertools.islice(filled, _BEFORE_LENT))
-    # What fills the registers with vectors and numbers alike is mostly faster than what is lent; with one of
-    # either it may be.
-    good = sum(tile.both and tile.share > _GOOD for tile, _ in first)
-    yield from (schedule for _, schedule in first[:good])
+    good = _are_good([tile for tile, _ in first], target)
+    yield from (schedule for (_, schedule), before in zip(first, good, strict=True) if before)
     yield from itertools.islice(lent, 1)
-    yield from (schedule for _, schedule in itertools.chain(first[good:], filled))
+    yield from (schedule for (_, schedule), before in zip(first, good, strict=True) if not before)
+    yield from (schedule for _, schedule in filled)
     yield from lent
     yield from _ruled(known, module, flops)
+
+
+def _are_good(tiles: Sequence[Tile], target: Target) -> list[bool]:
+    """Say of each tile whether it is mostly faster than what is lent.
+
+    Those of vectors and numbers alike are. Those of one vector, with as many numbers as there are registers
+    for, are where what is lent is worst: vectors narrower than a register, an image that comes from memory.
+    """
+    enough = _OF_REGISTERS * vector_registers(target)
+    from_memory = any(tile.blocked for tile in tiles)
+
+    def is_good(tile: Tile) -> bool:
+        alone = tile.vectors == 1 and tile.numbers >= enough and not tile.blocked
+        return tile.share > _GOOD and (tile.both or (alone and (tile.narrow or from_memory)))
+
+    return [is_good(tile) for tile in tiles]
 
 
 def filled_schedules(

@@ -56,6 +56,8 @@ class Tile:
         For each spatial loop.
     blocked : bool
         It is one of a block of many that stays in the second cache.
+    narrow : bool
+        Its vectors are of fewer numbers than a register holds.
     """
 
     share: float
@@ -63,6 +65,7 @@ class Tile:
     numbers: int
     inner: tuple[int, ...]
     blocked: bool = False
+    narrow: bool = False
 
     @property
     def both(self) -> bool:
@@ -89,6 +92,9 @@ def register_tiles(
         return
     side_by_side = _side_by_side(block, uses)
     tiles = _tiles(sketch, uses, vector_bits(target) // 8, vector_registers(target), side_by_side)
+    written = block.writes[0].source
+    narrow = int(written.shape[-1]) * DataType(str(written.dtype)).bits < vector_bits(target)
+    tiles = [replace(tile, narrow=narrow) for tile in tiles]
     blocked = _blocked(block, sketch, uses, tiles[0], module, target) if tiles else None
     if blocked is not None:
         yield replace(tiles[0], blocked=True), blocked

@@ -28,6 +28,8 @@ __all__ = ["as_imported", "convolved", "packed"]
 _WINOGRAD_CHANNELS = 64
 # Sixteen weights for nine: beyond 4 MB of them, reading costs what the arithmetic saves.
 _WINOGRAD_WEIGHTS = 256 * 256
+# Groups of fewer channels than this have no vectors of their own in NHWC.
+_LEAST_OF_GROUP = 4
 # relax's OpPatternKind of what is fused with nothing.
 _OPAQUE = 8
 
@@ -43,15 +45,17 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     depthwise = kernel.shape[1] == 1 and 1 < groups == kernel.shape[0]
     if depthwise:
         read = _of_each(blocks, data, kernel)
-    elif groups > 1 and blocks.layout != "nhwc":
+    elif groups > 1 and blocks.layout == "nhwc":
+        read = _of_groups_apart(blocks, data, kernel, groups)
+    elif groups > 1:
         read = _of_groups(blocks, data, kernel, groups)
     else:
-        read = _of_all(blocks, data, kernel, groups)
+        read = _of_all(blocks, data, kernel)
     if read is None:
         return None
-    source, within, laid, channels = read
+    source, within, laid, channels, more = read
     block = channels.block if channels else 0
-    blocks.convolves(channels, laid.size / kernel.size)
+    blocks.convolves(channels, laid.size / kernel.size * (1 + more / (block or 1)))
     tiles = channels and within and not depthwise and dtype_of(data) == "float32"
     if channels and blocks.layout != "nhwc" and tiles and _suits_winograd(laid, attrs):
         return Blocked(_winograd(blocks, call, source, laid, block), channels)
@@ -59,6 +63,8 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
     at_once = AT_ONCE.get(dtype_of(data), 0)
     if at_once and groups == 1 and within and block and not within % at_once and not block % blocks.lanes:
         weights = _at_once(weights, at_once)
+    if more:
+        weights = np.pad(weights, [*[(0, 0)] * (weights.ndim - 1), (0, more)])
     made = blocks.builder_.call_te(
         convolved,
         source,
@@ -87,12 +93,15 @@ class _Read(NamedTuple):
         The weights, (O, I, h, w), with zeros for places without a channel.
     channels : Channels or None
         Of the result; None for NCHW.
+    more : int
+        Places to compute for nothing after each block of it.
     """
 
     source: relax.Expr
     within: int
     kernel: np.ndarray
     channels: Channels | None
+    more: int = 0
 
 
 def _of_each(blocks: Blocks, data: relax.Expr, kernel: np.ndarray) -> _Read | None:
@@ -128,11 +137,30 @@ def _of_groups(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int
     return _Read(source, within, channels.spread(kernel, 0), channels)
 
 
-def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
+def _of_groups_apart(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -> _Read | None:
+    """Convolve groups of channels, in NHWC or in blocks of a group each, into blocks of a group each.
+
+    Those of NHWC, of which a vector would reach from one group into the next, are (N, G, H, W, C/G) so.
+    """
+    out, each = kernel.shape[:2]
+    of_group = out // groups
+    there = blocks.of(data)
+    if there is not None and not there.channels.plain:
+        return None
+    block = there.block if there is not None else 0
+    within = block if block and (block % each == 0 or each % block == 0) else 0
+    source = blocks.visit_expr(data) if there is None else there.tensor
+    if of_group < _LEAST_OF_GROUP:
+        return _Read(source, within, kernel, Channels.in_order(out, out))
+    vector = min(blocks.lanes, 1 << (of_group - 1).bit_length())
+    return _Read(source, within, kernel, Channels.in_order(out, of_group), -of_group % vector)
+
+
+def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray) -> _Read | None:
     """Sum over all channels, in whatever blocks they are."""
     channels, there = blocks.made(kernel.shape[0]), blocks.of(data)
     at_once = AT_ONCE.get(dtype_of(data))
-    if there is None and channels and groups == 1 and at_once:
+    if there is None and channels and at_once:
         # Numbers that are multiplied at once lie side by side.
         of = Channels.in_order(kernel.shape[1], min(channels.block, -(-kernel.shape[1] // at_once) * at_once))
         there = Blocked(blocks.blocked(data, of), of)
@@ -140,7 +168,7 @@ def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray, groups: int) -
         if channels is None:
             return None
         return _Read(blocks.visit_expr(data), 0, channels.spread(kernel, 0), channels)
-    laid = there.channels.spread(kernel, 1) if groups == 1 else kernel
+    laid = there.channels.spread(kernel, 1)
     return _Read(there.tensor, there.block, channels.spread(laid, 0) if channels else laid, channels)
 
 
@@ -208,6 +236,7 @@ def convolved(
     ----------
     data : (N, I/i, H, W, i) or (N, I, H, W), or with D before H
     weights : as :func:`packed` has them for it, or :func:`_at_once`
+        Of groups also with more columns than a block has, which are computed and left out.
     block : int
         Channels of a block of the result; 0 for NCHW.
     in_tiles : bool, optional
@@ -242,6 +271,7 @@ def convolved(
     at_once = int(weights.shape[rank + 2]) if grouped else 1
     number = te.reduce_axis((0, at_once), "number")
     of_group = chunks * max(block, 1) // groups
+    columns = int(weights.shape[-1]) if block and groups > 1 else block
 
     wide = widened(data)
 
@@ -260,7 +290,12 @@ def convolved(
                 weights(oc, chunk, *reached, place, *ob, number)
             )
             return te.sum(product, axis=[ic, *reached, number])
-        group = (oc * block + ob[0] if ob else oc) // of_group if groups > 1 else 0
+        # Which group it is depends on the place in a block only where that is more than a group.
+        group = 0
+        if groups > 1 and of_group % max(block, 1) == 0:
+            group = oc // (of_group // max(block, 1))
+        elif groups > 1:
+            group = (oc * block + ob[0]) // of_group
         channel = group * each + ic
         read = padded(n, channel // within, *at, channel % within) if within else padded(n, channel, *at)
         weight = (
@@ -268,10 +303,9 @@ def convolved(
         )
         return te.sum(wide(read) * wide(weight), axis=[ic, *reached])
 
-    inside = [block] if block else []
-    shape = [batch, chunks, *sizes[:-1], computed, *inside]
+    shape = [batch, chunks, *sizes[:-1], computed, *([columns] if block else [])]
     made = te.compute(shape, one, name=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d")
-    return kept(made, [batch, chunks, *sizes, *inside])
+    return kept(made, [batch, chunks, *sizes, *([block] if block else [])])
 
 
 def packed(kernel: np.ndarray, within: int, block: int, depthwise: bool = False) -> np.ndarray:

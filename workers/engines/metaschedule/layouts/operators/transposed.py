@@ -39,6 +39,8 @@ def _upsampling(blocks: Blocks, call: relax.Call) -> Made:
     elif groups > 1 and blocks.layout != "nhwc":
         # A block must not reach into the next group.
         channels, reads = _of_groups(blocks, groups, out, each)
+    elif groups > 1:
+        reads = blocks.choose(groups * each)
     if (channels is None and (groups > 1 or reads is None)) or (groups > 1 and reads is None):
         return None
     whole = kernel.size
