@@ -15,20 +15,27 @@ __all__ = ["insides_of_campaign", "insides_of_models"]
 _Key = tuple[str, str]
 
 
-def insides_of_campaign(connection: Connection, campaign_id: int) -> dict[_Key, Inside]:
+def insides_of_campaign(
+    connection: Connection, campaign_id: int, toolchain: str | None = None
+) -> dict[_Key, Inside]:
     """Return what is known of a campaign's models, by workload hash and device class."""
     models = select(CampaignModel.model_id).where(CampaignModel.campaign_id == campaign_id)
-    return insides_of_models(connection, models)
+    return insides_of_models(connection, models, toolchain)
 
 
-def insides_of_models(connection: Connection, models: Select[Any]) -> dict[_Key, Inside]:
-    """Return what was seen with the current toolchain, by workload hash and device class.
+def insides_of_models(
+    connection: Connection, models: Select[Any], toolchain: str | None = None
+) -> dict[_Key, Inside]:
+    """Return what was seen with a toolchain, by workload hash and device class.
 
     Parameters
     ----------
     models : Select
         Of ids.
+    toolchain : str, optional
+        Its key; the device class's current one if left out.
     """
+    key = DeviceClass.toolchain if toolchain is None else toolchain
     same = and_(
         Trial.workload_id == InsideTime.workload_id,
         Trial.device_class_id == InsideTime.device_class_id,
@@ -47,7 +54,7 @@ def insides_of_models(connection: Connection, models: Select[Any]) -> dict[_Key,
         .join(Workload, Workload.id == InsideTime.workload_id)
         .join(DeviceClass, DeviceClass.id == InsideTime.device_class_id)
         .outerjoin(Trial, same)
-        .where(InsideTime.model_id.in_(models), InsideTime.toolchain == DeviceClass.toolchain)
+        .where(InsideTime.model_id.in_(models), InsideTime.toolchain == key)
         .order_by(InsideTime.id)
     )
     found: dict[_Key, list[Any]] = {}

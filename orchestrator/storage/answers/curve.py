@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from orchestrator.storage._campaign_rows import span_of
 from orchestrator.storage._group import Group
 from orchestrator.storage._inside_rows import insides_of_campaign
-from orchestrator.storage._tables import Beginning, CampaignModel, DeviceClass, Task, Workload
+from orchestrator.storage._standing import cost_of, counting
+from orchestrator.storage._tables import (
+    Beginning,
+    CampaignModel,
+    DeviceClass,
+    Measurement,
+    Task,
+    Toolchain,
+    Trial,
+    Workload,
+)
+from orchestrator.storage._toolchain_rows import is_of_pack
 from orchestrator.storage.answers.history import improvements_of, in_time
-from orchestrator.storage.rows import CurveRow, ImprovementRow, Inside
+from orchestrator.storage.rows import CurveRow, Inside, MeasurementKind
 
 __all__ = ["CurveAnswer"]
 
+# When a workload took how many seconds.
+_Event = tuple[datetime, str, float]
 # A point that is less than this part below the one before it is left out, but for the last.
 _LEAST_STEP = 0.001
 
@@ -28,6 +42,8 @@ class CurveAnswer(Group):
     def curves(self, campaign_id: int) -> list[CurveRow]:
         """Return the curve of a campaign on each of its device classes; none before its tasks are known.
 
+        With the toolchain that it measured with: of one that has ended, a later one changes nothing.
+
         Raises
         ------
         NotFoundError
@@ -35,20 +51,12 @@ class CurveAnswer(Group):
         """
 
         def work(connection: Connection) -> list[CurveRow]:
-            span = span_of(connection, campaign_id)
-            insides = insides_of_campaign(connection, campaign_id)
+            started, ended = span_of(connection, campaign_id)
             return [
                 CurveRow(
                     of_class.name,
                     *_beginning(connection, campaign_id, of_class.id),
-                    _points(
-                        _sums(
-                            _weights(connection, campaign_id, of_class.id),
-                            {task: one for (task, name), one in insides.items() if name == of_class.name},
-                            in_time(_improvements(connection, campaign_id, of_class.id)),
-                        ),
-                        *span,
-                    ),
+                    _points(_sums(*_known(connection, campaign_id, of_class, ended=ended)), started, ended),
                 )
                 for of_class in connection.execute(_classes(campaign_id)).all()
             ]
@@ -59,12 +67,79 @@ class CurveAnswer(Group):
 def _classes(campaign_id: int) -> Any:
     """Select the device classes of the tasks that a campaign's models call."""
     return (
-        select(DeviceClass.id, DeviceClass.name)
+        select(DeviceClass.id, DeviceClass.name, DeviceClass.toolchain)
         .join(Task, Task.device_class_id == DeviceClass.id)
         .where(Task.campaign_id == campaign_id, Task.weight > 0)
-        .group_by(DeviceClass.id, DeviceClass.name)
+        .group_by(DeviceClass.id, DeviceClass.name, DeviceClass.toolchain)
         .order_by(DeviceClass.name)
     )
+
+
+def _known(
+    connection: Connection, campaign_id: int, of_class: Any, *, ended: datetime | None
+) -> tuple[dict[str, int], dict[str, Inside], list[_Event]]:
+    """Return what :func:`_sums` takes, with the toolchain that the campaign measured with."""
+    current = of_class.toolchain
+    key = (_measured_with(connection, campaign_id, of_class.id) if ended is not None else None) or current
+    found = insides_of_campaign(connection, campaign_id, key)
+    insides = {task: one for (task, name), one in found.items() if name == of_class.name}
+    rows = connection.execute(_improvements(campaign_id, of_class.id, key))
+    events = [(row.recorded_at, row.workload_hash, row.cost_s) for row in in_time(rows.all())]
+    if key != current:
+        events += _set_aside(connection, campaign_id, of_class.id, key)
+    return _weights(connection, campaign_id, of_class.id), insides, events
+
+
+def _measured_with(connection: Connection, campaign_id: int, class_id: int) -> str | None:
+    """Return the key of the toolchain that a campaign's last trial was first measured with."""
+    query = (
+        select(Toolchain.key)
+        .join(Measurement, Measurement.toolchain_id == Toolchain.id)
+        .join(Trial, Trial.id == Measurement.trial_id)
+        .where(Trial.campaign_id == campaign_id, Trial.device_class_id == class_id)
+        .order_by(Trial.id.desc(), Measurement.id)
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _set_aside(connection: Connection, campaign_id: int, class_id: int, key: str) -> Iterator[_Event]:
+    """Yield what was measured with a toolchain, of trials that were measured with another since."""
+    query = (
+        select(
+            Trial.id,
+            Workload.hash,
+            Measurement.kind,
+            Measurement.state,
+            Measurement.times,
+            Measurement.drift,
+            Measurement.measured_at,
+            Trial.created_at,
+            Toolchain.key.label("toolchain"),
+            is_of_pack().label("of_pack"),
+        )
+        .join(Trial, Trial.id == Measurement.trial_id)
+        .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
+        .join(Workload, Workload.id == Trial.workload_id)
+        .join(Task, Task.workload_id == Trial.workload_id)
+        .where(
+            Toolchain.key == key,
+            ~Measurement.counts,
+            Trial.toolchain != key,
+            Trial.device_class_id == class_id,
+            Task.campaign_id == campaign_id,
+            Task.device_class_id == class_id,
+            Task.weight > 0,
+        )
+        .order_by(Trial.id, Measurement.id)
+    )
+    for _, rows in itertools.groupby(connection.execute(query), lambda row: row.id):
+        of_trial = list(rows)
+        counted = of_trial[counting(of_trial, key)]
+        cost_s = cost_of(counted.state, counted.times)
+        if cost_s is not None:
+            anew = counted.kind == MeasurementKind.REVALIDATED.value
+            yield counted.measured_at if anew else counted.created_at, counted.hash, cost_s
 
 
 def _weights(connection: Connection, campaign_id: int, class_id: int) -> dict[str, int]:
@@ -77,11 +152,11 @@ def _weights(connection: Connection, campaign_id: int, class_id: int) -> dict[st
     return {row.hash: row.weight for row in connection.execute(query)}
 
 
-def _improvements(connection: Connection, campaign_id: int, class_id: int) -> Sequence[Any]:
+def _improvements(campaign_id: int, class_id: int, toolchain: str) -> Select[Any]:
     tasks = select(Task.workload_id, Task.name, Task.weight).where(
         Task.campaign_id == campaign_id, Task.device_class_id == class_id, Task.weight > 0
     )
-    return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, None)).all()
+    return improvements_of(tasks.subquery("tasks"), class_id, toolchain=toolchain)
 
 
 def _beginning(connection: Connection, campaign_id: int, class_id: int) -> tuple[float | None, float | None]:
@@ -127,15 +202,15 @@ def _points(
 
 
 def _sums(
-    weights: Mapping[str, int], insides: Mapping[str, Inside], rows: Sequence[ImprovementRow]
+    weights: Mapping[str, int], insides: Mapping[str, Inside], measured: Iterable[_Event]
 ) -> Iterator[tuple[datetime, float]]:
     """Yield what all tasks take in one inference, from when that is known of each, whenever it changes."""
     best_s: dict[str, float] = {}
     calls_s: dict[str, float] = {}
-    events: list[tuple[datetime, str, float]] = [
+    events = [
         (inside.seen_at, workload, math.inf) for workload, inside in insides.items() if workload in weights
     ]
-    events += [(row.recorded_at, row.workload_hash, row.cost_s) for row in rows]
+    events += measured
     # Sorting keeps the order of what was recorded at one instant.
     for at, workload, cost_s in sorted(events, key=lambda event: event[0]):
         if cost_s >= best_s.get(workload, math.inf) and workload in calls_s:

@@ -65,7 +65,7 @@ class HistoryAnswer(Group):
             alone = select(Workload.id.label("workload_id"), Workload.name, literal(1).label("weight")).where(
                 Workload.id == workload_id
             )
-            return connection.execute(improvements_of(alone.subquery("tasks"), class_id, last)).all()
+            return connection.execute(improvements_of(alone.subquery("tasks"), class_id, last=last)).all()
 
         return in_time(self._database.read(work))
 
@@ -85,18 +85,27 @@ class HistoryAnswer(Group):
             tasks = select(ModelTask.workload_id, ModelTask.name, ModelTask.weight).where(
                 ModelTask.extraction_id == extraction_id
             )
-            return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last)).all()
+            return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last=last)).all()
 
         return in_time(self._database.read(work))
 
 
-def improvements_of(tasks: Subquery, class_id: int, last: int | None) -> Select[Any]:
+def improvements_of(
+    tasks: Subquery, class_id: int, *, last: int | None = None, toolchain: str | None = None
+) -> Select[Any]:
     """Select the trials that bettered one of `tasks` (workload_id, name, weight) on a device class.
 
     Trial ids grow with time. All that is read of the trials that improved nothing is in the index. What was
-    measured anew with the current toolchain is recorded when that was, later than its trial.
+    measured anew with the toolchain is recorded when that was, later than its trial.
+
+    Parameters
+    ----------
+    toolchain : str, optional
+        Key of the one that they count with; the device class's current one if left out.
     """
-    current = select(DeviceClass.toolchain).where(DeviceClass.id == class_id).scalar_subquery()
+    current: Any = toolchain
+    if current is None:
+        current = select(DeviceClass.toolchain).where(DeviceClass.id == class_id).scalar_subquery()
     seen = (
         select(
             Trial.id,

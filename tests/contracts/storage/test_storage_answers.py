@@ -395,6 +395,44 @@ def test_what_was_stored_before_a_campaign_is_where_its_curve_begins(storage: St
         storage.answers.curves(campaign_id + 1)
 
 
+def test_the_curve_of_a_campaign_that_has_ended_stays_what_it_was_with_a_later_toolchain(
+    storage: Storage,
+) -> None:
+    model_id = stock(storage, 0, 1)
+    campaign_id = campaign(storage, owner="me", ttl_s=60.0)
+    storage.campaigns.transition(campaign_id, CampaignState.EXTRACTING, owner="me")
+    storage.campaigns.set_model(campaign_id, 0, model_id)
+    storage.tasks.put(campaign_id, [task(0), task(1)], owner="me")
+    mine = [ok(1, 8.0), ok(2, 1.0, of=1), ok(3, 6.0), ok(4, 5.0)]
+    trials = [replace(trial, campaign_id=campaign_id) for trial in mine]
+    for trial in trials:
+        storage.trials.record([trial], campaign_id=campaign_id, owner="me")
+    (before,) = storage.answers.curves(campaign_id)
+    assert [latency_s for _, latency_s in before.points] == pytest.approx([10.0, 8.0, 7.0])
+    upgraded = {"tvm": "0.28"}
+    # While it goes on, what counts is what the toolchain of now has measured.
+    storage.toolchains.adopt(CPU.device_class, upgraded)
+    assert storage.answers.curves(campaign_id)[0].points == ()
+    storage.campaigns.transition(campaign_id, CampaignState.DONE, owner="me")
+    assert storage.answers.curves(campaign_id) == [before]
+    # Its winner, measured anew by somebody else, fails; and another takes longer.
+    storage.measurements.add(
+        [
+            NewMeasurement(
+                trial.workload_hash,
+                trial.device_class,
+                trial.candidate.hash,
+                found.measurement,
+                MeasurementKind.REVALIDATED,
+                f"anew-{number}",
+                upgraded,
+            )
+            for number, (trial, found) in enumerate([(trials[3], failed(4)), (trials[2], ok(3, 6.5))])
+        ]
+    )
+    assert storage.answers.curves(campaign_id) == [before]
+
+
 def test_what_a_campaign_measures_anew_is_on_its_curve_when_it_was(storage: Storage) -> None:
     model_id = stock(storage, 0)
     storage.trials.record([ok(1, 8.0), ok(2, 7.0)])
