@@ -5,12 +5,12 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, literal, select
 
 from orchestrator.storage._tables import CampaignModel, DeviceClass, InsideTime, Trial, Workload
 from orchestrator.storage.rows import Inside
 
-__all__ = ["insides_of_campaign", "insides_of_models"]
+__all__ = ["insides_of_campaign", "insides_of_model", "insides_of_models"]
 
 _Key = tuple[str, str]
 
@@ -21,6 +21,12 @@ def insides_of_campaign(
     """Return what is known of a campaign's models, by workload hash and device class."""
     models = select(CampaignModel.model_id).where(CampaignModel.campaign_id == campaign_id)
     return insides_of_models(connection, models, toolchain)
+
+
+def insides_of_model(connection: Connection, model_id: int, device_class: str) -> dict[str, Inside]:
+    """Return what is known of a model on a device class, by the hash of the workload."""
+    found = insides_of_models(connection, select(literal(model_id)))
+    return {workload: one for (workload, name), one in found.items() if name == device_class}
 
 
 def insides_of_models(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, delete, literal, select
+from sqlalchemy import Connection, delete, select
 
 from orchestrator.storage._group import Group
 from orchestrator.storage._ids import add_rows, device_class_id, workload_ids
-from orchestrator.storage._inside_rows import insides_of_models
+from orchestrator.storage._inside_rows import insides_of_model
 from orchestrator.storage._tables import DeviceClass, InsideTime
 from orchestrator.storage.rows import Inside, NewInside
 
@@ -67,5 +67,4 @@ class Insides(Group):
 
     def of_model(self, model_id: int, device_class: str) -> dict[str, Inside]:
         """Return what is known of a model on a device class, by the hash of the workload."""
-        found = self._database.read(lambda c: insides_of_models(c, select(literal(model_id))))
-        return {workload: one for (workload, name), one in found.items() if name == device_class}
+        return self._database.read(lambda c: insides_of_model(c, model_id, device_class))

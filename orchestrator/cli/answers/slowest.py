@@ -50,7 +50,8 @@ def slowest(
 ) -> None:
     """Show where a model's time goes: its slowest tasks, by the best that is stored.
 
-    share is a task's part of what all best times add up to in one run, sum that of it and all above it.
+    a run is what all calls of a task take in one: by its best trial, and by what a campaign saw them take
+    inside the model. share is its part of what all add up to, sum that of it and all above it.
     """
     if (server := session.server()) is not None:
         from orchestrator.remote.rows.answers import shares_of

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +24,7 @@ from orchestrator.storage._ids import (
     extraction_ids,
     workload_ids,
 )
+from orchestrator.storage._inside_rows import insides_of_model
 from orchestrator.storage._tables import (
     DeviceClass,
     Measurement,
@@ -32,6 +35,7 @@ from orchestrator.storage._tables import (
 )
 from orchestrator.storage.rows import (
     ImprovementRow,
+    Inside,
     MeasurementKind,
 )
 
@@ -74,20 +78,35 @@ class HistoryAnswer(Group):
     ) -> list[ImprovementRow]:
         """Return the trials that bettered a model's expected time when they were recorded, in that order.
 
+        What it is expected to take counts each task as it is inside the model, where that was looked into.
+
         Raises
         ------
         NotFoundError
             As :meth:`.Trials.best_for_model`.
         """
 
-        def work(connection: Connection) -> Sequence[Any]:
+        def work(connection: Connection) -> tuple[Sequence[Any], dict[str, Inside]]:
             extraction_id, class_id = extraction_ids(connection, model_id, device_class, engine_version)
             tasks = select(ModelTask.workload_id, ModelTask.name, ModelTask.weight).where(
                 ModelTask.extraction_id == extraction_id
             )
-            return connection.execute(improvements_of(tasks.subquery("tasks"), class_id, last=last)).all()
+            rows = connection.execute(improvements_of(tasks.subquery("tasks"), class_id)).all()
+            return rows, insides_of_model(connection, model_id, device_class)
 
-        return in_time(self._database.read(work))
+        rows, insides = self._database.read(work)
+        improvements = list(_inside(in_time(rows), insides))
+        return improvements if last is None else improvements[-last:] if last else []
+
+
+def _inside(rows: Sequence[ImprovementRow], insides: Mapping[str, Inside]) -> Iterator[ImprovementRow]:
+    """Have what a model is expected to take count each task as it is inside it, where that is known."""
+    calls_s: dict[str, float] = {}
+    for row in rows:
+        inside = insides.get(row.workload_hash)
+        call_s = row.cost_s if inside is None else inside.expected_s(row.cost_s)
+        calls_s[row.workload_hash] = row.weight * call_s
+        yield replace(row, expected_s=math.fsum(calls_s.values()))
 
 
 def improvements_of(

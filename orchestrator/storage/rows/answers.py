@@ -109,7 +109,8 @@ class ImprovementRow:
     trials : int
         Trials recorded till then, of all tasks that were asked about, this one included.
     expected_s : float
-        What the best times known then add up to in one run, of the tasks that had one.
+        What the best times known then add up to in one run, of the tasks that had one; of a model with what
+        kernels take longer, or less, inside it.
     tasks_timed : int
         How many had one.
     """
@@ -133,8 +134,11 @@ class TaskShareRow:
 
     Attributes
     ----------
+    best_s : float or None
+        Seconds of one call, by its best trial; None where it has none.
     expected_s : float or None
-        Seconds of all its calls in one run.
+        Seconds of all its calls in one run, with what they take longer, or less, inside the model; without a
+        trial as they were seen there, with what was lent.
     share, cumulative : float or None
         Part of the model's expected time, from 0 to 1: of this task, and of it and all slower ones.
     stale : bool

@@ -142,3 +142,27 @@ def test_models_that_call_the_same_kernel_count_alike(storage: Storage) -> None:
     storage.tasks.put(number, [task(0)])
     (row,) = storage.tasks.of_campaign(number)
     assert row.expected_s == 3.0
+
+
+def test_where_a_models_time_goes_is_told_by_what_tasks_take_inside(storage: Storage) -> None:
+    known = stock(storage, 0, 1, 2)
+    storage.toolchains.adopt(HERE, VERSIONS)
+    storage.trials.record([ok(1, 1.5), ok(2, 1.0), ok(4, 3.0, of=2)])
+    # Two seconds a call inside: half a second longer than alone for the first; the second has no trial.
+    storage.insides.put(known, HERE, seen(0, 1))
+    found = storage.answers.slowest(known, HERE, "0.27.0")
+    assert (found.tasks_total, found.tasks_timed, found.expected_s) == (3, 3, 14.5)
+    assert [(one.name, one.best_s, one.expected_s) for one in found.tasks] == [
+        ("task2", 3.0, 9.0),
+        ("task1", None, 4.0),
+        ("task0", 1.0, 1.5),
+    ]
+    assert sum(one.share or 0.0 for one in found.tasks) == pytest.approx(1.0)
+    history = storage.answers.model_history(known, HERE, "0.27.0")
+    assert [(one.name, one.cost_s, one.expected_s) for one in history] == [
+        ("task0", 1.5, 2.0),
+        ("task0", 1.0, 1.5),
+        ("task2", 3.0, 10.5),
+    ]
+    assert storage.answers.model_history(known, HERE, "0.27.0", last=1) == history[-1:]
+    assert storage.answers.model_history(known, HERE, "0.27.0", last=0) == []
