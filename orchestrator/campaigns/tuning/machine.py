@@ -32,7 +32,7 @@ from orchestrator.campaigns.tuning.events import (
     Proposed,
 )
 from orchestrator.campaigns.tuning.ledger import Ledger
-from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES
+from orchestrator.campaigns.tuning.limits import MAX_ATTEMPTS, MAX_MOVES, SAYS_NOTHING
 from orchestrator.campaigns.tuning.rechecks import Rechecks
 from orchestrator.campaigns.tuning.remeasurement import MAX_PASSES, Remeasurement
 from orchestrator.campaigns.tuning.revalidation import Revalidation
@@ -192,10 +192,7 @@ class Machine:
                 self._built(event)
             case Measured(token, measurement):
                 if self._ledger.is_at(token, Place.MEASURING):
-                    if measurement.state is TrialState.DEVICE_LOST:
-                        self._try_again(token, measurement)
-                    else:
-                        self._result(token, measurement)
+                    self._ended(token, measurement)
             case Failed():
                 self._failed(event)
             case Contenders(task, candidates):
@@ -219,13 +216,26 @@ class Machine:
         attempt = self._ledger.attempts[token]
         attempt.build_s = event.build_s
         if event.failure is not None:
-            self._result(token, event.failure)
+            self._ended(token, event.failure)
         elif self._ledger.stopping or self._ledger.tasks[attempt.task].dropped:
             self._drop(token)
         else:
             attempt.at = Place.BUILT
             task = self._ledger.tasks[attempt.task]
             self._ledger.to_measure[task.task.device_class].append(token)
+
+    def _ended(self, token: str, measurement: Measurement) -> None:
+        """Take what came of a candidate, or have it tried again where that says nothing about it.
+
+        That its device was lost doesn't. Nor does it, the first time, that one which was fast before took too
+        long: something may have been in its way.
+        """
+        attempt = self._ledger.attempts[token]
+        hindered = measurement.state in SAYS_NOTHING and (attempt.revalidated or attempt.rechecked)
+        if measurement.state is TrialState.DEVICE_LOST or (hindered and attempt.tries == 1):
+            self._try_again(token, measurement)
+        else:
+            self._result(token, measurement)
 
     def _result(self, token: str, measurement: Measurement) -> None:
         task, attempt = self._ledger.take_back(token)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.campaigns.tuning.actions import RecordRecheck
 from orchestrator.campaigns.tuning.ledger import Ledger
+from orchestrator.campaigns.tuning.limits import SAYS_NOTHING
 from orchestrator.campaigns.tuning.tasks import Attempt, TaskProgress
-from workers.messages import Candidate, Measurement, TrialState
+from workers.messages import Candidate, Measurement
 
 __all__ = ["AT_ONCE", "LEAST_RECHECKED", "MOST_RECHECKED", "RECHECKED_PART", "Rechecks"]
 
@@ -48,8 +49,8 @@ class Rechecks:
         return self._given - before
 
     def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement, token: str) -> None:
-        """Take a result; a device that was lost says nothing, and the candidate stays marked."""
-        if measurement.state is not TrialState.DEVICE_LOST:
+        """Take a result, but for what says nothing about a candidate: it stays marked then."""
+        if measurement.state not in SAYS_NOTHING:
             taken = RecordRecheck(attempt.task, attempt.candidate, measurement, attempt.build_s, token)
             self._ledger.outbox.append(taken)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from orchestrator.campaigns.tuning.actions import RecordRevalidation
 from orchestrator.campaigns.tuning.ledger import Ledger
+from orchestrator.campaigns.tuning.limits import SAYS_NOTHING
 from orchestrator.campaigns.tuning.rounds import Rounds
 from orchestrator.campaigns.tuning.tasks import Attempt, Phase, TaskProgress
-from workers.messages import Measurement, TrialState
+from workers.messages import Measurement
 
 __all__ = ["Revalidation"]
 
@@ -26,8 +27,8 @@ class Revalidation:
                     ledger.give_out(task, candidate, revalidated=True)
 
     def measured(self, task: TaskProgress, attempt: Attempt, measurement: Measurement, token: str) -> None:
-        """Take a result. A device that was lost says nothing about a candidate: it stays stale."""
-        if measurement.state is not TrialState.DEVICE_LOST:
+        """Take a result, but for what says nothing about a candidate: it stays stale then."""
+        if measurement.state not in SAYS_NOTHING:
             self._rounds.count(task, measurement)
             taken = RecordRevalidation(attempt.task, attempt.candidate, measurement, attempt.build_s, token)
             self._ledger.outbox.append(taken)

@@ -85,6 +85,34 @@ def test_one_that_fails_is_recorded_and_one_whose_device_was_lost_stays_as_it_wa
     assert len(driver.recorded(1)) == 6
 
 
+def too_long(state: TrialState) -> Measurement:
+    return Measurement(state, message="killed after 30 s")
+
+
+# The first time something may have been in its way; the second it stays as it was.
+@pytest.mark.parametrize(("times", "known"), [(1, 3), (2, 2)])
+@pytest.mark.parametrize("state", [TrialState.BUILD_TIMEOUT, TrialState.RUN_TIMEOUT])
+def test_what_takes_too_long_is_tried_twice_and_is_no_failure(
+    state: TrialState, times: int, known: int
+) -> None:
+    driver = Driver(Machine("m", [task(budget=8, stale=STALE)]))
+    hindered = 0
+    while (action := driver.next()) is not None:
+        mine = isinstance(action, Build | Measure) and action.candidate == STALE[1] and hindered < times
+        if mine and isinstance(action, Build) and state is TrialState.BUILD_TIMEOUT:
+            hindered += 1
+            driver.handle(Built(action.token, 30.0, too_long(state)))
+        elif mine and isinstance(action, Measure) and state is TrialState.RUN_TIMEOUT:
+            hindered += 1
+            driver.handle(Measured(action.token, too_long(state)))
+        else:
+            driver.handle(driver.answer(action))
+    assert hindered == times
+    found = revalidated(driver)
+    assert {state for _, state in found} == {TrialState.OK}
+    assert (len(found), len(driver.recorded(1))) == (known, 8 - known)
+
+
 def test_a_budget_that_is_smaller_gets_no_more_than_it_has() -> None:
     driver = Driver(Machine("m", [task(budget=2, stale=STALE)]))
     driver.run()
