@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.agreement import SEEDS, Held, hold_against, without_lent
 from orchestrator.builds.costs import BUILD_FACTOR, Costs
@@ -25,6 +26,11 @@ from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewInside
 from orchestrator.toolbox import Toolbox
 from workers.messages import CompiledModel, RecordChoice
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
 
 __all__ = ["KEPT_BYTES", "Checked", "check_model"]
 
@@ -104,105 +110,159 @@ def check_model(
     DisagreementError
         TVM computes something else than the model.
     """
-    prepared, device = model.prepared, model.device
-
-    def reference_alone(ends_at: float) -> float | None:
-        ends_at = max(ends_at, time.monotonic() + _LATE_SECONDS)
-        with contextlib.suppress(EngineTimeoutError), tools.no_later_than(ends_at), quiet():
-            inputs = tools.random_inputs(prepared.inputs, SEEDS[0])
-            return statistics.median(tools.reference_timing(prepared, inputs, device.cores, 2).times)
-        return None
-
-    left_out = f"{prepared.name} was not compared with onnxruntime before it was tuned: "
-    say(f"compiling {prepared.name} untuned, to see that it is right")
-    began = time.monotonic()
+    check = _Check(tools, model, limit_at, run_limit_s, quiet, say, go_on)
+    name = model.prepared.name
+    left_out = f"{name} was not compared with onnxruntime before it was tuned: "
+    say(f"compiling {name} untuned, to see that it is right")
     try:
-        with tools.no_later_than(limit_at):
-            compiled = tools.compile(prepared, device.target, RecordChoice("untuned")).result()
+        check.compile()
     except EngineTimeoutError:
         if time.monotonic() < limit_at:
             raise
-        compile_s = time.monotonic() - began
-        remark = f"{left_out}compiling it took more than {compile_s:.0f} s; give it more time"
-        costs = Costs(compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0)
-        return Checked(costs=costs, remark=remark, reference_s=reference_alone(limit_at))
-    compile_s = time.monotonic() - began
-    runs_end_at = limit_at - BUILD_FACTOR * compile_s
-
-    def held(seed: int, alone: bool) -> Held:
-        nonlocal compiled
-        try:
-            return held_as_it_is(seed, alone)
-        except DisagreementError:
-            if not compiled.lent:
-                raise
-            compiled = without_lent(tools, prepared, device.target, RecordChoice("untuned"), say=say)
-            return held_as_it_is(seed, alone)
-
-    def held_as_it_is(seed: int, alone: bool) -> Held:
-        go_on()
-        return hold_against(
-            tools,
-            prepared,
-            device.target,
-            compiled,
-            seed,
-            threads=device.cores,
-            explain=not compiled.lent,
-            limit_at=runs_end_at,
-            run_limit_s=min(run_limit_s, runs_end_at - time.monotonic()),
-            say=say,
-            **({"quiet": quiet} if alone else {}),
-        )
-
-    say(f"checking what {prepared.name} computes against onnxruntime")
+        remark = f"{left_out}compiling it took more than {check.compile_s:.0f} s; give it more time"
+        costs = Costs(check.compile_s, 0.0, UNTUNED_SECONDS, 0.0, 0.0)
+        return Checked(costs=costs, remark=remark, reference_s=check.reference_alone(limit_at))
+    say(f"checking what {name} computes against onnxruntime")
     alone = settled()
     asked = time.monotonic()
     try:
-        first = held(SEEDS[0], alone)
+        first = check.held(SEEDS[0], alone=alone)
     except EngineTimeoutError:
         ran_s = min(run_limit_s, time.monotonic() - asked)
         in_time = "in time" if ran_s < run_limit_s else f"within {run_limit_s:.0f} s"
         note = f"no run of it ended {in_time}"
-        costs = Costs(compile_s, 0.0, ran_s, 0.0, 0.0)
+        costs = Costs(check.compile_s, 0.0, ran_s, 0.0, 0.0)
         times, remark = UntunedTimes((), note), f"{left_out}untuned, {note}"
-        return Checked(compiled, times, costs, remark, reference_s=reference_alone(runs_end_at))
-    costs = _costs(compile_s, first)
-    dear, large = first.one_s >= DEAR_SECONDS, len(compiled.library) > KEPT_BYTES
+        reference_s = check.reference_alone(check.runs_end_at)
+        return Checked(check.compiled, times, costs, remark, reference_s=reference_s)
+    costs = _costs(check.compile_s, first)
+    dear, large = first.one_s >= DEAR_SECONDS, len(check.compiled.library) > KEPT_BYTES
     second = None
     if not dear or (not alone and first.one_s <= UNTUNED_TWICE_SECONDS):
         # The first has shown that it is right: there may be no more time.
         with contextlib.suppress(EngineTimeoutError):
-            second = held(SEEDS[1], dear or large)
+            second = check.held(SEEDS[1], alone=dear or large)
             # What was still being started took part in the first.
-            costs = _costs(compile_s, first, second)
-    library_s, reference_s = costs.one_s, None
-    insides: dict[str, NewInside] = {}
-    # Where the time is short already, nothing is held against these.
-    with contextlib.suppress(EngineTimeoutError), tools.no_later_than(runs_end_at), quiet():
-        inputs = tools.random_inputs(prepared.inputs, SEEDS[0])
-        few = 2 if costs.reference_s >= DEAR_SECONDS else REPEATS
-        reference_s = statistics.median(tools.reference_timing(prepared, inputs, device.cores, few).times)
-        ordered = {spec.name: inputs[spec.name] for spec in prepared.inputs}
-        if not dear and not large:
-            run = tools.run(
-                compiled,
-                ordered,
-                device.target,
-                repeats=REPEATS,
-                settle_s=2 * SIDE_SECONDS,
-                least_s=SIDE_SECONDS,
-            )
-            library_s = statistics.median(run.times)
-        if not dear and compiled.lent:
-            insides = seen_inside(tools, prepared, compiled, ordered, device.target, library_s)
+            costs = _costs(check.compile_s, first, second)
+    found = check.timed(costs, dear=dear, large=large)
     if not dear and not large:
-        return Checked(compiled, None, costs, library_s=library_s, reference_s=reference_s, insides=insides)
+        return found
     note = _DEAR if dear else _LARGE
     if second is None and not alone:
         note += "; while workers were started"
-    times = UntunedTimes(((second or first).one_s,), note)
-    return Checked(compiled, times, costs, library_s=library_s, reference_s=reference_s, insides=insides)
+    return replace(found, times=UntunedTimes(((second or first).one_s,), note))
+
+
+class _Check:
+    """The check of one model, see :func:`check_model`.
+
+    Attributes
+    ----------
+    compiled : CompiledModel
+        Without what it was lent, where that was wrong.
+    compile_s, runs_end_at : float
+        Seconds that compiling it took, also where it was not done then; and when it has to be built again.
+    """
+
+    compiled: CompiledModel
+
+    def __init__(
+        self,
+        tools: Toolbox,
+        model: ExtractedModel,
+        limit_at: float,
+        run_limit_s: float,
+        quiet: Quiet,
+        say: Callable[[str], None],
+        go_on: Callable[[], None],
+    ) -> None:
+        self._tools, self._prepared, self._device = tools, model.prepared, model.device
+        self._limit_at, self._run_limit_s = limit_at, run_limit_s
+        self._quiet, self._say, self._go_on = quiet, say, go_on
+        self.compile_s = 0.0
+        self.runs_end_at = limit_at
+
+    def compile(self) -> None:
+        """Compile it, in time for what follows."""
+        began = time.monotonic()
+        try:
+            with self._tools.no_later_than(self._limit_at):
+                chosen = RecordChoice("untuned")
+                self.compiled = self._tools.compile(self._prepared, self._device.target, chosen).result()
+        finally:
+            self.compile_s = time.monotonic() - began
+            self.runs_end_at = self._limit_at - BUILD_FACTOR * self.compile_s
+
+    def held(self, seed: int, *, alone: bool) -> Held:
+        """Hold it against onnxruntime; without what it is lent, where it disagrees with that."""
+        try:
+            return self._held_as_it_is(seed, alone)
+        except DisagreementError:
+            if not self.compiled.lent:
+                raise
+            untuned, target = RecordChoice("untuned"), self._device.target
+            self.compiled = without_lent(self._tools, self._prepared, target, untuned, say=self._say)
+            return self._held_as_it_is(seed, alone)
+
+    def _held_as_it_is(self, seed: int, alone: bool) -> Held:
+        self._go_on()
+        return hold_against(
+            self._tools,
+            self._prepared,
+            self._device.target,
+            self.compiled,
+            seed,
+            threads=self._device.cores,
+            explain=not self.compiled.lent,
+            limit_at=self.runs_end_at,
+            run_limit_s=min(self._run_limit_s, self.runs_end_at - time.monotonic()),
+            say=self._say,
+            **({"quiet": self._quiet} if alone else {}),
+        )
+
+    def timed(self, costs: Costs, *, dear: bool, large: bool) -> Checked:
+        """Time onnxruntime, and what is quick of the library and its kernels, as far as there is time."""
+        library_s, reference_s = costs.one_s, None
+        insides: dict[str, NewInside] = {}
+        # Where the time is short already, nothing is held against these.
+        with (
+            contextlib.suppress(EngineTimeoutError),
+            self._tools.no_later_than(self.runs_end_at),
+            self._quiet(),
+        ):
+            inputs = self._inputs()
+            reference_s = self._reference_s(inputs, 2 if costs.reference_s >= DEAR_SECONDS else REPEATS)
+            ordered = {spec.name: inputs[spec.name] for spec in self._prepared.inputs}
+            target = self._device.target
+            if not dear and not large:
+                run = self._tools.run(
+                    self.compiled,
+                    ordered,
+                    target,
+                    repeats=REPEATS,
+                    settle_s=2 * SIDE_SECONDS,
+                    least_s=SIDE_SECONDS,
+                )
+                library_s = statistics.median(run.times)
+            if not dear and self.compiled.lent:
+                insides = seen_inside(self._tools, self._prepared, self.compiled, ordered, target, library_s)
+        return Checked(
+            self.compiled, None, costs, library_s=library_s, reference_s=reference_s, insides=insides
+        )
+
+    def reference_alone(self, ends_at: float) -> float | None:
+        """Time onnxruntime, where the library has none; None where there is no time for that either."""
+        ends_at = max(ends_at, time.monotonic() + _LATE_SECONDS)
+        with contextlib.suppress(EngineTimeoutError), self._tools.no_later_than(ends_at), self._quiet():
+            return self._reference_s(self._inputs(), 2)
+        return None
+
+    def _inputs(self) -> dict[str, Array]:
+        return self._tools.random_inputs(self._prepared.inputs, SEEDS[0])
+
+    def _reference_s(self, inputs: Mapping[str, Array], turns: int) -> float:
+        found = self._tools.reference_timing(self._prepared, inputs, self._device.cores, turns)
+        return statistics.median(found.times)
 
 
 def _costs(compile_s: float, *held: Held) -> Costs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -26,7 +25,7 @@ from orchestrator.storage._tables import (
 )
 from orchestrator.storage._toolchain_rows import is_of_pack
 from orchestrator.storage.answers.history import improvements_of, in_time
-from orchestrator.storage.rows import CurveRow, Inside, MeasurementKind
+from orchestrator.storage.rows import CurveRow, Inside, MeasurementKind, expected_call_s
 
 __all__ = ["CurveAnswer"]
 
@@ -205,22 +204,20 @@ def _sums(
     weights: Mapping[str, int], insides: Mapping[str, Inside], measured: Iterable[_Event]
 ) -> Iterator[tuple[datetime, float]]:
     """Yield what all tasks take in one inference, from when that is known of each, whenever it changes."""
-    best_s: dict[str, float] = {}
+    best_s: dict[str, float | None] = {}
     calls_s: dict[str, float] = {}
-    events = [
-        (inside.seen_at, workload, math.inf) for workload, inside in insides.items() if workload in weights
+    # What was seen inside a model is known before anything of it was measured alone.
+    events: list[tuple[datetime, str, float | None]] = [
+        (inside.seen_at, workload, None) for workload, inside in insides.items() if workload in weights
     ]
     events += measured
     # Sorting keeps the order of what was recorded at one instant.
     for at, workload, cost_s in sorted(events, key=lambda event: event[0]):
-        if cost_s >= best_s.get(workload, math.inf) and workload in calls_s:
+        known_s = best_s.get(workload)
+        if workload in best_s and (cost_s is None or (known_s is not None and cost_s >= known_s)):
             continue
-        best_s[workload] = cost_s
-        inside = insides.get(workload)
-        calls_s[workload] = cost_s if inside is None else inside.expected_s(_finite(cost_s))
+        call_s = expected_call_s(insides.get(workload), cost_s)
+        if call_s is not None:
+            best_s[workload], calls_s[workload] = cost_s, call_s
         if len(calls_s) == len(weights):
-            yield at, sum(weights[one] * call_s for one, call_s in calls_s.items())
-
-
-def _finite(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) else None
+            yield at, sum(weights[one] * each_s for one, each_s in calls_s.items())
