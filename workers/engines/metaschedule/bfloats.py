@@ -1,9 +1,9 @@
 """Products and convolutions whose operands are rounded to bfloat16, computed of bfloat16.
 
 What reaches the engine is a pair of casts, to bfloat16 and back, before the operator in floats, and constant
-weights that are such numbers already. Where the target has an instruction for them, the kernel before writes
-the bits alone, half as many, and the instruction multiplies pairs of them. Without one everything stays in
-floats, rounded as the model says.
+weights that are such numbers already, or another such pair. Where the target has an instruction for them, the
+kernel before writes the bits alone, half as many, and the instruction multiplies pairs of them. Without one
+everything stays in floats, rounded as the model says.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from tvm.target import Target
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, bfloat_products_of
 from workers.engines.metaschedule.layouts.operators.convolutions import convolved
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import multiplied
+from workers.engines.metaschedule.products import multiplied, multiplied_bfloats
 from workers.engines.metaschedule.rounding import rounded
 
 __all__ = ["LEGALIZED", "with_bfloat_products"]
+
+# The numbers as they are, and what they are multiplied with: bits of weights, or numbers as well.
+_Factors = tuple[relax.Expr, np.ndarray | relax.Expr]
+_MATRIX = 2
 
 
 def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
@@ -44,15 +48,30 @@ def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
     return relax.transform.DeadCodeElimination()(rewrite.builder_.finalize())
 
 
-def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, tuple[relax.Expr, np.ndarray]]]:
+def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, _Factors]]:
     """Yield what is computed so, by the variable of its result: the numbers as they are, and the weights."""
     values = values_of(module)
     for var, call in values.items():
         if not is_call(call, "relax.nn.conv2d") and not is_call(call, "relax.matmul"):
             continue
         data, weights = _before(values, call.args[0]), _weights(values, call.args[1])
-        if data is not None and weights is not None and _fits(call, weights, dot):
-            yield var, (data, weights)
+        if data is None:
+            continue
+        if weights is not None:
+            if _fits(call, weights, dot):
+                yield var, (data, weights)
+        elif is_call(call, "relax.matmul") and _fits_computed(call, dot):
+            other = _before(values, call.args[1])
+            if other is not None:
+                yield var, (data, other)
+
+
+def _fits_computed(call: relax.Call, dot: DotProduct) -> bool:
+    """Say whether there are as many matrices on both sides."""
+    left, right = (shape_of(one) or () for one in call.args)
+    if dtype_of(call) != "float32" or min(len(left), len(right)) < _MATRIX:
+        return False
+    return left[:-2] == right[:-2] and right[-2] % dot.factor == 0
 
 
 def _fits(call: relax.Call, weights: np.ndarray, dot: DotProduct) -> bool:
@@ -102,7 +121,7 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
     def __init__(
         self,
         module: IRModule,
-        products: Mapping[relax.Var, tuple[relax.Expr, np.ndarray]],
+        products: Mapping[relax.Var, _Factors],
         dot: DotProduct,
     ) -> None:
         super().__init__(module)
@@ -116,12 +135,17 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             binding = relax.VarBinding(binding.var, self._computed(binding.value, *found))
         super().visit_var_binding_(binding)
 
-    def _computed(self, call: relax.Call, source: relax.Expr, weights: np.ndarray) -> relax.Expr:
+    def _computed(self, call: relax.Call, source: relax.Expr, weights: np.ndarray | relax.Expr) -> relax.Expr:
         if source not in self._made:
             self._made[source] = self.builder_.emit(rounded(self.builder_, self.visit_expr(source)))
         data, shape = self._made[source], shape_of(call.args[0])
         if shape_of(source) != shape:
             data = self.builder_.emit(relax.op.reshape(data, shape))
+        if not isinstance(weights, np.ndarray):
+            floats = self.visit_expr(weights)
+            if shape_of(weights) != shape_of(call.args[1]):
+                floats = self.builder_.emit(relax.op.reshape(floats, shape_of(call.args[1])))
+            return multiplied_bfloats(self.builder_, data, floats, self._dot, "bfloat16_matmul")
         if is_call(call, "relax.matmul"):
             return multiplied(self.builder_, data, weights, self._dot, "bfloat16_matmul")
         attrs = call.attrs

@@ -1,19 +1,23 @@
-"""Products with constant matrices, laid out as an instruction that multiplies several numbers takes them."""
+"""Products with matrices that are laid out as an instruction that multiplies several numbers takes them.
+
+Constant ones once and for all; computed ones, of which attention has two, by a kernel of their own.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from tvm import relax, te
+from tvm import relax, te, tirx
 from tvm.relax.utils import gen_call_tir_inputs
 
-from workers.engines.metaschedule.dot_products import DotProduct
+from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct
 from workers.engines.metaschedule.layouts.tensors import shape_of
+from workers.engines.metaschedule.rounding import bits_of
 from workers.engines.metaschedule.rows import kept, row, whole_rows
 from workers.engines.metaschedule.sums import widened
 
-__all__ = ["multiplied"]
+__all__ = ["multiplied", "multiplied_bfloats"]
 
 # relax's OpPatternKind of what operators that go element by element are fused to.
 _JOINED_BY_ELEMENTS = 4
@@ -34,27 +38,67 @@ def multiplied(
         How the kernel is called.
     """
     terms, columns = weights.shape
-    more = -columns % dot.lanes
-    filled = np.pad(weights, [(0, 0), (0, more)])
+    filled = np.pad(weights, [(0, 0), (0, -columns % dot.lanes)])
     laid = filled.reshape(terms // dot.factor, dot.factor, -1, dot.lanes).transpose(2, 0, 3, 1)
-    func, arguments, made = gen_call_tir_inputs(_products, data, relax.const(np.ascontiguousarray(laid)))
+    return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, called)
+
+
+def multiplied_bfloats(
+    builder: relax.BlockBuilder, data: relax.Expr, floats: relax.Expr, dot: DotProduct, called: str
+) -> relax.Expr:
+    """Multiply rows of bfloat16 by matrices of floats, which are rounded to such and laid out before.
+
+    Parameters
+    ----------
+    data : relax.Expr
+        (..., M, K), K in whole groups of what is multiplied at once.
+    floats : relax.Expr
+        (..., K, N), as many of them.
+    called : str
+        How the kernel is called.
+    """
+    columns = (shape_of(floats) or ())[-1]
+    laid = builder.call_te(_laid_out, floats, dot.lanes, dot.factor, primfunc_name_hint="lay_out_bfloats")
+    return _multiplied(builder, data, builder.emit(laid), columns, called)
+
+
+def _multiplied(
+    builder: relax.BlockBuilder, data: relax.Expr, laid: relax.Expr, columns: int, called: str
+) -> relax.Expr:
+    func, arguments, made = gen_call_tir_inputs(_products, data, laid)
     name = builder.add_func(func.with_attr("op_pattern", _JOINED_BY_ELEMENTS), called)
     result = builder.emit(relax.call_tir(name, arguments, made))
-    if not more:
+    if (shape_of(result) or ())[-1] == columns:
         return result
     return relax.op.strided_slice(result, [len(shape_of(data) or ()) - 1], [0], [columns])
 
 
+def _laid_out(data: te.Tensor, lanes: int, factor: int) -> te.Tensor:
+    """Round (..., K, N) to bfloat16, as (..., N/lanes, K/factor, lanes, factor), zeros behind the last."""
+    *outer, terms, columns = (int(size) for size in data.shape)
+    chunks = -(-columns // lanes)
+
+    def one(*index: Any) -> Any:
+        *before, chunk, group, lane, each = index
+        column = chunk * lanes + lane
+        bits = bits_of(data(*before, group * factor + each, column))
+        if columns == chunks * lanes:
+            return bits
+        return tirx.if_then_else(column < columns, bits, tirx.const(0, BFLOAT))
+
+    return te.compute((*outer, chunks, terms // factor, lanes, factor), one, name="laid")
+
+
 def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
-    """Multiply rows by the columns of a matrix.
+    """Multiply rows by the columns of a matrix, or of as many as there are of rows.
 
     Parameters
     ----------
     data : (..., M, K)
-    weights : (N/lanes, K/factor, lanes, factor)
+    weights : (N/lanes, K/factor, lanes, factor) or (..., N/lanes, K/factor, lanes, factor)
     """
-    lanes, factor = (int(size) for size in weights.shape[2:])
-    k = te.reduce_axis((0, int(weights.shape[1])), "k")
+    *matrices, chunks, groups, lanes, factor = (int(size) for size in weights.shape)
+    k = te.reduce_axis((0, groups), "k")
     each = te.reduce_axis((0, factor), "each")
     wide = widened(data)
 
@@ -64,9 +108,9 @@ def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
     def one(*index: Any) -> Any:
         *before, line, column = index
         left = data(*before, row(line, count, computed), k * factor + each)
-        right = weights(column // lanes, k, column % lanes, each)
+        right = weights(*(before if matrices else ()), column // lanes, k, column % lanes, each)
         return te.sum(wide(left) * wide(right), axis=[k, each])
 
-    columns = int(weights.shape[0]) * lanes
+    columns = chunks * lanes
     made = te.compute((*outer, computed, columns), one, name="matmul")
     return kept(made, [*outer, count, columns])

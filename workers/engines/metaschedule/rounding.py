@@ -9,7 +9,7 @@ from tvm.ir import Op
 
 from workers.engines.metaschedule.dot_products import BFLOAT
 
-__all__ = ["is_rounding", "rounded"]
+__all__ = ["bits_of", "is_rounding", "rounded"]
 
 _NAME = "round_to_bfloats"
 
@@ -24,12 +24,12 @@ def is_rounding(call: relax.Call) -> bool:
     return isinstance(call.op, Op) and str(call.args[0].name_hint).rstrip("0123456789") == _NAME
 
 
-def _bits(data: te.Tensor) -> te.Tensor:
-    """Round to the nearest, and of two to the even one; infinities and NaN stay what they are."""
+def bits_of(number: Any) -> Any:
+    """Round a float to the nearest, and of two to the even one; infinities and NaN stay what they are."""
     half, last, low = (tirx.const(number, "uint32") for number in (0x7FFF, 1, 16))
+    bits = tirx.reinterpret("uint32", number)
+    return ((bits + half + ((bits >> low) & last)) >> low).astype(BFLOAT)
 
-    def one(*index: Any) -> Any:
-        bits = tirx.reinterpret("uint32", data(*index))
-        return ((bits + half + ((bits >> low) & last)) >> low).astype(BFLOAT)
 
-    return te.compute(data.shape, one, name="bfloats")
+def _bits(data: te.Tensor) -> te.Tensor:
+    return te.compute(data.shape, lambda *index: bits_of(data(*index)), name="bfloats")

@@ -16,15 +16,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from workers.models import _graphs
-from workers.models.precision.layers import Layer, layers_of
+from workers.models.precision.layers import Layer, layers_of, products_of
 
 __all__ = ["dense_layers", "in_bfloats"]
 
 
 def dense_layers(model: onnx.ModelProto) -> list[Layer]:
-    """Return the layers that are faster so: those that sum over all channels."""
+    """Return the layers that are faster so: those that sum over all channels, and attention's products."""
     grouped = {node.name for node in model.graph.node if _graphs.attribute(node, "group", 1) > 1}
-    return [layer for layer in layers_of(model) if layer.name not in grouped]
+    found = {layer.name: layer for layer in (*layers_of(model), *products_of(model))}
+    return [found[node.name] for node in model.graph.node if node.name in found and node.name not in grouped]
 
 
 def in_bfloats(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelProto:
@@ -43,15 +44,15 @@ def in_bfloats(model: onnx.ModelProto, layers: Collection[str]) -> onnx.ModelPro
     weights: dict[str, str] = {}
     nodes: list[Any] = []
     for node in graph.node:
-        if node.name in layers:
-            data, kernel = node.input[0], node.input[1]
-            if data not in rounded:
-                rounded[data] = f"{data}_of_bfloat16"
-                nodes.extend(_casts(data, rounded[data]))
-            if kernel not in weights:
-                weights[kernel] = f"{kernel}_of_bfloat16"
-                graph.initializer.append(_rounded(stored[kernel], weights[kernel]))
-            node.input[0], node.input[1] = rounded[data], weights[kernel]
+        for place, name in enumerate(node.input[:2] if node.name in layers else ()):
+            made_of = weights if name in stored else rounded
+            if name not in made_of:
+                made_of[name] = f"{name}_of_bfloat16"
+                if name in stored:
+                    graph.initializer.append(_rounded(stored[name], made_of[name]))
+                else:
+                    nodes.extend(_casts(name, made_of[name]))
+            node.input[place] = made_of[name]
         nodes.append(node)
     _graphs.replace_nodes(graph, nodes)
     _graphs.drop_unread(graph, stored.keys() - weights.keys())

@@ -12,7 +12,7 @@ import onnx
 from workers.enginekit.integers import MOST_SUMMED
 from workers.models import _graphs
 
-__all__ = ["OPERATORS", "Layer", "layers_of", "name_nodes"]
+__all__ = ["OPERATORS", "Layer", "layers_of", "name_nodes", "products_of"]
 
 #: Operators whose time is in their multiplications: what lies between them is no slower in floats.
 OPERATORS = ("Conv", "Gemm", "MatMul")
@@ -26,7 +26,7 @@ _IMAGE, _MATRIX = 4, 2
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution of images, or a product with a constant matrix.
+    """A convolution of images, or a product of matrices, the second of which mostly is constant.
 
     Attributes
     ----------
@@ -63,6 +63,24 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
         weights = stored.get(node.input[1]) if node.op_type in OPERATORS else None
         if weights is not None and node.input[0] not in stored and _is_of_integers(node, weights, shapes):
             found.append(Layer(node.name, _work(node, weights, shapes.get(node.output[0], ()))))
+    return found
+
+
+def products_of(model: onnx.ModelProto) -> list[Layer]:
+    """Return the products of two computed matrices, as attention has them; see :func:`layers_of`.
+
+    Those alone whose numbers go in pairs into an instruction, and that are as many matrices on both sides.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    shapes, _ = _graphs.shapes_and_types(model)
+    found = []
+    for node in model.graph.node:
+        if node.op_type != "MatMul" or stored & set(node.input):
+            continue
+        left, right = (shapes.get(name, ()) for name in node.input)
+        if min(len(left), len(right)) < _MATRIX or left[:-2] != right[:-2] or right[-2] % _PAIR:
+            continue
+        found.append(Layer(node.name, math.prod(left) * right[-1]))
     return found
 
 

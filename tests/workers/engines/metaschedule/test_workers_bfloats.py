@@ -141,6 +141,65 @@ def test_what_is_rounded_may_have_another_shape_where_it_is_multiplied(tmp_path:
     assert "uint16" in load_module(found.module).script()
 
 
+def attention(tokens: int) -> onnx.ModelProto:
+    """Write attention of two heads of 24 channels, without its weights, in bfloat16."""
+    parts = [f"x{place}" for place in range(3)]
+    turned = [(0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3)]
+    shape = numpy_helper.from_array(np.array([1, tokens, 2, 24], np.int64), "heads")
+    nodes = [helper.make_node("Split", ["x"], parts, axis=2)]
+    for part, perm in zip(parts, turned, strict=True):
+        nodes.append(helper.make_node("Reshape", [part, "heads"], [f"{part}_h"]))
+        nodes.append(helper.make_node("Transpose", [f"{part}_h"], [f"{part}_t"], perm=perm))
+    nodes += [
+        helper.make_node("MatMul", ["x0_t", "x1_t"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["shares"]),
+        helper.make_node("MatMul", ["shares", "x2_t"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, tokens, 144))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 2, tokens, 24))],
+        [shape],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    name_nodes(model)
+    layers = dense_layers(onnx.shape_inference.infer_shapes(model))
+    assert [layer.work for layer in layers] == [2 * tokens * 24 * tokens] * (2 - tokens % 2)
+    return in_bfloats(model, [layer.name for layer in layers])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "products"),
+    [
+        (32, 2),
+        (10, 2),  # which fill no vector
+        (7, 1),  # of which there is no half
+    ],
+)
+def test_products_of_two_computed_matrices_are_of_bfloats(
+    tokens: int, products: int, tmp_path: Path, device: DeviceInfo
+) -> None:
+    model = attention(tokens)
+    ready = prepared(model, tmp_path, "nchw")
+    parsed = parse_target(WIDE)
+    found = [work for work in workloads(ready, WIDE) if "uint16" in load_module(work.module).script()]
+    assert len(found) == products
+    (dot,) = bfloat_products_of(parsed)
+    for work in found:
+        record = begun_record(load_module(work.module), work.name, work.flops, parsed)
+        assert record is not None
+        assert dot.name in record.candidate.trace
+    inputs = random_inputs(ready.inputs, 3)
+    lowered = relax.transform.LegalizeOps(LEGALIZED)(
+        with_bfloat_products(engine_model.in_nchw(ready), parsed)
+    )
+    assert str(lowered).count("def lay_out_bfloats") == products
+    machine = relax.VirtualMachine(tvm.compile(lowered, parse_target(unhurried(device.target))), tvm.cpu())
+    got = machine["main"](*(tvm.runtime.tensor(value) for value in inputs.values()))
+    assert not differs(model, [got.numpy()], inputs)
+
+
 def test_bits_are_those_of_the_nearest_number(device: DeviceInfo) -> None:
     import ml_dtypes
 
