@@ -47,14 +47,14 @@ from workers.models import prepare
 _TURNS, _SECONDS = 3, 0.02
 
 
-def workloads(
+def kernels(
     model: pathlib.Path, target: Target, kinds: list[str], most: int, least: float
-) -> list[Workload]:
-    """Return some kernels of a model with at least so many operations."""
+) -> list[tuple[str, Workload]]:
+    """Return some kernels of a model with at least so many operations, each with its name there."""
     with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
         tasks = extract_tasks(prepare(model, {}, folder), target, "metaschedule", "").tasks
-    found = [task.workload for task in tasks if task.workload.flops >= least]
-    found = [work for work in found if any(kind in work.name for kind in kinds)]
+    found = [(task.name, task.workload) for task in tasks if task.workload.flops >= least]
+    found = [one for one in found if any(kind in one[0] for kind in kinds)]
     random.Random(0).shuffle(found)
     return found[:most]
 
@@ -109,21 +109,21 @@ def main() -> None:
     slower: dict[str, list[float]] = defaultdict(list)
     print("| model | kernel | MFLOP | GFLOP/s |\n|---|---|---|---|")
     for model in arguments.models:
-        for work in workloads(model, target, arguments.kernels, arguments.most, arguments.least):
+        for name, work in kernels(model, target, arguments.kernels, arguments.most, arguments.least):
             seconds = timed(work, target)
-            rates = ", ".join(f"{name}: {work.flops / took / 1e9:.0f}" for name, took in seconds.items())
-            print(f"| {model.stem} | {work.name} | {work.flops / 1e6:.1f} | {rates} |", flush=True)
+            rates = ", ".join(f"{kind}: {work.flops / took / 1e9:.0f}" for kind, took in seconds.items())
+            print(f"| {model.stem} | {name} | {work.flops / 1e6:.1f} | {rates} |", flush=True)
             if "lent" in seconds and len(seconds) > 1:
                 least = min(seconds.values())
-                for name, took in seconds.items():
-                    slower[name].append(took / least)
+                for kind, took in seconds.items():
+                    slower[kind].append(took / least)
                 slower["the best that fills registers"].append(
-                    min(took for name, took in seconds.items() if name != "lent") / least
+                    min(took for kind, took in seconds.items() if kind != "lent") / least
                 )
     print("\nTimes over the best candidate's, geometric means:\n")
-    for name, ratios in slower.items():
+    for kind, ratios in slower.items():
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-        print(f"- {name}: {mean:.2f} ({len(ratios)} kernels)")
+        print(f"- {kind}: {mean:.2f} ({len(ratios)} kernels)")
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], tuple[Any, ...]], int
             "efficientnet_b0",
             "efficientnet_v2_s",
             "regnet_y_400mf",
+            "resnext50_32x4d",
             "shufflenet_v2_x1_0",
             "convnext_tiny",
             "resnet18",
