@@ -60,18 +60,17 @@ def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, _F
         if weights is not None:
             if _fits(call, weights, dot):
                 yield var, (data, weights)
-        elif is_call(call, "relax.matmul") and _fits_computed(call, dot):
+        elif is_call(call, "relax.matmul") and _fits_computed(call):
             other = _before(values, call.args[1])
             if other is not None:
                 yield var, (data, other)
 
 
-def _fits_computed(call: relax.Call, dot: DotProduct) -> bool:
+def _fits_computed(call: relax.Call) -> bool:
     """Say whether there are as many matrices on both sides."""
     left, right = (shape_of(one) or () for one in call.args)
-    if dtype_of(call) != "float32" or min(len(left), len(right)) < _MATRIX:
-        return False
-    return left[:-2] == right[:-2] and right[-2] % dot.factor == 0
+    matrices = min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]
+    return matrices and dtype_of(call) == "float32"
 
 
 def _fits(call: relax.Call, weights: np.ndarray, dot: DotProduct) -> bool:

@@ -51,13 +51,16 @@ def multiplied_bfloats(
     Parameters
     ----------
     data : relax.Expr
-        (..., M, K), K in whole groups of what is multiplied at once.
+        (..., M, K).
     floats : relax.Expr
         (..., K, N), as many of them.
     called : str
         How the kernel is called.
     """
-    columns = (shape_of(floats) or ())[-1]
+    *outer, terms, columns = shape_of(floats) or ()
+    if more := -terms % dot.factor:
+        # Of what is multiplied at once the last is zero, on both sides.
+        data = builder.emit(relax.op.nn.pad(data, [0] * (2 * len(outer) + 3) + [more]))
     laid = builder.call_te(_laid_out, floats, dot.lanes, dot.factor, primfunc_name_hint="lay_out_bfloats")
     return _multiplied(builder, data, builder.emit(laid), columns, called)
 
@@ -76,17 +79,17 @@ def _multiplied(
 def _laid_out(data: te.Tensor, lanes: int, factor: int) -> te.Tensor:
     """Round (..., K, N) to bfloat16, as (..., N/lanes, K/factor, lanes, factor), zeros behind the last."""
     *outer, terms, columns = (int(size) for size in data.shape)
-    chunks = -(-columns // lanes)
+    chunks, groups = -(-columns // lanes), -(-terms // factor)
 
     def one(*index: Any) -> Any:
         *before, chunk, group, lane, each = index
-        column = chunk * lanes + lane
-        bits = bits_of(data(*before, group * factor + each, column))
-        if columns == chunks * lanes:
-            return bits
-        return tirx.if_then_else(column < columns, bits, tirx.const(0, BFLOAT))
+        column, term = chunk * lanes + lane, group * factor + each
+        inside = [column < columns] if columns % lanes else []
+        inside += [term < terms] if terms % factor else []
+        bits = bits_of(data(*before, term, column))
+        return tirx.if_then_else(tirx.all(*inside), bits, tirx.const(0, BFLOAT)) if inside else bits
 
-    return te.compute((*outer, chunks, terms // factor, lanes, factor), one, name="laid")
+    return te.compute((*outer, chunks, groups, lanes, factor), one, name="laid")
 
 
 def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:

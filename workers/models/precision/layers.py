@@ -69,7 +69,7 @@ def layers_of(model: onnx.ModelProto) -> list[Layer]:
 def products_of(model: onnx.ModelProto) -> list[Layer]:
     """Return the products of two computed matrices, as attention has them; see :func:`layers_of`.
 
-    Those alone whose numbers go in pairs into an instruction, and that are as many matrices on both sides.
+    Those alone of which there are as many matrices on both sides.
     """
     stored = {tensor.name for tensor in model.graph.initializer}
     shapes, _ = _graphs.shapes_and_types(model)
@@ -78,9 +78,8 @@ def products_of(model: onnx.ModelProto) -> list[Layer]:
         if node.op_type != "MatMul" or stored & set(node.input):
             continue
         left, right = (shapes.get(name, ()) for name in node.input)
-        if min(len(left), len(right)) < _MATRIX or left[:-2] != right[:-2] or right[-2] % _PAIR:
-            continue
-        found.append(Layer(node.name, math.prod(left) * right[-1]))
+        if min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]:
+            found.append(Layer(node.name, math.prod(left) * right[-1]))
     return found
 
 
