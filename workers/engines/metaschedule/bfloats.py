@@ -19,7 +19,7 @@ from tvm.target import Target
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, bfloat_products_of
 from workers.engines.metaschedule.layouts.operators.convolutions import convolved
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import multiplied, multiplied_bfloats
+from workers.engines.metaschedule.products import multiplied, multiplied_computed
 from workers.engines.metaschedule.rounding import rounded
 
 __all__ = ["LEGALIZED", "with_bfloat_products"]
@@ -144,7 +144,7 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             floats = self.visit_expr(weights)
             if shape_of(weights) != shape_of(call.args[1]):
                 floats = self.builder_.emit(relax.op.reshape(floats, shape_of(call.args[1])))
-            return multiplied_bfloats(self.builder_, data, floats, self._dot, "bfloat16_matmul")
+            return multiplied_computed(self.builder_, data, floats, self._dot, "bfloat16_matmul")
         if is_call(call, "relax.matmul"):
             return multiplied(self.builder_, data, weights, self._dot, "bfloat16_matmul")
         attrs = call.attrs

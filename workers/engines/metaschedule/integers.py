@@ -1,13 +1,14 @@
 """Products and convolutions of quantized numbers, computed as integers.
 
 What reaches the engine of a quantized model is DequantizeLinear, the operator in floats, QuantizeLinear.
-Where both operands are bytes, and one is constant, the same sums are had of the bytes themselves: exact, of
-32 bits, with one multiplication by both scales at the end, and several of them in an instruction.
+Where both operands are bytes the same sums are had of the bytes themselves: exact, of 32 bits, with one
+multiplication by both scales at the end, and several of them in an instruction. One of them is constant, but
+for attention's products, where both are computed.
 
 Bytes are stored as one of the target's :mod:`.dot_products` multiplies them, by the kernel that rounds to
 them, so that none converts them again for each of its sums: in 16 bits less their zero point; or as bytes,
 of the sign that the instruction takes. Then what the zero point adds to each sum is a constant, which is
-taken off.
+taken off; where both operands are computed, it is sums of what they are.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ from tvm.target import Target
 from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import multiplied
+from workers.engines.metaschedule.products import multiplied, multiplied_computed
 
 __all__ = ["with_integer_products"]
 
 _BYTES = ("int8", "uint8")
+_MATRIX = 2
 
 
 def with_integer_products(module: IRModule, target: Target) -> IRModule:
@@ -94,9 +96,31 @@ class _Product:
     dot: DotProduct
 
     @property
-    def stored(self) -> _Stored:
-        """What it reads."""
-        return _Stored(self.data.source, self.data.zero, self.dot.data)
+    def stored(self) -> tuple[_Stored, ...]:
+        """What it reads of bytes that the model computes."""
+        return (_Stored(self.data.source, self.data.zero, self.dot.data),)
+
+
+@dataclass(frozen=True)
+class _ProductOfTwo:
+    """A product of computed bytes, as many matrices on both sides, and the instruction for it."""
+
+    left: _Bytes
+    right: _Bytes
+    dot: DotProduct
+
+    @property
+    def stored(self) -> tuple[_Stored, _Stored]:
+        """What it reads: rows, and what they are multiplied with."""
+        return (
+            _Stored(self.left.source, self.left.zero, self.dot.data),
+            _Stored(self.right.source, self.right.zero, self.dot.weights),
+        )
+
+    @property
+    def scale(self) -> np.float32:
+        """Of its sums."""
+        return np.float32(self.left.scale or 0) * np.float32(self.right.scale or 0)
 
 
 class _Stored(NamedTuple):
@@ -133,7 +157,7 @@ class _Found:
 
     Attributes
     ----------
-    products : dict of relax.Var to _Product
+    products : dict of relax.Var to _Product or _ProductOfTwo
         By the variable of the result.
     stored : dict of (relax.Expr, int) to _Stored
         What is read by them, by the bytes and their zero point.
@@ -142,12 +166,13 @@ class _Found:
     def __init__(self, module: IRModule, dots: tuple[DotProduct, ...]) -> None:
         self._dots = dots
         self._values = values_of(module)
-        self.products = dict(self._products())
-        self.stored = {
-            (product.data.source, product.data.zero): product.stored
-            for product in self.products.values()
-            if product.data.scale is not None
-        }
+        self.products: dict[relax.Var, _Product | _ProductOfTwo] = dict(self._products())
+        self.products |= {var: found for var, found in self._of_two() if var not in self.products}
+        self.stored: dict[tuple[relax.Expr, int], _Stored] = {}
+        for product in self.products.values():
+            if isinstance(product, _ProductOfTwo) or product.data.scale is not None:
+                for stored in product.stored:
+                    self.stored.setdefault((stored.source, stored.zero), stored)
 
     def made_by(self, source: relax.Expr) -> relax.Call | None:
         """Return the QuantizeLinear that makes bytes."""
@@ -188,6 +213,19 @@ class _Found:
             dot = next(fitting, None)
             if dot is not None:
                 yield var, _Product(data, weights, dot)
+
+    def _of_two(self) -> Iterator[tuple[relax.Var, _ProductOfTwo]]:
+        named = [dot for dot in self._dots if dot.name]
+        for var, call in self._values.items():
+            if not named or not is_call(call, "relax.matmul") or dtype_of(call) != "float32":
+                continue
+            shapes = [shape_of(one) or () for one in call.args]
+            alike = min(map(len, shapes)) >= _MATRIX and shapes[0][:-2] == shapes[1][:-2]
+            if not alike or shapes[1][-2] > MOST_SUMMED:
+                continue
+            left, right = map(self._data, call.args)
+            if left is not None and right is not None and None not in (left.scale, right.scale):
+                yield var, _ProductOfTwo(left, right, named[0])
 
     def _data(self, arg: relax.Expr) -> _Bytes | None:
         value = self._values.get(arg)
@@ -258,7 +296,9 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Emit a product as one of integers; what else reads the same bytes reads what that reads."""
         product = self._found.products.get(binding.var)
         read = self._found.read(binding.value)
-        if product is not None:
+        if isinstance(product, _ProductOfTwo):
+            binding = relax.VarBinding(binding.var, self._of_two(binding.value, product))
+        elif product is not None:
             binding = relax.VarBinding(binding.var, self._computed(binding.value, product))
         elif read is not None and (read.source, read.zero) in self._found.stored:
             stored = self._found.stored[read.source, read.zero]
@@ -294,7 +334,7 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         return relax.op.quantize(data, scale, other, axis=int(call.attrs.axis), out_dtype=wanted.dtype)
 
     def _computed(self, call: relax.Call, product: _Product) -> relax.Expr:
-        stored, scales = product.stored, product.weights.scales
+        (stored,), scales = product.stored, product.weights.scales
         weights = np.ascontiguousarray(product.weights.value.astype(product.dot.weights))
         data, zero = self._stored(stored), stored.stands_for_zero
         rank = len(shape_of(call) or ())
@@ -318,6 +358,28 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         whole = self.builder_.emit(relax.op.astype(self.builder_.emit(made), "float32"))
         both = (scales * np.float32(product.data.scale)).astype("float32")
         return relax.op.multiply(whole, relax.const(both.reshape(dims)))
+
+    def _of_two(self, call: relax.Call, product: _ProductOfTwo) -> relax.Expr:
+        """Multiply two computed matrices, and take off what their zero points add."""
+        emit, (left, right) = self.builder_.emit, product.stored
+        rows, columns = self._stored(left), self._stored(right)
+        made = multiplied_computed(self.builder_, rows, columns, product.dot, "integer_matmul")
+        ones = [1] * len(shape_of(call) or ())
+
+        def times(sums: relax.Expr, axis: int, zero: int) -> relax.Expr:
+            whole = emit(relax.op.sum(emit(relax.op.astype(sums, "int32")), axis=[axis], keepdims=True))
+            return emit(relax.op.multiply(whole, relax.const(np.full(ones, zero, "int32"))))
+
+        of_left, of_right = left.stands_for_zero, right.stands_for_zero
+        if of_left:
+            made = relax.op.subtract(emit(made), times(columns, -2, of_left))
+        if of_right:
+            made = relax.op.subtract(emit(made), times(rows, -1, of_right))
+        if of_left and of_right:
+            terms = (shape_of(call.args[1]) or ())[-2]
+            made = relax.op.add(emit(made), relax.const(np.full(ones, terms * of_left * of_right, "int32")))
+        whole = emit(relax.op.astype(emit(made), "float32"))
+        return relax.op.multiply(whole, relax.const(np.full(ones, product.scale, "float32")))
 
     def _convolved(self, call: relax.Call, data: relax.Expr, kernel: np.ndarray, zero: int) -> relax.Expr:
         attrs = call.attrs

@@ -17,7 +17,7 @@ from workers.engines.metaschedule.rounding import bits_of
 from workers.engines.metaschedule.rows import kept, row, whole_rows
 from workers.engines.metaschedule.sums import widened
 
-__all__ = ["multiplied", "multiplied_bfloats"]
+__all__ = ["multiplied", "multiplied_computed"]
 
 # relax's OpPatternKind of what operators that go element by element are fused to.
 _JOINED_BY_ELEMENTS = 4
@@ -43,25 +43,25 @@ def multiplied(
     return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, called)
 
 
-def multiplied_bfloats(
-    builder: relax.BlockBuilder, data: relax.Expr, floats: relax.Expr, dot: DotProduct, called: str
+def multiplied_computed(
+    builder: relax.BlockBuilder, data: relax.Expr, matrices: relax.Expr, dot: DotProduct, called: str
 ) -> relax.Expr:
-    """Multiply rows of bfloat16 by matrices of floats, which are rounded to such and laid out before.
+    """Multiply rows by matrices that are computed as well, and laid out before.
 
     Parameters
     ----------
     data : relax.Expr
-        (..., M, K).
-    floats : relax.Expr
-        (..., K, N), as many of them.
+        (..., M, K), of the type that the instruction takes.
+    matrices : relax.Expr
+        (..., K, N), as many of them; of its type too, or floats, which are rounded to bfloat16.
     called : str
         How the kernel is called.
     """
-    *outer, terms, columns = shape_of(floats) or ()
+    *outer, terms, columns = shape_of(matrices) or ()
     if more := -terms % dot.factor:
         # Of what is multiplied at once the last is zero, on both sides.
         data = builder.emit(relax.op.nn.pad(data, [0] * (2 * len(outer) + 3) + [more]))
-    laid = builder.call_te(_laid_out, floats, dot.lanes, dot.factor, primfunc_name_hint="lay_out_bfloats")
+    laid = builder.call_te(_laid_out, matrices, dot.lanes, dot.factor, primfunc_name_hint="lay_out")
     return _multiplied(builder, data, builder.emit(laid), columns, called)
 
 
@@ -77,17 +77,23 @@ def _multiplied(
 
 
 def _laid_out(data: te.Tensor, lanes: int, factor: int) -> te.Tensor:
-    """Round (..., K, N) to bfloat16, as (..., N/lanes, K/factor, lanes, factor), zeros behind the last."""
+    """Lay (..., K, N) out as (..., N/lanes, K/factor, lanes, factor), with zeros behind the last.
+
+    Floats are rounded to bfloat16.
+    """
     *outer, terms, columns = (int(size) for size in data.shape)
     chunks, groups = -(-columns // lanes), -(-terms // factor)
+    rounds = data.dtype == "float32"
+    zero = tirx.const(0, BFLOAT if rounds else data.dtype)
 
     def one(*index: Any) -> Any:
         *before, chunk, group, lane, each = index
         column, term = chunk * lanes + lane, group * factor + each
         inside = [column < columns] if columns % lanes else []
         inside += [term < terms] if terms % factor else []
-        bits = bits_of(data(*before, term, column))
-        return tirx.if_then_else(tirx.all(*inside), bits, tirx.const(0, BFLOAT)) if inside else bits
+        number = data(*before, term, column)
+        made = bits_of(number) if rounds else number
+        return tirx.if_then_else(tirx.all(*inside), made, zero) if inside else made
 
     return te.compute((*outer, chunks, groups, lanes, factor), one, name="laid")
 

@@ -117,6 +117,40 @@ def test_a_network_of_integers_computes_what_it_did(
     assert not differs(model, computed(in_integers(ready, target), device, inputs), inputs)
 
 
+def attention(kind: str, tokens: int) -> onnx.ModelProto:
+    """Write attention over so many tokens, every step of which is rounded."""
+    net = QuantizedNetwork((2, tokens, 24), kind, "int8")
+    x = net.rounded("x", 0.01)
+    query, key, value = (net.product(x, 24, out) for out in (20, 20, 12))
+    turned = net.rounded(net.node("Transpose", key, perm=[0, 2, 1]))
+    scores = net.rounded(net.node("MatMul", query, turned), 0.01)
+    shares = net.rounded(net.node("Softmax", scores), 1 / 255, 0)
+    return net.model(scores, net.rounded(net.node("MatMul", shares, value), 0.005))
+
+
+@pytest.mark.parametrize("tokens", [32, 9])
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("target", [WORDS, BYTES, NEON])
+def test_products_of_two_computed_matrices_are_of_integers(
+    target: str, kind: str, tokens: int, tmp_path: Path, device: DeviceInfo
+) -> None:
+    model = attention(kind, tokens)
+    ready = replace(prepared(model, tmp_path), layout="nchw")
+    found = [block for work in workloads(ready, target) for block in sums(work)]
+    assert len(found) == 5
+    assert {str(block.writes[0].source.dtype) for block in found} == {"int32"}
+    module = with_integer_products(engine_model.in_nchw(ready), parse_target(target))
+    assert str(module).count("def lay_out") == 2
+    if tokens == 32 and kind == "uint8":
+        (first, *_) = dot_products_of(parse_target(target))
+        for work in workloads(ready, target):
+            record = begun_record(load_module(work.module), work.name, work.flops, parse_target(target))
+            assert record is not None
+            assert first.name in record.candidate.trace
+    inputs = random_inputs(ready.inputs, 3)
+    assert not differs(model, computed(module, device, inputs), inputs)
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("target", [WORDS, pytest.param(BYTES, marks=pytest.mark.slow)])
 def test_an_operator_of_integers_computes_what_it_did(
