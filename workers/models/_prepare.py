@@ -57,6 +57,8 @@ _SIZED_BY_VALUES = {
 }
 # What engines have no form of.
 _CONTROL = {"Loop", "Scan"}
+# How onnxruntime's fusion of MatMul and Add calls what it writes.
+_FUSED_SHAPES = ("gemm_input_shape", "gemm_output_shape")
 
 
 def _load(path: Path) -> tuple[onnx.ModelProto, str, list[str], Origin | None]:
@@ -357,6 +359,26 @@ def _prepared(
                 raise ModelError(str(error)) from None
 
 
+def _rename_shapes(model: onnx.ModelProto) -> None:
+    """Give shapes that onnxruntime's fusion of MatMul and Add once wrote other names, in place.
+
+    A model that was saved after that fusion, as before quantizing, has them under the names that onnxruntime
+    gives to those of the next one; then it refuses the model for having them already (onnxruntime 1.32).
+    """
+    names = {
+        tensor.name: f"known_{tensor.name}"
+        for graph in _graphs.graphs(model)
+        for tensor in graph.initializer
+        if tensor.name.startswith(_FUSED_SHAPES)
+    }
+    for graph in _graphs.graphs(model):
+        for tensor in graph.initializer:
+            tensor.name = names.get(tensor.name, tensor.name)
+    for node in _graphs.nodes(model):
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
+
+
 def _part(
     parts: Parts, solved: Mapping[str, tuple[int, ...]], path: Path, store: _mapped.Store
 ) -> PreparedModel:
@@ -371,6 +393,7 @@ def _part(
     prepared, changes = _simplified(model, expected, path, store)
     outputs = tuple(_spec(v, shape) for v, shape in zip(prepared.graph.output, expected.shapes, strict=True))
     rest = parts.rest({spec.name: spec.shape for spec in outputs})
+    _rename_shapes(prepared)
     weights = settle(prepared, path, store.kept_in)
     return PreparedModel(
         sha256="",
