@@ -23,7 +23,11 @@ _JOINS = "ReverseComputeAt"
 
 def finished(schedule: Schedule, context: ms.TuneContext) -> bool:
     """Have TVM's postprocessors finish a schedule; False where it breaks the target's limits or is wrong."""
-    done = all(post.apply(schedule) for post in context.space_generator.postprocs)
+    try:
+        done = all(post.apply(schedule) for post in context.space_generator.postprocs)
+    except Exception:
+        # Of one that fails at a kernel, as the one for layouts does at a scatter whose indices are turned.
+        return False
     return done and keeps_constants(schedule)
 
 

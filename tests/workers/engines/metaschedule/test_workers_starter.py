@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.kit.layout_graphs import Graph
 from tests.kit.tiny_models import save
 from workers.actors import SearchActor
 from workers.clients import EngineClient
@@ -243,3 +244,21 @@ def test_what_is_lent_to_a_softmax_sums_nothing_up_again_for_each_number(
     # It took over ten times as long where each of 197 numbers summed all of them up again.
     seconds = [min(engine.run(made, inputs, device.target, repeats=5).times) for made in (lent, plain)]
     assert seconds[0] < 2 * seconds[1]
+
+
+def test_a_kernel_that_no_postprocessor_takes_has_no_schedule_and_its_model_a_library(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    """A scatter whose constant indices are turned in the same kernel, as a Longformer has it."""
+    graph = Graph((4, 6, 4, 9))
+    # The first of the second axis, and five columns.
+    where = np.stack(np.broadcast_arrays(*np.ogrid[:4, :1, :4, :5]), axis=-1)
+    graph.node("ScatterND", "x", graph.constant(where, "int64"), graph.weight(4, 1, 4, 5))
+    model = graph.save(tmp_path / "scatter.onnx")
+    compiled = engine.compile(model, device.target, NOTHING).result()
+    inputs = random_inputs(model.inputs, 1)
+    found = compare(
+        engine.run(compiled, inputs, device.target).outputs, run_reference(model.onnx, inputs, threads=1)
+    )
+    assert found.ok, found.reason
+    assert not compiled.lent
