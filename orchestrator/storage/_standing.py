@@ -14,7 +14,16 @@ from orchestrator.storage._toolchain_rows import is_of_pack
 from orchestrator.storage.rows import MeasurementKind
 from workers.messages import TrialState
 
-__all__ = ["best_id", "best_rows", "cost_of", "counting", "is_stale", "judge_anew", "that_counts"]
+__all__ = [
+    "best_id",
+    "best_rows",
+    "cost_of",
+    "counting",
+    "is_stale",
+    "judge_anew",
+    "judged_by",
+    "that_counts",
+]
 
 
 def is_stale(current: ColumnElement[Any] | str | None = None) -> ColumnElement[bool]:
@@ -81,6 +90,19 @@ def _key(current: ColumnElement[Any] | str | None) -> Any:
     return literal(current) if isinstance(current, str) else current
 
 
+def judged_by() -> tuple[Any, ...]:
+    """Return the columns that :func:`counting` and :func:`cost_of` ask for; the query joins toolchains."""
+    return (
+        Measurement.state,
+        Measurement.kind,
+        Measurement.measured_at,
+        Measurement.times,
+        Measurement.drift,
+        Toolchain.key.label("toolchain"),
+        is_of_pack().label("of_pack"),
+    )
+
+
 def counting(measurements: Sequence[Any], current: str) -> int:
     """Return which of a trial's measurements counts, by its place.
 
@@ -92,8 +114,7 @@ def counting(measurements: Sequence[Any], current: str) -> int:
     Parameters
     ----------
     measurements : sequence
-        With ``toolchain`` (a key), ``of_pack``, ``state``, ``kind``, ``drift`` and ``measured_at``, in the
-        order they were stored.
+        With the columns of :func:`judged_by`, in the order they were stored.
     """
     only_packs = all(one.of_pack for one in measurements)
     return max(
@@ -118,14 +139,8 @@ def judge_anew(connection: Connection, trial_ids: Collection[int]) -> None:
             select(
                 Measurement.id,
                 Measurement.trial_id,
-                Measurement.state,
-                Measurement.kind,
-                Measurement.measured_at,
-                Measurement.times,
                 Measurement.counts,
-                Measurement.drift,
-                Toolchain.key.label("toolchain"),
-                is_of_pack().label("of_pack"),
+                *judged_by(),
                 DeviceClass.toolchain.label("current"),
             )
             .join(Trial, Trial.id == Measurement.trial_id)

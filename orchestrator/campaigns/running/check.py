@@ -7,7 +7,6 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
 
 from orchestrator.builds.agreement import SEEDS, Held, hold_against, without_lent
 from orchestrator.builds.costs import BUILD_FACTOR, Costs
@@ -25,12 +24,7 @@ from orchestrator.errors import DisagreementError, EngineTimeoutError
 from orchestrator.models.extraction import ExtractedModel
 from orchestrator.storage import NewInside
 from orchestrator.toolbox import Toolbox
-from workers.messages import CompiledModel, RecordChoice
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[Any]
+from workers.messages import Array, CompiledModel, RecordChoice
 
 __all__ = ["KEPT_BYTES", "Checked", "check_model"]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, func, select
 from orchestrator.storage._campaign_rows import span_of
 from orchestrator.storage._group import Group
 from orchestrator.storage._inside_rows import insides_of_campaign
-from orchestrator.storage._standing import cost_of, counting
+from orchestrator.storage._standing import cost_of, counting, judged_by
 from orchestrator.storage._tables import (
     Beginning,
     CampaignModel,
@@ -23,7 +23,6 @@ from orchestrator.storage._tables import (
     Trial,
     Workload,
 )
-from orchestrator.storage._toolchain_rows import is_of_pack
 from orchestrator.storage.answers.history import improvements_of, in_time
 from orchestrator.storage.rows import CurveRow, Inside, MeasurementKind, expected_call_s
 
@@ -105,18 +104,7 @@ def _measured_with(connection: Connection, campaign_id: int, class_id: int) -> s
 def _set_aside(connection: Connection, campaign_id: int, class_id: int, key: str) -> Iterator[_Event]:
     """Yield what was measured with a toolchain, of trials that were measured with another since."""
     query = (
-        select(
-            Trial.id,
-            Workload.hash,
-            Measurement.kind,
-            Measurement.state,
-            Measurement.times,
-            Measurement.drift,
-            Measurement.measured_at,
-            Trial.created_at,
-            Toolchain.key.label("toolchain"),
-            is_of_pack().label("of_pack"),
-        )
+        select(Trial.id, Workload.hash, Trial.created_at, *judged_by())
         .join(Trial, Trial.id == Measurement.trial_id)
         .join(Toolchain, Toolchain.id == Measurement.toolchain_id)
         .join(Workload, Workload.id == Trial.workload_id)

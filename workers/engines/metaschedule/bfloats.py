@@ -19,14 +19,13 @@ from tvm.target import Target
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, bfloat_products_of
 from workers.engines.metaschedule.layouts.operators.convolutions import convolved
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import multiplied, multiplied_computed
+from workers.engines.metaschedule.products import as_many_matrices, multiplied, multiplied_computed
 from workers.engines.metaschedule.rounding import rounded
 
 __all__ = ["LEGALIZED", "with_bfloat_products"]
 
 # The numbers as they are, and what they are multiplied with: bits of weights, or numbers as well.
 _Factors = tuple[relax.Expr, np.ndarray | relax.Expr]
-_MATRIX = 2
 
 
 def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
@@ -60,17 +59,10 @@ def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, _F
         if weights is not None:
             if _fits(call, weights, dot):
                 yield var, (data, weights)
-        elif is_call(call, "relax.matmul") and _fits_computed(call):
+        elif is_call(call, "relax.matmul") and as_many_matrices(call):
             other = _before(values, call.args[1])
             if other is not None:
                 yield var, (data, other)
-
-
-def _fits_computed(call: relax.Call) -> bool:
-    """Say whether there are as many matrices on both sides."""
-    left, right = (shape_of(one) or () for one in call.args)
-    matrices = min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]
-    return matrices and dtype_of(call) == "float32"
 
 
 def _fits(call: relax.Call, weights: np.ndarray, dot: DotProduct) -> bool:

@@ -25,12 +25,11 @@ from tvm.target import Target
 from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import multiplied, multiplied_computed
+from workers.engines.metaschedule.products import as_many_matrices, multiplied, multiplied_computed
 
 __all__ = ["with_integer_products"]
 
 _BYTES = ("int8", "uint8")
-_MATRIX = 2
 
 
 def with_integer_products(module: IRModule, target: Target) -> IRModule:
@@ -217,11 +216,9 @@ class _Found:
     def _of_two(self) -> Iterator[tuple[relax.Var, _ProductOfTwo]]:
         named = [dot for dot in self._dots if dot.name]
         for var, call in self._values.items():
-            if not named or not is_call(call, "relax.matmul") or dtype_of(call) != "float32":
+            if not named or not is_call(call, "relax.matmul") or not as_many_matrices(call):
                 continue
-            shapes = [shape_of(one) or () for one in call.args]
-            alike = min(map(len, shapes)) >= _MATRIX and shapes[0][:-2] == shapes[1][:-2]
-            if not alike or shapes[1][-2] > MOST_SUMMED:
+            if (shape_of(call.args[1]) or ())[-2] > MOST_SUMMED:
                 continue
             left, right = map(self._data, call.args)
             if left is not None and right is not None and None not in (left.scale, right.scale):

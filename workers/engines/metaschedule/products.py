@@ -12,15 +12,16 @@ from tvm import relax, te, tirx
 from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct
-from workers.engines.metaschedule.layouts.tensors import shape_of
+from workers.engines.metaschedule.layouts.tensors import dtype_of, shape_of
 from workers.engines.metaschedule.rounding import bits_of
 from workers.engines.metaschedule.rows import kept, row, whole_rows
 from workers.engines.metaschedule.sums import widened
 
-__all__ = ["multiplied", "multiplied_computed"]
+__all__ = ["as_many_matrices", "multiplied", "multiplied_computed"]
 
 # relax's OpPatternKind of what operators that go element by element are fused to.
 _JOINED_BY_ELEMENTS = 4
+_MATRIX = 2
 
 
 def multiplied(
@@ -41,6 +42,13 @@ def multiplied(
     filled = np.pad(weights, [(0, 0), (0, -columns % dot.lanes)])
     laid = filled.reshape(terms // dot.factor, dot.factor, -1, dot.lanes).transpose(2, 0, 3, 1)
     return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, called)
+
+
+def as_many_matrices(call: relax.Call) -> bool:
+    """Say whether a product is of floats, and of as many matrices on both sides."""
+    left, right = (shape_of(one) or () for one in call.args)
+    alike = min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]
+    return alike and dtype_of(call) == "float32"
 
 
 def multiplied_computed(
