@@ -10,6 +10,7 @@ import re
 __all__ = [
     "apart",
     "architecture",
+    "cpu_flags",
     "cpu_model",
     "is_own",
     "own_triple",
@@ -26,12 +27,24 @@ def usable_cores() -> int:
 
 def cpu_model() -> str:
     """Return the CPU's name as the operating system has it."""
-    try:
-        text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    text = _cpuinfo()
+    if not text:
         return platform.processor() or platform.machine()
     found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return found.group(1).strip() if found else platform.machine()
+
+
+def cpu_flags() -> set[str]:
+    """Return what the operating system lets programs use of a CPU of x86, as it calls it; empty elsewhere."""
+    found = re.search(r"^flags\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    return set(found.group(1).split()) if found else set()
+
+
+def _cpuinfo() -> str:
+    try:
+        return pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def architecture(triple: str) -> str:

@@ -19,13 +19,14 @@ from tvm.target import Target
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, bfloat_products_of
 from workers.engines.metaschedule.layouts.operators.convolutions import convolved
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import as_many_matrices, multiplied, multiplied_computed
+from workers.engines.metaschedule.products import as_many_matrices, fitting, multiplied, multiplied_computed
 from workers.engines.metaschedule.rounding import rounded
 
 __all__ = ["LEGALIZED", "with_bfloat_products"]
 
-# The numbers as they are, and what they are multiplied with: bits of weights, or numbers as well.
-_Factors = tuple[relax.Expr, np.ndarray | relax.Expr]
+# The numbers as they are, what they are multiplied with (bits of weights, or numbers as well), and by which
+# instruction.
+_Factors = tuple[relax.Expr, np.ndarray | relax.Expr, DotProduct]
 
 
 def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
@@ -39,16 +40,16 @@ def with_bfloat_products(module: IRModule, target: Target) -> IRModule:
     dots = bfloat_products_of(target)
     if not dots:
         return module
-    products = dict(_products(module, dots[0]))
+    products = dict(_products(module, dots))
     if not products:
         return module
-    rewrite = _Bfloats(module, products, dots[0])
+    rewrite = _Bfloats(module, products)
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
     return relax.transform.DeadCodeElimination()(rewrite.builder_.finalize())
 
 
-def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, _Factors]]:
-    """Yield what is computed so, by the variable of its result: the numbers as they are, and the weights."""
+def _products(module: IRModule, dots: tuple[DotProduct, ...]) -> Iterator[tuple[relax.Var, _Factors]]:
+    """Yield what is computed so, by the variable of its result."""
     values = values_of(module)
     for var, call in values.items():
         if not is_call(call, "relax.nn.conv2d") and not is_call(call, "relax.matmul"):
@@ -57,25 +58,29 @@ def _products(module: IRModule, dot: DotProduct) -> Iterator[tuple[relax.Var, _F
         if data is None:
             continue
         if weights is not None:
-            if _fits(call, weights, dot):
-                yield var, (data, weights)
+            dot = _fitting(call, weights, dots)
+            if dot is not None:
+                yield var, (data, weights, dot)
         elif is_call(call, "relax.matmul") and as_many_matrices(call):
-            other = _before(values, call.args[1])
-            if other is not None:
-                yield var, (data, other)
+            other, dot = _before(values, call.args[1]), next(fitting(dots, call), None)
+            if other is not None and dot is not None:
+                yield var, (data, other, dot)
 
 
-def _fits(call: relax.Call, weights: np.ndarray, dot: DotProduct) -> bool:
+def _fitting(call: relax.Call, weights: np.ndarray, dots: tuple[DotProduct, ...]) -> DotProduct | None:
+    """Return the instruction for what has constant weights; None where it stays in floats."""
     if shape_of(call) is None or dtype_of(call) != "float32":
-        return False
+        return None
     if is_call(call, "relax.matmul"):
-        return (
-            weights.ndim == 2 and len(shape_of(call.args[0]) or ()) >= 2 and not weights.shape[0] % dot.factor
-        )
+        if weights.ndim != 2 or len(shape_of(call.args[0]) or ()) < 2:
+            return None
+        return next((dot for dot in fitting(dots, call) if not weights.shape[0] % dot.factor), None)
     attrs = call.attrs
     layouts = (attrs.data_layout, attrs.kernel_layout, attrs.out_layout)
     # A depthwise convolution has nothing to sum over that lies side by side.
-    return layouts == ("NCHW", "OIHW", "NCHW") and int(attrs.groups) == 1
+    if layouts != ("NCHW", "OIHW", "NCHW") or int(attrs.groups) != 1:
+        return None
+    return next((dot for dot in dots if not dot.of_tiles), None)
 
 
 def _before(values: Mapping[relax.Var, relax.Expr], arg: relax.Expr) -> relax.Expr | None:
@@ -113,10 +118,9 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         self,
         module: IRModule,
         products: Mapping[relax.Var, _Factors],
-        dot: DotProduct,
     ) -> None:
         super().__init__(module)
-        self._products, self._dot = products, dot
+        self._products = products
         self._made: dict[relax.Expr, relax.Expr] = {}
 
     def visit_var_binding_(self, binding: relax.VarBinding) -> None:
@@ -126,7 +130,9 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             binding = relax.VarBinding(binding.var, self._computed(binding.value, *found))
         super().visit_var_binding_(binding)
 
-    def _computed(self, call: relax.Call, source: relax.Expr, weights: np.ndarray | relax.Expr) -> relax.Expr:
+    def _computed(
+        self, call: relax.Call, source: relax.Expr, weights: np.ndarray | relax.Expr, dot: DotProduct
+    ) -> relax.Expr:
         if source not in self._made:
             self._made[source] = self.builder_.emit(rounded(self.builder_, self.visit_expr(source)))
         data, shape = self._made[source], shape_of(call.args[0])
@@ -136,9 +142,9 @@ class _Bfloats(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
             floats = self.visit_expr(weights)
             if shape_of(weights) != shape_of(call.args[1]):
                 floats = self.builder_.emit(relax.op.reshape(floats, shape_of(call.args[1])))
-            return multiplied_computed(self.builder_, data, floats, self._dot, "bfloat16_matmul")
+            return multiplied_computed(self.builder_, data, floats, dot, "bfloat16_matmul")
         if is_call(call, "relax.matmul"):
-            return multiplied(self.builder_, data, weights, self._dot, "bfloat16_matmul")
+            return multiplied(self.builder_, data, weights, dot, "bfloat16_matmul")
         attrs = call.attrs
         return relax.op.nn.conv2d(
             data,

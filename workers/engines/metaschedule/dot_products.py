@@ -14,30 +14,28 @@ in a function of LLVM's own language that becomes part of each kernel.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tvm import tirx
 from tvm.ir import StringImm
-from tvm.s_tir import SBlock, SBlockRealize, TensorIntrin
+from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
 from tvm.target import Target, codegen
 
-from workers.engines.metaschedule._intrinsics import cheap_frames
 from workers.engines.metaschedule.targets import cpu_features
 
 __all__ = [
     "AT_ONCE",
     "BFLOAT",
+    "BY_NAME",
+    "TILES",
+    "TILES_BFLOATS",
     "DotProduct",
     "bfloat_products_of",
     "dot_products_of",
     "float_of",
     "in_language",
-    "named_products_of",
-    "register_dot_products",
-    "register_named",
 ]
 
 #: The type of a bfloat16's bits. Nothing else in a model is multiplied as such numbers.
@@ -65,6 +63,9 @@ class DotProduct:
         Whether it adds to sums; otherwise they are added after it.
     sums : str
         Their type.
+    of_tiles : bool
+        It multiplies matrices (see :mod:`.tiles`): `lanes` are their columns, and the name of what is made of
+        it begins with `name`.
     """
 
     name: str
@@ -74,11 +75,19 @@ class DotProduct:
     weights: str
     accumulates: bool
     sums: str = "int32"
+    of_tiles: bool = False
 
     @property
     def factor(self) -> int:
         """Numbers that are multiplied and summed in each lane."""
         return AT_ONCE[self.weights]
+
+    def columns(self, count: int) -> int:
+        """Return how many of a matrix's columns lie side by side for it."""
+        if not self.of_tiles:
+            return self.lanes
+        whole = -(-count // self.lanes)
+        return self.lanes * next(tiles for tiles in _TILES_BESIDE if whole % tiles == 0)
 
     @property
     def language(self) -> str:
@@ -134,6 +143,23 @@ _PAIRS_256 = _words("tunefleet_dot_8x2_avx2", "llvm.x86.avx2.pmadd.wd", 8)
 _BFLOATS_512 = _bfloats("tunefleet_dot_16x2_bf16", "llvm.x86.avx512bf16.dpbf16ps.512", 16)
 _BFLOATS_NEON = _bfloats("tunefleet_dot_4x2_bf16", "llvm.aarch64.neon.bfdot.v4f32.v8bf16", 4)
 
+#: What multiplies matrices, see :mod:`.tiles`.
+TILES = DotProduct(
+    "tunefleet_tiles_u8", "llvm.x86.tdpbusd", 16, "uint8", "int8", accumulates=True, of_tiles=True
+)
+TILES_BFLOATS = DotProduct(
+    "tunefleet_tiles_bf16",
+    "llvm.x86.tdpbf16ps",
+    16,
+    BFLOAT,
+    BFLOAT,
+    accumulates=True,
+    sums="float32",
+    of_tiles=True,
+)
+
+_TILES_BESIDE = (4, 2, 1)
+
 # What tensor cores multiply since Turing, tile by tile, as MetaSchedule's rules for CUDA do it.
 _TILES_CUDA = DotProduct("", "wmma (int8)", 1, "int8", "int8", accumulates=True)
 _TURING = 75
@@ -155,7 +181,8 @@ _OF_BFLOATS = (
     ({"neon", "bf16"}, (_BFLOATS_NEON,)),
 )
 
-_BY_NAME = {dot.name: dot for _, dots in (*_INSTRUCTIONS, *_OF_BFLOATS) for dot in dots}
+#: Those of vectors, by the name that schedules have for them.
+BY_NAME = {dot.name: dot for _, dots in (*_INSTRUCTIONS, *_OF_BFLOATS) for dot in dots}
 
 
 def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
@@ -168,15 +195,17 @@ def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
     features = cpu_features(target)
     if codegen.llvm_version_major() < _TYPED_SINCE:
         features -= {"avx512vnni", "avxvnni"}
-    return next((found for needs, found in _INSTRUCTIONS if needs <= features), ())
+    vectors = next((dots for needs, dots in _INSTRUCTIONS if needs <= features), ())
+    return (TILES, *vectors) if {"amx-tile", "amx-int8"} <= features else vectors
 
 
 def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
-    """Return the instructions that a target's bfloat16 are multiplied with."""
+    """Return the instructions that a target's bfloat16 are multiplied with, the fastest first."""
     if target.kind.name != "llvm" or codegen.llvm_version_major() < _TYPED_SINCE:
         return ()
     features = cpu_features(target)
-    return next((found for needs, found in _OF_BFLOATS if needs <= features), ())
+    vectors = next((dots for needs, dots in _OF_BFLOATS if needs <= features), ())
+    return (TILES_BFLOATS, *vectors) if {"amx-tile", "amx-bf16"} <= features else vectors
 
 
 def float_of(bits: Any) -> Any:
@@ -184,82 +213,12 @@ def float_of(bits: Any) -> Any:
     return T.reinterpret(T.shift_left(T.cast(bits, "uint32"), T.uint32(16)), dtype="float32")
 
 
-def named_products_of(target: Target) -> tuple[DotProduct, ...]:
-    """Return the instructions of a target that schedules name."""
-    return tuple(dot for dot in (*dot_products_of(target), *bfloat_products_of(target)) if dot.name)
-
-
-def register_dot_products(target: Target) -> None:
-    """Let schedules for a target name its instructions."""
-    for found in named_products_of(target):
-        _register(found)
-
-
-def register_named(instructions: Iterable[Any]) -> None:
-    """Register the instructions that a trace names.
-
-    Parameters
-    ----------
-    instructions : iterable
-        Of the trace, as its JSON is read.
-    """
-    for _, inputs, attrs, _ in instructions:
-        for value in (*inputs, *attrs):
-            found = _BY_NAME.get(value.strip('"')) if isinstance(value, str) else None
-            if found is not None:
-                _register(found)
-
-
-def _register(dot: DotProduct) -> None:
-    # Not before somebody needs it: to read their text takes a quarter of a second.
-    if TensorIntrin.get(dot.name, allow_missing=True) is None:
-        with cheap_frames():
-            TensorIntrin.register(dot.name, *_intrinsic(dot))
-
-
-def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
-    """Return what an instruction computes, and itself."""
-    lanes, factor, data, weights, number = dot.lanes, dot.factor, dot.data, dot.weights, dot.sums
-    group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"{number}x{lanes}"
-
-    def wide(value: Any) -> Any:
-        return float_of(value) if data == BFLOAT else T.cast(value, number)
-
-    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def meaning(a: T.handle, b: T.handle, c: T.handle) -> None:
-        x = T.match_buffer(a, (factor,), data, offset_factor=1)
-        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
-        y = T.match_buffer(c, (lanes,), number, offset_factor=1)
-        with T.sblock("root"):
-            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
-            T.writes(y[0:lanes])
-            for i in T.serial(0, lanes):
-                for k in T.serial(0, factor):
-                    with T.sblock("update"):
-                        vi, vk = T.axis.remap("SR", [i, k])
-                        y[vi] = y[vi] + wide(x[vk]) * wide(w[vi, vk])
-
-    @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
-    def computed(a: T.handle, b: T.handle, c: T.handle) -> None:
-        x = T.match_buffer(a, (factor,), data, offset_factor=1)
-        w = T.match_buffer(b, (lanes, factor), weights, offset_factor=1)
-        y = T.match_buffer(c, (lanes,), number, offset_factor=1)
-        with T.sblock("root"):
-            T.reads(y[0:lanes], x[0:factor], w[0:lanes, 0:factor])
-            T.writes(y[0:lanes])
-            each = T.broadcast(T.reinterpret(x.vload([0], group), dtype="int32"), lanes)
-            y[T.ramp(T.int32(0), 1, lanes)] = dot.added(y.vload([0], sums), each, w.vload([0, 0], vector))
-
-    return meaning, in_language(computed, dot)
-
-
-def in_language(func: Any, dot: DotProduct) -> Any:
-    """Return a function that brings along what :meth:`DotProduct.added` calls in it."""
-    if not dot.language:
+def in_language(func: Any, text: str) -> Any:
+    """Return a function that brings along what it calls, a text in LLVM's own language, if any."""
+    if not text:
         return func
     block = func.body.block
-    text = StringImm(dot.language)
-    body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", text, block.body)
+    body = tirx.AttrStmt(tirx.const(0, "int32"), "pragma_import_llvm", StringImm(text), block.body)
     held = block.alloc_buffers
     whole = SBlock(block.iter_vars, block.reads, block.writes, block.name_hint, body, alloc_buffers=held)
     return func.with_body(SBlockRealize([], True, whole))

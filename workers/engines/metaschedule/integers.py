@@ -13,7 +13,7 @@ taken off; where both operands are computed, it is sums of what they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from tvm.target import Target
 from workers.enginekit.integers import MOST_SUMMED
 from workers.engines.metaschedule.dot_products import DotProduct, dot_products_of
 from workers.engines.metaschedule.layouts.tensors import constant_of, dtype_of, is_call, shape_of, values_of
-from workers.engines.metaschedule.products import as_many_matrices, multiplied, multiplied_computed
+from workers.engines.metaschedule.products import as_many_matrices, fitting, multiplied, multiplied_computed
 
 __all__ = ["with_integer_products"]
 
@@ -208,8 +208,8 @@ class _Found:
             if (data.scale is None) != (weights.scales is None):
                 continue
             terms = int(np.prod(weights.value.shape[summed]))
-            fitting = (dot for dot in self._dots if _fits(dot, data, weights, terms, of_rows=axis == 1))
-            dot = next(fitting, None)
+            dots = fitting(self._dots, call) if axis == 1 else _of_vectors(self._dots)
+            dot = next((dot for dot in dots if _fits(dot, data, weights, terms, of_rows=axis == 1)), None)
             if dot is not None:
                 yield var, _Product(data, weights, dot)
 
@@ -222,7 +222,7 @@ class _Found:
                 continue
             left, right = map(self._data, call.args)
             if left is not None and right is not None and None not in (left.scale, right.scale):
-                yield var, _ProductOfTwo(left, right, named[0])
+                yield var, _ProductOfTwo(left, right, next(fitting(named, call)))
 
     def _data(self, arg: relax.Expr) -> _Bytes | None:
         value = self._values.get(arg)
@@ -276,6 +276,11 @@ def _fits(dot: DotProduct, data: _Bytes, weights: _Weights, terms: int, *, of_ro
         return True
     # What is less than a computed zero point is no byte.
     return data.scale is not None and bool(np.all(np.abs(weights.value + 0.5) < 128))
+
+
+def _of_vectors(dots: Iterable[DotProduct]) -> Iterator[DotProduct]:
+    """Yield those instructions that convolutions are made of."""
+    yield from (dot for dot in dots if not dot.of_tiles)
 
 
 def _is_byte(value: np.ndarray) -> bool:

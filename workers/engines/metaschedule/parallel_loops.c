@@ -206,6 +206,7 @@ static int count(int number, Environment *environment, void *threads) {
  * was built for, as far as this process may use so many cores. The runtime by itself takes half of the cores, as if each
  * had two threads. Returns what the runtime said was wrong, or 0. */
 static int begin(void) {
+  static const int own[] = {SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGSYS};
   sigset_t all, before;
   cpu_set_t cores;
   int failed, number;
@@ -220,6 +221,8 @@ static int begin(void) {
   if (!pool.watched_for_forks) pool.watched_for_forks = !__register_atfork(0, 0, forget, __dso_handle);
   /* Signals are for the program's own threads. */
   sigfillset(&all);
+  /* Of what a thread does itself its own handlers hear: blocked, these would end the process without a word. */
+  for (number = 0; number < (int)(sizeof own / sizeof *own); ++number) sigdelset(&all, own[number]);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   set(&pool.loops, 0);
   for (number = 0; number < MOST_THREADS; ++number) set(&pool.cores[number], -1);

@@ -5,19 +5,20 @@ Constant ones once and for all; computed ones, of which attention has two, by a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from tvm import relax, te, tirx
 from tvm.relax.utils import gen_call_tir_inputs
 
+from workers.engines.metaschedule import rows, tiles
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct
 from workers.engines.metaschedule.layouts.tensors import dtype_of, shape_of
 from workers.engines.metaschedule.rounding import bits_of
-from workers.engines.metaschedule.rows import kept, row, whole_rows
 from workers.engines.metaschedule.sums import widened
 
-__all__ = ["as_many_matrices", "multiplied", "multiplied_computed"]
+__all__ = ["as_many_matrices", "fitting", "multiplied", "multiplied_computed"]
 
 # relax's OpPatternKind of what operators that go element by element are fused to.
 _JOINED_BY_ELEMENTS = 4
@@ -39,9 +40,18 @@ def multiplied(
         How the kernel is called.
     """
     terms, columns = weights.shape
-    filled = np.pad(weights, [(0, 0), (0, -columns % dot.lanes)])
-    laid = filled.reshape(terms // dot.factor, dot.factor, -1, dot.lanes).transpose(2, 0, 3, 1)
-    return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, called)
+    beside = dot.columns(columns)
+    filled = np.pad(weights, [(0, 0), (0, -columns % beside)])
+    laid = filled.reshape(terms // dot.factor, dot.factor, -1, beside).transpose(2, 0, 3, 1)
+    return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, dot, called)
+
+
+def fitting(dots: Iterable[DotProduct], call: relax.Call) -> Iterator[DotProduct]:
+    """Yield those instructions that a product's rows and terms are enough for; nothing else is asked."""
+    *_, count, terms = shape_of(call.args[0]) or ()
+    yield from (
+        dot for dot in dots if not dot.of_tiles or tiles.fits(count, terms + -terms % dot.factor, dot)
+    )
 
 
 def as_many_matrices(call: relax.Call) -> bool:
@@ -65,18 +75,29 @@ def multiplied_computed(
     called : str
         How the kernel is called.
     """
-    *outer, terms, columns = shape_of(matrices) or ()
-    if more := -terms % dot.factor:
-        # Of what is multiplied at once the last is zero, on both sides.
-        data = builder.emit(relax.op.nn.pad(data, [0] * (2 * len(outer) + 3) + [more]))
-    laid = builder.call_te(_laid_out, matrices, dot.lanes, dot.factor, primfunc_name_hint="lay_out")
-    return _multiplied(builder, data, builder.emit(laid), columns, called)
+    columns = (shape_of(matrices) or ())[-1]
+    laid = builder.call_te(
+        _laid_out, matrices, dot.columns(columns), dot.factor, primfunc_name_hint="lay_out"
+    )
+    return _multiplied(builder, data, builder.emit(laid), columns, dot, called)
 
 
 def _multiplied(
-    builder: relax.BlockBuilder, data: relax.Expr, laid: relax.Expr, columns: int, called: str
+    builder: relax.BlockBuilder,
+    data: relax.Expr,
+    laid: relax.Expr,
+    columns: int,
+    dot: DotProduct,
+    called: str,
 ) -> relax.Expr:
-    func, arguments, made = gen_call_tir_inputs(_products, data, laid)
+    *outer, count, terms = shape_of(data) or ()
+    computed = tiles.whole_rows(count) if dot.of_tiles else rows.whole_rows(count)
+    # Of what is multiplied at once the last is zero, on both sides; and tiles take rows of zeros, where there
+    # are too few, while vectors can read the last one again.
+    more = [computed - count if dot.of_tiles else 0, -terms % dot.factor]
+    if any(more):
+        data = builder.emit(relax.op.nn.pad(data, [0] * (2 * len(outer) + 1) + [more[0], 0, more[1]]))
+    func, arguments, made = gen_call_tir_inputs(_products, data, laid, count, computed)
     name = builder.add_func(func.with_attr("op_pattern", _JOINED_BY_ELEMENTS), called)
     result = builder.emit(relax.call_tir(name, arguments, made))
     if (shape_of(result) or ())[-1] == columns:
@@ -106,28 +127,29 @@ def _laid_out(data: te.Tensor, lanes: int, factor: int) -> te.Tensor:
     return te.compute((*outer, chunks, groups, lanes, factor), one, name="laid")
 
 
-def _products(data: te.Tensor, weights: te.Tensor) -> te.Tensor:
+def _products(data: te.Tensor, weights: te.Tensor, count: int, computed: int) -> te.Tensor:
     """Multiply rows by the columns of a matrix, or of as many as there are of rows.
 
     Parameters
     ----------
     data : (..., M, K)
     weights : (N/lanes, K/factor, lanes, factor) or (..., N/lanes, K/factor, lanes, factor)
+    count, computed : int
+        Rows that are asked for, and those that are computed: more, where tiles don't divide them.
     """
     *matrices, chunks, groups, lanes, factor = (int(size) for size in weights.shape)
     k = te.reduce_axis((0, groups), "k")
     each = te.reduce_axis((0, factor), "each")
     wide = widened(data)
 
-    *outer, count, _ = (int(size) for size in data.shape)
-    computed = whole_rows(count)
+    *outer, there, _ = (int(size) for size in data.shape)
 
     def one(*index: Any) -> Any:
         *before, line, column = index
-        left = data(*before, row(line, count, computed), k * factor + each)
+        left = data(*before, rows.row(line, there, computed), k * factor + each)
         right = weights(*(before if matrices else ()), column // lanes, k, column % lanes, each)
         return te.sum(wide(left) * wide(right), axis=[k, each])
 
     columns = chunks * lanes
     made = te.compute((*outer, computed, columns), one, name="matmul")
-    return kept(made, [*outer, count, columns])
+    return rows.kept(made, [*outer, count, columns])

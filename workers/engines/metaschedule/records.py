@@ -16,9 +16,9 @@ from tvm.s_tir import SBlockRealize, Schedule
 from tvm.s_tir.schedule import Trace
 from tvm.tirx import IntImm, SeqStmt
 
-from workers.engines.metaschedule.dot_products import register_named
 from workers.engines.metaschedule.protected import protected
 from workers.engines.metaschedule.soundness import require_sound
+from workers.engines.metaschedule.tensorized import register_named
 from workers.engines.metaschedule.workload import load_module, renamed
 from workers.messages import Candidate, Workload
 

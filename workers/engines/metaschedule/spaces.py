@@ -29,7 +29,7 @@ from workers.engines.metaschedule.rowwise import by_rows
 from workers.engines.metaschedule.soundness import joins_tiles, pads_a_result
 from workers.engines.metaschedule.targets import vector_bits
 
-__all__ = ["cpu_spaces", "tiled_blocks", "with_whole_vectors"]
+__all__ = ["cpu_spaces", "tensorized_with", "tiled_blocks", "with_whole_vectors"]
 
 # Elements that threads of a GPU move at once, as MetaSchedule has them.
 _UNEVEN_VECTORS = [1, 2, 3, 4]
@@ -125,6 +125,12 @@ def tiled_blocks(space: Schedule) -> list[tuple[str, str]]:
     return [(str(names[0][0]), str(names[0][1])) for names in named if names]
 
 
+def tensorized_with(space: Schedule) -> str:
+    """Return the intrinsic that a space puts in the place of a block; empty where it has none."""
+    found = (line[1][1] for line, _ in _lines(space) if _tensorizes(line[0], line[2]))
+    return next(found, "").strip('"')
+
+
 def _tiled(instructions: list[Any]) -> list[str]:
     return [inputs[0] for kind, inputs, attrs, _ in instructions if _tiles(kind, inputs, attrs)]
 
@@ -206,9 +212,13 @@ def _held_together(space: Schedule, lines: list[_Line], module: IRModule) -> Sch
     product's columns are, which TVM can't compile. That loop is in the way.
     """
     blocks = {inputs[0] for (kind, inputs, attrs, _), _ in lines if _tensorizes(kind, attrs)}
-    last = max((place for place, (line, _) in enumerate(lines) if line[0] == "Reorder"), default=-1)
-    if last < 0:
-        return space
+    # All loops are in their places, and the block is there: it may be all there is of a kernel.
+    placed = (
+        place
+        for place, (line, _) in enumerate(lines)
+        if line[0] == "Reorder" or _tensorizes(line[0], line[2])
+    )
+    last = max(placed, default=-1)
     ones: list[_Line] = [(["AddUnitLoop", [block], [], [f"{block}_one"]], None) for block in sorted(blocks)]
     return _applied([*lines[: last + 1], *ones, *lines[last + 1 :]], module)
 

@@ -12,7 +12,15 @@ import tvm
 from tvm.target import Target, codegen
 
 from workers.enginekit.cuda import compiler_version
-from workers.enginekit.machine import apart, architecture, cpu_model, own_triple, slug, usable_cores
+from workers.enginekit.machine import (
+    apart,
+    architecture,
+    cpu_flags,
+    cpu_model,
+    own_triple,
+    slug,
+    usable_cores,
+)
 from workers.enginekit.nvidia import driver_version
 from workers.enginekit.rpc import answers
 from workers.engines.metaschedule.traits import NAME, SAMPLES
@@ -83,11 +91,8 @@ def resolve_target(spec: str) -> DeviceInfo:
     # It asks for the abilities of CPUs here.
     from workers.engines.metaschedule.dot_products import bfloat_products_of, dot_products_of
 
-    if spec == "auto":
-        cpu = codegen.llvm_get_system_cpu()
-        target = Target({"kind": "llvm", "mcpu": str(cpu), "num-cores": usable_cores()})
-    else:
-        target = parse_target(spec)
+    own = {**_own_cpu(), "num-cores": usable_cores()}
+    target = Target(own) if spec == "auto" else parse_target(spec)
     kind = target.kind.name
     if kind == "llvm":
         cores = cores_of(target)
@@ -170,6 +175,18 @@ def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     return f"its CPU, {cpu}, lacks {_some(lacking)}" if lacking else ""
 
 
+def _own_cpu() -> dict[str, Any]:
+    """Return this machine's CPU as a target has it, without tiles that are hidden.
+
+    LLVM knows a CPU by its number, and what it has by that. Clouds rent out CPUs with AMX also without it.
+    """
+    own = {"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())}
+    flags = cpu_flags()
+    there = {name for name in cpu_features(Target(own)) if name.startswith("amx")}
+    hidden = [f"-{name}" for name in sorted(there) if flags and name.replace("-", "_") not in flags]
+    return {**own, "mattr": hidden} if hidden else own
+
+
 def _unfit_cpu(target: Target, cores: int) -> str:
     """Say why code for `target` would not run here, or not as it will on its own device."""
     foreign = apart(_triple(target), own_triple())
@@ -178,8 +195,7 @@ def _unfit_cpu(target: Target, cores: int) -> str:
     if cores > usable_cores():
         return f"it asks for {cores} cores, {usable_cores()} can be used here"
     if "mcpu" in target.attrs:
-        host = Target({"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())})
-        lacking = sorted(cpu_features(target) - cpu_features(host))
+        lacking = sorted(cpu_features(target) - cpu_features(Target(_own_cpu())))
         if lacking:
             return f"this CPU lacks {_some(lacking)}"
     return ""

@@ -19,10 +19,11 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.target import Target
 
-from workers.engines.metaschedule.spaces import tiled_blocks
+from workers.engines.metaschedule.spaces import tensorized_with, tiled_blocks
 from workers.engines.metaschedule.starter.caches import Loop, Operand, blocked_split
 from workers.engines.metaschedule.starter.sketches import Sketch
-from workers.engines.metaschedule.targets import vector_bits, vector_registers
+from workers.engines.metaschedule.targets import cores_of, vector_bits, vector_registers
+from workers.engines.metaschedule.tiles import tiles_named
 from workers.engines.metaschedule.workload import FREE_LAYOUTS
 
 __all__ = ["Tile", "register_tiles"]
@@ -35,6 +36,8 @@ _FIRST_CACHE, _SECOND_RATE = 16 << 10, 20
 _LARGEST = 16
 # Steps of the sum between two looks at the sums' place in memory.
 _STEPS = 64
+# Parts that a core gets of what an instruction of matrices computes, at most.
+_PARTS = 8
 # So many different tiles are worth a look.
 _DIFFERENT = 3
 
@@ -86,6 +89,9 @@ def register_tiles(
     Nothing where a space has no product of vectors with numbers: a depthwise convolution, a pool, a product
     whose operand must be gathered.
     """
+    if tiles_named(tensorized_with(space)) is not None:
+        yield Tile(1.0, 2, 2, tuple(1 for _ in sketch.loops)), _in_parts(sketch, cores_of(target))
+        return
     block = _product(space, module)
     uses = None if block is None else _uses(block, sketch, module)
     if block is None or uses is None:
@@ -102,6 +108,19 @@ def register_tiles(
         yield tile, _split(sketch, uses, tile)
     for tile in tiles[: blocked is None]:
         yield tile, _split(sketch, uses, tile, image_within=True)
+
+
+def _in_parts(sketch: Sketch, cores: int) -> list[list[int]]:
+    """Split loops over what an instruction of matrices does at once into parts for each core."""
+    left, split = _PARTS * cores, []
+    for extent, factors in zip(sketch.loops, sketch.tiles, strict=True):
+        if len(factors) == _SPATIAL:
+            parts = max(size for size in range(1, min(extent, left) + 1) if extent % size == 0)
+            left //= parts
+            split.append([parts, extent // parts, 1, 1])
+        else:
+            split.append([1, extent])
+    return split
 
 
 def _product(space: Schedule, module: IRModule) -> Any:
@@ -137,12 +156,11 @@ def _blocked(
     known = [operand for operand in operands if operand is not None]
     if len(known) < len(operands):
         return None
-    cores = int(target.attrs.get("num-cores", 1) or 1)
     plain = [
         loop.extent if loop.summed or use == _NUMBERS else loop.tile
         for loop, use in zip(loops, uses, strict=True)
     ]
-    return blocked_split(loops, known[:-1], known[-1], plain, cores)
+    return blocked_split(loops, known[:-1], known[-1], plain, cores_of(target))
 
 
 def _operand(region: Any, steps: dict[Any, int], packed: bool) -> Operand | None:
