@@ -196,6 +196,12 @@ QUANTIZED: Mapping[str, Quantized] = {
         " <float sa = {0.004}, uint8 za = {1}, uint8 zw = {2}>"
         "{ o = Abs (x) a = QuantizeLinear (o, sa, za) y = MatMulInteger (a, w, za, zw) }",
     ),
+    "a product of two computed matrices of integers": Quantized(
+        "(float[2,9,33] x) => (float[2,9,9] y) { e = Exp (x) o = Transpose <perm = [0, 2, 1]> (e)"
+        " q, s, z = DynamicQuantizeLinear (x) r, t, v = DynamicQuantizeLinear (o)"
+        " i = MatMulInteger (q, r, z, v) f = Cast <to = 1> (i) m = Mul (s, t) y = Mul (f, m) }",
+        keeps=(),
+    ),
     "a convolution of integers": Quantized(
         "(float[1,80,5,5] x, uint8[6,80,3,3] w) => (int32[1,6,5,5] y) <float sa = {0.004}, uint8 za = {1},"
         " uint8 zw = {2}>"

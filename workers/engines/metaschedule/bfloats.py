@@ -61,7 +61,7 @@ def _products(module: IRModule, dots: tuple[DotProduct, ...]) -> Iterator[tuple[
             dot = _fitting(call, weights, dots)
             if dot is not None:
                 yield var, (data, weights, dot)
-        elif is_call(call, "relax.matmul") and as_many_matrices(call):
+        elif is_call(call, "relax.matmul") and dtype_of(call) == "float32" and as_many_matrices(call):
             other, dot = _before(values, call.args[1]), next(fitting(dots, call), None)
             if other is not None and dot is not None:
                 yield var, (data, other, dot)
@@ -74,7 +74,7 @@ def _fitting(call: relax.Call, weights: np.ndarray, dots: tuple[DotProduct, ...]
     if is_call(call, "relax.matmul"):
         if weights.ndim != 2 or len(shape_of(call.args[0]) or ()) < 2:
             return None
-        return next((dot for dot in fitting(dots, call) if not weights.shape[0] % dot.factor), None)
+        return next(fitting(dots, call), None)
     attrs = call.attrs
     layouts = (attrs.data_layout, attrs.kernel_layout, attrs.out_layout)
     # A depthwise convolution has nothing to sum over that lies side by side.

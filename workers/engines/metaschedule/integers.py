@@ -95,6 +95,11 @@ class _Product:
     dot: DotProduct
 
     @property
+    def dequantized(self) -> bool:
+        """Whether the operator is of floats."""
+        return self.data.scale is not None
+
+    @property
     def stored(self) -> tuple[_Stored, ...]:
         """What it reads of bytes that the model computes."""
         return (_Stored(self.data.source, self.data.zero, self.dot.data),)
@@ -115,6 +120,11 @@ class _ProductOfTwo:
             _Stored(self.left.source, self.left.zero, self.dot.data),
             _Stored(self.right.source, self.right.zero, self.dot.weights),
         )
+
+    @property
+    def dequantized(self) -> bool:
+        """Whether the operator is of floats."""
+        return self.left.scale is not None
 
     @property
     def scale(self) -> np.float32:
@@ -169,7 +179,7 @@ class _Found:
         self.products |= {var: found for var, found in self._of_two() if var not in self.products}
         self.stored: dict[tuple[relax.Expr, int], _Stored] = {}
         for product in self.products.values():
-            if isinstance(product, _ProductOfTwo) or product.data.scale is not None:
+            if product.dequantized:
                 for stored in product.stored:
                     self.stored.setdefault((stored.source, stored.zero), stored)
 
@@ -221,8 +231,13 @@ class _Found:
             if (shape_of(call.args[1]) or ())[-2] > MOST_SUMMED:
                 continue
             left, right = map(self._data, call.args)
-            if left is not None and right is not None and None not in (left.scale, right.scale):
-                yield var, _ProductOfTwo(left, right, next(fitting(named, call)))
+            if left is None or right is None or (left.scale is None) != (right.scale is None):
+                continue
+            # What is less than a computed zero point is no byte.
+            dots = named if left.scale is not None else [dot for dot in named if dot.weights == "int16"]
+            dot = next(fitting(dots, call), None)
+            if dot is not None:
+                yield var, _ProductOfTwo(left, right, dot)
 
     def _data(self, arg: relax.Expr) -> _Bytes | None:
         value = self._values.get(arg)
@@ -269,8 +284,11 @@ class _Found:
 
 
 def _fits(dot: DotProduct, data: _Bytes, weights: _Weights, terms: int, *, of_rows: bool) -> bool:
-    """Say whether an instruction computes a product of so many terms; one of rows in whole groups of them."""
-    if terms > MOST_SUMMED or (of_rows and terms % dot.factor):
+    """Say whether an instruction computes a product of so many terms.
+
+    Of rows those are filled up to whole groups, where it is called by its name.
+    """
+    if terms > MOST_SUMMED or (of_rows and not dot.name and terms % dot.factor):
         return False
     if dot.weights == "int16":
         return True
@@ -366,6 +384,8 @@ class _Integers(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         emit, (left, right) = self.builder_.emit, product.stored
         rows, columns = self._stored(left), self._stored(right)
         made = multiplied_computed(self.builder_, rows, columns, product.dot, "integer_matmul")
+        if not product.dequantized:
+            return made
         ones = [1] * len(shape_of(call) or ())
 
         def times(sums: relax.Expr, axis: int, zero: int) -> relax.Expr:

@@ -14,7 +14,7 @@ from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule import rows, tiles
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct
-from workers.engines.metaschedule.layouts.tensors import dtype_of, shape_of
+from workers.engines.metaschedule.layouts.tensors import shape_of
 from workers.engines.metaschedule.rounding import bits_of
 from workers.engines.metaschedule.sums import widened
 
@@ -33,7 +33,7 @@ def multiplied(
     Parameters
     ----------
     data : relax.Expr
-        (..., M, K), K in whole groups of what is multiplied at once.
+        (..., M, K)
     weights : numpy.ndarray
         Of the type that the instruction takes.
     called : str
@@ -41,8 +41,8 @@ def multiplied(
     """
     terms, columns = weights.shape
     beside = dot.columns(columns)
-    filled = np.pad(weights, [(0, 0), (0, -columns % beside)])
-    laid = filled.reshape(terms // dot.factor, dot.factor, -1, beside).transpose(2, 0, 3, 1)
+    filled = np.pad(weights, [(0, -terms % dot.factor), (0, -columns % beside)])
+    laid = filled.reshape(-1, dot.factor, filled.shape[1] // beside, beside).transpose(2, 0, 3, 1)
     return _multiplied(builder, data, relax.const(np.ascontiguousarray(laid)), columns, dot, called)
 
 
@@ -55,10 +55,9 @@ def fitting(dots: Iterable[DotProduct], call: relax.Call) -> Iterator[DotProduct
 
 
 def as_many_matrices(call: relax.Call) -> bool:
-    """Say whether a product is of floats, and of as many matrices on both sides."""
+    """Say whether a product is of as many matrices on both sides."""
     left, right = (shape_of(one) or () for one in call.args)
-    alike = min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]
-    return alike and dtype_of(call) == "float32"
+    return min(len(left), len(right)) >= _MATRIX and left[:-2] == right[:-2]
 
 
 def multiplied_computed(

@@ -40,6 +40,7 @@ OPERATORS = (
     "a convolution of integers",
     "a product of integers",
     "a product, each column by itself",
+    "a product of two computed matrices of integers",
     "quantized as it comes",
     "integers, to floats",
 )
@@ -149,6 +150,28 @@ def test_products_of_two_computed_matrices_are_of_integers(
             assert first.name in record.candidate.trace
     inputs = random_inputs(ready.inputs, 3)
     assert not differs(model, computed(module, device, inputs), inputs)
+
+
+@pytest.mark.parametrize("target", [WORDS, BYTES])
+def test_products_of_an_odd_number_of_terms_are_of_integers(
+    target: str, tmp_path: Path, device: DeviceInfo
+) -> None:
+    net = QuantizedNetwork((3, 7, 33), "uint8", "int8")
+    model = net.model(net.product(net.product(net.rounded("x", 0.01), 33, 5), 5, 24))
+    ready = replace(prepared(model, tmp_path), layout="nchw")
+    found = [block for work in workloads(ready, target) for block in sums(work)]
+    assert [str(block.writes[0].source.dtype) for block in found] == ["int32"] * 2
+    inputs = random_inputs(ready.inputs, 3)
+    module = with_integer_products(engine_model.in_nchw(ready), parse_target(target))
+    assert not differs(model, computed(module, device, inputs), inputs)
+
+
+def test_two_computed_matrices_less_computed_zero_points_are_multiplied_in_words(tmp_path: Path) -> None:
+    ready = prepared(QUANTIZED["a product of two computed matrices of integers"].model(), tmp_path)
+    for target in (WORDS, BYTES):
+        (block,) = (block for work in workloads(ready, target) for block in sums(work))
+        assert {str(one.source.dtype) for one in block.reads} <= {"int16", "int32"}
+        assert any(str(one.source.dtype) == "int16" for one in block.reads)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
