@@ -23,7 +23,8 @@ from tvm.s_tir import SBlock, SBlockRealize
 from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
 from tvm.target import Target, codegen
 
-from workers.engines.metaschedule.targets import cpu_features
+from workers.enginekit.machine import system
+from workers.engines.metaschedule.targets import cpu_features, triple_of
 
 __all__ = [
     "AT_ONCE",
@@ -196,7 +197,7 @@ def dot_products_of(target: Target) -> tuple[DotProduct, ...]:
     if codegen.llvm_version_major() < _TYPED_SINCE:
         features -= {"avx512vnni", "avxvnni"}
     vectors = next((dots for needs, dots in _INSTRUCTIONS if needs <= features), ())
-    return (TILES, *vectors) if {"amx-tile", "amx-int8"} <= features else vectors
+    return (TILES, *vectors) if _has_tiles(target, "amx-int8") else vectors
 
 
 def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
@@ -205,7 +206,12 @@ def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
         return ()
     features = cpu_features(target)
     vectors = next((dots for needs, dots in _OF_BFLOATS if needs <= features), ())
-    return (TILES_BFLOATS, *vectors) if {"amx-tile", "amx-bf16"} <= features else vectors
+    return (TILES_BFLOATS, *vectors) if _has_tiles(target, "amx-bf16") else vectors
+
+
+def _has_tiles(target: Target, ability: str) -> bool:
+    """Say whether a target multiplies tiles, and its programs can ask for them as they do on Linux."""
+    return {"amx-tile", ability} <= cpu_features(target) and system(triple_of(target)) == "linux"
 
 
 def float_of(bits: Any) -> Any:

@@ -33,6 +33,7 @@ __all__ = [
     "parse_target",
     "resolve_target",
     "same_device",
+    "triple_of",
     "unfit_for",
     "vector_bits",
     "vector_registers",
@@ -161,7 +162,7 @@ def unfit_for(target: Target, exists: bool, triple: str, cpu: str) -> str:
     kind = target.kind.name
     if kind != "llvm":
         return "" if exists else f"no {kind} device answers there"
-    own = _triple(target)
+    own = triple_of(target)
     foreign = apart(own, triple) if triple else None
     if foreign is not None:
         return f"it is for {foreign[0]}, the device is {foreign[1]}"
@@ -189,7 +190,7 @@ def _own_cpu() -> dict[str, Any]:
 
 def _unfit_cpu(target: Target, cores: int) -> str:
     """Say why code for `target` would not run here, or not as it will on its own device."""
-    foreign = apart(_triple(target), own_triple())
+    foreign = apart(triple_of(target), own_triple())
     if foreign is not None:
         return f"it is for {foreign[0]}, this machine is {foreign[1]}"
     if cores > usable_cores():
@@ -204,7 +205,8 @@ def _unfit_cpu(target: Target, cores: int) -> str:
 _ARM_ABILITIES = {"neon", "fullfp16", "dotprod", "bf16", "i8mm", "sve", "sve2", "sme", "sme2"}
 
 
-def _triple(target: Target) -> str:
+def triple_of(target: Target) -> str:
+    """Return which machine and system code is for."""
     return str(target.attrs.get("mtriple") or codegen.llvm_get_system_triple())
 
 
@@ -233,13 +235,13 @@ def vector_bits(target: Target) -> int:
 
 def vector_registers(target: Target) -> int:
     """Return how many vectors a CPU's registers hold."""
-    return 32 if vector_bits(target) == 512 or architecture(_triple(target)) == "aarch64" else 16
+    return 32 if vector_bits(target) == 512 or architecture(triple_of(target)) == "aarch64" else 16
 
 
 def cpu_features(target: Target) -> set[str]:
     """Return what a CPU is able to do, as LLVM calls it."""
     names = {str(name).split(",")[0] for name in codegen.llvm_get_cpu_features(target)}
-    if architecture(_triple(target)) == "aarch64":
+    if architecture(triple_of(target)) == "aarch64":
         # There, names of abilities and of how a CPU is best scheduled for can't be told apart. These are what
         # code that was generated for numbers is likely to have in it.
         return names & _ARM_ABILITIES

@@ -258,6 +258,8 @@ def test_a_virtual_machine_that_hides_tiles_has_none(monkeypatch: pytest.MonkeyP
 def test_a_device_says_that_it_multiplies_tiles() -> None:
     assert resolve_target(SAPPHIRE).integers == "llvm.x86.tdpbusd"
     assert resolve_target(SAPPHIRE).bfloats == "llvm.x86.tdpbf16ps"
+    windows = SAPPHIRE.replace("linux-gnu", "windows-msvc")
+    assert not any(dot.of_tiles for dot in dot_products_of(parse_target(windows)))
     parsed = parse_target(SAPPHIRE)
     # What has too few rows is left to the others.
     assert [dot.instruction for dot in dot_products_of(parsed)][1] == "llvm.x86.avx512.vpdpbusd.512"
