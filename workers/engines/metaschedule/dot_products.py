@@ -37,6 +37,7 @@ __all__ = [
     "dot_products_of",
     "float_of",
     "in_language",
+    "tiled_types",
 ]
 
 #: The type of a bfloat16's bits. Nothing else in a model is multiplied as such numbers.
@@ -207,6 +208,12 @@ def bfloat_products_of(target: Target) -> tuple[DotProduct, ...]:
     features = cpu_features(target)
     vectors = next((dots for needs, dots in _OF_BFLOATS if needs <= features), ())
     return (TILES_BFLOATS, *vectors) if _has_tiles(target, "amx-bf16") else vectors
+
+
+def tiled_types(target: Target) -> frozenset[str]:
+    """Return of which types a target multiplies whole matrices at once."""
+    dots = (*dot_products_of(target), *bfloat_products_of(target))
+    return frozenset(dot.data for dot in dots if dot.of_tiles)
 
 
 def _has_tiles(target: Target, ability: str) -> bool:

@@ -50,7 +50,7 @@ def fitting(dots: Iterable[DotProduct], call: relax.Call) -> Iterator[DotProduct
     """Yield those instructions that a product's rows and terms are enough for; nothing else is asked."""
     *_, count, terms = shape_of(call.args[0]) or ()
     yield from (
-        dot for dot in dots if not dot.of_tiles or tiles.fits(count, terms + -terms % dot.factor, dot)
+        dot for dot in dots if not dot.of_tiles or tiles.fits(count, terms + -terms % dot.factor, dot.factor)
     )
 
 

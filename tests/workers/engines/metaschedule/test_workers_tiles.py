@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ from tvm.target import codegen
 from tests.kit.quantized_networks import QuantizedNetwork
 from workers.actors import BuildActor, SearchActor
 from workers.clients import EngineClient
+from workers.enginekit.machine import cpu_flags
 from workers.engines.metaschedule import model as engine_model
 from workers.engines.metaschedule.dot_products import (
     TILES,
@@ -30,7 +32,7 @@ from workers.engines.metaschedule.dot_products import (
 from workers.engines.metaschedule.records import replayed
 from workers.engines.metaschedule.starter.begin import begun_record
 from workers.engines.metaschedule.targets import parse_target, resolve_target
-from workers.engines.metaschedule.tiles import Tiles, tiles_named, whole_rows
+from workers.engines.metaschedule.tiles import Tiles, Window, tiles_named, whole_rows
 from workers.engines.metaschedule.workload import load_module
 from workers.messages import Array, PreparedModel, RecordChoice, SearchOptions
 from workers.models import compare, output_steps, prepare, random_inputs, run_reference
@@ -121,7 +123,7 @@ def test_a_product_of_bytes_computes_what_it_did(
 
 @emulated
 def test_too_few_rows_or_terms_are_left_to_vectors(compute: Compute) -> None:
-    for model in (product(7, 64, 32), product(32, 8, 32)):
+    for model in (product(3, 64, 32), product(32, 8, 32)):
         got, inputs, multiplied = compute(model, "nchw")
         assert multiplied == 0
         assert not differs(model, got, inputs)
@@ -143,8 +145,47 @@ def test_attention_in_bytes_computes_what_it_did(compute: Compute) -> None:
     assert not differs(model, got, inputs)
 
 
+# Bytes are convolved as bytes where vectors have an instruction for them too, as all CPUs with tiles do.
+of_bytes = pytest.mark.skipif(
+    not cpu_flags() & {"avx512_vnni", "avx_vnni"}, reason="this CPU convolves no bytes (VNNI)"
+)
+
+
+# Windows, steps and distances; images of which a row is one tile or two, or no whole one.
+@pytest.mark.parametrize(
+    ("channels", "out", "size", "image", "attributes", "tiles"),
+    [
+        (64, 32, 1, (3, 28), {}, 3 * 2 * 2),
+        (32, 48, 3, (5, 16), {"pads": [1, 1, 1, 1]}, 5 * 3 * 9),
+        (64, 64, 3, (15, 15), {"strides": [2, 2], "pads": [1, 1, 1, 1]}, 8 * 4 * 9),
+        pytest.param(128, 64, 1, (7, 7), {}, 7 * 4 * 2, marks=pytest.mark.slow),
+        pytest.param(
+            *(32, 32, 3, (9, 20), {"dilations": [2, 2], "pads": [0, 1, 2, 1]}, 7 * 2 * 2 * 9),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+@emulated
+@of_bytes
+def test_a_convolution_of_bytes_computes_what_it_did(
+    channels: int,
+    out: int,
+    size: int,
+    image: tuple[int, int],
+    attributes: dict[str, Any],
+    tiles: int,
+    compute: Compute,
+) -> None:
+    net = QuantizedNetwork((1, channels, *image), "uint8", "int8")
+    model = net.model(net.conv(net.rounded("x"), out, channels, size, **attributes))
+    got, inputs, multiplied = compute(model, "nhwc")
+    assert multiplied == tiles
+    assert not differs(model, got, inputs)
+
+
 @emulated
 def test_a_network_computes_convolutions_of_vectors_and_products_of_tiles(compute: Compute) -> None:
+    """In blocks, of which a tile would hold a quarter."""
     net = QuantizedNetwork((1, 3, 9, 8), "uint8", "int8")
     image = net.conv(net.rounded("x", 0.01), 16, 3, 3, pads=[1, 1, 1, 1])
     shape = net._constant(np.array([1, 16, 72], np.int64))
@@ -152,6 +193,20 @@ def test_a_network_computes_convolutions_of_vectors_and_products_of_tiles(comput
     got, inputs, multiplied = compute(model, "blocked")
     assert multiplied == 2 * 2
     assert not differs(model, got, inputs)
+
+
+def test_for_tiles_all_channels_of_a_pixel_lie_side_by_side(tmp_path: Path) -> None:
+    net = QuantizedNetwork((1, 64, 14, 14), "uint8", "int8")
+    model = net.model(net.conv(net.conv(net.rounded("x"), 64, 64, 3, pads=[1, 1, 1, 1]), 128, 64, 1))
+    ready = replace(prepared(model, tmp_path), layout="auto")
+    parsed = parse_target(SAPPHIRE)
+    tasks = engine_model.extract_tasks(ready, parsed, "metaschedule", "1").tasks
+    found = [task.workload for task in tasks if "conv2d" in task.name]
+    assert len(found) == 2
+    for work in found:
+        record = begun_record(load_module(work.module), work.name, work.flops, parsed)
+        assert record is not None
+        assert "tunefleet_tiles_u8_14x" in record.candidate.trace
 
 
 def in_bfloats_alone(rows: int, terms: int, columns: int) -> onnx.ModelProto:
@@ -230,7 +285,7 @@ def test_a_search_proposes_candidates_of_tiles_and_they_are_built(
 
 def test_what_a_schedule_names_is_what_it_was_made_with() -> None:
     for dot in (TILES, TILES_BFLOATS):
-        for made in (Tiles(128, 64, 384, dot), Tiles(9, 16, 20, dot)):
+        for made in (Tiles(128, 64, 384, dot), Tiles(9, 16, 20, dot, Window(3, 5, 2, 1, 4))):
             assert tiles_named(made.name) == made
     assert tiles_named("tunefleet_dot_16x4_vnni") is None
     assert tiles_named("tunefleet_tiles_u8") is None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tvm.ir import IRModule
 from tvm.target import Target
 
+from workers.engines.metaschedule.dot_products import tiled_types
 from workers.engines.metaschedule.layouts.costs import Convolution, Rates, convolutions
 from workers.engines.metaschedule.layouts.rewrite import LaidOut, with_layout
 
@@ -70,7 +71,8 @@ def chosen_layout(module: IRModule, target: Target) -> Choice:
         return Choice(with_layout(module, "nchw", target), "there is no convolution")
     found = [_estimate(with_layout(module, "blocked", target), whole, target)]
     close = found[0].transforms_s >= _NEGLIGIBLE * found[0].convolutions_s
-    for layout in ("mixed", "nhwc", "nchw") if close else ("nchw",):
+    # Matrices are multiplied at once of all channels alone.
+    for layout in ("mixed", "nhwc", "nchw") if close or tiled_types(target) else ("nchw",):
         estimate = _estimate(with_layout(module, layout, target), whole, target)
         # No part had better be left: it is the first one again.
         if layout != "mixed" or estimate.seconds < found[0].seconds:

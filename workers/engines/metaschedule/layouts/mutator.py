@@ -242,6 +242,10 @@ class Blocks(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         """Whether blocks may have places without a channel."""
         return self._widths.fill
 
+    def in_tiles(self, dtype: str) -> bool:
+        """Say whether sums over channels of a type, which are one block, are multiplied as whole matrices."""
+        return self.layout == "nhwc" and dtype in self._widths.tiles
+
     def convolves(self, channels: Channels | None, more: float) -> None:
         """Note what a convolution is computed in, and how much more arithmetic than the model's it does."""
         if self._binding is not None:

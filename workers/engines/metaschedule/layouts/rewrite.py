@@ -8,6 +8,7 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.target import Target
 
+from workers.engines.metaschedule.dot_products import tiled_types
 from workers.engines.metaschedule.layouts.channels_first import with_channels_first
 from workers.engines.metaschedule.layouts.costs import (
     Convolution,
@@ -66,7 +67,7 @@ def with_layout(module: IRModule, layout: str, target: Target) -> LaidOut:
     if layout == "nchw":
         return LaidOut(module, layout, (), tuple(convolutions(module)))
     module = with_channels_first(module)
-    widths = Widths(vector_bits(target) // 32)
+    widths = Widths(vector_bits(target) // 32, tiles=tiled_types(target))
     if layout == "nhwc":
         return _rewritten(module, layout, replace(widths, fill=False, whole=True), target)
     laid = _rewritten(module, layout, widths, target)

@@ -39,11 +39,14 @@ class Widths:
         Whether blocks may be wider than what they hold.
     whole : bool
         Whether all channels are one block, as in NHWC.
+    tiles : frozenset of str
+        Types that the target multiplies as whole matrices, if their numbers lie so (see :mod:`..tiles`).
     """
 
     lanes: int
     fill: bool = True
     whole: bool = False
+    tiles: frozenset[str] = frozenset()
 
     def choose(self, channels: int) -> Channels | None:
         """Return how to put channels side by side; None where a row of the image is the better vector."""

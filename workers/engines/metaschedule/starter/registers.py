@@ -19,6 +19,7 @@ from tvm.ir import IRModule
 from tvm.s_tir import Schedule
 from tvm.target import Target
 
+from workers.engines.metaschedule.indices import moves
 from workers.engines.metaschedule.spaces import tensorized_with, tiled_blocks
 from workers.engines.metaschedule.starter.caches import Loop, Operand, blocked_split
 from workers.engines.metaschedule.starter.sketches import Sketch
@@ -165,41 +166,17 @@ def _blocked(
 
 def _operand(region: Any, steps: dict[Any, int], packed: bool) -> Operand | None:
     """Say what of a buffer is touched with each loop; None where that can't be told of a place in it."""
-    reach, moves = [], []
+    reach, moved_by = [], []
     for part in region.region:
-        by = _moves(part.min)
+        by = moves(part.min)
         if by is None or not set(by) <= {var.name for var in steps}:
             return None
         moved = [(by.get(var.name, 0.0), step) for var, step in steps.items()]
         reach.append(math.ceil(1 + sum(each * (step - 1) for each, step in moved)))
-        moves.append(tuple(each * step for each, step in moved))
+        moved_by.append(tuple(each * step for each, step in moved))
     bits = DataType(str(region.source.dtype)).bits
     shape = tuple(int(extent) for extent in region.source.shape)
-    return Operand(max(1, bits // 8), tuple(reach), tuple(moves), shape, packed)
-
-
-def _moves(index: Any) -> dict[str, float] | None:
-    """Return by how much an index grows with each variable; None where it is no sum of them.
-
-    A variable may be divided by a number, as a channel's place among blocks is, or be what remains of that.
-    """
-    match index:
-        case tirx.Var():
-            return {index.name: 1.0}
-        case tirx.IntImm():
-            return {}
-        case tirx.Add():
-            one, other = _moves(index.a), _moves(index.b)
-            if one is None or other is None or set(one) & set(other):
-                return None
-            return one | other
-        case tirx.Mul() | tirx.FloorDiv() if isinstance(index.b, tirx.IntImm):
-            by = int(index.b) if isinstance(index, tirx.Mul) else 1 / int(index.b)
-            inner = _moves(index.a)
-            return None if inner is None else {name: by * each for name, each in inner.items()}
-        case tirx.FloorMod() | tirx.Min() if isinstance(index.b, tirx.IntImm):
-            return _moves(index.a)  # no farther than its dimension reaches
-    return None
+    return Operand(max(1, bits // 8), tuple(reach), tuple(moved_by), shape, packed)
 
 
 def _uses(block: Any, sketch: Sketch, module: IRModule) -> list[str] | None:

@@ -18,6 +18,7 @@ from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
 from workers.engines.metaschedule.rows import kept, row, whole_columns
 from workers.engines.metaschedule.sums import WIDENED, widened
+from workers.engines.metaschedule.tiles import fits
 
 if TYPE_CHECKING:
     from workers.engines.metaschedule.layouts.mutator import Blocks
@@ -30,6 +31,8 @@ _WINOGRAD_CHANNELS = 64
 _WINOGRAD_WEIGHTS = 256 * 256
 # Groups of fewer channels than this have no vectors of their own in NHWC.
 _LEAST_OF_GROUP = 4
+# How much faster than of vectors products are of matrices, at least.
+_OF_MATRICES = 4
 # relax's OpPatternKind of what is fused with nothing.
 _OPAQUE = 8
 
@@ -55,13 +58,17 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         return None
     source, within, laid, channels, more = read
     block = channels.block if channels else 0
-    blocks.convolves(channels, laid.size / kernel.size * (1 + more / (block or 1)))
+    at_once = _numbers_at_once(blocks, dtype_of(data), groups, within, block)
+    of_matrices = blocks.in_tiles(dtype_of(data)) and rank == 4 and at_once > 0
+    of_matrices = of_matrices and within == laid.shape[1]
+    of_matrices = of_matrices and fits((shape_of(call) or ())[-1], within, at_once)
+    faster = _OF_MATRICES if of_matrices else 1
+    blocks.convolves(channels, laid.size / kernel.size * (1 + more / (block or 1)) / faster)
     tiles = channels and within and not depthwise and dtype_of(data) == "float32"
     if channels and blocks.layout != "nhwc" and tiles and _suits_winograd(laid, attrs):
         return Blocked(_winograd(blocks, call, source, laid, block), channels)
     weights = packed(laid, 0 if depthwise else within, block, depthwise)
-    at_once = AT_ONCE.get(dtype_of(data), 0)
-    if at_once and groups == 1 and within and block and not within % at_once and not block % blocks.lanes:
+    if at_once:
         weights = _at_once(weights, at_once)
     if more:
         weights = np.pad(weights, [*[(0, 0)] * (weights.ndim - 1), (0, more)])
@@ -76,9 +83,17 @@ def _convolution(blocks: Blocks, call: relax.Call) -> Made:
         depthwise=depthwise,
         block=block,
         in_tiles=bool(block) and not depthwise and blocks.layout != "nhwc",
+        of_matrices=of_matrices,
         primfunc_name_hint=f"{'depthwise_' if depthwise else ''}conv{rank - 2}d_{blocks.name(block, rank)}",
     )
     return Blocked(made, channels) if channels else made
+
+
+def _numbers_at_once(blocks: Blocks, dtype: str, groups: int, within: int, block: int) -> int:
+    """Return how many numbers an instruction multiplies for each sum; 0 where weights don't lie so."""
+    count = AT_ONCE.get(dtype, 0)
+    together = count and groups == 1 and within and not within % count
+    return count if together and block and not block % blocks.lanes else 0
 
 
 class _Read(NamedTuple):
@@ -162,7 +177,9 @@ def _of_all(blocks: Blocks, data: relax.Expr, kernel: np.ndarray) -> _Read | Non
     at_once = AT_ONCE.get(dtype_of(data))
     if there is None and channels and at_once:
         # Numbers that are multiplied at once lie side by side.
-        of = Channels.in_order(kernel.shape[1], min(channels.block, -(-kernel.shape[1] // at_once) * at_once))
+        whole = -(-kernel.shape[1] // at_once) * at_once
+        most = whole if blocks.in_tiles(dtype_of(data)) else channels.block
+        of = Channels.in_order(kernel.shape[1], min(most, whole))
         there = Blocked(blocks.blocked(data, of), of)
     if there is None:
         if channels is None:
@@ -229,6 +246,7 @@ def convolved(
     depthwise: bool,
     block: int,
     in_tiles: bool = False,
+    of_matrices: bool = False,
 ) -> te.Tensor:
     """Convolve an image or a volume, in blocks or not, with packed weights, into blocks or not.
 
@@ -241,6 +259,8 @@ def convolved(
         Channels of a block of the result; 0 for NCHW.
     in_tiles : bool, optional
         Whether a few columns more may be computed (see :func:`.rows.whole_columns`).
+    of_matrices : bool, optional
+        Whether all channels of a pixel are summed up for each tap, for :mod:`..tiles`.
     """
     rank = 2 + len(strides)
     before, after = padding[: rank - 2], padding[rank - 2 :]
@@ -284,6 +304,11 @@ def convolved(
         ]
         if depthwise:
             return te.sum(wide(padded(n, oc, *at, *ob)) * wide(weights(oc, *reached, *ob)), axis=reached)
+        if of_matrices:
+            product = wide(padded(n, 0, *at, ic * at_once + number)) * wide(
+                weights(oc, 0, *reached, ic, *ob, number)
+            )
+            return te.sum(product, axis=[*reached, ic, number])
         if grouped:
             chunk, place = ic // inner, ic % inner
             product = wide(padded(n, chunk, *at, place * at_once + number)) * wide(
