@@ -22,6 +22,7 @@ from workers.engines.metaschedule.dot_products import (
     in_language,
 )
 from workers.engines.metaschedule.targets import cores_of
+from workers.engines.metaschedule.tile_intrinsics import intrinsic_of
 from workers.engines.metaschedule.tiles import Tiles, tiles_in, tiles_named
 from workers.engines.metaschedule.workload import only_function
 
@@ -72,7 +73,7 @@ def _register(found: DotProduct | Tiles) -> None:
     if TensorIntrin.get(found.name, allow_missing=True) is None:
         with cheap_frames():
             TensorIntrin.register(
-                found.name, *(found.intrinsic if isinstance(found, Tiles) else _intrinsic(found))
+                found.name, *(intrinsic_of(found) if isinstance(found, Tiles) else _intrinsic(found))
             )
 
 
