@@ -43,7 +43,7 @@ from workers.models.precision.bfloats import dense_layers, in_bfloats
 from workers.models.precision.layers import name_nodes
 
 _X86 = "llvm -mtriple=x86_64-linux-gnu -num-cores=2 -mcpu="
-NONE, WIDE = f"{_X86}haswell", f"{_X86}sapphirerapids"
+NONE, WIDE = f"{_X86}haswell", f"{_X86}cooperlake"
 NEON = "llvm -mtriple=aarch64-linux-gnu -mcpu=neoverse-v1 -num-cores=2"
 
 
