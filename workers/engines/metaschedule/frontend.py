@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,26 +42,9 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
 
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
         own = _OWN.get(op_name)
-        if own is None or not _computed(inputs):
+        if own is None:
             return super()._convert_operator(op_name, inputs, attrs, opset)
         return self.bb.normalize(own(self.bb, list(inputs), attrs))
-
-
-def _computed(inputs: Any) -> bool:
-    """Say whether inputs are tensors, not shapes and their numbers, and not all of them known."""
-    given = [one for one in inputs if one is not None]
-    tensors = all(isinstance(one.ty, relax.TensorType) for one in given)
-    return tensors and not all(isinstance(one, GenericConst) for one in given)
-
-
-def _compared(by: Callable[..., relax.Expr]) -> Callable[..., relax.Expr]:
-    """Max and Min, two by two: the frontend puts what is compared into one tensor first, a copy of it all."""
-
-    def converted(builder: relax.BlockBuilder, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> relax.Expr:
-        del attrs
-        return functools.reduce(lambda one, other: builder.normalize(by(one, other)), inputs)
-
-    return converted
 
 
 def _convolution_of_integers(
@@ -119,6 +101,4 @@ def _value(expr: relax.Expr) -> Any:
 # What TVM's frontend has no converter for.
 _OWN: Mapping[str, Callable[[relax.BlockBuilder, Sequence[Any], Mapping[str, Any]], relax.Expr]] = {
     "ConvInteger": _convolution_of_integers,
-    "Max": _compared(relax.op.maximum),
-    "Min": _compared(relax.op.minimum),
 }

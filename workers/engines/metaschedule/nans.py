@@ -51,23 +51,26 @@ def _found(main: Any) -> dict[Any, list[Any]]:
     """Return the calls that compare what no heavy operator has made, each with what it compares."""
     made: set[Any] = set()
     found: dict[Any, list[Any]] = {}
+    values: dict[Any, Any] = {}
     for block in main.body.blocks:
         for binding in block.bindings:
-            value = binding.value
+            value = values[binding.var] = binding.value
             if op_name(value).startswith(_HEAVY) or any(
                 one in made for one in relax.analysis.free_vars(value)
             ):
                 made.add(binding.var)
-            elif compared := _compared(value):
+            elif compared := _compared(value, values):
                 found[value] = compared
     return found
 
 
-def _compared(value: Any) -> list[Any]:
+def _compared(value: Any, values: dict[Any, Any]) -> list[Any]:
     """Return what a call compares; nothing of a call of another kind, and of integers."""
     name = op_name(value)
     if name == "relax.call_tir" and value.args[0].name_hint.startswith(("maximum", "minimum")):
         compared = list(value.args[1])  # as the frontend writes ONNX's Clip
+    elif name in ("relax.max", "relax.min") and op_name(values.get(value.args[0])) == "relax.stack":
+        compared = list(values[value.args[0]].args[0])  # and its Max and Min
     elif name in ("relax.max", "relax.min"):
         compared = [value.args[0]]
     elif name in ("relax.maximum", "relax.minimum"):

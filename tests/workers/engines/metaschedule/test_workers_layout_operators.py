@@ -181,7 +181,8 @@ FAMILIES: list[tuple[Callable[[Graph], Outputs], dict[str, int]]] = [
     (group_norms, {}),
     # Tensors with an axis more, side by side in the channels.
     (attention, {}),
-    (elementwise, {}),
+    # The importer reads Max and Min as those over tensors that are stacked.
+    (elementwise, {"relax.stack": 3}),
     # Two results for each channel.
     (groups, {"relax.nn.conv2d": 1}),
 ]

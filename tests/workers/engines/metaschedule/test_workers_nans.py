@@ -53,22 +53,6 @@ def test_nan_is_kept_where_onnxruntime_keeps_it(
     assert difference.ok, f"{difference.worst_name} {difference.reason}"
 
 
-def test_max_and_min_of_several_are_one_kernel(
-    engine: EngineClient, device: DeviceInfo, tmp_path: Path
-) -> None:
-    """TVM's frontend copies what is compared into one tensor, and reduces that."""
-    text = f"g ({LARGE} x, {LARGE} y, float[8] z) => ({LARGE} b) {{ a = Max (x, y, z) b = Min (z, a, x) }}"
-    model = prepare(saved(text, tmp_path))
-    assert len(engine.extract(model, device.target).tasks) == 1
-    random = np.random.default_rng(2)
-    shapes = {"x": (2, 8), "y": (2, 8), "z": (8,)}
-    inputs = {name: random.standard_normal(shape).astype("float32") for name, shape in shapes.items()}
-    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
-    ran = engine.run(compiled, inputs, device.target)
-    expected = run_reference(model.onnx, inputs, threads=1)
-    assert np.array_equal(ran.outputs[0], expected[0])
-
-
 @pytest.mark.parametrize(
     ("first", "kept"),
     [("b = Sqrt (x)", True), ("b = MatMul (x, y)", False)],
