@@ -157,16 +157,8 @@ def _dynamic(node: Any, edit: Edit) -> list[str] | None:
     place = edit.emit("Round", [edit.emit("Div", [edit.emit("Sub", [zero, low]), scale])])
     most = edit.store(np.float32(255))
     point = edit.emit("Min", [edit.emit("Max", [place, zero]), most])
-    steps = edit.emit("Add", [edit.emit("Round", [edit.emit("Div", [x, scale])]), point])
-    byte = TensorProto.UINT8
-    if edit.opset < 12:
-        steps = edit.emit("Min", [edit.emit("Max", [steps, zero]), most])
-    else:
-        # Whole numbers are limited by what keeps no NaN, and compares in place: what Max and Min compare TVM's
-        # frontend puts into one tensor first, and floats stand in a kernel once for each that might be NaN.
-        ends = [edit.store(np.int32(end)) for end in (0, 255)]
-        steps = edit.emit("Clip", [edit.emit("Cast", [steps], to=TensorProto.INT32), *ends])
-    return [edit.emit("Cast", [steps], to=byte), scale, edit.emit("Cast", [point], to=byte)]
+    point = edit.emit("Cast", [point], to=TensorProto.UINT8)
+    return [edit.emit("QuantizeLinear", [x, scale, point]), scale, point]
 
 
 RULES = {
