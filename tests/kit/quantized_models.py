@@ -200,7 +200,7 @@ QUANTIZED: Mapping[str, Quantized] = {
         "(float[2,9,33] x) => (float[2,9,9] y) { e = Exp (x) o = Transpose <perm = [0, 2, 1]> (e)"
         " q, s, z = DynamicQuantizeLinear (x) r, t, v = DynamicQuantizeLinear (o)"
         " i = MatMulInteger (q, r, z, v) f = Cast <to = 1> (i) m = Mul (s, t) y = Mul (f, m) }",
-        keeps=(),
+        keeps=("QuantizeLinear",),
     ),
     "a convolution of integers": Quantized(
         "(float[1,80,5,5] x, uint8[6,80,3,3] w) => (int32[1,6,5,5] y) <float sa = {0.004}, uint8 za = {1},"
@@ -217,18 +217,18 @@ QUANTIZED: Mapping[str, Quantized] = {
         "(float[3,8] x, int8[8,5] w, float[5] ws) => (float[3,5] y)"
         "{ q, s, z = DynamicQuantizeLinear (x) i = MatMulInteger (q, w, z) f = Cast <to = 1> (i)"
         " m = Mul (s, ws) y = Mul (f, m) }",
-        keeps=(),
+        keeps=("QuantizeLinear",),
     ),
     "quantized as it comes, in one": Quantized(
         "(float[3,8] x, int8[8,5] w, float[5] ws, int8[5] wz, float[5] wb) => (float[3,5] y)"
         f"{{ y = {_MS}.DynamicQuantizeMatMul (x, w, ws, wz, wb) }}",
-        keeps=(),
+        keeps=("QuantizeLinear",),
     ),
     "integers, to floats": Quantized(
         "(float[3,8] x, int8[8,5] w, float ws, int8 wz, float[5] wb) => (float[3,5] y)"
         "{ q, s, z = DynamicQuantizeLinear (x)"
         f" y = {_MS}.MatMulIntegerToFloat (q, w, s, ws, z, wz, wb) }}",
-        keeps=(),
+        keeps=("QuantizeLinear",),
     ),
     "attention": Quantized(
         "(float[1,5,8] x, int8[8,24] w, float ws, float[24] wb, int32[1,5] m) => (float[1,5,8] y)"
@@ -241,7 +241,7 @@ QUANTIZED: Mapping[str, Quantized] = {
         " float[1] wrs, int8[1] wrz) => (float[2,1,1,6] y, float[1,1,6] h, float[1,1,6] c)"
         f"{{ y, h, c = {_MS}.DynamicQuantizeLSTM <hidden_size = 6>"
         ' (x, w, wr, wb, "", "", "", "", ws, wz, wrs, wrz) }',
-        keeps=(),
+        keeps=("QuantizeLinear",),
     ),
     "a recurrent layer, both ways": Quantized(
         "(float[2,2,8] x, float[2,2,6] h0, float[2,2,6] c0, int8[2,8,24] w, int8[2,6,24] wr, float[2,48] wb,"
@@ -249,7 +249,7 @@ QUANTIZED: Mapping[str, Quantized] = {
         " => (float[2,2,2,6] y, float[2,2,6] h, float[2,2,6] c)"
         f'{{ y, h, c = {_MS}.DynamicQuantizeLSTM <hidden_size = 6, direction = "bidirectional">'
         ' (x, w, wr, wb, "", h0, c0, "", ws, wz, wrs, wrz) }',
-        keeps=(),
+        keeps=("QuantizeLinear",),
         bounds={"wz": (3, 3), "wrz": (-2, -2)},
     ),
     # -- weights alone
