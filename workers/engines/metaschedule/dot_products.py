@@ -108,6 +108,10 @@ define {sums} @{self.name}({sums} %sums, {bits} %left, {bits} %right) alwaysinli
 }}
 """
 
+    def widened(self, number: Any) -> Any:
+        """Return one of the numbers, or of a vector's, as one of the sums'."""
+        return float_of(number) if self.data == BFLOAT else T.cast(number, self.sums)
+
     def added(self, sums: Any, numbers: Any, vectors: Any) -> Any:
         """Return sums with what the instruction makes of two operands, each as many bits as the sums."""
         if self.language:

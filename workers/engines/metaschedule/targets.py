@@ -92,8 +92,8 @@ def resolve_target(spec: str) -> DeviceInfo:
     # It asks for the abilities of CPUs here.
     from workers.engines.metaschedule.dot_products import bfloat_products_of, dot_products_of
 
-    own = {**_own_cpu(), "num-cores": usable_cores()}
-    target = Target(own) if spec == "auto" else parse_target(spec)
+    auto = spec == "auto"
+    target = Target({**_own_cpu(), "num-cores": usable_cores()}) if auto else parse_target(spec)
     kind = target.kind.name
     if kind == "llvm":
         cores = cores_of(target)

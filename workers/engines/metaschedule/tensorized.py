@@ -13,12 +13,10 @@ from tvm.target import Target
 
 from workers.engines.metaschedule._intrinsics import cheap_frames
 from workers.engines.metaschedule.dot_products import (
-    BFLOAT,
     BY_NAME,
     DotProduct,
     bfloat_products_of,
     dot_products_of,
-    float_of,
     in_language,
 )
 from workers.engines.metaschedule.targets import cores_of
@@ -80,10 +78,8 @@ def _register(found: DotProduct | Tiles) -> None:
 def _intrinsic(dot: DotProduct) -> tuple[Any, Any]:
     """Return what an instruction computes, and itself."""
     lanes, factor, data, weights, number = dot.lanes, dot.factor, dot.data, dot.weights, dot.sums
+    wide = dot.widened
     group, vector, sums = f"{data}x{factor}", f"{weights}x{lanes * factor}", f"{number}x{lanes}"
-
-    def wide(value: Any) -> Any:
-        return float_of(value) if data == BFLOAT else T.cast(value, number)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def meaning(a: T.handle, b: T.handle, c: T.handle) -> None:

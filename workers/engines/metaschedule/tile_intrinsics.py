@@ -7,7 +7,7 @@ from typing import Any
 
 from tvm.script import tirx as T  # noqa: N812  (as TVMScript is written)
 
-from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct, float_of, in_language
+from workers.engines.metaschedule.dot_products import in_language
 from workers.engines.metaschedule.tiles import BYTES, COLUMNS, SUM, Tiles, high_of, step_of
 
 __all__ = ["intrinsic_of"]
@@ -44,11 +44,6 @@ def intrinsic_of(tiles: Tiles) -> tuple[Any, Any]:
     return meaning, in_language(computed, _language(tiles))
 
 
-def _widened(dot: DotProduct) -> Callable[[Any], Any]:
-    """Return what makes a number one of the sums'."""
-    return lambda value: float_of(value) if dot.data == BFLOAT else T.cast(value, dot.sums)
-
-
 def _called(tiles: Tiles) -> Callable[..., Any]:
     """Return what calls the function: with where each lies, and with how far its parts are apart."""
     name, of_number = tiles.name, SUM // tiles.dot.factor
@@ -67,7 +62,7 @@ def _multiplied(tiles: Tiles) -> tuple[Any, Any]:
     dot, (_, _, step, _, _) = tiles.dot, tiles.window
     factor, data, weights, number = dot.factor, dot.data, dot.weights, dot.sums
     rows, columns, groups = tiles.rows, tiles.columns, tiles.terms // factor
-    broad, wide, called = (rows - 1) * step + 1, _widened(dot), _called(tiles)
+    broad, wide, called = (rows - 1) * step + 1, dot.widened, _called(tiles)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def multiplied(a: T.handle, b: T.handle, c: T.handle) -> None:
@@ -103,7 +98,7 @@ def _convolved(tiles: Tiles) -> tuple[Any, Any]:
     factor, data, weights, number = dot.factor, dot.data, dot.weights, dot.sums
     rows, columns, groups = tiles.rows, tiles.columns, tiles.terms // factor
     tall, broad = (high - 1) * beneath + 1, (rows - 1) * step + (across - 1) * beside + 1
-    wide, called = _widened(dot), _called(tiles)
+    wide, called = dot.widened, _called(tiles)
 
     @T.prim_func(s_tir=True)  # type: ignore[untyped-decorator]
     def convolved(a: T.handle, b: T.handle, c: T.handle) -> None:
