@@ -36,7 +36,7 @@ def looked_at(path: pathlib.Path, target: Any, shapes: dict[str, tuple[int, ...]
     row: dict[str, Any] = {"model": path.stem}
     try:
         with tempfile.TemporaryDirectory(prefix="tunefleet-") as folder:
-            module = in_nchw(prepare(path, shapes, folder))
+            module = in_nchw(prepare(path, shapes, folder), target)
     except TunefleetError as error:
         return {**row, "error": str(error)}
     whole = list(convolutions(module))

@@ -18,7 +18,7 @@ from tests.kit.optimizable_models import small_convolutions, small_transformer
 from workers.clients import EngineClient
 from workers.errors import ModelError
 from workers.messages import DeviceInfo, PreparedModel, RecordChoice
-from workers.models import compare, prepare, random_inputs, run_reference
+from workers.models import compare, prepare, random_inputs, run_reference, tolerance
 
 Save = Callable[[onnx.ModelProto], Path]
 
@@ -131,7 +131,9 @@ def test_its_library_is_right(
     compiled = engine.compile(prepared, target, RecordChoice("untuned", lend=False)).result()
     inputs = random_inputs(prepared.inputs, 5)
     run = engine.run(compiled, inputs, target)
-    found = compare(run.outputs, run_reference(model.SerializeToString(), inputs, 1, optimize=False))
+    expected = run_reference(model.SerializeToString(), inputs, 1, optimize=False)
+    # As a campaign compares it: what halves have computed and floats are given out.
+    found = compare(run.outputs, expected, rtol=tolerance(model))
     assert found.ok, found.reason
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +12,7 @@ import onnx
 import tvm
 from tvm import relax
 from tvm.ir import GenericConst, IRModule
-from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter
+from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, get_type
 
 from workers.enginekit.weights import mapped, place_of
 
@@ -41,10 +43,10 @@ class _Importer(ONNXGraphImporter):  # type: ignore[misc]
         super()._check_for_unsupported_ops(others)
 
     def _convert_operator(self, op_name: str, inputs: Any, attrs: dict[str, Any], opset: int) -> Any:
-        own = _OWN.get(op_name)
+        own = _OWN[op_name](self.bb, list(inputs), attrs) if op_name in _OWN else None
         if own is None:
             return super()._convert_operator(op_name, inputs, attrs, opset)
-        return self.bb.normalize(own(self.bb, list(inputs), attrs))
+        return self.bb.normalize(own)
 
 
 def _convolution_of_integers(
@@ -93,12 +95,31 @@ def _less(builder: relax.BlockBuilder, values: relax.Expr, zero: relax.Expr | No
     return builder.emit(relax.op.subtract(wide, shift))
 
 
+def _cast(builder: relax.BlockBuilder, inputs: Sequence[Any], attrs: Mapping[str, Any]) -> relax.Expr | None:
+    """Cast of floats to integers that are narrower than 64 bits: NaN and infinities are 0, the rest wraps.
+
+    TVM's own looks at each number a dozen times to say the same, and whatever computed it is computed as
+    often in one kernel: where a network rounds by itself, as in blocks, that took minutes to compile.
+    """
+    kind, (x, *_) = str(get_type(attrs["to"])), inputs
+    bits = re.fullmatch(r"u?int(8|16|32)", kind)
+    floats = isinstance(x, relax.Var) and str(x.ty.dtype).startswith("float")
+    if bits is None or not floats:
+        return None
+    dtype, emit = str(x.ty.dtype), builder.emit
+    finite = emit(relax.op.less(emit(relax.op.abs(x)), relax.const(math.inf, dtype)))
+    number = emit(relax.op.where(finite, x, relax.const(0, dtype)))
+    wide = emit(relax.op.astype(number, "int64" if bits[1] == "32" else "int32"))
+    return relax.op.astype(wide, kind)
+
+
 def _value(expr: relax.Expr) -> Any:
     known = isinstance(expr, GenericConst) and isinstance(expr.value, tvm.runtime.Tensor)
     return expr.value.numpy() if known else None
 
 
-# What TVM's frontend has no converter for.
-_OWN: Mapping[str, Callable[[relax.BlockBuilder, Sequence[Any], Mapping[str, Any]], relax.Expr]] = {
+# What TVM's frontend has no converter for, or one that does more than is needed; None leaves it to that.
+_OWN: Mapping[str, Callable[[relax.BlockBuilder, Sequence[Any], Mapping[str, Any]], relax.Expr | None]] = {
+    "Cast": _cast,
     "ConvInteger": _convolution_of_integers,
 }

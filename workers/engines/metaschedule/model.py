@@ -204,13 +204,13 @@ def imported(model: PreparedModel, target: Target) -> IRModule:
     return with_polynomials(_laid_out(model, target).laid.module, target)
 
 
-def in_nchw(model: PreparedModel) -> IRModule:
+def in_nchw(model: PreparedModel, target: Target) -> IRModule:
     """Return a model as it is before a layout is chosen for it."""
-    return with_nans_kept(with_wide_sums(_imported(model)))
+    return with_nans_kept(with_wide_sums(_imported(model)), target)
 
 
 def _laid_out(model: PreparedModel, target: Target) -> Choice:
-    module = bfloats.with_bfloat_products(with_integer_products(in_nchw(model), target), target)
+    module = bfloats.with_bfloat_products(with_integer_products(in_nchw(model, target), target), target)
     stage("laying out the model")
     if model.layout == "auto":
         return chosen_layout(module, target)

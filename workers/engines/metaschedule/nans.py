@@ -1,7 +1,11 @@
 """NaN through functions that compare.
 
 ``max(x, 0)`` is ``x > 0 ? x : 0``, which makes 0 of NaN; so are ReLU, a clip, and all that is written with
-them. onnxruntime keeps NaN (apache/tvm 19572, 19540).
+them. onnxruntime keeps NaN (apache/tvm 19572, 19540). ``max(0, x)`` is ``0 > x ? 0 : x``, which keeps it at
+no cost, in LLVM's code: CUDA's ``fmaxf`` drops it in either order.
+
+Where a number is read more than once, whatever computed it is computed that often in one kernel: three times
+for ``isnan(x) ? x : max(x, y)``, nine times for two of these, and a chain of ten took minutes to compile.
 """
 
 from __future__ import annotations
@@ -9,8 +13,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+import tvm
 from tvm import relax
-from tvm.ir import IRModule
+from tvm.ir import GenericConst, IRModule
+from tvm.target import Target
 
 from workers.engines.metaschedule.layouts.tensors import op_name
 
@@ -34,7 +41,7 @@ _HEAVY = (
 )
 
 
-def with_nans_kept(module: IRModule) -> IRModule:
+def with_nans_kept(module: IRModule, target: Target) -> IRModule:
     """Return a model in which ReLU and its like keep NaN, where nothing before them is worth tuning.
 
     A model without such a function is returned as it is.
@@ -42,7 +49,7 @@ def with_nans_kept(module: IRModule) -> IRModule:
     found = _found(module["main"])
     if not found:
         return module
-    rewrite = _Kept(module, found)
+    rewrite = _Kept(module, found, ordered=target.kind.name == "llvm")
     rewrite.builder_.update_func(module.get_global_var("main"), rewrite.visit_expr(module["main"]))
     return rewrite.builder_.finalize()
 
@@ -85,19 +92,40 @@ def _compared(value: Any, values: dict[Any, Any]) -> list[Any]:
 
 @relax.expr_functor.mutator
 class _Kept(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
-    def __init__(self, module: IRModule, found: dict[Any, list[Any]]) -> None:
+    def __init__(self, module: IRModule, found: dict[Any, list[Any]], *, ordered: bool) -> None:
         super().__init__(module)
-        self._found = found
+        self._found, self._ordered = found, ordered
 
     def visit_call_(self, call: relax.Call) -> relax.Expr:
-        compared = self._found.get(call, [])
+        compared = self._found.get(call)
         value = super().visit_call_(call)
+        if compared is None:
+            return value
         if len(compared) == 1 and op_name(value) in ("relax.max", "relax.min"):
             return self._reduced(value)
+        if self._ordered and (limited := self._limited(value)) is not None:
+            return limited
         for x in map(self.visit_expr, compared):
             value = self.builder_.emit(value)
             value = relax.op.where(self.builder_.emit(relax.op.isnan(x)), x, value)
         return value
+
+    def _limited(self, call: relax.Call) -> relax.Expr | None:
+        """Return what compares a tensor with limits, with these put first; None for another call.
+
+        A limit is no NaN: a constant, or what the frontend makes of a clip's, of which NaN is none at all.
+        """
+        name, (x, *limits) = op_name(call), call.args
+        if name == "relax.nn.relu":
+            return relax.op.maximum(_number(0, x), x)
+        if name == "relax.clip":
+            low, high = (_number(float(one.value), x) for one in limits)
+            return relax.op.minimum(high, self.builder_.emit(relax.op.maximum(low, x)))
+        if name == "relax.call_tir" and len(limits[0]) == 2 and not limits[0][1].ty.ndim:
+            name, (x, *limits) = x.name_hint, limits[0]
+        elif name not in ("relax.maximum", "relax.minimum") or not _is_number(limits[0]):
+            return None
+        return (relax.op.maximum if "maximum" in name else relax.op.minimum)(limits[0], x)
 
     def _reduced(self, call: relax.Call) -> relax.Expr:
         """The largest of what compares, or NaN where that comes first.
@@ -116,3 +144,13 @@ class _Kept(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         if not call.attrs.keepdims:
             first = emit(relax.op.squeeze(first, axes))
         return relax.op.where(emit(relax.op.isnan(first)), first, value)
+
+
+def _is_number(arg: Any) -> bool:
+    """Say whether an argument is a constant, and no NaN."""
+    known = isinstance(arg, GenericConst) and isinstance(arg.value, tvm.runtime.Tensor)
+    return known and not np.isnan(arg.value.numpy()).any()
+
+
+def _number(value: float, like: Any) -> Any:
+    return relax.const(value, str(like.ty.dtype))

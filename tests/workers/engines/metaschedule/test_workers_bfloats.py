@@ -113,7 +113,9 @@ def test_a_network_of_bfloats_computes_what_it_did(
     ready = prepared(model, tmp_path, layout)
     inputs = random_inputs(ready.inputs, 3)
     parsed = parse_target(target)
-    module = with_layout(with_bfloat_products(engine_model.in_nchw(ready), parsed), layout, parsed).module
+    module = with_layout(
+        with_bfloat_products(engine_model.in_nchw(ready, parsed), parsed), layout, parsed
+    ).module
     assert str(module).count("round_to_bfloats") >= 5
     lowered = relax.transform.LegalizeOps(LEGALIZED)(module)
     machine = relax.VirtualMachine(tvm.compile(lowered, parse_target(unhurried(device.target))), tvm.cpu())
@@ -186,7 +188,7 @@ def test_products_of_two_computed_matrices_are_of_bfloats(
         assert dot.name in record.candidate.trace
     inputs = random_inputs(ready.inputs, 3)
     lowered = relax.transform.LegalizeOps(LEGALIZED)(
-        with_bfloat_products(engine_model.in_nchw(ready), parsed)
+        with_bfloat_products(engine_model.in_nchw(ready, parsed), parsed)
     )
     assert str(lowered).count("def lay_out") == 2
     machine = relax.VirtualMachine(tvm.compile(lowered, parse_target(unhurried(device.target))), tvm.cpu())

@@ -67,7 +67,9 @@ def prepared(model: onnx.ModelProto, folder: Path) -> PreparedModel:
 def in_integers(model: PreparedModel, target: str) -> tvm.IRModule:
     """Return a model in blocks, and in the integers of a target, as it is before it is made kernels."""
     parsed = parse_target(target)
-    return with_layout(with_integer_products(engine_model.in_nchw(model), parsed), "blocked", parsed).module
+    return with_layout(
+        with_integer_products(engine_model.in_nchw(model, parsed), parsed), "blocked", parsed
+    ).module
 
 
 def computed(module: tvm.IRModule, device: DeviceInfo, inputs: dict[str, Array]) -> list[Array]:
@@ -140,7 +142,7 @@ def test_products_of_two_computed_matrices_are_of_integers(
     found = [block for work in workloads(ready, target) for block in sums(work)]
     assert len(found) == 5
     assert {str(block.writes[0].source.dtype) for block in found} == {"int32"}
-    module = with_integer_products(engine_model.in_nchw(ready), parse_target(target))
+    module = with_integer_products(engine_model.in_nchw(ready, parse_target(target)), parse_target(target))
     assert str(module).count("def lay_out") == 2
     if tokens == 32 and kind == "uint8":
         (first, *_) = dot_products_of(parse_target(target))
@@ -162,7 +164,7 @@ def test_products_of_an_odd_number_of_terms_are_of_integers(
     found = [block for work in workloads(ready, target) for block in sums(work)]
     assert [str(block.writes[0].source.dtype) for block in found] == ["int32"] * 2
     inputs = random_inputs(ready.inputs, 3)
-    module = with_integer_products(engine_model.in_nchw(ready), parse_target(target))
+    module = with_integer_products(engine_model.in_nchw(ready, parse_target(target)), parse_target(target))
     assert not differs(model, computed(module, device, inputs), inputs)
 
 
@@ -266,7 +268,8 @@ def test_for_a_gpu_bytes_are_multiplied_as_tensor_cores_take_them(
     model = network(kind)
     ready = prepared(model, tmp_path)
     inputs = random_inputs(ready.inputs, 3)
-    module = with_integer_products(engine_model.in_nchw(ready), parse_target("cuda -arch=sm_80"))
+    parsed = parse_target("cuda -arch=sm_80")
+    module = with_integer_products(engine_model.in_nchw(ready, parsed), parsed)
     sums = [line for line in str(module["main"]).splitlines() if "nn.conv2d" in line or "R.matmul" in line]
     assert len(sums) == 9
     assert all('dtype="int32"' in line for line in sums)

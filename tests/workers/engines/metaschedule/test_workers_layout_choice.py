@@ -28,7 +28,7 @@ def imported(tmp_path: Path, body: str, **weights: tuple[int, ...]) -> IRModule:
     )
     path = tmp_path / "m.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return in_nchw(prepare(path))
+    return in_nchw(prepare(path), parse_target(CPU))
 
 
 def test_arithmetic_that_is_saved_outweighs_two_transforms(tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ def test_operators_give_the_outputs_of_onnxruntime(
 
 @EACH
 def test_what_auto_takes_is_one_of_the_layouts(tmp_path: Path, family: Callable[[Graph], Outputs]) -> None:
-    module, target = engine_model.in_nchw(prepared(family, tmp_path)), parse_target(WIDE)
+    target = parse_target(WIDE)
+    module = engine_model.in_nchw(prepared(family, tmp_path), target)
     taken = chosen_layout(module, target).laid
     same = with_layout(module, taken.layout, target)
     assert structural_equal(taken.module, same.module, map_free_vars=True)
@@ -221,7 +222,7 @@ def test_what_auto_takes_is_one_of_the_layouts(tmp_path: Path, family: Callable[
 def test_operators_take_blocks_as_they_are(
     tmp_path: Path, family: Callable[[Graph], Outputs], left: dict[str, int]
 ) -> None:
-    module = engine_model.in_nchw(prepared(family, tmp_path))
+    module = engine_model.in_nchw(prepared(family, tmp_path), parse_target(WIDE))
     laid = with_layout(module, "blocked", parse_target(WIDE))
     causes = Counter(one.cause for one in laid.transforms)
     assert causes.pop("outputs") <= len(laid.transforms)

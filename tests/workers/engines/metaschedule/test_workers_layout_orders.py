@@ -291,7 +291,7 @@ def test_every_layout_gives_the_outputs_of_onnxruntime(
 def test_blocks_are_left_only_for_those_who_ask_for_another_order(
     case: Callable[[Graph], Outputs], model: PreparedModel
 ) -> None:
-    laid = with_layout(in_nchw(model), "blocked", parse_target(WIDE))
+    laid = with_layout(in_nchw(model, parse_target(WIDE)), "blocked", parse_target(WIDE))
     assert Counter(one.cause for one in laid.transforms) == LEFT[case]
 
 

@@ -68,7 +68,7 @@ def test_volumes_give_the_outputs_of_onnxruntime(
 
 
 def test_volumes_stay_in_blocks_but_for_transposed_convolutions(model: PreparedModel) -> None:
-    module = engine_model.in_nchw(model)
+    module = engine_model.in_nchw(model, parse_target(NARROW))
     laid = with_layout(module, "blocked", parse_target(NARROW))
     causes = Counter(one.cause for one in laid.transforms)
     assert causes.pop("outputs") == 9

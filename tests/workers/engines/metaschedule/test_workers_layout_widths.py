@@ -198,7 +198,7 @@ def test_channels_that_fill_no_vector_give_the_outputs_of_onnxruntime(
 def test_places_without_a_channel_take_no_transform(
     tmp_path: Path, family: Callable[[Graph], Outputs], left: dict[str, int]
 ) -> None:
-    module = engine_model.in_nchw(prepared(family, tmp_path))
+    module = engine_model.in_nchw(prepared(family, tmp_path), parse_target(NARROW))
     laid = with_layout(module, "blocked", parse_target(NARROW))
     causes = Counter(one.cause for one in laid.transforms)
     del causes["outputs"]
@@ -261,7 +261,7 @@ def test_places_are_looked_up_only_where_they_follow_no_rule() -> None:
 
 
 def test_units_of_a_shufflenet_copy_whole_blocks_of_what_is_read_and_shuffle_nothing(tmp_path: Path) -> None:
-    module = engine_model.in_nchw(prepared(shuffles, tmp_path))
+    module = engine_model.in_nchw(prepared(shuffles, tmp_path), parse_target(NARROW))
     laid = with_layout(module, "blocked", parse_target(NARROW)).module
     called = Counter(
         op_name(binding.value).removeprefix("relax.")

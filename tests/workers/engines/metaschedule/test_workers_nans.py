@@ -10,6 +10,9 @@ import onnx.parser
 import pytest
 
 from workers.clients import EngineClient
+from workers.engines.metaschedule.model import in_nchw
+from workers.engines.metaschedule.targets import parse_target
+from workers.engines.metaschedule.workload import load_module
 from workers.messages import DeviceInfo, RecordChoice
 from workers.models import compare, prepare, run_reference
 
@@ -28,6 +31,7 @@ FUNCTIONS = """
     j = Max (x, low)
 """
 LARGE = "float[2,8] "
+INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
 
 
 def saved(text: str, folder: Path) -> Path:
@@ -64,4 +68,45 @@ def test_kernels_behind_a_product_stay_what_records_are_of(
     size = "float[8,8] "
     path = saved(f"g ({size} x, {size} y) => ({size} z) {{ {first} c = Add (b, y) z = Relu (c) }}", tmp_path)
     tasks = engine.extract(prepare(path), device.target).tasks
-    assert any(b"isnan" in task.workload.module for task in tasks) == kept
+    bodies = "".join(str(load_module(task.workload.module)) for task in tasks)
+    assert ("T.max(T.float32(0.0), " in bodies) == kept
+    assert "isnan" not in bodies
+
+
+def test_on_a_gpu_whose_largest_of_two_is_never_nan_it_is_looked_for(tmp_path: Path) -> None:
+    ready = prepare(saved(f"g ({LARGE} x) => ({LARGE} z) {{ z = Relu (x) }}", tmp_path))
+    assert "isnan" in str(in_nchw(ready, parse_target("cuda -arch=sm_80")))
+    assert "isnan" not in str(in_nchw(ready, parse_target("llvm -mcpu=znver3")))
+
+
+def test_a_long_chain_reads_each_number_once_or_twice(
+    engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    # Three times at each step, and more for the cast: 3^12 copies of the first, which nobody waits for.
+    steps = "".join(f"a{i} = Relu (b{i}) b{i + 1} = Clip (a{i}, low, six) " for i in range(6))
+    limits = "low = Constant <value = float {-1}> () six = Constant <value = float {6}> ()"
+    steps += "c = Cast <to = 3> (b6) z = Cast <to = 1> (c)"
+    text = f"g (float[4,40] b0) => (float[4,40] z) {{ {limits} {steps} }}"
+    model = prepare(saved(text, tmp_path))
+    x = np.random.default_rng(0).normal(0, 5, (4, 40)).astype("float32")
+    x[0, 3] = x[1, :20] = np.nan
+    x[2, 2] = np.inf
+    (expected,) = run_reference(model.onnx, {"b0": x}, threads=1)
+    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
+    (output,) = engine.run(compiled, {"b0": x}, device.target).outputs
+    assert np.array_equal(output, expected)
+
+
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_a_cast_to_integers_wraps_and_has_zero_for_what_is_no_number(
+    kind: str, engine: EngineClient, device: DeviceInfo, tmp_path: Path
+) -> None:
+    to = onnx.TensorProto.DataType.Value(kind.upper())
+    text = f"g (float[2,40] x) => ({kind}[2,40] z) {{ z = Cast <to = {to}> (x) }}"
+    model = prepare(saved(text, tmp_path))
+    x = np.random.default_rng(0).normal(0, 2.0**20, (2, 40)).astype("float32")
+    x[0, :6] = np.nan, np.inf, -np.inf, -1.5, 300.7, -129
+    compiled = engine.compile(model, device.target, RecordChoice("untuned")).result()
+    (output,) = engine.run(compiled, {"x": x}, device.target).outputs
+    wanted = np.where(np.isfinite(x), x, 0).astype("int64").astype(kind)
+    assert np.array_equal(output, wanted)
