@@ -35,6 +35,7 @@ from workers.engines.metaschedule.matmuls import matmul_legalizer
 from workers.engines.metaschedule.nans import with_nans_kept
 from workers.engines.metaschedule.packing import with_weights_packed
 from workers.engines.metaschedule.parallel_loops import with_own_threads
+from workers.engines.metaschedule.repetition import without_repetition
 from workers.engines.metaschedule.running import run_model
 from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
@@ -252,7 +253,7 @@ def _as_kernels(module: IRModule, target: Target) -> IRModule:
     with target, tvm.transform.PassContext(opt_level=3):
         module = with_constants_folded(tvm.transform.Sequential(first)(module))
         module = with_scales_as_arguments(module)
-        module = set_apart(tvm.transform.Sequential(lowered)(module))
+        module = without_repetition(set_apart(tvm.transform.Sequential(lowered)(module)))
         return tvm.transform.Sequential(fused)(module)
 
 
