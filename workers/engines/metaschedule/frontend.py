@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import tvm
 from tvm import relax
-from tvm.ir import GenericConst, IRModule
+from tvm.ir import IRModule
 from tvm.relax.frontend.onnx.onnx_frontend import ONNXGraphImporter, get_type
 
 from workers.enginekit.weights import mapped, place_of
+from workers.engines.metaschedule.layouts.tensors import constant_of
 
 __all__ = ["imported"]
 
@@ -79,7 +80,7 @@ def _less(builder: relax.BlockBuilder, values: relax.Expr, zero: relax.Expr | No
     rank : int
         Of weights, whose outputs may have a zero point each; 0 otherwise.
     """
-    whole, place = _value(values), None if zero is None else _value(zero)
+    whole, place = constant_of(values), None if zero is None else constant_of(zero)
     if whole is not None and (zero is None or place is not None):
         number = whole.astype(np.int32)
         if place is not None:
@@ -111,11 +112,6 @@ def _cast(builder: relax.BlockBuilder, inputs: Sequence[Any], attrs: Mapping[str
     number = emit(relax.op.where(finite, x, relax.const(0, dtype)))
     wide = emit(relax.op.astype(number, "int64" if bits[1] == "32" else "int32"))
     return relax.op.astype(wide, kind)
-
-
-def _value(expr: relax.Expr) -> Any:
-    known = isinstance(expr, GenericConst) and isinstance(expr.value, tvm.runtime.Tensor)
-    return expr.value.numpy() if known else None
 
 
 # What TVM's frontend has no converter for, or one that does more than is needed; None leaves it to that.

@@ -10,11 +10,16 @@ from tvm import relax
 from tvm.ir import IRModule
 from tvm.tirx import IntImm, PrimFunc
 
-__all__ = ["set_apart"]
+__all__ = ["INJECTIVE", "JOINED_BY_ELEMENTS", "OPAQUE", "pattern_of", "set_apart"]
 
-# TVM's numbers for what computes element by element, a broadcast among it; for what moves elements; for what
-# is joined by element by element operators alone; and for what is joined by nothing.
-_BROADCAST, _INJECTIVE, _JOINED_BY_ELEMENTS, _OPAQUE = 1, 2, 4, 8
+# TVM's number for what computes element by element, a broadcast among it.
+_BROADCAST = 1
+#: TVM's number for what moves elements.
+INJECTIVE = 2
+#: TVM's number for what is joined by element by element operators alone.
+JOINED_BY_ELEMENTS = 4
+#: TVM's number for what is joined by nothing.
+OPAQUE = 8
 # So many operations for each element are much: a linear resize has ten.
 _MUCH = 4
 
@@ -28,8 +33,8 @@ def set_apart(module: IRModule) -> IRModule:
     concat is a kernel of its own, and writes once more what it moves.
     """
     apart = {name for name, func in _moving(module).items() if _per_element(func) >= _MUCH}
-    patterns = dict.fromkeys(apart.union(_concats_of_computed(module)), _JOINED_BY_ELEMENTS)
-    patterns |= dict.fromkeys(_concats_that_are_computed_with(module), _OPAQUE)
+    patterns = dict.fromkeys(apart.union(_concats_of_computed(module)), JOINED_BY_ELEMENTS)
+    patterns |= dict.fromkeys(_concats_that_are_computed_with(module), OPAQUE)
     for var, func in list(module.functions.items()):
         if var.name_hint in patterns:
             module.update_func(var, func.with_attr("op_pattern", patterns[var.name_hint]))
@@ -40,11 +45,12 @@ def _moving(module: IRModule) -> dict[str, PrimFunc]:
     return {
         var.name_hint: func
         for var, func in module.functions.items()
-        if isinstance(func, PrimFunc) and _pattern(func) == _INJECTIVE
+        if isinstance(func, PrimFunc) and pattern_of(func) == INJECTIVE
     }
 
 
-def _pattern(func: PrimFunc) -> int:
+def pattern_of(func: PrimFunc) -> int:
+    """Return TVM's number for how a kernel is joined with others; -1 where it has none."""
     pattern = None if func.attrs is None else func.attrs.get("op_pattern")
     return -1 if pattern is None else int(pattern)
 
@@ -77,10 +83,10 @@ def _concats_of_computed(module: IRModule) -> Iterator[str]:
     follows: set[relax.Var] = set()
     computed: set[relax.Var] = set()
     for var, kernel, parts in _calls(module):
-        pattern = _pattern(module[kernel])
-        if pattern == _JOINED_BY_ELEMENTS or (0 <= pattern <= _BROADCAST and parts & follows):
+        pattern = pattern_of(module[kernel])
+        if pattern == JOINED_BY_ELEMENTS or (0 <= pattern <= _BROADCAST and parts & follows):
             follows.add(var)
-        elif 0 <= pattern <= _BROADCAST or (pattern == _INJECTIVE and parts & computed):
+        elif 0 <= pattern <= _BROADCAST or (pattern == INJECTIVE and parts & computed):
             computed.add(var)
         if kernel.startswith("concatenate") and parts & computed:
             yield kernel
@@ -92,7 +98,7 @@ def _concats_that_are_computed_with(module: IRModule) -> Iterator[str]:
     since: dict[relax.Var, tuple[str, float]] = {}
     for var, kernel, parts in _calls(module):
         func = module[kernel]
-        if not 0 <= _pattern(func) <= _INJECTIVE:
+        if not 0 <= pattern_of(func) <= INJECTIVE:
             continue
         if kernel.startswith("concatenate"):
             since[var] = kernel, 0.0

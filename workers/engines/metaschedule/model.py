@@ -16,7 +16,7 @@ from tvm.relax.backend.gpu_generic import pipeline as gpu_generic
 from tvm.s_tir import SBlockRealize, dlight
 from tvm.support.cc import create_shared, cross_compiler
 from tvm.target import Target
-from tvm.tirx import PrimFunc, SeqStmt
+from tvm.tirx import PrimFunc
 
 from workers.enginekit.archives import archived, too_large_for_a_library
 from workers.enginekit.linkers import linker_for, linking
@@ -39,6 +39,7 @@ from workers.engines.metaschedule.repetition import without_repetition
 from workers.engines.metaschedule.running import run_model
 from workers.engines.metaschedule.scales import with_scales_as_arguments
 from workers.engines.metaschedule.starter.begin import begun_record
+from workers.engines.metaschedule.statements import statements
 from workers.engines.metaschedule.sums import with_wide_sums
 from workers.engines.metaschedule.targets import cores_of, parse_target
 from workers.engines.metaschedule.toolchain import engine_version
@@ -292,17 +293,11 @@ def _packed(module: IRModule, target: Target) -> IRModule:
 
 
 def _opaque(func: Any) -> bool:
-    """Say whether a kernel is one block alone."""
-    return isinstance(func, PrimFunc) and _blocks(func.body) < 2
-
-
-def _blocks(statement: Any) -> int:
-    """Count the blocks of a kernel, the root among them."""
-    if isinstance(statement, SBlockRealize):
-        return 1 + _blocks(statement.block.body)
-    parts = list(statement.seq) if isinstance(statement, SeqStmt) else []
-    parts += [getattr(statement, name, None) for name in ("body", "then_case", "else_case")]
-    return sum(_blocks(part) for part in parts if part is not None)
+    """Say whether a kernel is one block alone, the root."""
+    return (
+        isinstance(func, PrimFunc)
+        and sum(isinstance(one, SBlockRealize) for one in statements(func.body)) < 2
+    )
 
 
 def _stand_in() -> PrimFunc:

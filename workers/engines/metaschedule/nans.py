@@ -4,8 +4,8 @@
 them. onnxruntime keeps NaN (apache/tvm 19572, 19540). ``max(0, x)`` is ``0 > x ? 0 : x``, which keeps it at
 no cost, in LLVM's code: CUDA's ``fmaxf`` drops it in either order.
 
-Where a number is read more than once, whatever computed it is computed that often in one kernel: three times
-for ``isnan(x) ? x : max(x, y)``, nine times for two of these, and a chain of ten took minutes to compile.
+Looked for instead, ``isnan(x) ? x : max(x, y)``, each number is read three times, for which see
+:mod:`~.repetition`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import math
 from typing import Any
 
 import numpy as np
-import tvm
 from tvm import relax
-from tvm.ir import GenericConst, IRModule
+from tvm.ir import IRModule
 from tvm.target import Target
 
-from workers.engines.metaschedule.layouts.tensors import op_name
+from workers.engines.metaschedule.layouts.tensors import constant_of, op_name
 
 __all__ = ["with_nans_kept"]
 
@@ -148,8 +147,8 @@ class _Kept(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
 
 def _is_number(arg: Any) -> bool:
     """Say whether an argument is a constant, and no NaN."""
-    known = isinstance(arg, GenericConst) and isinstance(arg.value, tvm.runtime.Tensor)
-    return known and not np.isnan(arg.value.numpy()).any()
+    value = constant_of(arg)
+    return value is not None and not np.isnan(value).any()
 
 
 def _number(value: float, like: Any) -> Any:

@@ -14,14 +14,13 @@ from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule import rows, tiles
 from workers.engines.metaschedule.dot_products import BFLOAT, DotProduct
+from workers.engines.metaschedule.fusing import JOINED_BY_ELEMENTS
 from workers.engines.metaschedule.layouts.tensors import shape_of
 from workers.engines.metaschedule.rounding import bits_of
 from workers.engines.metaschedule.sums import widened
 
 __all__ = ["as_many_matrices", "fitting", "multiplied", "multiplied_computed"]
 
-# relax's OpPatternKind of what operators that go element by element are fused to.
-_JOINED_BY_ELEMENTS = 4
 _MATRIX = 2
 
 
@@ -97,7 +96,7 @@ def _multiplied(
     if any(more):
         data = builder.emit(relax.op.nn.pad(data, [0] * (2 * len(outer) + 1) + [more[0], 0, more[1]]))
     func, arguments, made = gen_call_tir_inputs(_products, data, laid, count, computed)
-    name = builder.add_func(func.with_attr("op_pattern", _JOINED_BY_ELEMENTS), called)
+    name = builder.add_func(func.with_attr("op_pattern", JOINED_BY_ELEMENTS), called)
     result = builder.emit(relax.call_tir(name, arguments, made))
     if (shape_of(result) or ())[-1] == columns:
         return result

@@ -9,20 +9,21 @@ and the next begins with what it has written.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import tvm
 from tvm import relax
 from tvm.ir import IRModule
 from tvm.ir.expr import TensorLoad
-from tvm.s_tir import SBlockRealize
-from tvm.tirx import BufferStore, PrimFunc, SeqStmt
+from tvm.tirx import BufferStore, PrimFunc
+
+from workers.engines.metaschedule.fusing import INJECTIVE, JOINED_BY_ELEMENTS, pattern_of
+from workers.engines.metaschedule.layouts.tensors import is_call, values_of
+from workers.engines.metaschedule.statements import statements
 
 __all__ = ["without_repetition"]
 
-# TVM's numbers for what at most moves elements, and for what is joined by element by element operators alone.
-_INJECTIVE, _JOINED_BY_ELEMENTS = 2, 4
 # Operations and elements read that one number of a kernel is made of, at most.
 _MOST = 1200
 
@@ -45,10 +46,10 @@ def without_repetition(module: IRModule) -> IRModule:
 
 def _too_large(module: IRModule) -> set[Any]:
     """Return the calls that kernels end before."""
-    bindings = [binding for block in module["main"].body.blocks for binding in block.bindings]
-    inlined = {one.var: one.value for one in bindings if _is_inlined(one.value, module)}
+    values = values_of(module)
+    inlined = {var: value for var, value in values.items() if _is_inlined(value, module)}
     # What something else reads too is written, and read from there.
-    others = [one.value for one in bindings if one.var not in inlined]
+    others = [value for var, value in values.items() if var not in inlined]
     written = {var for value in others for var in relax.analysis.free_vars(value)}
     found: set[Any] = set()
     texts: dict[str, _Text] = {}
@@ -69,11 +70,7 @@ def _too_large(module: IRModule) -> set[Any]:
 
 def _is_inlined(value: Any, module: IRModule) -> bool:
     """Say whether a kernel computes each number by itself, or moves it."""
-    if not isinstance(value, relax.Call) or getattr(value.op, "name", "") != "relax.call_tir":
-        return False
-    attrs = module[value.args[0]].attrs
-    pattern = None if attrs is None else attrs.get("op_pattern")
-    return pattern is not None and int(pattern) <= _INJECTIVE
+    return is_call(value, "relax.call_tir") and 0 <= pattern_of(module[value.args[0]]) <= INJECTIVE
 
 
 class _Text:
@@ -87,30 +84,15 @@ class _Text:
         """Look at the kernel of one operator, whose blocks may read one another."""
         *read, written = func.params
         made: dict[Any, Counter[Any]] = {}
-
-        for store in _stores(func.body):
-            made[store.buffer] = _tally(store.value, made)
+        for store in statements(func.body):
+            if isinstance(store, BufferStore):
+                made[store.buffer] = _tally(store.value, made)
         result = made.get(written, Counter())
         return cls(result[None], [result[buffer] for buffer in read])
 
     def size(self, parts: list[float]) -> float:
         """Say what one number is made of, from what those of its arguments are."""
         return self._operations + sum(r * size for r, size in zip(self._reads, parts, strict=False))
-
-
-def _stores(statement: Any) -> Iterator[Any]:
-    """Yield what writes a number, in its order."""
-    if isinstance(statement, BufferStore):
-        yield statement
-    elif isinstance(statement, SBlockRealize):
-        yield from _stores(statement.block.body)
-    elif isinstance(statement, SeqStmt):
-        for part in statement.seq:
-            yield from _stores(part)
-    else:
-        for name in ("body", "then_case", "else_case"):
-            if getattr(statement, name, None) is not None:
-                yield from _stores(getattr(statement, name))
 
 
 def _tally(expr: Any, made: Mapping[Any, Counter[Any]]) -> Counter[Any]:
@@ -138,6 +120,6 @@ class _Apart(relax.expr_functor.PyExprMutator):  # type: ignore[misc]
         call = super().visit_call_(call)
         if not begins:
             return call
-        kernel = self._module[call.args[0]].with_attr("op_pattern", _JOINED_BY_ELEMENTS)
+        kernel = self._module[call.args[0]].with_attr("op_pattern", JOINED_BY_ELEMENTS)
         name = self.builder_.add_func(kernel, call.args[0].name_hint)
         return relax.Call(call.op, [name, *call.args[1:]], call.attrs, call.ty_args)

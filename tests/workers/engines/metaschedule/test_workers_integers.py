@@ -142,10 +142,11 @@ def test_products_of_two_computed_matrices_are_of_integers(
     found = [block for work in workloads(ready, target) for block in sums(work)]
     assert len(found) == 5
     assert {str(block.writes[0].source.dtype) for block in found} == {"int32"}
-    module = with_integer_products(engine_model.in_nchw(ready, parse_target(target)), parse_target(target))
+    parsed = parse_target(target)
+    module = with_integer_products(engine_model.in_nchw(ready, parsed), parsed)
     assert str(module).count("def lay_out") == 2
     if tokens == 32 and kind == "uint8":
-        (first, *_) = dot_products_of(parse_target(target))
+        (first, *_) = dot_products_of(parsed)
         for work in workloads(ready, target):
             record = begun_record(load_module(work.module), work.name, work.flops, parse_target(target))
             assert record is not None
@@ -164,7 +165,8 @@ def test_products_of_an_odd_number_of_terms_are_of_integers(
     found = [block for work in workloads(ready, target) for block in sums(work)]
     assert [str(block.writes[0].source.dtype) for block in found] == ["int32"] * 2
     inputs = random_inputs(ready.inputs, 3)
-    module = with_integer_products(engine_model.in_nchw(ready, parse_target(target)), parse_target(target))
+    parsed = parse_target(target)
+    module = with_integer_products(engine_model.in_nchw(ready, parsed), parsed)
     assert not differs(model, computed(module, device, inputs), inputs)
 
 

@@ -5,33 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnx.parser
 
+from tests.kit.graph_text import saved_graph
 from workers.clients import EngineClient
 from workers.messages import DeviceInfo, RecordChoice
 from workers.models import prepare, run_reference
 
+_HEAD = "g (float[2,40] x0) => (float[2,40] z)"
+_ZERO = "zero = Constant <value = float {0}> () "
 # As exporters write it for what is no number, and for infinities.
 _CLEANED = (
     "n{0} = IsNaN (x{0}) a{0} = Where (n{0}, zero, x{0}) b{0} = Mul (a{0}, a{0}) x{1} = Add (a{0}, b{0}) "
 )
-_LIGHT = "b{0} = Sigmoid (x{0}) x{1} = Mul (x{0}, b{0}) "
-
-
-def saved(steps: str, folder: Path) -> Path:
-    path = folder / "model.onnx"
-    zero = "zero = Constant <value = float {0}> ()"
-    text = f"g (float[2,40] x0) => (float[2,40] z) {{ {zero} {steps} }}"
-    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'), path)
-    return path
 
 
 def test_a_chain_that_reads_its_numbers_again_and_again_is_several_kernels(
     engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
-    steps = "".join(_CLEANED.format(i, i + 1) for i in range(8))
-    model = prepare(saved(steps + "z = Tanh (x8)", tmp_path))
+    steps = _ZERO + "".join(_CLEANED.format(i, i + 1) for i in range(8))
+    model = prepare(saved_graph(f"{_HEAD} {{ {steps} z = Tanh (x8) }}", tmp_path))
     names = [task.name for task in engine.extract(model, device.target).tasks]
     assert 2 <= len(names) < 12, names
     x = np.random.default_rng(0).uniform(-1, 0, (2, 40)).astype("float32")
@@ -45,5 +37,6 @@ def test_a_chain_that_reads_its_numbers_again_and_again_is_several_kernels(
 def test_what_networks_are_made_of_is_one_kernel(
     engine: EngineClient, device: DeviceInfo, tmp_path: Path
 ) -> None:
-    path = saved("a = Add (x0, x0) b = Sigmoid (a) c = Mul (a, b) d = Relu (c) z = Add (d, x0)", tmp_path)
+    steps = "a = Add (x0, x0) b = Sigmoid (a) c = Mul (a, b) d = Relu (c) z = Add (d, x0)"
+    path = saved_graph(f"{_HEAD} {{ {steps} }}", tmp_path)
     assert len(engine.extract(prepare(path), device.target).tasks) == 1

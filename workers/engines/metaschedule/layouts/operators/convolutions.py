@@ -13,6 +13,7 @@ from tvm.relax.utils import gen_call_tir_inputs
 
 from workers.engines.metaschedule import winograd
 from workers.engines.metaschedule.dot_products import AT_ONCE
+from workers.engines.metaschedule.fusing import OPAQUE
 from workers.engines.metaschedule.layouts.channels import Channels
 from workers.engines.metaschedule.layouts.table import Made, operator
 from workers.engines.metaschedule.layouts.tensors import Blocked, dtype_of, shape_of
@@ -33,8 +34,6 @@ _WINOGRAD_WEIGHTS = 256 * 256
 _LEAST_OF_GROUP = 4
 # How much faster than of vectors products are of matrices, at least.
 _OF_MATRICES = 4
-# relax's OpPatternKind of what is fused with nothing.
-_OPAQUE = 8
 
 
 @operator("relax.nn.conv2d", "relax.nn.conv3d")
@@ -203,7 +202,7 @@ def _winograd(
         # Its result may lie in another order now.
         ty = relax.TensorType(func.params[-1].shape, out.dtype)
         # Fused with what reads it, a transform would be computed again for each of its readers.
-        func = func.with_attr("op_pattern", _OPAQUE)
+        func = func.with_attr("op_pattern", OPAQUE)
         name = blocks.builder_.add_func(func, f"winograd_{function.__name__}")
         return blocks.builder_.emit(relax.call_tir(name, arguments, ty))
 
